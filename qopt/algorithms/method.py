@@ -1,0 +1,156 @@
+"""What a method is: a name, what it can solve, what it promises, and a function."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from qopt.errors import InputError, MethodError, shown
+from qopt.problems.qpart import QPart
+from qopt.solution import Outcome
+
+Bits = Literal["whole", "real"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Settings of one solve; a method lists in `Method.options` which it takes.
+
+    Attributes
+    ----------
+    time_limit : seconds of wall time.
+    threads, seed : handed to the solver.
+    solver : back end, one of `Method.solvers`.
+    formulation : which model of the problem, one of `Method.formulations`.
+    """
+
+    time_limit: float | None = None
+    threads: int | None = None
+    seed: int | None = None
+    solver: str | None = None
+    formulation: str | None = None
+
+    def clock(self) -> Clock:
+        """Start the clock of this solve."""
+        return Clock(self.time_limit)
+
+
+class Clock:
+    """Wall time since its making, against a limit."""
+
+    def __init__(self, limit: float | None) -> None:
+        self.limit = limit
+        self.start = time.perf_counter()
+
+    @property
+    def left(self) -> float | None:
+        """Seconds left, None without a limit."""
+        return None if self.limit is None else self.limit - (time.perf_counter() - self.start)
+
+    @property
+    def over(self) -> bool:
+        """Whether the limit is reached."""
+        return self.limit is not None and time.perf_counter() - self.start >= self.limit
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A solver that a method can hand its model to."""
+
+    name: str
+    module: str | None = None
+    program: str | None = None
+
+    def missing(self) -> str | None:
+        """Why it cannot be used here, or None."""
+        if self.module and importlib.util.find_spec(self.module) is None:
+            return f"the package {self.module} is not installed"
+        if self.program:
+            import shutil
+
+            if shutil.which(self.program) is None:
+                return f"the program {self.program} is not on the path"
+        return None
+
+
+@dataclass(frozen=True)
+class Method:
+    """One entry of the registry.
+
+    Attributes
+    ----------
+    name, summary : how users call it, and what it is in one line.
+    bits : ``whole`` or ``real``, what its plans are made of.
+    proves : what it promises.
+    noise : models of noise it can handle.
+    target : ``module:function``, called with (problem, options).
+    exact : whether it claims optimality.
+    needs : packages it needs.
+    solvers, formulations : choices, the first is the default.
+    options : settings it takes; any other is an error.
+    too_large : says why a problem is too large for it, or None.
+    """
+
+    name: str
+    summary: str
+    bits: Bits
+    proves: str
+    target: str
+    exact: bool = True
+    noise: tuple[str, ...] = ("law", "grid", "table")
+    needs: tuple[str, ...] = ()
+    solvers: tuple[Backend, ...] = ()
+    formulations: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    too_large: Callable[[QPart], str | None] | None = None
+
+    def unavailable(self, problem: QPart | None = None) -> str | None:
+        """Why this method cannot be used (here, or on this problem), or None."""
+        for package in self.needs:
+            if importlib.util.find_spec(package) is None:
+                return f"the package {package} is not installed"
+        if self.solvers and all(s.missing() for s in self.solvers):
+            return self.solvers[0].missing()
+        if problem is not None:
+            if problem.noise.model not in self.noise:
+                return f"it takes noise by {' or '.join(self.noise)}, this problem's is a {problem.noise.model}"
+            if self.too_large:
+                return self.too_large(problem)
+        return None
+
+    def check(self, problem: QPart, options: Options) -> None:
+        """Raise what is wrong with a call before anything is solved."""
+        for name in ("time_limit", "threads", "seed", "solver", "formulation"):
+            value = getattr(options, name)
+            if value is not None and name not in self.options:
+                takes = ", ".join(self.options) or "no options"
+                raise InputError(name, f"{value!r}, which {self.name} does not take", f"{takes} (method {self.name})")
+        limit = options.time_limit
+        if limit is not None and not (isinstance(limit, int | float) and 0 <= limit < float("inf")):
+            raise InputError("time_limit", shown(limit), "seconds >= 0")
+        for name, least in (("threads", 1), ("seed", 0)):
+            value = getattr(options, name)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
+                raise InputError(name, shown(value), f"a whole number >= {least}")
+        if options.solver is not None:
+            known = {s.name: s for s in self.solvers}
+            if options.solver not in known:
+                raise InputError("solver", shown(options.solver), ", ".join(known))
+            why = known[options.solver].missing()
+            if why:
+                raise MethodError(f"solver {options.solver}: {why}")
+        if options.formulation is not None and options.formulation not in self.formulations:
+            raise InputError("formulation", shown(options.formulation), ", ".join(self.formulations))
+        reason = self.unavailable(problem)
+        if reason:
+            raise MethodError(f"method {self.name}: {reason}")
+
+    def run(self, problem: QPart, options: Options) -> Outcome:
+        """Solve; the claim is unchecked."""
+        module, name = self.target.split(":")
+        function: Callable[[QPart, Options], Outcome] = getattr(importlib.import_module(module), name)
+        return function(problem, options)

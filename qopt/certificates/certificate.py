@@ -1,0 +1,91 @@
+"""The certificate of a plan: what is true of it, recomputed from the problem and the plan alone."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from qopt.costs import Cost
+
+
+@dataclass(frozen=True)
+class Slack:
+    """One constraint: what the plan uses, what is allowed, and whether the exact test holds."""
+
+    name: str
+    used: float
+    limit: float
+    holds: bool
+
+    @property
+    def slack(self) -> float:
+        """Allowed less used."""
+        return self.limit - self.used
+
+
+@dataclass(frozen=True)
+class KKT:
+    """Relative residuals of the optimality conditions at the plan's cut (real-valued bits), and the multiplier."""
+
+    stationarity: float
+    complementarity: float
+    primal: float
+    dual: float
+    multiplier: float
+
+    @property
+    def worst(self) -> float:
+        """Largest of the four residuals."""
+        return max(self.stationarity, self.complementarity, self.primal, self.dual)
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What is true of a plan, or of the absence of one.
+
+    Attributes
+    ----------
+    bits : ``whole`` or ``real``: the problem the statement is about.
+    feasible : every constraint holds in the exact test.
+    objective, cost : recomputed from Eqs. 5-17; None without a plan.
+    constraints : slack of every constraint.
+    violations : a line for each constraint that fails.
+    bound : proved lower bound on every feasible plan's objective, None if there is none to give.
+    kind : kind of the bound: ``kkt-dual``, ``lagrangian``, ``witness``, ``enumeration``.
+    proved : the plan is feasible and optimal within tolerance, by this bound.
+    infeasible : no plan exists, proved.
+    kkt : residuals, real-valued bits only.
+    notes : remarks, for example why a witness was rejected.
+    seconds : time it took to certify.
+    """
+
+    bits: str
+    feasible: bool
+    objective: float | None
+    cost: Cost | None
+    constraints: tuple[Slack, ...] = ()
+    violations: tuple[str, ...] = ()
+    bound: float | None = None
+    kind: str | None = None
+    proved: bool = False
+    infeasible: bool = False
+    kkt: KKT | None = None
+    notes: tuple[str, ...] = field(default=())
+    seconds: float = 0.0
+
+    @property
+    def gap(self) -> float | None:
+        """(objective - bound) / \\|objective\\|, None where either is missing."""
+        if self.objective is None or self.bound is None:
+            return None
+        if self.objective == self.bound:
+            return 0.0
+        return (self.objective - self.bound) / abs(self.objective) if self.objective else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        data = asdict(self)
+        data["cost"] = self.cost.to_dict() if self.cost else None
+        data["constraints"] = [{**asdict(s), "slack": s.slack} for s in self.constraints]
+        data["gap"] = self.gap
+        return data

@@ -1,0 +1,142 @@
+"""Instance files: versioned JSON in, problems out; problems in, JSON out.
+
+A file is untrusted: its size is bounded before it is read, its nesting while it is parsed, and every
+complaint is one line.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from qopt.errors import InputError, shown
+from qopt.problems.qpart import QPart
+
+MAX_BYTES = 256 * 2**20
+"""Largest file that is read. A network of 100 000 layers with a measured noise table needs about 64 MiB."""
+
+FAMILIES: dict[str, type[QPart]] = {"qopt/qpart": QPart}
+"""Problem families by the ``format`` their files name."""
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise InputError(key, "the field twice in one object", "once")
+        found[key] = value
+    return found
+
+
+def _no_constant(text: str) -> Any:
+    raise InputError("file", text, "JSON numbers, which are finite")
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Parse a JSON file of bounded size and depth.
+
+    Raises
+    ------
+    InputError
+        The file is missing, too large, not UTF-8, not JSON, too deeply nested, or repeats a field.
+    """
+    name = os.fspath(path)
+    try:
+        with open(name, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise InputError(name, (error.strerror or "an unreadable file").lower(), "a readable JSON file") from None
+    if len(data) > MAX_BYTES:
+        raise InputError(name, f"more than {MAX_BYTES // 2**20} MiB", f"at most {MAX_BYTES // 2**20} MiB")
+    try:
+        return json.loads(data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+    except UnicodeDecodeError as error:
+        raise InputError(name, f"byte {error.start} that is not UTF-8", "JSON text in UTF-8") from None
+    except json.JSONDecodeError as error:
+        found = f"no JSON at line {error.lineno}, column {error.colno} ({error.msg.lower()})"
+        raise InputError(name, found, "a JSON file") from None
+    except RecursionError:
+        raise InputError(name, "brackets nested too deeply", "the nesting of an instance file") from None
+    except InputError:
+        raise
+    except ValueError as error:  # an integer of more digits than Python converts
+        raise InputError(name, str(error).split(";")[0].lower(), "numbers of ordinary length") from None
+
+
+def from_data(data: Any) -> QPart:
+    """A problem from the parsed content of an instance file."""
+    if not isinstance(data, dict):
+        raise InputError("file", shown(data), "an object with a field 'format'")
+    family = data.get("format")
+    if not isinstance(family, str) or family not in FAMILIES:
+        raise InputError("format", shown(family) if "format" in data else "nothing", " or ".join(FAMILIES))
+    return FAMILIES[family](**data)
+
+
+def bundled() -> list[str]:
+    """Names of the instances that come with the package, e.g. ``qpart/mnist-mlp6``."""
+    root = resources.files("qopt.instances")
+    families = [folder for folder in root.iterdir() if folder.is_dir() and folder.name != "schema"]
+    return sorted(
+        f"{folder.name}/{file.name.removesuffix('.json')}"
+        for folder in families
+        for file in folder.iterdir()
+        if file.name.endswith(".json")
+    )
+
+
+def load(name: str | os.PathLike[str]) -> QPart:
+    """Load an instance by its bundled name or by path.
+
+    Parameters
+    ----------
+    name : a bundled name such as ``"qpart/mnist-mlp6"`` (see `bundled`), or the path of an instance file.
+    """
+    text = os.fspath(name)
+    names = bundled()
+    if text in names:
+        with resources.as_file(resources.files("qopt.instances").joinpath(f"{text}.json")) as path:
+            return from_data(read_json(path))
+    if not Path(text).exists():
+        near = difflib.get_close_matches(text, names, n=3, cutoff=0.4) or names[:3]
+        raise InputError("instance", shown(text), "the path of a file, or a bundled name such as " + ", ".join(near))
+    return from_data(read_json(text))
+
+
+def write_text(text: str, path: str | os.PathLike[str]) -> None:
+    """Write a whole file or nothing: a new file beside it takes the old one's place when complete."""
+    target = Path(path)
+    partial = target.with_name(target.name + ".partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(target)
+    except OSError as error:
+        raise InputError(os.fspath(path), (error.strerror or "an error").lower(), "a path that can be written") from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def to_json(problem: QPart) -> str:
+    """The instance file of a problem: one line a column, fields in the order of the schema."""
+    data = problem.model_dump(exclude_none=True, exclude_defaults=False)
+
+    def render(value: Any, indent: str) -> str:
+        if isinstance(value, dict) and value:
+            inner = indent + "  "
+            fields = [f"{inner}{json.dumps(k)}: {render(v, inner)}" for k, v in value.items()]
+            return "{\n" + ",\n".join(fields) + f"\n{indent}}}"
+        if isinstance(value, list) and value and isinstance(value[0], list):
+            inner = indent + "  "
+            return "[\n" + ",\n".join(inner + json.dumps(row) for row in value) + f"\n{indent}]"
+        return json.dumps(value, allow_nan=False, ensure_ascii=False)
+
+    return render(data, "") + "\n"
+
+
+def save(problem: QPart, path: str | os.PathLike[str]) -> None:
+    """Write a problem as an instance file."""
+    write_text(to_json(problem), path)

@@ -1,0 +1,81 @@
+"""Noise terms and the one feasibility test.
+
+The terms are computed here once and are exact data from then on: every method, every model and every
+certificate reads the same floating-point numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from qopt.errors import MethodError
+from qopt.problems.columns import FloatArray, IntArray
+from qopt.problems.qpart import QPart
+
+SLACK = 1e-12
+"""Relative slack of a limit, so that 0.1 + 0.2 <= 0.3 and K * (180 / K) <= 180 hold."""
+
+
+def limit_with_slack(limit: float) -> float:
+    """The number that terms may add up to: ``limit (1 + 1e-12)``, rounded once."""
+    return limit * (1.0 + SLACK)
+
+
+def within(terms: Iterable[float], limit: float) -> bool:
+    """Whether terms keep a limit: their exact sum is at most `limit_with_slack`.
+
+    `math.fsum` rounds correctly, so the sign of the sum is exact.
+    """
+    return math.fsum([*terms, -limit_with_slack(limit)]) <= 0.0
+
+
+def widths(problem: QPart) -> IntArray:
+    """(k,) admissible bit-widths lo..hi."""
+    return np.arange(problem.bits.lo, problem.bits.hi + 1)
+
+
+def _robustness(problem: QPart) -> tuple[FloatArray | float, FloatArray | float]:
+    rho_w, rho_x = problem.accuracy.rho_weights, problem.accuracy.rho_activations
+    row = problem.level_row
+    return (1.0 if rho_w is None else rho_w[row]), (1.0 if rho_x is None else rho_x[row])
+
+
+def coefficients(problem: QPart) -> tuple[FloatArray, FloatArray]:
+    """c = s / rho of weights and activations, each (L,): noise spent per 4^-b (Eqs. 18-22).
+
+    Raises
+    ------
+    MethodError
+        The instance has measured noise only and no coefficients s.
+    """
+    noise = problem.noise
+    if noise.s_weights is None or noise.s_activations is None:
+        raise MethodError("noise.s_weights: found nothing; allowed: a column, to work with the law s 4^-b")
+    rho_w, rho_x = _robustness(problem)
+    return noise.s_weights / rho_w, noise.s_activations / rho_x
+
+
+def noise_terms(problem: QPart) -> tuple[FloatArray, FloatArray]:
+    """Noise terms N_i(b) / rho_i of weights and of activations, each (L, k), in the model of noise in force.
+
+    The columns are the widths lo..hi. Row l - 1 is layer l.
+    """
+    b = widths(problem)
+    if problem.noise.model == "table":
+        table = problem.noise.table
+        assert table is not None
+        rho_w, rho_x = _robustness(problem)
+        columns = b - int(table.bits[0])
+        return (
+            table.weights[:, columns] / np.reshape(rho_w, (-1, 1)),
+            table.activations[:, columns] / np.reshape(rho_x, (-1, 1)),
+        )
+    c_w, c_x = coefficients(problem)
+    if problem.noise.model == "law":
+        factor = np.ldexp(1.0, -2 * b)
+    else:
+        factor = (np.ldexp(1.0, b) - 1.0) ** -2
+    return c_w[:, None] * factor, c_x[:, None] * factor
