@@ -1,0 +1,76 @@
+"""qopt: optimization models for neural networks at the edge, solved exactly and proved.
+
+>>> import qopt
+>>> problem = qopt.load("qpart/teaching-3")
+>>> solution = qopt.solve(problem)
+>>> solution.status
+'optimal'
+
+Everything loads when first used: importing qopt costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qopt import formulations as formulations
+    from qopt import kernels as kernels
+    from qopt.certificates.certificate import Certificate as Certificate
+    from qopt.certificates.qpart import certify as certify
+    from qopt.comparison import compare as compare
+    from qopt.errors import InputError as InputError
+    from qopt.errors import MethodError as MethodError
+    from qopt.errors import QoptError as QoptError
+    from qopt.plan import QPartPlan as QPartPlan
+    from qopt.plan import read_plan as read_plan
+    from qopt.plan import save_plan as save_plan
+    from qopt.problems.generate import qpart as generate_qpart
+    from qopt.problems.qpart import QPart as QPart
+    from qopt.problems.reading import bundled as instances_list
+    from qopt.problems.reading import load as load
+    from qopt.problems.reading import save as save
+    from qopt.solution import Solution as Solution
+    from qopt.solving import methods as methods
+    from qopt.solving import solve as solve
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "load": "qopt.problems.reading",
+    "save": "qopt.problems.reading",
+    "bundled": "qopt.problems.reading",
+    "QPart": "qopt.problems.qpart",
+    "generate": "qopt.problems.generate",
+    "QPartPlan": "qopt.plan",
+    "read_plan": "qopt.plan",
+    "save_plan": "qopt.plan",
+    "solve": "qopt.solving",
+    "methods": "qopt.solving",
+    "certify": "qopt.certificates.qpart",
+    "Certificate": "qopt.certificates.certificate",
+    "Solution": "qopt.solution",
+    "compare": "qopt.comparison",
+    "InputError": "qopt.errors",
+    "MethodError": "qopt.errors",
+    "QoptError": "qopt.errors",
+}
+_MODULES = ("formulations", "instances", "kernels", "plots")
+
+__all__ = ["__version__", *_HOME, *_MODULES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"qopt.{name}")
+    if name not in _HOME:
+        raise AttributeError(f"module 'qopt' has no attribute {name!r}")
+    module = importlib.import_module(_HOME[name])
+    value = module if _HOME[name].endswith(f".{name}") else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

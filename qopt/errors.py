@@ -21,13 +21,18 @@ class InputError(QoptError, ValueError):
     """
 
     def __init__(self, field: str, found: str, allowed: str) -> None:
-        self.field, self.found, self.allowed = field, found, allowed
-        super().__init__(f"{field}: {self.text}" if field else self.text)
+        self.field, self.found, self.allowed = _one_line(field), found, allowed
+        super().__init__(f"{self.field}: {self.text}" if field else self.text)
 
     @property
     def text(self) -> str:
         """The line without the field's path."""
         return f"found {self.found}; allowed: {self.allowed}"
+
+
+def _one_line(field: str, width: int = 200) -> str:
+    """A field's path as it is, unless a name in it would break the line: then escaped and cut."""
+    return field if field.isprintable() and len(field) <= width else shown(field, width)
 
 
 class MethodError(QoptError, ValueError):
@@ -36,6 +41,9 @@ class MethodError(QoptError, ValueError):
 
 def shown(value: object, width: int = 60) -> str:
     """``repr`` of a value found, cut to one short line."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:
+        text = f"a deeply nested {type(value).__name__}"
     text = " ".join(text.split())
     return text if len(text) <= width else text[: width - 1] + "…"

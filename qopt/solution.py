@@ -14,7 +14,8 @@ Status = Literal[
     "feasible",  # stopped by its own rule with a plan
     "heuristic",  # a rule without a promise
     "time-limit",  # stopped by the clock, with or without a plan
-    "infeasible",  # no plan exists
+    "infeasible",  # no plan exists, proved
+    "infeasible-by-solver",  # a solver or method says so; no proof was produced
     "failed",  # a solver gave up or broke off
 ]
 """Why a method stopped. Whether there is a plan is a second question: `Solution.plan`."""

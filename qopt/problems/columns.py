@@ -20,25 +20,30 @@ FloatArray = np.ndarray[Any, np.dtype[np.float64]]
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
 
+_NUMBERS = (int, float, np.integer, np.floating)
+
+
 def complaint(where: str, found: str, allowed: str) -> PydanticCustomError:
     """An error that `qopt.problems.complaints` renders as ``field + where: found …; allowed: …``."""
     return PydanticCustomError("qopt", "{found}", {"where": where, "found": found, "allowed": allowed})
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    return isinstance(value, _NUMBERS) and not isinstance(value, bool)
 
 
-def _first_offender(value: Any, where: str, ndim: int, ok: Callable[[float], bool]) -> tuple[str, Any] | None:
-    """Path and value of the first entry that is not an admissible number."""
+def _first_offender(value: Any, where: str, ndim: int, ok: Callable[[float], bool]) -> tuple[str, Any, int] | None:
+    """Path and value of the first entry that is not admissible, and of how many dimensions it should be."""
     if ndim == 0:
         try:
             good = _is_number(value) and ok(float(value))
         except OverflowError:
             good = False
-        return None if good else (where, value)
-    if not isinstance(value, list | tuple | np.ndarray):
-        return where, value
+        return None if good else (where, value, 0)
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if not isinstance(value, list | tuple):
+        return where, value, ndim
     for i, entry in enumerate(value):
         bad = _first_offender(entry, f"{where}[{i}]", ndim - 1, ok)
         if bad:
@@ -51,52 +56,60 @@ def _has_only_numbers(value: Any, ndim: int) -> bool:
     if isinstance(value, np.ndarray):
         return value.dtype.kind in "iuf"
     if ndim == 1:
-        return set(map(type, value)) <= {int, float, np.float64, np.int64}
+        return all(t is not bool and issubclass(t, _NUMBERS) for t in set(map(type, value)))
     return all(_has_only_numbers(row, ndim - 1) for row in value)
 
 
 def _column(
-    ndim: int, allowed: str, ok: Callable[[FloatArray], Any], *, whole: bool = False, null: float | None = None
+    ndim: int,
+    number: str,
+    numbers: str,
+    ok: Callable[[FloatArray], Any],
+    *,
+    whole: bool = False,
+    null: float | None = None,
 ) -> Callable[[Any], Any]:
     """A validator that turns nested lists into a read-only array, or names the first bad entry.
 
-    `ok` is applied to a whole array (fast) and, only when something is wrong, entry by entry. With
-    `null`, an entry None stands for that number.
+    `ok` is applied to a whole array (fast) and, only when something is wrong, entry by entry; `number` and
+    `numbers` say in words what it admits. With `null`, an entry None stands for that number.
     """
     dtype = np.int64 if whole else np.float64
+    allowed = [number, f"a list of {numbers}", f"a list of rows of {numbers}"]
+    if ndim == 2:
+        allowed[1] = f"a row of {numbers}"
 
     def entry_ok(x: float) -> bool:
         with np.errstate(invalid="ignore"):
             return bool(ok(np.float64(x))) and (not whole or x == math.floor(x))  # type: ignore[arg-type]
 
+    def fill(v: Any, depth: int) -> Any:
+        if depth == 0:
+            return null if v is None else v
+        return [fill(w, depth - 1) for w in v] if isinstance(v, list | tuple) else v
+
+    def complain(value: Any) -> PydanticCustomError:
+        bad = _first_offender(value, "", ndim, entry_ok)
+        if bad:
+            return complaint(bad[0], shown(bad[1]), allowed[bad[2]])
+        lengths = sorted({len(row) for row in value})
+        found = f"rows of {lengths[0]} and of {lengths[-1]} entries" if lengths else "no rows"
+        return complaint("", found, f"at least one row, all of equal length, of {numbers}")
+
     def validate(value: Any) -> Any:
         if not isinstance(value, list | tuple | np.ndarray):
-            raise complaint("", shown(value), f"a list of {allowed}")
-        original = value
-        if null is not None and not isinstance(value, np.ndarray):
-
-            def fill(v: Any, depth: int) -> Any:
-                if depth == 0:
-                    return null if v is None else v
-                return [fill(w, depth - 1) for w in v] if isinstance(v, list | tuple) else v
-
-            value = fill(value, ndim)
+            raise complaint("", shown(value), allowed[ndim])
+        filled = value if null is None or isinstance(value, np.ndarray) else fill(value, ndim)
         try:
-            clean = _has_only_numbers(value, ndim)
-            array = np.asarray(value, dtype=np.float64) if clean else None
+            array = np.asarray(filled, dtype=np.float64) if _has_only_numbers(filled, ndim) else None
         except (TypeError, ValueError, OverflowError):
             array = None
         if array is None or array.ndim != ndim:
-            bad = _first_offender(value, "", ndim, entry_ok)
-            if bad:
-                raise complaint(bad[0], shown(bad[1]), allowed)
-            raise complaint("", f"rows of unequal length in {shown(original, 30)}", f"rows of equal length of {allowed}")
+            raise complain(filled)
         with np.errstate(invalid="ignore"):
             good = np.all(ok(array)) and (not whole or np.all(array == np.floor(array)))
         if not good:
-            bad = _first_offender(array.tolist(), "", ndim, entry_ok)
-            assert bad is not None
-            raise complaint(bad[0], shown(bad[1]), allowed)
+            raise complain(filled)
         result = array.astype(dtype)
         result.flags.writeable = False
         return result
@@ -132,12 +145,16 @@ def _amount(a: FloatArray) -> Any:
     return np.isfinite(a) & (a >= 0)
 
 
+def _count(a: FloatArray) -> Any:
+    return (a >= 0) & (a <= 2.0**53)
+
+
 def _amount_or_infinite(a: FloatArray) -> Any:
     return a > 0
 
 
 def _width(a: FloatArray) -> Any:
-    return np.isfinite(a) & (a >= 1) & (a <= 32)
+    return (a >= 1) & (a <= 32)
 
 
 def _share(a: FloatArray) -> Any:
@@ -145,26 +162,33 @@ def _share(a: FloatArray) -> Any:
 
 
 _NUMBER = {"type": "number", "minimum": 0}
-_COUNT = {"type": "integer", "minimum": 0}
+_COUNT = {"type": "integer", "minimum": 0, "maximum": 2**53}
+_WIDTH = {"type": "integer", "minimum": 1, "maximum": 32}
+_SHARE = {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
+_POSITIVE_OR_NULL = {"type": ["number", "null"], "exclusiveMinimum": 0}
 
-Amounts = _type(1, _NUMBER, _column(1, "finite numbers >= 0", _amount), np.ndarray)
-AmountRows = _type(2, _NUMBER, _column(2, "finite numbers >= 0", _amount), np.ndarray)
-Counts = _type(1, _COUNT, _column(1, "whole numbers >= 0", _amount, whole=True), np.ndarray)
+_AMOUNT_WORDS = ("a finite number >= 0", "finite numbers >= 0")
+_REACHED = "null where the loss is never reached"
+
+Amounts = _type(1, _NUMBER, _column(1, *_AMOUNT_WORDS, _amount), np.ndarray)
+AmountRows = _type(2, _NUMBER, _column(2, *_AMOUNT_WORDS, _amount), np.ndarray)
+Counts = _type(
+    1, _COUNT, _column(1, "a whole number from 0 to 2^53", "whole numbers >= 0", _count, whole=True), np.ndarray
+)
 Widths = _type(
     1,
-    {"type": "integer", "minimum": 1, "maximum": 32},
-    _column(1, "whole numbers from 1 to 32", _width, whole=True),
+    _WIDTH,
+    _column(1, "a whole number from 1 to 32", "whole numbers from 1 to 32", _width, whole=True),
     np.ndarray,
 )
 Shares = _type(
-    1,
-    {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
-    _column(1, "accuracy losses in (0, 1]", _share),
-    np.ndarray,
+    1, _SHARE, _column(1, "an accuracy loss in (0, 1]", "accuracy losses in (0, 1]", _share), np.ndarray
 )
 RobustnessRows = _type(
     2,
-    {"type": ["number", "null"], "exclusiveMinimum": 0},
-    _column(2, "numbers > 0, or null where the loss is never reached", _amount_or_infinite, null=math.inf),
+    _POSITIVE_OR_NULL,
+    _column(
+        2, f"a number > 0, or {_REACHED}", f"numbers > 0, or {_REACHED}", _amount_or_infinite, null=math.inf
+    ),
     np.ndarray,
 )

@@ -14,11 +14,14 @@ _ALLOWED = {
     "less_than": "a number < {lt:g}",
     "less_than_equal": "a number <= {le:g}",
     "finite_number": "a finite number",
+    "int_parsing_size": "a whole number of ordinary size",
     "float_type": "a number",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "bool_type": "true or false",
     "string_type": "a string",
+    "tuple_type": "a list",
+    "dict_type": "an object",
     "literal_error": "{expected}",
 }
 
@@ -62,8 +65,10 @@ def as_input_error(error: ValidationError, model: type[BaseModel]) -> InputError
         return InputError(field, "nothing", "this field is required" + more)
     if entry["type"] == "extra_forbidden":
         return InputError(field, "an unknown field", _fields_at(model, entry["loc"][:-1]) + more)
-    if entry["type"] in ("model_type", "model_attributes_type", "dict_type"):
+    if entry["type"] in ("model_type", "model_attributes_type"):
         return InputError(field, shown(entry["input"]), f"an object with {_fields_at(model, entry['loc'])}" + more)
+    if entry["type"] == "float_type" and isinstance(entry["input"], int) and not isinstance(entry["input"], bool):
+        return InputError(field, shown(entry["input"]), "a finite number" + more)  # more digits than a double holds
     allowed = _ALLOWED.get(entry["type"])
     text = allowed.format(**context) if allowed else entry["msg"][:1].lower() + entry["msg"][1:]
     return InputError(field, shown(entry["input"]), text + more)

@@ -101,7 +101,7 @@ def load(name: str | os.PathLike[str]) -> QPart:
     if text in names:
         with resources.as_file(resources.files("qopt.instances").joinpath(f"{text}.json")) as path:
             return from_data(read_json(path))
-    if not Path(text).exists():
+    if not os.path.exists(text):  # unlike Path.exists, also for names that no file can have
         near = difflib.get_close_matches(text, names, n=3, cutoff=0.4) or names[:3]
         raise InputError("instance", shown(text), "the path of a file, or a bundled name such as " + ", ".join(near))
     return from_data(read_json(text))

@@ -1,0 +1,271 @@
+"""QPART in whole bits: the joint choice of cut and bit-widths as a mixed-integer program.
+
+Sets and data (QPART, sections III-IV)
+    p in P          admissible cuts, layers 1..p on the device (p = 0 sends the raw input and quantizes nothing)
+    i in T_p        tensors that cut p quantizes: weights of layer l are written l, its output -l
+                    (with Eq. 14 to the letter, one entry l for layer p's weights and output together)
+    b in B          admissible widths lo..hi
+    base_p          xi O_1 + delta O_2, and the raw input where it is sent       (Eq. 17 without eps Z)
+    pi_i            objective per bit of width: eps z_i                          (Eqs. 14, 17)
+    N_i(b) / rho_i  noise term of tensor i at b bits                             (Eqs. 18-22)
+    Delta_p         noise that cut p and the accuracy level allow                (Eq. 23)
+    z_i, memory     bits of device memory per bit of width, and how many there are
+
+Variables
+    cut[p]          y_p = 1 if the network is cut after layer p
+    width[p, i, b]  x_pib = 1 if moreover tensor i gets b bits
+
+Model ``one-hot``
+    minimise    sum_p base_p y_p + sum_pib pi_i b x_pib                          (Eq. 17)
+    one_cut     sum_p y_p = 1
+    one_width   sum_b x_pib = y_p                             for p, i in T_p
+    accuracy    sum_ib N_i(b) / rho_i x_pib <= Delta_p y_p    for p >= 1         (Eq. 23)
+    memory      sum_ib z_i b x_pib <= memory y_p              for p >= 1
+
+``aggregated`` adds the accuracy rows of all cuts (each divided by its Delta_p) into one row, and the memory rows
+likewise. At integer points that says the same, because one cut's variables alone are not zero; its LP
+relaxation is weaker, since one cut may borrow noise from another.
+
+``big-m`` and ``hull`` start from the disjunction "cut 1's rows hold, or cut 2's, or ..." over shared variables
+width[i, b], written with `pyomo.gdp`. The hull's LP bound equals that of ``one-hot``; big-M's is never better.
+
+Scaling, so that a solver's absolute tolerances mean something: accuracy and memory rows are divided by their
+limits; items that break a limit on their own are left out. `model.cost` is Eq. 17 in its own units; the objective
+is ``(cost - offset) / unit`` with the numbers ``model.offset`` and ``model.unit``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyomo.environ as pyo
+from pyomo.gdp import Disjunct, Disjunction
+
+from qopt.errors import InputError, shown
+from qopt.plan import QPartPlan
+from qopt.problems.qpart import QPart
+from qopt.problems.terms import limit_with_slack
+from qopt.segments import Segment, segments
+
+FORMS = ("one-hot", "aggregated", "big-m", "hull")
+"""Forms of the joint model."""
+
+
+def tables(problem: QPart) -> dict[int, Segment]:
+    """Data of every admissible cut: prices, noise terms, limits."""
+    table = segments(problem)
+    return {int(p): table.at(int(p)) for p in problem.admissible_cuts}
+
+
+def admissible(segment: Segment) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """(n, k) items that do not break a limit on their own."""
+    stored = segment.stored[:, None] * segment.bits
+    fits: np.ndarray[Any, np.dtype[np.bool_]] = segment.noise <= limit_with_slack(segment.limit)
+    return fits & (stored <= limit_with_slack(segment.memory))
+
+
+def items(segment: Segment) -> Iterator[tuple[int, int, float, float, float]]:
+    """Every admissible item of a cut: tensor, width, cost, share of Delta, share of the memory."""
+    allowed = admissible(segment)
+    noise_limit = limit_with_slack(segment.limit) or 1.0
+    memory_limit = limit_with_slack(segment.memory) or 1.0
+    for i, j in zip(*np.nonzero(allowed), strict=True):
+        b = int(segment.bits[j])
+        share = float(segment.noise[i, j]) / noise_limit
+        yield int(segment.tensors[i]), b, float(segment.cost[i, j]), share, float(segment.stored[i]) * b / memory_limit
+
+
+def scale(at: dict[int, Segment]) -> tuple[float, float]:
+    """Offset and unit of the objective: optima lie between 0 and about 1000 units above the offset.
+
+    The offset is the cheapest cut at the smallest widths, a lower bound; the unit is a thousandth of the way from
+    there to the cheapest cut at the largest widths.
+    """
+    least = [s.base + float(s.cost[:, 0].sum()) for s in at.values()]
+    most = [s.base + float(s.cost[:, -1].sum()) for s in at.values()]
+    offset = min(least)
+    way = max(min(most) - offset, 1e-6 * (max(most) - offset))
+    return offset, (way or 1.0) / 1000.0
+
+
+def joint(problem: QPart, form: str = "one-hot") -> pyo.ConcreteModel:
+    """The joint mixed-integer program over cut and widths.
+
+    Parameters
+    ----------
+    problem : the request.
+    form : one of `FORMS`; see the head of this file.
+
+    Returns
+    -------
+    An ordinary Pyomo model with binaries ``cut[p]`` and ``width[p, tensor, b]`` (``width[tensor, b]`` in the forms
+    ``big-m`` and ``hull``), rows ``accuracy`` and ``memory`` and the expression ``cost`` (Eq. 17). Add
+    constraints to it, solve it with any MIP solver, and read the plan with `extract`.
+
+    Raises
+    ------
+    InputError
+        The form is none of `FORMS`.
+    """
+    if form not in FORMS:
+        raise InputError("form", shown(form), ", ".join(FORMS))
+    if form in ("big-m", "hull"):
+        model = gdp(problem)
+        pyo.TransformationFactory("gdp.bigm" if form == "big-m" else "gdp.hull").apply_to(model)
+        return model
+
+    at = tables(problem)
+    of = {p: list(items(segment)) for p, segment in at.items()}
+    device_cuts = [p for p in at if p > 0]
+    tensors = [(p, int(i)) for p in at for i in at[p].tensors]
+    choices = [(p, i, b) for p in at for i, b, *_ in of[p]]
+    widths: dict[tuple[int, int], list[int]] = {key: [] for key in tensors}
+    for p, i, b in choices:
+        widths[p, i].append(b)
+
+    model = pyo.ConcreteModel(name=problem.name)
+    model.cut = pyo.Var(list(at), domain=pyo.Binary)
+    model.width = pyo.Var(choices, domain=pyo.Binary)
+    cut, width = model.cut, model.width
+
+    model.cost = pyo.Expression(
+        expr=sum(at[p].base * cut[p] for p in at)
+        + sum(cost * width[p, i, b] for p in at for i, b, cost, *_ in of[p])
+    )
+    model.offset, model.unit = scale(at)
+    model.objective = pyo.Objective(expr=(model.cost - model.offset) / model.unit)
+
+    model.one_cut = pyo.Constraint(expr=sum(cut[p] for p in at) == 1)
+
+    @model.Constraint(tensors)
+    def one_width(model: Any, p: int, i: int) -> Any:
+        return sum(width[p, i, b] for b in widths[p, i]) == cut[p]
+
+    noise = {p: sum(share * width[p, i, b] for i, b, _, share, _ in of[p]) for p in device_cuts}
+    stored = {p: sum(bits * width[p, i, b] for i, b, _, _, bits in of[p]) for p in device_cuts}
+    if form == "one-hot":
+        model.accuracy = pyo.Constraint(device_cuts, rule=lambda m, p: noise[p] <= cut[p])
+        if problem.device.memory is not None:
+            model.memory = pyo.Constraint(device_cuts, rule=lambda m, p: stored[p] <= cut[p])
+    elif device_cuts:
+        used = sum(cut[p] for p in device_cuts)
+        model.accuracy = pyo.Constraint(expr=sum(noise.values()) <= used)
+        if problem.device.memory is not None:
+            model.memory = pyo.Constraint(expr=sum(stored.values()) <= used)
+    return model
+
+
+def gdp(problem: QPart) -> pyo.ConcreteModel:
+    """The same choice as a disjunction over cuts, before any transformation.
+
+    Disjunct ``at_cut[p]`` holds what is true if the network is cut after layer p: its tensors have one width each,
+    the others none, its accuracy and memory rows, and its cost. ``width[tensor, b]`` is shared by all cuts, ``cut[p]``
+    are the disjuncts' binary indicators, and ``total`` is the objective.
+    """
+    at = tables(problem)
+    tensors = sorted({int(i) for segment in at.values() for i in segment.tensors})
+    bits = [int(b) for b in next(iter(at.values())).bits]
+
+    model = pyo.ConcreteModel(name=problem.name)
+    model.offset, model.unit = offset, unit = scale(at)
+    most = max(s.base + float(s.cost[:, -1].sum()) for s in at.values())
+    model.width = pyo.Var(tensors, bits, domain=pyo.Binary)
+    model.total = pyo.Var(bounds=(0.0, (most - offset) / unit))
+    model.cost = pyo.Expression(expr=offset + unit * model.total)
+    model.objective = pyo.Objective(expr=model.total)
+    width = model.width
+
+    @model.Disjunct(list(at))
+    def at_cut(disjunct: Any, p: int) -> None:
+        segment, choices = at[p], list(items(at[p]))
+        chosen = {(i, b) for i, b, *_ in choices}
+        idle = [width[i, b] for i in tensors for b in bits if (i, b) not in chosen]
+        disjunct.one_width = pyo.Constraint(
+            [int(i) for i in segment.tensors], rule=lambda d, i: sum(width[i, b] for b in bits) == 1
+        )
+        if idle:
+            disjunct.idle = pyo.Constraint(expr=sum(idle) == 0)
+        disjunct.price = pyo.Constraint(
+            expr=model.total
+            >= (segment.base - offset) / unit + sum(cost / unit * width[i, b] for i, b, cost, *_ in choices)
+        )
+        noise = [share * width[i, b] for i, b, _, share, _ in choices if share]
+        if noise:
+            disjunct.accuracy = pyo.Constraint(expr=sum(noise) <= 1)
+        memory = [stored * width[i, b] for i, b, *_, stored in choices if stored]
+        if memory:
+            disjunct.memory = pyo.Constraint(expr=sum(memory) <= 1)
+
+    model.one_cut = Disjunction(expr=[at_cut_p for at_cut_p in model.at_cut.values()])
+    model.cut = pyo.Reference(model.at_cut[:].binary_indicator_var)
+    return model
+
+
+def joint_cvxpy(problem: QPart) -> Any:
+    """The ``one-hot`` model in CVXPY; boolean vectors named ``cut`` and ``width`` (items in the order of `items`).
+
+    Returns a `cvxpy.Problem`, whose objective is scaled like that of `joint`; read the plan with `extract`.
+    """
+    import cvxpy as cp  # 0.9 s: only when asked for
+    from scipy import sparse
+
+    at = tables(problem)
+    offset, unit = scale(at)
+    rows = [(k, i, b, *numbers) for k, p in enumerate(at) for i, b, *numbers in items(at[p])]
+    of_tensor = {key: r for r, key in enumerate((k, int(i)) for k, p in enumerate(at) for i in at[p].tensors)}
+
+    cut = cp.Variable(len(at), boolean=True, name="cut")
+    base = np.array([segment.base for segment in at.values()])
+    if not rows:
+        blocked = [cut[k] == 0 for k, p in enumerate(at) if len(at[p].tensors)]
+        return cp.Problem(cp.Minimize((base - offset) / unit @ cut), [cp.sum(cut) == 1, *blocked])
+
+    width = cp.Variable(len(rows), boolean=True, name="width")
+    cost, share, stored = (np.array([row[column] for row in rows]) for column in (3, 4, 5))
+    where = np.arange(len(rows))
+    tensor = np.array([of_tensor[row[0], row[1]] for row in rows])
+    owner = np.array([row[0] for row in rows])
+    choose = sparse.csr_array((np.ones(len(rows)), (tensor, where)), shape=(len(of_tensor), len(rows)))
+    noise = sparse.csr_array((share, (owner, where)), shape=(len(at), len(rows)))
+    memory = sparse.csr_array((stored, (owner, where)), shape=(len(at), len(rows)))
+
+    constraints = [
+        cp.sum(cut) == 1,
+        choose @ width == cut[[k for k, _ in of_tensor]],
+        noise @ width <= cut,
+    ]
+    if problem.device.memory is not None:
+        constraints.append(memory @ width <= cut)
+    return cp.Problem(cp.Minimize((base - offset) / unit @ cut + cost / unit @ width), constraints)
+
+
+def _values(model: Any, problem: QPart) -> tuple[dict[int, float], dict[tuple[int, ...], float]]:
+    """Values of ``cut[p]`` and ``width[...]`` of a solved model, Pyomo's or CVXPY's."""
+    if hasattr(model, "var_dict"):
+        at, found = tables(problem), model.var_dict
+        cut = dict(zip(at, found["cut"].value, strict=True))
+        keys = [(p, i, b) for p in at for i, b, *_ in items(at[p])]
+        return cut, dict(zip(keys, found["width"].value if keys else [], strict=True))
+    cut = {p: pyo.value(v, exception=False) or 0.0 for p, v in model.cut.items()}
+    return cut, {key: pyo.value(v, exception=False) or 0.0 for key, v in model.width.items()}
+
+
+def extract(model: Any, problem: QPart) -> QPartPlan:
+    """The plan that a solved joint model (any form, Pyomo or CVXPY) holds.
+
+    Binaries are rounded: the cut with the largest ``cut[p]``, then for each of its tensors the largest ``width``.
+    Whether the plan keeps the limits is for the certificate to say.
+    """
+    cut, width = _values(model, problem)
+    p = max(cut, key=lambda q: cut[q])
+    segment = segments(problem).at(p)
+    shared = bool(width) and len(next(iter(width))) == 2
+    bits = [int(b) for b in segment.bits]
+
+    def value(i: int, b: int) -> float:
+        return width.get((i, b) if shared else (p, i, b), -1.0)
+
+    chosen = np.array([max(bits, key=lambda b: value(int(i), b)) for i in segment.tensors], dtype=np.int64)
+    return segment.plan(chosen, "whole", problem.name)

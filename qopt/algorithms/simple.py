@@ -1,0 +1,79 @@
+"""`uniform` and `round-up`: what people do without an optimizer. Heuristics, for comparison."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from qopt.algorithms.kkt import at_cut
+from qopt.algorithms.method import Options
+from qopt.arrays import IntArray
+from qopt.problems.qpart import QPart
+from qopt.problems.terms import within
+from qopt.segments import Segment, segments
+from qopt.solution import Outcome
+
+
+def _best_cut(problem: QPart, widths_at: Callable[[Segment], IntArray | None]) -> Outcome:
+    """The cheapest admissible cut under a rule that gives widths at a cut."""
+    table = segments(problem)
+    best, best_value = None, math.inf
+    for cut in problem.admissible_cuts:
+        segment = table.at(int(cut))
+        bits = widths_at(segment)
+        if bits is None:
+            continue
+        value = segment.base + float(segment.price @ bits)
+        if value < best_value:
+            best, best_value = segment.plan(bits, "whole", problem.name), value
+    if best is None:
+        return Outcome("heuristic", message="no admissible cut has a plan of this kind")
+    return Outcome("heuristic", best)
+
+
+def fits(segment: Segment, bits: IntArray) -> bool:
+    """The exact test of noise and memory at a cut."""
+    terms = segment.noise[np.arange(len(bits)), bits - segment.bits[0]]
+    keeps_noise = segment.cut == 0 or within(terms, segment.limit)
+    return keeps_noise and (math.isinf(segment.memory) or within(segment.stored * bits, segment.memory))
+
+
+def solve_uniform(problem: QPart, options: Options) -> Outcome:
+    """One width for every tensor: the smallest that keeps the limits, at the best cut."""
+    del options
+
+    def widths_at(segment: Segment) -> IntArray | None:
+        for width in segment.bits:
+            bits = np.full(len(segment.tensors), width)
+            if fits(segment, bits):
+                return bits
+        return None
+
+    return _best_cut(problem, widths_at)
+
+
+def solve_round_up(problem: QPart, options: Options) -> Outcome:
+    """The closed form's real-valued widths, rounded up, at the best cut.
+
+    Under noise that does not follow the law the closed form takes the fitted coefficients s; where the noise
+    in force is then above the limit, every width rises by one bit until it is not.
+    """
+    del options
+
+    def widths_at(segment: Segment) -> IntArray | None:
+        found = at_cut(segment)
+        if found is None:
+            return None
+        # Widths that are whole but for rounding stay as they are, if the exact test agrees.
+        highest = segment.bits[-1]
+        near = np.ceil(found.bits - 1e-9).astype(np.int64)
+        bits = near if fits(segment, near) else np.ceil(found.bits).astype(np.int64)
+        while not fits(segment, bits):
+            if np.all(bits == highest):
+                return None
+            bits = np.minimum(bits + 1, highest)
+        return bits
+
+    return _best_cut(problem, widths_at)

@@ -1,0 +1,395 @@
+"""Certifies a QPART plan: feasible or not, and how far from optimal it can be at most.
+
+Everything is recomputed from the problem and the plan; no method's code takes part. The order of proof: Lagrange's
+dual at every cut, then the witness that came with the plan, then enumeration of what is left.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from qopt.certificates.bounds import Bound, Cut, CutTable, best_bound, screening
+from qopt.certificates.certificate import KKT, Certificate, Slack
+from qopt.certificates.closing import LABELS, enumerate_below, exact_cost, holds_a_plan
+from qopt.certificates.witness import check_witness
+from qopt.costs import Cost, breakdown
+from qopt.errors import InputError, shown
+from qopt.plan import QPartPlan, checked_plan, crossing_activations
+from qopt.problems.columns import FloatArray
+from qopt.problems.qpart import QPart
+from qopt.problems.terms import within
+
+TOLERANCE = 1e-9
+"""`proved` allows this share of the objective, and of what the transmission costs."""
+
+ROUNDING = 1e-12
+"""Eq. 17 term by term and as a sum of prices may differ by this share of the objective."""
+
+SCREENED = 8
+"""From this many cuts on, cheap bounds of all come first."""
+
+
+def certify(
+    problem: QPart,
+    plan: QPartPlan | None,
+    witness: dict[str, Any] | None = None,
+    bits: str | None = None,
+    labels: int = LABELS,
+) -> Certificate:
+    """What is true of a plan, or of the claim that there is none.
+
+    Parameters
+    ----------
+    problem : the request.
+    plan : the plan, or None to ask whether the problem is infeasible.
+    witness : an untrusted proof for whole bits (`qopt.certificates.witness`).
+    bits : ``whole`` or ``real``, the problem that the statement is about; default the plan's, or ``whole``.
+    labels : sums that closing the gap by enumeration may make at one cut; 0 to do without.
+
+    Raises
+    ------
+    InputError
+        The plan's shape does not fit the problem, or real-valued bits are asked of a measured noise table.
+    """
+    start = time.perf_counter()
+    if plan is not None:
+        checked_plan(problem, plan)
+    bits = bits if bits is not None else plan.bits if plan is not None else "whole"
+    if bits not in ("whole", "real"):
+        raise InputError("bits", shown(bits), "whole or real")
+    table = CutTable(problem, bits)
+    if plan is None:
+        certificate = _without_plan(table, witness, labels)
+    else:
+        certificate = _with_plan(table, plan, witness, labels)
+    return replace(certificate, seconds=time.perf_counter() - start)
+
+
+@dataclass
+class _Search:
+    """Bounds of all cuts so far: `bounds` of those looked at one by one, `rest` the least of all others (with base)."""
+
+    table: CutTable
+    bounds: dict[int, Bound] = field(default_factory=dict)
+    rest: float = math.inf
+
+    def least(self) -> Fraction | float:
+        """The lower bound over all cuts, exact; infinite where no cut holds a plan."""
+        least: Fraction | float = self.rest if math.isinf(self.rest) else Fraction(self.rest)
+        for p, bound in self.bounds.items():
+            if math.isfinite(bound.value):
+                least = min(least, Fraction(float(self.table.base[p])) + Fraction(bound.value))
+        return least
+
+    def open(self, target: Fraction) -> list[int]:
+        """Cuts whose bound does not reach a target, ascending in their bound."""
+        base = self.table.base
+        below = [
+            p
+            for p, bound in self.bounds.items()
+            if math.isfinite(bound.value) and Fraction(float(base[p])) + Fraction(bound.value) < target
+        ]
+        return sorted(below, key=lambda p: float(base[p]) + self.bounds[p].value)
+
+
+def _search(table: CutTable, ceiling: float | None) -> _Search:
+    """Bounds of every admissible cut, refined where they do not reach the ceiling.
+
+    Without a ceiling, cuts are refined until the least bound is one that has been refined.
+    """
+    cuts, search = table.problem.admissible_cuts, _Search(table)
+    base = table.base[cuts]
+    rough = screening(table, cuts) if cuts.size >= SCREENED else np.zeros(cuts.size)
+    keys = base + rough
+    # Adding the base rounds: a cut counts as out only beyond that.
+    keys -= 4 * 2.0**-52 * np.where(np.isfinite(keys), keys, 0.0)
+    least, lam = math.inf, 0.0
+    order = np.argsort(keys, kind="stable").tolist()
+    for i in order:
+        enough = least if ceiling is None else max(ceiling, 0.0)
+        if keys[i] > enough or (ceiling is None and keys[i] == math.inf):
+            search.rest = float(keys[i])
+            break
+        p = int(cuts[i])
+        bound = best_bound(table.at(p), lam)
+        search.bounds[p] = bound
+        lam = bound.lam if 0 < bound.lam < math.inf else lam
+        least = min(least, float(table.base[p]) + bound.value)
+    return search
+
+
+def _with_plan(table: CutTable, plan: QPartPlan, witness: dict[str, Any] | None, labels: int) -> Certificate:
+    problem, cut = table.problem, table.at(plan.cut)
+    cost = breakdown(problem, plan)
+    widths = _item_widths(cut, plan)
+    constraints, violations = _constraints(table, cut, plan, widths)
+    feasible, notes = not violations, []
+    # The same objective as a sum of prices, without rounding: small gaps are differences of these.
+    objective = sum(map(Fraction, (cut.price * widths).tolist()), Fraction(cut.base))
+    if not plan_agrees(float(objective), cost):
+        notes.append(f"error: Eq. 17 term by term gives {cost.objective:.17g}, its prices {float(objective):.17g}")
+    search = _search(table, float(objective) if feasible else None)
+    least, kind = search.least(), "kkt-dual" if table.bits == "real" else "lagrangian"
+    tolerance = TOLERANCE * min(abs(cost.objective), cost.transmission_cost or abs(cost.objective))
+    target = objective - Fraction(tolerance)
+    better: Fraction | None = None
+    if feasible and table.bits == "whole" and least < target:
+        verdict = None
+        if witness is not None:
+            still_open = set(search.open(target))
+            closed = {int(p) for p in problem.admissible_cuts} - still_open
+            verdict = check_witness(
+                lambda p: table.at(p).knapsack(), problem.admissible_cuts.tolist(), witness, target, closed
+            )
+            if not verdict.accepted:
+                notes.append(f"witness rejected: {verdict.reason}")
+        if verdict is not None and verdict.accepted:
+            least, kind = max(least, target), "witness"
+            if verdict.bound is not None and still_open <= {int(p) for p in witness["cuts"]}:
+                outside = [search.bounds[p] for p in search.bounds if p not in still_open]
+                least = max(least, _combined(search, verdict.bound, outside))
+        elif labels > 0:
+            least, better, lines = _close(search, objective, target, labels)
+            kind = "enumeration" if least > search.least() else kind
+            notes.extend(lines)
+    elif witness is not None and table.bits == "real":
+        notes.append("a witness is for whole bits: not used")
+    if better is not None:
+        notes.append(f"a better plan costs {float(better):.17g}")
+    if feasible:
+        least = min(least, objective)
+    bound = float(least) if least < math.inf else None
+    proved = feasible and better is None and least >= target and not any(n.startswith("error") for n in notes)
+    if bound is not None and proved:
+        bound = min(bound, cost.objective)
+    return Certificate(
+        bits=table.bits,
+        feasible=feasible,
+        objective=cost.objective,
+        cost=cost,
+        constraints=tuple(constraints),
+        violations=tuple(violations),
+        bound=bound,
+        kind=kind if bound is not None else None,
+        proved=proved,
+        infeasible=least == math.inf,
+        kkt=_kkt(cut, widths) if table.bits == "real" else None,
+        notes=tuple(notes),
+    )
+
+
+def plan_agrees(linear: float, cost: Cost) -> bool:
+    """Whether both readings of Eq. 17 give one objective, up to rounding."""
+    return abs(linear - cost.objective) <= ROUNDING * abs(cost.objective)
+
+
+def _combined(search: _Search, verdict: float, others: list[Bound]) -> Fraction | float:
+    """Least of a witness's bound and of the bounds of the cuts that it left out."""
+    inside = {id(bound) for bound in others}
+    rest = _Search(search.table, {p: b for p, b in search.bounds.items() if id(b) in inside}, search.rest)
+    return min(rest.least(), Fraction(verdict) if math.isfinite(verdict) else verdict)
+
+
+def _close(
+    search: _Search, objective: Fraction, target: Fraction, labels: int
+) -> tuple[Fraction | float, Fraction | None, list[str]]:
+    """Enumerate the open cuts: the bound they end with, a better objective if there is one, and remarks."""
+    table, notes = search.table, []
+    closed = _Search(table, dict(search.bounds), search.rest)
+    best = objective
+    for p in search.open(target):
+        cut, bound = table.at(p), search.bounds[p]
+        # The cheaper of the plan and what was found so far is the ceiling; above the bound at this cut, or it is out.
+        ceiling = float(min(best, objective) - Fraction(cut.base))
+        found = enumerate_below(cut, ceiling, bound.lam, bound.mu, labels)
+        if found.bound is None:
+            notes.append(f"cut {p}: more than {labels} sums, the gap stays open")
+            continue
+        if found.bound > bound.value:
+            closed.bounds[p] = bound._replace(value=found.bound)
+        if found.choice is not None:
+            best = min(best, exact_cost(cut, found.choice))
+    return closed.least(), best if best < target else None, notes
+
+
+def _without_plan(table: CutTable, witness: dict[str, Any] | None, labels: int) -> Certificate:
+    """Whether every admissible cut is proved to hold no plan; else a bound on every plan's objective."""
+    search, notes = _search(table, None), []
+    least = search.least()
+    kind: str | None = "kkt-dual" if table.bits == "real" else "lagrangian"
+    if least < math.inf and table.bits == "whole":
+        cuts = table.problem.admissible_cuts.tolist()
+        closed = {p for p, bound in search.bounds.items() if bound.value == math.inf}
+        if witness is not None:
+            verdict = check_witness(lambda p: table.at(p).knapsack(), cuts, witness, math.inf, closed)
+            if verdict.accepted:
+                least, kind = math.inf, "witness"
+            else:
+                notes.append(f"witness rejected: {verdict.reason}")
+        if least < math.inf and labels > 0:
+            answer = _nothing_left(table, [p for p in cuts if p not in closed], labels)
+            if answer:
+                least, kind = math.inf, "enumeration"
+            elif answer is None:
+                notes.append("whether any plan exists stays open")
+    infeasible = least == math.inf
+    return Certificate(
+        bits=table.bits,
+        feasible=False,
+        objective=None,
+        cost=None,
+        bound=None if infeasible else float(least),
+        kind=kind,
+        infeasible=infeasible,
+        notes=tuple(notes),
+    )
+
+
+def _nothing_left(table: CutTable, cuts: list[int], labels: int) -> bool | None:
+    """Whether none of these cuts holds a whole-bit plan; None: not decided."""
+    decided = True
+    for p in cuts:
+        cut = table.at(p)
+        if best_bound(cut).value == math.inf:
+            continue
+        answer = holds_a_plan(cut, labels)
+        if answer:
+            return False
+        decided = decided and answer is False
+    return True if decided else None
+
+
+def _item_widths(cut: Cut, plan: QPartPlan) -> FloatArray:
+    """(n,) a plan's widths in the order of the items; a tied output's is that of its layer's weights."""
+    activations = plan.activations[:-1] if cut.tied else plan.activations
+    return np.array([*plan.weights, *activations], dtype=float)
+
+
+def _constraints(
+    table: CutTable, cut: Cut, plan: QPartPlan, widths: FloatArray
+) -> tuple[list[Slack], list[str]]:
+    """Every constraint in the exact test, and a line for each that fails."""
+    problem, p = table.problem, plan.cut
+    given = np.array([*plan.weights, *plan.activations], dtype=float)
+    rows = [Slack("admissible cut", float(p not in problem.admissible_cuts), 0.0, p in problem.admissible_cuts)]
+    names = [f"weights of layer {i}" for i in range(1, p + 1)]
+    names += [f"output of layer {i}" for i in crossing_activations(problem, p)]
+    lines = [] if rows[0].holds else [f"cut {p} is not admissible"]
+    if given.size:
+        low, high = int(np.argmin(given)), int(np.argmax(given))
+        for name, at, used, limit in (
+            ("least width", low, float(cut.lo), float(given[low])),
+            ("largest width", high, float(given[high]), float(cut.hi)),
+        ):
+            rows.append(Slack(name, used, limit, used <= limit))
+            if used > limit:
+                lines.append(f"{names[at]}: {given[at]:.17g} bits, allowed {cut.lo} to {cut.hi}")
+    if table.bits == "whole" and given.size:
+        apart = np.abs(given - np.round(given))
+        at = int(np.argmax(apart))
+        rows.append(Slack("whole bits", float(apart[at]), 0.0, float(apart[at]) == 0.0))
+        if apart[at] > 0:
+            lines.append(f"{names[at]}: {given[at]:.17g} bits, which is not whole")
+    if cut.tied:
+        apart_by = abs(plan.activations[-1] - plan.weights[-1])
+        rows.append(Slack("tied cut", apart_by, 0.0, apart_by == 0.0))
+        if apart_by:
+            text = f"{plan.activations[-1]:.17g} bits, its weights {plan.weights[-1]:.17g}: tied at the cut"
+            lines.append(f"output of layer {p}: {text}")
+    if p > 0:
+        limit = float(problem.delta[p - 1])
+        terms = _noise_of(table, cut, widths)
+        if terms is None or not np.all(np.isfinite(terms)):
+            lines.append("accuracy: noise is not known at these widths")
+        else:
+            rows.append(Slack("accuracy", math.fsum(terms.tolist()), limit, within(terms.tolist(), limit)))
+            if not rows[-1].holds:
+                lines.append(f"accuracy: noise {rows[-1].used:.17g}, allowed {limit:.17g}")
+    if problem.device.memory is not None:
+        stored, memory = (cut.stored * widths).tolist(), problem.device.memory
+        rows.append(Slack("memory", math.fsum(stored), memory, within(stored, memory)))
+        if not rows[-1].holds:
+            lines.append(f"memory: {rows[-1].used:.17g} bits, allowed {memory:.17g}")
+    return rows, lines
+
+
+def _noise_of(table: CutTable, cut: Cut, widths: FloatArray) -> FloatArray | None:
+    """(n,) noise terms at a plan's widths; None where they are not known."""
+    columns = widths - cut.lo
+    inside = np.all((columns >= 0) & (widths <= cut.hi) & (columns == np.round(columns)))
+    if cut.noise is not None and inside:
+        return cut.noise[np.arange(widths.size), columns.astype(np.int64)]  # type: ignore[no-any-return]
+    return cut.noise_at(widths) if cut.c is not None else None
+
+
+def _kkt(cut: Cut, b: FloatArray) -> KKT | None:
+    """Relative residuals of the optimality conditions of section III at a plan, for multipliers read off the plan.
+
+    Between its bounds a tensor's price per bit equals the worth of the noise it saves,
+    ``price + mu stored = lam (-noise'(b))``; at lo the left side may be larger, at hi smaller.
+    """
+    if b.size == 0:
+        return KKT(0.0, 0.0, 0.0, 0.0, 0.0)
+    if np.any(b <= 0) and cut.grid:
+        return None  # the grid's noise has no value there
+    noise, memory = math.fsum(cut.noise_at(b).tolist()), math.fsum((cut.stored * b).tolist())
+    gain = cut.noise_slope(b)
+    near = 1e-12 * b
+    inner = (b - cut.lo > near) & (cut.hi - b > near) & (gain > 0) & (cut.price + cut.stored > 0)
+    binding = cut.limit > 0 and noise >= cut.limit * (1 - 1e-9)
+    full = math.isfinite(cut.memory) and memory >= cut.memory * (1 - 1e-9)
+    lam, mu = _read_multipliers(cut, gain, inner, binding, full, b)
+    value, worth = cut.price + mu * cut.stored, lam * gain
+    scale = np.abs(cut.price) + abs(mu) * cut.stored + np.abs(worth)
+    excess = np.divide(value - worth, scale, out=np.zeros_like(b), where=scale > 0)
+    at_lo, at_hi = b - cut.lo <= near, cut.hi - b <= near
+    off = np.where(at_lo & at_hi, 0.0, np.where(at_lo, -excess, np.where(at_hi, excess, np.abs(excess))))
+    sent = math.fsum((cut.price * b).tolist())
+    whole = sent + abs(lam) * cut.limit + (abs(mu) * cut.memory if mu else 0.0)
+    apart = abs(lam) * max(0.0, cut.limit - noise) + (abs(mu) * max(0.0, cut.memory - memory) if mu else 0.0)
+    over = noise / cut.limit - 1 if cut.limit > 0 else float(noise > 0)
+    over_memory = memory / cut.memory - 1 if 0 < cut.memory < math.inf else 0.0
+    outside = max(float(np.max(1 - b / cut.lo)), float(np.max(b / cut.hi - 1)))
+    negative = max(0.0, -lam) * cut.limit + (max(0.0, -mu) * cut.memory if mu else 0.0)
+    return KKT(
+        stationarity=max(0.0, float(np.max(off))),
+        complementarity=apart / whole if whole > 0 else 0.0,
+        primal=max(0.0, over, over_memory, outside),
+        dual=negative / whole if whole > 0 else 0.0,
+        multiplier=lam,
+    )
+
+
+def _read_multipliers(
+    cut: Cut, gain: FloatArray, inner: np.ndarray[Any, np.dtype[np.bool_]], binding: bool, full: bool, b: FloatArray
+) -> tuple[float, float]:
+    """Multipliers of the noise and memory rows that a plan implies; 0 for a row that is slack."""
+    if not binding and not full:
+        return 0.0, 0.0
+    with np.errstate(all="ignore"):
+        if not full or not np.any(inner & (cut.stored > 0)):
+            if not binding:
+                return 0.0, 0.0
+            if inner.any():
+                return float(np.median(cut.price[inner] / gain[inner])), 0.0
+            # Every tensor is at a bound: those at hi say how little the multiplier can be, those at lo how much.
+            ratio = np.where(gain > 0, cut.price / gain, np.nan)
+            at_hi, at_lo = ratio[b >= cut.hi * (1 - 1e-12)], ratio[b <= cut.lo * (1 + 1e-12)]
+            least, most = np.nanmax(at_hi, initial=0.0), np.nanmin(at_lo, initial=math.inf)
+            return float(least if least > 0 or not math.isfinite(most) else most), 0.0
+        # price = lam gain - mu stored, each row scaled to 1 and both columns to their largest entry.
+        price, g, z = cut.price[inner], gain[inner], cut.stored[inner]
+        if not binding:
+            return 0.0, float(np.median(-price[z > 0] / z[z > 0]))
+        row = np.maximum(np.maximum(price, z * (np.max(price) / np.max(z))), np.finfo(float).tiny)
+        a = np.stack([g / row, -z / row], axis=1)
+        size = np.max(np.abs(a), axis=0)
+        size[size == 0] = 1.0
+        x = np.linalg.lstsq(a / size, price / row, rcond=None)[0] / size
+        return float(x[0]), float(x[1])

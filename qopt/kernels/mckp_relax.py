@@ -1,0 +1,136 @@
+"""Linear relaxation of the multiple-choice knapsack: lower hulls and the greedy of slopes.
+
+    minimise sum_i cost[i, c_i]  subject to  sum_i weight[i, c_i] <= limit,  one item c_i per class
+
+The relaxation replaces every class by the lower convex hull of its items. Starting from the lightest
+item everywhere, hull steps are taken in the order of cost saved per unit of weight until the limit is
+reached; the slope of the step that breaks it is the optimal multiplier.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qopt.arrays import BoolArray, FloatArray, IntArray
+
+
+def undominated(cost: FloatArray, weight: FloatArray) -> BoolArray:
+    """(n, k) mask of items that no other item of the class beats in cost and weight.
+
+    Items of infinite cost are absent. Of equal items the first stays.
+    """
+    order = np.lexsort((cost, weight), axis=-1)
+    sorted_cost = np.take_along_axis(cost, order, axis=1)
+    best_before = np.minimum.accumulate(sorted_cost, axis=1)
+    keep = np.isfinite(sorted_cost)
+    keep[:, 1:] &= sorted_cost[:, 1:] < best_before[:, :-1]
+    mask = np.empty_like(keep)
+    np.put_along_axis(mask, order, keep, axis=1)
+    return mask
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Hull steps of all classes, dearest saving per weight first.
+
+    Attributes
+    ----------
+    owner : (m,) class of each step.
+    item : (m,) item that the step leads to.
+    gain, load : (m,) cost saved and weight added.
+    slope : (m,) gain / load, descending.
+    start : (n,) lightest item of each class, where the steps begin.
+    """
+
+    owner: IntArray
+    item: IntArray
+    gain: FloatArray
+    load: FloatArray
+    slope: FloatArray
+    start: IntArray
+
+
+def hull_steps(cost: FloatArray, weight: FloatArray, present: BoolArray) -> Steps:
+    """Lower hull of every class, as one list of steps sorted by slope.
+
+    All classes walk their hulls together: from the item where a class stands, the next hull item is the
+    heavier one of steepest saving; of equally steep ones the farthest.
+    """
+    n, k = cost.shape
+    rows = np.arange(n)
+    here = np.argmin(np.where(present, weight, np.inf), axis=1)
+    start = here.copy()
+    owners, items, gains, loads = [], [], [], []
+    active = rows
+    while active.size:
+        at = here[active]
+        c, w = cost[active], weight[active]
+        gain = c[np.arange(len(active)), at][:, None] - c
+        load = w - w[np.arange(len(active)), at][:, None]
+        useful = present[active] & (load > 0) & (gain > 0)
+        slope = np.where(useful, gain, -1.0) / np.where(useful, load, 1.0)
+        steepest = slope.max(axis=1)
+        moving = steepest > 0
+        if not moving.any():
+            break
+        active = active[moving]
+        slope, steepest, gain, load = slope[moving], steepest[moving], gain[moving], load[moving]
+        tied = slope >= steepest[:, None]
+        step = np.argmax(np.where(tied, load, -1.0), axis=1)
+        pick = np.arange(len(active))
+        owners.append(active)
+        items.append(step)
+        gains.append(gain[pick, step])
+        loads.append(load[pick, step])
+        here[active] = step
+    if not owners:
+        none = np.empty(0)
+        return Steps(none.astype(np.int64), none.astype(np.int64), none, none, none, start)
+    owner, item = np.concatenate(owners), np.concatenate(items)
+    gain, load = np.concatenate(gains), np.concatenate(loads)
+    slope = gain / load
+    # Stable: steps of one class keep their order where slopes tie by rounding.
+    order = np.argsort(-slope, kind="stable")
+    return Steps(owner[order], item[order], gain[order], load[order], slope[order], start)
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """Linear relaxation at one limit.
+
+    Attributes
+    ----------
+    bound : its optimum (the Lagrangian bound at `multiplier`).
+    multiplier : of the limit, >= 0.
+    choice : (n,) the greedy's items before the breaking step, feasible.
+    """
+
+    bound: float
+    multiplier: float
+    choice: IntArray
+
+
+def relax(cost: FloatArray, weight: FloatArray, steps: Steps, capacity: float) -> Relaxation:
+    """Greedy of slopes up to a capacity that the lightest items keep.
+
+    Parameters
+    ----------
+    capacity : limit, at least the weight of ``steps.start``.
+    """
+    rows = np.arange(len(cost))
+    base_cost = float(cost[rows, steps.start].sum())
+    room = capacity - float(weight[rows, steps.start].sum())
+    used = np.cumsum(steps.load)
+    taken = int(np.searchsorted(used, room, side="right"))
+    choice = steps.start.copy()
+    # Steps of a class come in hull order, so the last assignment is the farthest step taken.
+    choice[steps.owner[:taken]] = steps.item[:taken]
+    bound = base_cost - float(steps.gain[:taken].sum())
+    multiplier = 0.0
+    if taken < len(steps.gain):
+        multiplier = float(steps.slope[taken])
+        left = room - (float(used[taken - 1]) if taken else 0.0)
+        bound -= multiplier * max(left, 0.0)
+    return Relaxation(bound, multiplier, choice)

@@ -1,0 +1,33 @@
+"""The arithmetic that coefficients are measured in: float32 as written, seeded, sums in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def plain_float32() -> Iterator[None]:
+    """Switch TF32 off, and algorithms that differ from run to run, for as long as something is measured.
+
+    Usable as a decorator. The caller's settings come back afterwards.
+    """
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
+    deterministic, warn_only = torch.are_deterministic_algorithms_enabled(), (
+        torch.is_deterministic_algorithms_warn_only_enabled()
+    )
+    matmul.allow_tf32 = cudnn.allow_tf32 = cudnn.benchmark = False
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = before
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+
+
+def mean_square(changed: torch.Tensor, logits: torch.Tensor) -> float:
+    """Mean over the examples of ``||Z' - Z||^2`` for logits (n, classes)."""
+    return float((changed.double() - logits.double()).square().sum(dim=1).mean())

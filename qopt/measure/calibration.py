@@ -1,0 +1,126 @@
+"""Delta(a, p): how much noise a cut may have, found by trying plans on data that nothing else uses.
+
+Eqs. 20-23 add the tensors' noise up as if their effects on the accuracy were independent. They are not quite,
+so the limit is not derived but calibrated: from its natural scale, mean ``||sigma*||^2``, downwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from qopt.errors import InputError, QoptError
+from qopt.problems.columns import FloatArray, IntArray
+
+WidthSolver = Callable[[FloatArray, FloatArray, float], IntArray | None]
+"""An exact solver of "one width for each tensor": ``(cost (n, k), noise (n, k), limit) -> (n,) columns``, or None."""
+
+RATIO = 2.0**0.25
+"""Ratio of neighbouring limits on the grid."""
+
+IN_A_ROW = 3
+"""A limit holds if its plan and those of the next two smaller limits keep the accuracy."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Accuracy lost on paired examples: its mean and an interval, in [-1, 1]."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{100 * self.mean:.2f} points [{100 * self.low:.2f}, {100 * self.high:.2f}]"
+
+
+def paired_bootstrap(
+    reference: np.ndarray, correct: np.ndarray, *, seed: int = 0, draws: int = 10_000, confidence: float = 0.95
+) -> Loss:
+    """Accuracy lost from `reference` to `correct` and its percentile interval by resampling examples.
+
+    An example's difference is -1, 0 or 1, so resampling n examples is one draw of a trinomial.
+
+    Parameters
+    ----------
+    reference, correct : (n,) bool, whether each example is classified rightly before and after.
+    draws : resamples.
+    confidence : of the interval, central.
+    """
+    if reference.shape != correct.shape or reference.ndim != 1 or len(reference) == 0:
+        found = f"shapes {reference.shape} and {correct.shape}"
+        raise InputError("correct", found, "the same examples, at least one")
+    n = len(reference)
+    lost, gained = int(np.sum(reference & ~correct)), int(np.sum(~reference & correct))
+    counts = np.random.default_rng(seed).multinomial(n, [lost / n, gained / n, (n - lost - gained) / n], size=draws)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile((counts[:, 0] - counts[:, 1]) / n, [tail, 1 - tail])
+    return Loss((lost - gained) / n, float(low), float(high))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One limit of the grid: the widths of its plan and what they lose. `widths` is None where none keep it."""
+
+    limit: float
+    widths: tuple[int, ...] | None
+    loss: Loss | None
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """Delta of one cut, the plan there, and every limit that was tried, largest first."""
+
+    delta: float
+    trials: tuple[Trial, ...]
+
+    @property
+    def chosen(self) -> Trial:
+        """The trial at Delta."""
+        return next(trial for trial in self.trials if trial.limit == self.delta)
+
+
+def calibrate(
+    natural: float,
+    cost: FloatArray,
+    noise: FloatArray,
+    bits: IntArray,
+    loss: float,
+    measured_loss: Callable[[tuple[int, ...]], Loss],
+    solver: WidthSolver,
+) -> Calibrated:
+    """Largest limit on the grid below `natural` that the accuracy bears.
+
+    Parameters
+    ----------
+    natural : mean ``||sigma*||^2``, where the search starts.
+    cost : (n, k) payload of each tensor of the cut at each width.
+    noise : (n, k) its noise over its robustness, N_i(b) / rho_i.
+    bits : (k,) the widths.
+    loss : accuracy level a.
+    measured_loss : loss of a plan, a width for each tensor, on the calibration data.
+    solver : finds the plan of least payload under a limit, exactly.
+
+    Raises
+    ------
+    QoptError
+        No limit holds: even plans that nearly exhaust the widths lose too much.
+    """
+    known: dict[tuple[int, ...], Loss] = {}
+    trials: list[Trial] = []
+    limit, held = natural, 0
+    while held < IN_A_ROW:
+        columns = solver(cost, noise, limit)
+        if columns is None:
+            if trials and held:  # nothing finer exists: the limits below have no plan that could fail
+                break
+            raise QoptError(f"no noise limit keeps the accuracy within {loss:g}: no plan is left below {limit:g}")
+        widths = tuple(int(bits[c]) for c in columns)
+        if widths not in known:
+            known[widths] = measured_loss(widths)
+        trials.append(Trial(limit, widths, known[widths]))
+        held = held + 1 if known[widths].high <= loss else 0
+        limit /= RATIO
+    return Calibrated(trials[-held].limit, tuple(trials))
