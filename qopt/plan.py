@@ -70,14 +70,19 @@ def checked_plan(problem: QPart, plan: QPartPlan) -> QPartPlan:
     return plan
 
 
-def read_plan(path: str | os.PathLike[str]) -> QPartPlan:
-    """Read a plan file, or the plan inside a solution file (``qopt solve --json``)."""
-    data = read_json(path)
+def read_plan_and_witness(path: str | os.PathLike[str]) -> tuple[QPartPlan, dict[str, Any] | None]:
+    """Read a plan file, or the plan and the witness inside a solution file (``qopt solve --json``)."""
+    data, witness = read_json(path), None
     if isinstance(data, dict) and data.get("format") == "qopt/solution":
-        data = data.get("plan")
+        data, witness = data.get("plan"), data.get("witness")
     if not isinstance(data, dict):
         raise InputError("plan", shown(data), "an object with cut, weights and activations")
-    return QPartPlan(**data)
+    return QPartPlan(**data), witness if isinstance(witness, dict) else None
+
+
+def read_plan(path: str | os.PathLike[str]) -> QPartPlan:
+    """Read a plan from a plan file or a solution file."""
+    return read_plan_and_witness(path)[0]
 
 
 def save_plan(plan: QPartPlan, path: str | os.PathLike[str]) -> None:

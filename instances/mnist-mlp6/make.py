@@ -97,7 +97,15 @@ def run(options: argparse.Namespace) -> None:
 
     found = measure(chain, parts["coefficients"], BITS, LEVEL, say)
     say(f"mean ||sigma*||^2 {found.natural:.5g}; law within a factor 2^{max(x.error for x in found.laws.values()):.2f}")
-    cuts = calibrate_cuts(chain, parts["calibration"], found, evaluate.exact, seed=options.seed, say=say)
+    cuts = calibrate_cuts(
+        chain,
+        parts["calibration"],
+        found,
+        evaluate.exact,
+        shared_by=(1, options.inferences),
+        seed=options.seed,
+        say=say,
+    )
     problem = request(found, cuts, options.seed, options.rate, options.inferences)
     for line in evaluate.report(problem, chain, found.spans, test):
         print(line)

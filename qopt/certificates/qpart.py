@@ -130,8 +130,8 @@ def _with_plan(table: CutTable, plan: QPartPlan, witness: dict[str, Any] | None,
     widths = _item_widths(cut, plan)
     constraints, violations = _constraints(table, cut, plan, widths)
     feasible, notes = not violations, []
-    # The same objective as a sum of prices, without rounding: small gaps are differences of these.
-    objective = sum(map(Fraction, (cut.price * widths).tolist()), Fraction(cut.base))
+    # The same objective as base and sum of prices, not added in floats: small gaps are differences of these.
+    objective = Fraction(cut.base) + Fraction(math.fsum((cut.price * widths).tolist()))
     if not plan_agrees(float(objective), cost):
         notes.append(f"error: Eq. 17 term by term gives {cost.objective:.17g}, its prices {float(objective):.17g}")
     search = _search(table, float(objective) if feasible else None)
@@ -142,18 +142,17 @@ def _with_plan(table: CutTable, plan: QPartPlan, witness: dict[str, Any] | None,
     if feasible and table.bits == "whole" and least < target:
         verdict = None
         if witness is not None:
-            still_open = set(search.open(target))
-            closed = {int(p) for p in problem.admissible_cuts} - still_open
+            closed = {int(p) for p in problem.admissible_cuts} - set(search.open(target))
             verdict = check_witness(
                 lambda p: table.at(p).knapsack(), problem.admissible_cuts.tolist(), witness, target, closed
             )
             if not verdict.accepted:
                 notes.append(f"witness rejected: {verdict.reason}")
         if verdict is not None and verdict.accepted:
-            least, kind = max(least, target), "witness"
-            if verdict.bound is not None and still_open <= {int(p) for p in witness["cuts"]}:
-                outside = [search.bounds[p] for p in search.bounds if p not in still_open]
-                least = max(least, _combined(search, verdict.bound, outside))
+            others = _Search(table, {p: b for p, b in search.bounds.items() if p in closed}, search.rest)
+            reached = verdict.bound if verdict.bound is not None else math.inf
+            least = max(target, min(others.least(), Fraction(reached) if math.isfinite(reached) else reached))
+            kind = "witness"
         elif labels > 0:
             least, better, lines = _close(search, objective, target, labels)
             kind = "enumeration" if least > search.least() else kind
@@ -187,13 +186,6 @@ def _with_plan(table: CutTable, plan: QPartPlan, witness: dict[str, Any] | None,
 def plan_agrees(linear: float, cost: Cost) -> bool:
     """Whether both readings of Eq. 17 give one objective, up to rounding."""
     return abs(linear - cost.objective) <= ROUNDING * abs(cost.objective)
-
-
-def _combined(search: _Search, verdict: float, others: list[Bound]) -> Fraction | float:
-    """Least of a witness's bound and of the bounds of the cuts that it left out."""
-    inside = {id(bound) for bound in others}
-    rest = _Search(search.table, {p: b for p, b in search.bounds.items() if id(b) in inside}, search.rest)
-    return min(rest.least(), Fraction(verdict) if math.isfinite(verdict) else verdict)
 
 
 def _close(
@@ -278,24 +270,26 @@ def _constraints(
     problem, p = table.problem, plan.cut
     given = np.array([*plan.weights, *plan.activations], dtype=float)
     rows = [Slack("admissible cut", float(p not in problem.admissible_cuts), 0.0, p in problem.admissible_cuts)]
-    names = [f"weights of layer {i}" for i in range(1, p + 1)]
-    names += [f"output of layer {i}" for i in crossing_activations(problem, p)]
+
+    def name(at: int) -> str:
+        return f"weights of layer {at + 1}" if at < p else f"output of layer {crossing_activations(problem, p)[at - p]}"
+
     lines = [] if rows[0].holds else [f"cut {p} is not admissible"]
     if given.size:
         low, high = int(np.argmin(given)), int(np.argmax(given))
-        for name, at, used, limit in (
+        for row, at, used, limit in (
             ("least width", low, float(cut.lo), float(given[low])),
             ("largest width", high, float(given[high]), float(cut.hi)),
         ):
-            rows.append(Slack(name, used, limit, used <= limit))
+            rows.append(Slack(row, used, limit, used <= limit))
             if used > limit:
-                lines.append(f"{names[at]}: {given[at]:.17g} bits, allowed {cut.lo} to {cut.hi}")
+                lines.append(f"{name(at)}: {given[at]:.17g} bits, allowed {cut.lo} to {cut.hi}")
     if table.bits == "whole" and given.size:
         apart = np.abs(given - np.round(given))
         at = int(np.argmax(apart))
         rows.append(Slack("whole bits", float(apart[at]), 0.0, float(apart[at]) == 0.0))
         if apart[at] > 0:
-            lines.append(f"{names[at]}: {given[at]:.17g} bits, which is not whole")
+            lines.append(f"{name(at)}: {given[at]:.17g} bits, which is not whole")
     if cut.tied:
         apart_by = abs(plan.activations[-1] - plan.weights[-1])
         rows.append(Slack("tied cut", apart_by, 0.0, apart_by == 0.0))
@@ -304,7 +298,7 @@ def _constraints(
             lines.append(f"output of layer {p}: {text}")
     if p > 0:
         limit = float(problem.delta[p - 1])
-        terms = _noise_of(table, cut, widths)
+        terms = _noise_of(cut, widths)
         if terms is None or not np.all(np.isfinite(terms)):
             lines.append("accuracy: noise is not known at these widths")
         else:
@@ -319,7 +313,7 @@ def _constraints(
     return rows, lines
 
 
-def _noise_of(table: CutTable, cut: Cut, widths: FloatArray) -> FloatArray | None:
+def _noise_of(cut: Cut, widths: FloatArray) -> FloatArray | None:
     """(n,) noise terms at a plan's widths; None where they are not known."""
     columns = widths - cut.lo
     inside = np.all((columns >= 0) & (widths <= cut.hi) & (columns == np.round(columns)))

@@ -6,7 +6,7 @@ so the limit is not derived but calibrated: from its natural scale, mean ``||sig
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,16 +62,16 @@ def paired_bootstrap(
 
 @dataclass(frozen=True)
 class Trial:
-    """One limit of the grid: the widths of its plan and what they lose. `widths` is None where none keep it."""
+    """One limit of the grid: the widths of its plans, one for each set of prices, and what each loses."""
 
     limit: float
-    widths: tuple[int, ...] | None
-    loss: Loss | None
+    plans: tuple[tuple[int, ...], ...]
+    losses: tuple[Loss, ...]
 
 
 @dataclass(frozen=True)
 class Calibrated:
-    """Delta of one cut, the plan there, and every limit that was tried, largest first."""
+    """Delta of one cut and every limit that was tried, largest first."""
 
     delta: float
     trials: tuple[Trial, ...]
@@ -84,24 +84,27 @@ class Calibrated:
 
 def calibrate(
     natural: float,
-    cost: FloatArray,
+    costs: Sequence[FloatArray],
     noise: FloatArray,
     bits: IntArray,
     loss: float,
     measured_loss: Callable[[tuple[int, ...]], Loss],
     solver: WidthSolver,
 ) -> Calibrated:
-    """Largest limit on the grid below `natural` that the accuracy bears.
+    """Largest limit on the grid from `natural` downwards that the accuracy bears.
+
+    Which plan is best under a limit depends on the ratio of the prices of a weight's and an activation's bit, and
+    plans of equal noise need not lose equally much. So a limit must hold for each of several prices.
 
     Parameters
     ----------
     natural : mean ``||sigma*||^2``, where the search starts.
-    cost : (n, k) payload of each tensor of the cut at each width.
-    noise : (n, k) its noise over its robustness, N_i(b) / rho_i.
+    costs : for each set of prices, (n, k) cost of each tensor of the cut at each width.
+    noise : (n, k) noise over robustness, N_i(b) / rho_i.
     bits : (k,) the widths.
     loss : accuracy level a.
     measured_loss : loss of a plan, a width for each tensor, on the calibration data.
-    solver : finds the plan of least payload under a limit, exactly.
+    solver : finds the cheapest plan under a limit, exactly.
 
     Raises
     ------
@@ -112,15 +115,15 @@ def calibrate(
     trials: list[Trial] = []
     limit, held = natural, 0
     while held < IN_A_ROW:
-        columns = solver(cost, noise, limit)
-        if columns is None:
-            if trials and held:  # nothing finer exists: the limits below have no plan that could fail
-                break
-            raise QoptError(f"no noise limit keeps the accuracy within {loss:g}: no plan is left below {limit:g}")
-        widths = tuple(int(bits[c]) for c in columns)
-        if widths not in known:
-            known[widths] = measured_loss(widths)
-        trials.append(Trial(limit, widths, known[widths]))
-        held = held + 1 if known[widths].high <= loss else 0
+        choices = [solver(cost, noise, limit) for cost in costs]
+        found = [columns for columns in choices if columns is not None]
+        if len(found) < len(choices):
+            raise QoptError(f"no noise limit keeps the accuracy within {loss:g}: no plan keeps the limit {limit:g}")
+        plans = tuple(tuple(int(bits[c]) for c in columns) for columns in found)
+        for plan in plans:
+            if plan not in known:
+                known[plan] = measured_loss(plan)
+        trials.append(Trial(limit, plans, tuple(known[plan] for plan in plans)))
+        held = held + 1 if all(x.high <= loss for x in trials[-1].losses) else 0
         limit /= RATIO
-    return Calibrated(trials[-held].limit, tuple(trials))
+    return Calibrated(trials[-IN_A_ROW].limit, tuple(trials))

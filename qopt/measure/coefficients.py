@@ -136,18 +136,27 @@ def measure(chain: Chain, examples: Examples, bits: Sequence[int], loss: float, 
 
 
 def calibrate_cuts(
-    chain: Chain, examples: Examples, found: Sensitivity, solver: WidthSolver, *, seed: int = 0, say: Say = _silent
+    chain: Chain,
+    examples: Examples,
+    found: Sensitivity,
+    solver: WidthSolver,
+    *,
+    shared_by: Sequence[int] = (1,),
+    seed: int = 0,
+    say: Say = _silent,
 ) -> list[Calibrated]:
     """Delta(a, p) of cuts p = 1..L, each with the plans that led to it.
 
-    A plan's widths are those of the weights of layers 1..p, then that of layer p's output; its payload is
-    Eq. 14's.
+    A plan's widths are those of the weights of layers 1..p, then that of layer p's output; it is the one of least
+    payload (Eq. 14), and of least payload per inference where a download serves several.
 
     Parameters
     ----------
     examples : data used neither for `found` nor for the final test.
     found : coefficients.
     solver : exact solver of the whole-bit plan.
+    shared_by : numbers of inferences that share one download of the weights; a limit must hold for the plans of
+        each.
     seed : of the bootstrap.
     """
     size = {t: chain.layer(t.layer).weight.numel() for t in chain.tensors() if t.kind == "weight"}
@@ -165,7 +174,7 @@ def calibrate_cuts(
 
         result = calibrate(
             found.natural,
-            entries[:, None] * found.bits,
+            [np.append(entries[:-1] / n, entries[-1])[:, None] * found.bits for n in shared_by],
             np.stack([found.terms(t) for t in tensors]),
             found.bits,
             found.loss,
@@ -175,7 +184,8 @@ def calibrate_cuts(
         results.append(result)
         say(
             f"cut {cut}: Delta {result.delta:.5g} ({result.delta / found.natural:.3g} of natural, "
-            f"{len(result.trials)} limits tried), plan {result.chosen.widths}, loses {result.chosen.loss}"
+            f"{len(result.trials)} limits tried); "
+            + "; ".join(f"plan {p} loses {x}" for p, x in zip(result.chosen.plans, result.chosen.losses, strict=True))
         )
     return results
 

@@ -1,0 +1,56 @@
+# Two commands do everything: `make solve` and `make test`. Each sets itself up in .venv first.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Constraints hold for build requirements too.
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+REQUEST ?= qpart/mnist-mlp6
+
+.PHONY: solve test lint notebooks formulations bench clean
+
+solve: $(VENV)/.solve  ## solve the bundled request, print its plan and certificate, and the other methods beside it
+	@$(BIN)/qopt solve $(REQUEST)
+	@echo
+	@echo "The same request under every method:"
+	@echo
+	@$(BIN)/qopt compare $(REQUEST)
+
+test: $(VENV)/.test  ## run the tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev  ## ruff, and mypy on the package as it installs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	rm -rf build/types
+	$(PIP) install --quiet --no-deps --target build/types .
+	cd build/types && MYPYPATH= $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p qopt
+
+notebooks: $(VENV)/.test  ## execute the notebooks in place
+	$(BIN)/python docs/execute_notebooks.py
+
+formulations: $(VENV)/.solve  ## what each formulation of the joint model is worth
+	$(BIN)/python benchmarks/formulations.py
+
+bench: $(VENV)/.test  ## the figures of the README, measured here
+	$(BIN)/python benchmarks/figures.py
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# A stamp for each set of extras; a changed requirement installs again.
+$(VENV)/.solve: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --editable .
+	touch $@
+
+$(VENV)/.test: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --editable '.[test]'
+	touch $@ $(VENV)/.solve
+
+$(VENV)/.dev: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --editable '.[dev]'
+	touch $@ $(VENV)/.test $(VENV)/.solve

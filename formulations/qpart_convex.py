@@ -1,0 +1,225 @@
+"""QPART in real-valued bits at a fixed cut: a convex problem, as a cone program and as tangents.
+
+Data (names as in `qopt.formulations.qpart`; the cut p is fixed)
+    pi_i            objective per bit of width                      (Eqs. 14, 17)
+    c_i             s_i / rho_i, noise of tensor i at width 0       (Eqs. 18-22)
+    Delta           noise that the cut and the level allow          (Eq. 23)
+    g(b)            4^-b (the law, Eq. 18), or (2^b - 1)^-2 (the grid of Eq. 9)
+
+Variables
+    width[i]        b_i in [lo, hi]
+
+    minimise    base + sum_i pi_i b_i                               (Eq. 24)
+    accuracy    sum_i c_i g(b_i) <= Delta                           (Eq. 25)
+    memory      sum_i z_i b_i <= memory                             (weights only)
+
+In CVXPY (`convex_cvxpy`), for the law, the accuracy row divided by Delta reads
+
+    log sum_i exp(log(c_i / Delta) - b_i ln 4) <= 0,
+
+which the exponential cone holds whatever the scale of c. Its dual value mu and the multiplier lambda of the row
+as printed are one thing: lambda = mu unit / Delta (both make pi_i = lambda ln 4 c_i 4^-b_i where b_i is free).
+
+In Pyomo (`convex`), for a linear solver: g is convex, so it lies above its tangents (Kelley 1960). With one
+variable share[i] for the part of Delta that tensor i spends,
+
+    accuracy    sum_i share_i <= 1
+    tangents    share_i >= f_i(a) + f_i'(a) (b_i - a),   f_i = c_i g / Delta, at any number of widths a
+
+is a relaxation: its optimum is a lower bound. Solve, add tangents at the solution (`add_tangent`), repeat. Since
+no tensor may spend more than Delta, share_i <= 1 implies b_i >= f_i^-1(1) (`least_width`), which keeps slopes
+bounded by ln 4 (2 ln 2 (1 + sqrt(Delta / c_i)) for the grid); each tangent is divided by f_i(a).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pyomo.environ as pyo
+
+from qopt.errors import MethodError
+from qopt.plan import QPartPlan
+from qopt.problems.columns import FloatArray
+from qopt.problems.qpart import QPart
+from qopt.segments import Segment, segments
+
+LN2, LN4 = math.log(2.0), math.log(4.0)
+
+SMALLEST_SHARE = 1e-10
+"""Tangents are taken where a tensor spends at least this part of Delta; below it, share >= 0 says enough."""
+
+
+def log2_share(segment: Segment, width: FloatArray, model: str) -> FloatArray:
+    """(n,) log2 of f_i(b_i) = c_i g(b_i) / Delta; minus infinity where c_i = 0."""
+    assert segment.coefficient is not None
+    with np.errstate(divide="ignore"):
+        scaled: FloatArray = np.log2(segment.coefficient) - np.log2(segment.limit)
+    g = -2.0 * width
+    if model == "grid":
+        g = g - 2.0 * np.log1p(-np.exp2(-width)) / LN2
+    return scaled + g
+
+
+def steepness(width: Any, model: str) -> Any:
+    """-f'(b) / f(b): ln 4 for the law, ln 4 / (1 - 2^-b) for the grid."""
+    return LN4 if model == "law" else LN4 / (1.0 - np.exp2(-np.asarray(width, dtype=np.float64)))
+
+
+def least_width(segment: Segment, model: str) -> FloatArray:
+    """(n,) smallest width at which a tensor alone keeps Delta, within [lo, hi]."""
+    assert segment.coefficient is not None
+    with np.errstate(divide="ignore"):
+        half = 0.5 * (np.log2(segment.coefficient) - np.log2(segment.limit))
+    if model == "grid":  # log2(1 + sqrt(c / Delta))
+        half = np.logaddexp2(0.0, half)
+    return np.clip(half, float(segment.bits[0]), float(segment.bits[-1]))
+
+
+def noisy(segment: Segment) -> list[int]:
+    """Positions of the tensors that make any noise, where there is a limit on it."""
+    if math.isinf(segment.limit):
+        return []
+    assert segment.coefficient is not None
+    return [int(k) for k in np.flatnonzero(segment.coefficient > 0)]
+
+
+def fixed_cut(problem: QPart, cut: int) -> Segment:
+    """Data of one cut, for real-valued bits.
+
+    Raises
+    ------
+    MethodError
+        The noise is a measured table, which says nothing between whole widths, or Delta is 0, so that no width
+        of a tensor that makes noise keeps it.
+    """
+    if problem.noise.model == "table":
+        raise MethodError("noise.model: found 'table'; allowed: 'law' or 'grid', because a table has whole widths only")
+    segment = segments(problem).at(cut)
+    if segment.limit == 0.0 and noisy(segment):
+        raise MethodError(f"accuracy.delta: found 0 at cut {cut}; allowed: a limit > 0, because noise never vanishes")
+    return segment
+
+
+def units(segment: Segment) -> tuple[float, float]:
+    """Offset and unit of the objective: its cost at the smallest widths, and the prices' sum."""
+    offset = segment.base + float(segment.price.sum()) * float(segment.bits[0])
+    return offset, float(segment.price.sum()) or 1.0
+
+
+def first_guess(segment: Segment, model: str) -> FloatArray:
+    """(n,) widths at which every tensor spends noise in proportion to its price, clipped to their ranges."""
+    lo, hi = least_width(segment, model), float(segment.bits[-1])
+    noise = log2_share(segment, np.full(len(lo), 0.0 if model == "law" else 30.0), model)
+    if model == "grid":
+        noise = noise + 60.0  # the law's coefficient, up to 2^-30
+    with np.errstate(divide="ignore", invalid="ignore"):
+        part = np.log2(segment.price) - np.log2(segment.price.sum())
+        guess = np.where(segment.price > 0, 0.5 * (noise - part), hi)
+    return np.clip(np.where(np.isneginf(noise), lo, guess), lo, hi)
+
+
+def convex(problem: QPart, cut: int) -> pyo.ConcreteModel:
+    """The tangent form in Pyomo, with first tangents where noise is spent in proportion to price.
+
+    Variables ``width[tensor]`` and ``share[tensor]``, rows ``accuracy``, ``memory`` and ``tangents``, expression
+    ``cost`` (Eq. 17); the objective is ``(cost - offset) / unit``. A linear relaxation of the convex problem:
+    `qopt.algorithms.highs_cuts` tightens it until it is exact.
+
+    Raises
+    ------
+    MethodError
+        See `fixed_cut`.
+    """
+    segment = fixed_cut(problem, cut)
+    tensors = [int(i) for i in segment.tensors]
+    lo, hi = least_width(segment, problem.noise.model), float(segment.bits[-1])
+    price = dict(zip(tensors, segment.price.tolist(), strict=True))
+    part = noisy(segment)
+
+    model = pyo.ConcreteModel(name=f"{problem.name}, cut {cut}")
+    model.width = pyo.Var(tensors, bounds={i: (float(lo[k]), hi) for k, i in enumerate(tensors)}.get)
+    model.share = pyo.Var([tensors[k] for k in part], bounds=(0.0, 1.0))
+    model.cost = pyo.Expression(expr=segment.base + sum(price[i] * model.width[i] for i in tensors))
+    model.offset, model.unit = units(segment)
+    model.objective = pyo.Objective(
+        expr=sum(price[i] / model.unit * (model.width[i] - float(segment.bits[0])) for i in tensors)
+    )
+    if part:
+        model.accuracy = pyo.Constraint(expr=sum(model.share.values()) <= 1)
+    if math.isfinite(segment.memory) and segment.stored.any():
+        limit = segment.memory or 1.0
+        used = sum(z / limit * model.width[i] for z, i in zip(segment.stored.tolist(), tensors, strict=True) if z)
+        model.memory = pyo.Constraint(expr=used <= segment.memory / limit)
+    model.tangents = pyo.ConstraintList()
+    add_tangents(model, segment, first_guess(segment, problem.noise.model), problem.noise.model)
+    return model
+
+
+def add_tangents(model: Any, segment: Segment, width: FloatArray, noise_model: str) -> list[Any]:
+    """Add the tangent of every noisy tensor at its width, divided by its share there; returns the rows."""
+    share = log2_share(segment, width, noise_model)
+    rows = []
+    for k in noisy(segment):
+        a, log2_f = float(width[k]), float(share[k])
+        if log2_f < math.log2(SMALLEST_SHARE):
+            a = a - 0.5 * (math.log2(SMALLEST_SHARE) - log2_f)
+            log2_f = float(log2_share(segment, np.full(len(width), a), noise_model)[k]) if a > 0.5 else math.inf
+            if log2_f > math.log2(SMALLEST_SHARE) + 2 or a < model.width[int(segment.tensors[k])].lb:
+                continue
+        i = int(segment.tensors[k])
+        slope = float(steepness(a, noise_model))
+        rows.append(model.tangents.add(model.share[i] * 2.0**-log2_f + slope * model.width[i] >= 1.0 + slope * a))
+    return rows
+
+
+def convex_cvxpy(problem: QPart, cut: int) -> Any:
+    """The cone form in CVXPY, for noise that follows the law; variable ``width`` in the order of the segment's tensors.
+
+    Returns a `cvxpy.Problem` whose objective is (Eq. 17 - offset) / unit, see `units`. The accuracy row is
+    ``constraints[0]`` where any tensor makes noise, the memory row the last one where there is one.
+
+    Raises
+    ------
+    MethodError
+        See `fixed_cut`; also if the noise is that of the grid.
+    """
+    import cvxpy as cp  # 0.9 s: only when asked for
+
+    if problem.noise.model != "law":
+        raise MethodError(f"noise.model: found {problem.noise.model!r}; allowed: 'law', which the exponential cone holds")
+    segment = fixed_cut(problem, cut)
+    n, part = len(segment.tensors), noisy(segment)
+    if n == 0:
+        return cp.Problem(cp.Minimize(cp.Constant(0.0)))
+    lo, hi = least_width(segment, "law"), float(segment.bits[-1])
+    _, unit = units(segment)
+
+    width = cp.Variable(n, name="width")
+    constraints = []
+    if part:
+        at_zero = log2_share(segment, np.zeros(n), "law")[part] * LN2
+        constraints.append(cp.log_sum_exp(at_zero - LN4 * width[part]) <= 0)
+    constraints += [width >= lo, width <= hi]
+    if math.isfinite(segment.memory) and segment.stored.any():
+        limit = segment.memory or 1.0
+        constraints.append(segment.stored / limit @ width <= segment.memory / limit)
+    cost = segment.price / unit @ (width - float(segment.bits[0]))
+    return cp.Problem(cp.Minimize(cost), constraints)
+
+
+def extract_widths(model: Any, segment: Segment) -> FloatArray:
+    """(n,) widths of a solved model, Pyomo's or CVXPY's, clipped to [lo, hi]."""
+    if hasattr(model, "var_dict"):
+        found = model.var_dict["width"].value if len(segment.tensors) else np.zeros(0)
+    else:
+        found = np.array([pyo.value(model.width[int(i)]) for i in segment.tensors], dtype=np.float64)
+    clipped: FloatArray = np.clip(found, float(segment.bits[0]), float(segment.bits[-1]))
+    return clipped
+
+
+def extract(model: Any, problem: QPart, cut: int) -> QPartPlan:
+    """The plan of a solved model at its cut; whether it keeps the limits to the last digit is not checked."""
+    segment = segments(problem).at(cut)
+    return segment.plan(extract_widths(model, segment), "real", problem.name)

@@ -1,0 +1,246 @@
+"""The command line: qopt solve, check, compare, instances, methods.
+
+Exit codes: 0 a plan was found (proved or not: the output says which), 1 proved infeasible, 2 bad input,
+3 a limit was reached, or nothing was proved, and there is no plan.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from qopt.errors import InputError, QoptError
+
+FOUND, INFEASIBLE, BAD_INPUT, NO_PLAN, INTERRUPTED = 0, 1, 2, 3, 130
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    help="Bit-widths and cuts for neural networks at the edge, solved exactly and proved.",
+    epilog="Exit codes: 0 a plan was found, 1 proved infeasible, 2 bad input, 3 no plan within the limits.",
+)
+
+Instance = Annotated[str, typer.Argument(help="A bundled name (see `qopt instances`) or the path of an instance file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="Change a field first, e.g. --set channel.rate=1e6. Repeatable."),
+]
+Cut = Annotated[int | None, typer.Option(help="Allow this cut only.")]
+Level = Annotated[float | None, typer.Option(help="Accuracy level, e.g. 0.01 for one point.")]
+
+
+def _problem(instance: str, changes: list[str] | None, cut: int | None = None, level: float | None = None) -> Any:
+    from qopt.problems.reading import load
+
+    problem = load(instance)
+    fields: dict[str, Any] = {}
+    for change in changes or []:
+        name, equals, text = change.partition("=")
+        if not equals or not name:
+            raise InputError("--set", repr(change), "FIELD=VALUE")
+        try:
+            fields[name] = json.loads(text)
+        except (ValueError, RecursionError):
+            fields[name] = text
+    if cut is not None:
+        fields["cuts"] = [cut]
+    if level is not None:
+        fields["level"] = level
+    return problem.replace(fields) if fields else problem
+
+
+def _print_json(data: Any) -> None:
+    print(json.dumps(data, indent=1, allow_nan=False))
+
+
+@app.command()
+def solve(
+    instance: Instance,
+    method: Annotated[str, typer.Option(help="A name from `qopt methods`, or auto.")] = "auto",
+    bits: Annotated[str | None, typer.Option(help="whole or real; a named method implies it.")] = None,
+    solver: Annotated[str | None, typer.Option(help="Back end, for methods that offer a choice.")] = None,
+    formulation: Annotated[str | None, typer.Option(help="Model, for methods that offer a choice.")] = None,
+    time_limit: Annotated[float | None, typer.Option(help="Seconds of wall time.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of the solver.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the solver.")] = None,
+    cut: Cut = None,
+    level: Level = None,
+    change: Changes = None,
+    save_plan: Annotated[Path | None, typer.Option(help="Write the plan to this file.")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Solve a request and certify the answer."""
+    from qopt.solving import solve as run
+
+    problem = _problem(instance, change, cut, level)
+    solution = run(
+        problem,
+        method,
+        bits=bits,
+        solver=solver,
+        formulation=formulation,
+        time_limit=time_limit,
+        threads=threads,
+        seed=seed,
+    )
+    if save_plan is not None and solution.plan is not None:
+        from qopt.plan import save_plan as write
+
+        write(solution.plan, save_plan)
+    if as_json:
+        _print_json(solution.to_dict())
+    else:
+        from qopt.report import console, solution_report
+
+        console().print(solution_report(problem, solution))
+    if solution.plan is not None:
+        return FOUND
+    return INFEASIBLE if solution.status == "infeasible" else NO_PLAN
+
+
+@app.command()
+def check(
+    instance: Instance,
+    plan: Annotated[Path, typer.Argument(help="A plan file, or the output of `qopt solve --json`.")],
+    cut: Cut = None,
+    level: Level = None,
+    change: Changes = None,
+    as_json: AsJson = False,
+) -> int:
+    """Certify a plan from the instance and the plan file alone. Exit code 1 if it is not feasible."""
+    from qopt.certificates.qpart import certify
+    from qopt.plan import read_plan_and_witness
+
+    problem = _problem(instance, change, cut, level)
+    decision, witness = read_plan_and_witness(plan)
+    certificate = certify(problem, decision, witness)
+    if as_json:
+        _print_json(certificate.to_dict())
+    else:
+        from qopt.report import certificate_table, console
+
+        console().print(certificate_table(certificate))
+    return FOUND if certificate.feasible else INFEASIBLE
+
+
+@app.command()
+def compare(
+    instances: Annotated[list[str], typer.Argument(help="Bundled names or paths.")],
+    methods: Annotated[str | None, typer.Option(help="Names separated by commas; default all.")] = None,
+    time_limit: Annotated[float | None, typer.Option(help="Seconds for each method that takes a limit.")] = None,
+    cut: Cut = None,
+    level: Level = None,
+    change: Changes = None,
+    as_json: AsJson = False,
+) -> int:
+    """Solve instances with several methods and compare the certified answers."""
+    from qopt.comparison import rows
+
+    problems = [_problem(instance, change, cut, level) for instance in instances]
+    names = None if methods is None else [name.strip() for name in methods.split(",") if name.strip()]
+    records = rows(problems, names, time_limit=time_limit)
+    if as_json:
+        _print_json(records)
+    else:
+        from qopt.report import comparison_table, console
+
+        console().print(comparison_table(records))
+    if any(r["objective"] is not None for r in records):
+        return FOUND
+    return INFEASIBLE if any(r["status"] == "infeasible" for r in records) else NO_PLAN
+
+
+@app.command()
+def instances(as_json: AsJson = False) -> int:
+    """List the bundled instances."""
+    from qopt.problems.reading import bundled, load
+
+    records = []
+    for name in bundled():
+        problem = load(name)
+        known = (problem.best_known or {}).get("objective")
+        about = problem.description.split(". ")[0].rstrip(".")
+        records.append({"name": name, "layers": len(problem.network), "best_known": known, "about": about})
+    if as_json:
+        _print_json(records)
+        return FOUND
+    from rich.table import Table
+
+    from qopt.report import console, number
+
+    table = Table(header_style="bold", box=None, pad_edge=False)
+    table.add_column("instance", no_wrap=True)
+    table.add_column("layers", justify="right")
+    table.add_column("best known", justify="right")
+    table.add_column("about")
+    for r in records:
+        table.add_row(r["name"], str(r["layers"]), number(r["best_known"]), r["about"])
+    console().print(table)
+    return FOUND
+
+
+@app.command()
+def methods(
+    instance: Annotated[str | None, typer.Argument(help="Say which can solve this one.")] = None, as_json: AsJson = False
+) -> int:
+    """List the methods, what each proves, and why one cannot be used."""
+    from qopt.solving import methods as listed
+
+    records = listed(instance)
+    if as_json:
+        _print_json(records)
+        return FOUND
+    from rich.table import Table
+
+    from qopt.report import console
+
+    table = Table(header_style="bold", box=None, pad_edge=False)
+    for heading in ("method", "bits", "proves", "how", "solvers", "usable"):
+        table.add_column(heading)
+    for r in records:
+        solvers = ", ".join(name if why is None else f"{name} ({why})" for name, why in r["solvers"].items())
+        table.add_row(r["name"], r["bits"], r["proves"], r["summary"], solvers, r["reason"] or "yes")
+    console().print(table)
+    return FOUND
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point: run a command, say what is wrong in one line, and return the exit code."""
+    try:
+        code = app(arguments, standalone_mode=False)
+        sys.stdout.flush()
+    except QoptError as error:
+        print(f"qopt: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except typer.Exit as stop:
+        return int(stop.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        print("qopt: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has left; nothing more can be said there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FOUND
+    except Exception as error:
+        usage = getattr(error, "format_message", None)
+        if usage is None:
+            raise
+        print(f"qopt: {' '.join(usage().split())}", file=sys.stderr)
+        return BAD_INPUT
+    return int(code or FOUND)
+
+
+def run() -> None:
+    """Console script."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()

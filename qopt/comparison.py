@@ -1,0 +1,109 @@
+"""`qopt.compare`: instances x methods, each answer certified."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from qopt.algorithms import registry
+from qopt.errors import InputError, MethodError
+from qopt.problems.qpart import QPart
+from qopt.solving import as_problem, solve
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = (
+    "problem",
+    "method",
+    "bits",
+    "status",
+    "objective",
+    "bound",
+    "gap",
+    "seconds",
+    "verified",
+    "proved",
+    "cut",
+    "payload",
+    "message",
+)
+
+
+def rows(
+    problems: Iterable[QPart | str | os.PathLike[str]],
+    methods: Sequence[str] | None = None,
+    *,
+    time_limit: float | None = None,
+    progress: Callable[[str, str], None] | None = None,
+) -> list[dict[str, Any]]:
+    """One record for every problem and method (see `compare`), a method that cannot be used included with its reason.
+
+    A method that breaks off is one failed row; the others go on. The certificate's bound is reported, not the
+    method's claim. The time limit goes to the methods that take one.
+    """
+    asked = [as_problem(p) for p in problems]
+    if not asked:
+        raise InputError("problems", "none", "at least one")
+    chosen = [registry.get(name) for name in methods] if methods is not None else list(registry.METHODS)
+    if not chosen:
+        raise InputError("methods", "none", "at least one")
+    records = []
+    for problem in asked:
+        for method in chosen:
+            if progress:
+                progress(problem.name, method.name)
+            record: dict[str, Any] = dict.fromkeys(COLUMNS)
+            record.update(problem=problem.name, method=method.name, bits=method.bits)
+            reason = method.unavailable(problem)
+            if reason:
+                record.update(status="unavailable", message=reason)
+                records.append(record)
+                continue
+            limit = time_limit if "time_limit" in method.options else None
+            try:
+                solution = solve(problem, method.name, time_limit=limit)
+            except MethodError as error:
+                record.update(status="unavailable", message=str(error))
+                records.append(record)
+                continue
+            certificate = solution.certificate
+            record.update(
+                status=solution.status,
+                objective=solution.objective,
+                bound=certificate.bound,
+                gap=certificate.gap,
+                seconds=solution.seconds,
+                verified=certificate.feasible if solution.plan else None,
+                proved=certificate.proved or certificate.infeasible,
+                cut=solution.plan.cut if solution.plan else None,
+                payload=certificate.cost.payload if certificate.cost else None,
+                message=solution.message,
+            )
+            records.append(record)
+    return records
+
+
+def compare(
+    problems: Iterable[QPart | str | os.PathLike[str]],
+    methods: Sequence[str] | None = None,
+    *,
+    time_limit: float | None = None,
+) -> pd.DataFrame:
+    """Solve problems with methods and put the certified answers in one table.
+
+    Parameters
+    ----------
+    problems : problems, bundled names or paths.
+    methods : names; default all. One that cannot be used is a row with its reason.
+    time_limit : seconds, for the methods that take a limit.
+
+    Returns
+    -------
+    DataFrame with a row for each problem and method: objective, bound and gap (the certificate's), seconds (the
+    method's, model building included), verified (every constraint recomputed), proved, cut, payload [bits].
+    """
+    import pandas as pd
+
+    return pd.DataFrame.from_records(rows(problems, methods, time_limit=time_limit), columns=list(COLUMNS))
