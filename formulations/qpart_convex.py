@@ -27,8 +27,9 @@ variable share[i] for the part of Delta that tensor i spends,
     tangents    share_i >= f_i(a) + f_i'(a) (b_i - a),   f_i = c_i g / Delta, at any number of widths a
 
 is a relaxation: its optimum is a lower bound. Solve, add tangents at the solution (`add_tangent`), repeat. Since
-no tensor may spend more than Delta, share_i <= 1 implies b_i >= f_i^-1(1) (`least_width`), which keeps slopes
-bounded by ln 4 (2 ln 2 (1 + sqrt(Delta / c_i)) for the grid); each tangent is divided by f_i(a).
+no tensor may spend more than Delta, b_i >= f_i^-1(2) (`least_width`) cuts off nothing and keeps tangents moderate; it
+is 2 and not 1 so that this bound is never active and the accuracy row keeps its multiplier. Each tangent is divided
+by f_i(a).
 """
 
 from __future__ import annotations
@@ -62,19 +63,26 @@ def log2_share(segment: Segment, width: FloatArray, model: str) -> FloatArray:
     return scaled + g
 
 
-def steepness(width: Any, model: str) -> Any:
-    """-f'(b) / f(b): ln 4 for the law, ln 4 / (1 - 2^-b) for the grid."""
-    return LN4 if model == "law" else LN4 / (1.0 - np.exp2(-np.asarray(width, dtype=np.float64)))
+def steepness(width: FloatArray, model: str) -> FloatArray:
+    """(n,) -f'(b) / f(b): ln 4 for the law, ln 4 / (1 - 2^-b) for the grid."""
+    return np.full(len(width), LN4) if model == "law" else LN4 / -np.expm1(-LN2 * width)
+
+
+def width_at(segment: Segment, share: float | FloatArray, model: str) -> FloatArray:
+    """(n,) width at which a tensor spends a share of Delta, f_i^-1(share): log2(c / (Delta share)) / 2 for the law.
+
+    Minus infinity for the law and 0 for the grid where c_i = 0.
+    """
+    assert segment.coefficient is not None
+    with np.errstate(divide="ignore"):
+        half: FloatArray = 0.5 * (np.log2(segment.coefficient) - np.log2(segment.limit) - np.log2(share))
+    # The grid's: log2(1 + sqrt(c / (Delta share))).
+    return half if model == "law" else np.logaddexp2(0.0, half)
 
 
 def least_width(segment: Segment, model: str) -> FloatArray:
-    """(n,) smallest width at which a tensor alone keeps Delta, within [lo, hi]."""
-    assert segment.coefficient is not None
-    with np.errstate(divide="ignore"):
-        half = 0.5 * (np.log2(segment.coefficient) - np.log2(segment.limit))
-    if model == "grid":  # log2(1 + sqrt(c / Delta))
-        half = np.logaddexp2(0.0, half)
-    return np.clip(half, float(segment.bits[0]), float(segment.bits[-1]))
+    """(n,) width at which a tensor alone spends twice Delta, within [lo, hi]: no feasible point is below it."""
+    return np.clip(width_at(segment, 2.0, model), float(segment.bits[0]), float(segment.bits[-1]))
 
 
 def noisy(segment: Segment) -> list[int]:
@@ -111,13 +119,10 @@ def units(segment: Segment) -> tuple[float, float]:
 def first_guess(segment: Segment, model: str) -> FloatArray:
     """(n,) widths at which every tensor spends noise in proportion to its price, clipped to their ranges."""
     lo, hi = least_width(segment, model), float(segment.bits[-1])
-    noise = log2_share(segment, np.full(len(lo), 0.0 if model == "law" else 30.0), model)
-    if model == "grid":
-        noise = noise + 60.0  # the law's coefficient, up to 2^-30
-    with np.errstate(divide="ignore", invalid="ignore"):
-        part = np.log2(segment.price) - np.log2(segment.price.sum())
-        guess = np.where(segment.price > 0, 0.5 * (noise - part), hi)
-    return np.clip(np.where(np.isneginf(noise), lo, guess), lo, hi)
+    total = float(segment.price.sum()) or 1.0
+    # A tensor without price spends nothing: hi, unless it makes no noise.
+    share = np.maximum(segment.price / total, 1e-300)
+    return np.clip(width_at(segment, share, model), lo, hi)
 
 
 def convex(problem: QPart, cut: int) -> pyo.ConcreteModel:
@@ -139,8 +144,9 @@ def convex(problem: QPart, cut: int) -> pyo.ConcreteModel:
     part = noisy(segment)
 
     model = pyo.ConcreteModel(name=f"{problem.name}, cut {cut}")
-    model.width = pyo.Var(tensors, bounds={i: (float(lo[k]), hi) for k, i in enumerate(tensors)}.get)
-    model.share = pyo.Var([tensors[k] for k in part], bounds=(0.0, 1.0))
+    least = dict(zip(tensors, lo.tolist(), strict=True))
+    model.width = pyo.Var(tensors, bounds=lambda _, i: (least[i], hi))
+    model.share = pyo.Var([tensors[k] for k in part], bounds=(0.0, 2.0))
     model.cost = pyo.Expression(expr=segment.base + sum(price[i] * model.width[i] for i in tensors))
     model.offset, model.unit = units(segment)
     model.objective = pyo.Objective(
@@ -159,18 +165,16 @@ def convex(problem: QPart, cut: int) -> pyo.ConcreteModel:
 
 def add_tangents(model: Any, segment: Segment, width: FloatArray, noise_model: str) -> list[Any]:
     """Add the tangent of every noisy tensor at its width, divided by its share there; returns the rows."""
-    share = log2_share(segment, width, noise_model)
+    last = width_at(segment, SMALLEST_SHARE, noise_model)
+    at = np.clip(np.minimum(width, last), float(segment.bits[0]), float(segment.bits[-1]))
+    inverse = np.exp2(-log2_share(segment, at, noise_model))  # 1 / f(a) <= 1 / SMALLEST_SHARE
+    slope = steepness(at, noise_model)  # -f'(a) / f(a)
     rows = []
     for k in noisy(segment):
-        a, log2_f = float(width[k]), float(share[k])
-        if log2_f < math.log2(SMALLEST_SHARE):
-            a = a - 0.5 * (math.log2(SMALLEST_SHARE) - log2_f)
-            log2_f = float(log2_share(segment, np.full(len(width), a), noise_model)[k]) if a > 0.5 else math.inf
-            if log2_f > math.log2(SMALLEST_SHARE) + 2 or a < model.width[int(segment.tensors[k])].lb:
-                continue
         i = int(segment.tensors[k])
-        slope = float(steepness(a, noise_model))
-        rows.append(model.tangents.add(model.share[i] * 2.0**-log2_f + slope * model.width[i] >= 1.0 + slope * a))
+        if last[k] > float(segment.bits[0]):
+            row = inverse[k] * model.share[i] + slope[k] * model.width[i] >= 1.0 + slope[k] * at[k]
+            rows.append(model.tangents.add(row))
     return rows
 
 

@@ -2,10 +2,11 @@
 
     python instances/make_resnets.py
 
-The layers are those of ResNets for 224 x 224 images and 1000 classes (He et al., 2016; the variant of ResNet50
-whose 3 x 3 convolutions carry the stride): convolutions and the final fully connected layer in an order in which
-they can run, each with the batch normalization, activation, addition or pooling that follows it fused into its
-output. A block's input skips to the addition, so that cuts inside a block are crossed by two tensors.
+The layers are those of ResNets for 224 x 224 images and 1000 classes (He et al., 2016; the variant of
+ResNet50 whose 3 x 3 convolutions carry the stride): convolutions and the final fully connected layer in an
+order in which they can run, each with the batch normalization, activation, addition or pooling that follows
+it fused into its output. A block's input skips to the addition, so that cuts inside a block are crossed by
+two tensors.
 
 The noise coefficients are drawn from a seeded generator. They are not measured: plans for these instances say
 nothing of the accuracy of a real ResNet.
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from qopt.problems.qpart import QPart
-from qopt.problems.reading import load, save
+from qopt.problems.reading import from_data, load, save
 
 LEVELS = (0.002, 0.005, 0.01, 0.02, 0.05)
 STAGES = ((64, 56, 1), (128, 28, 2), (256, 14, 2), (512, 7, 2))
@@ -41,7 +42,13 @@ class Layers:
     last_reader: dict[int, int] = field(default_factory=dict)
 
     def add(
-        self, name: str, reads: int, channels: tuple[int, int], kernel: int, side: int, output: int | None = None
+        self,
+        name: str,
+        reads: int,
+        channels: tuple[int, int],
+        kernel: int,
+        side: int,
+        output: int | None = None,
     ) -> int:
         """A convolution (Eq. 2, with the output's positions) with what is fused behind it.
 
@@ -76,7 +83,7 @@ class Layers:
 
 
 def resnet(depth: int) -> Layers:
-    """The layers of ResNet18, 34 (blocks of two 3 x 3 convolutions) or 50 (bottlenecks of 1 x 1, 3 x 3, 1 x 1)."""
+    """The layers of ResNet18 or 34 (blocks of two convolutions) or ResNet50 (bottlenecks of three)."""
     bottleneck = depth >= 50
     expansion = 4 if bottleneck else 1
     net = Layers()
@@ -109,9 +116,9 @@ def resnet(depth: int) -> Layers:
 def noise(net: Layers, seed: int) -> tuple[dict[str, Any], list[list[float]]]:
     """Synthetic coefficients s and limits Delta.
 
-    s is log-normal (standard deviation a factor of 2) around 1 for weights and around 4 for activations. The limit
-    is the same at every cut; at one point it is what 5 bits for every weight of the network would make, and it
-    grows in proportion to the level.
+    s is log-normal (standard deviation a factor of 2) around 1 for weights and around 4 for activations. The
+    limit is the same at every cut; at one point it is the noise of 5 bits for every weight of the network,
+    and it grows in proportion to the level.
     """
     rng = np.random.default_rng(seed)
     n = len(net.names)
@@ -132,7 +139,7 @@ def _rounded(column: Any) -> list[float]:
     return [_round(float(x)) for x in column]
 
 
-TABLE_II = {
+TABLE_II: dict[str, dict[str, Any]] = {
     "device": {"cycles_per_mac": 5, "clock": 2e8, "energy_coefficient": 3e-27},
     "server": {"cycles_per_mac": 1.25, "clock": 3e9, "energy_coefficient": 3.75e-27},
 }
@@ -140,18 +147,19 @@ TABLE_II = {
 REQUESTS: dict[int, dict[str, Any]] = {
     18: {
         "about": (
-            "One inference, no sharing, 10 Mbit/s. The server's energy is charged, so a MAC is cheaper on the device; what "
-            "the last stage's many weights cost to download weighs about the same as what its MACs save there, and the "
-            "best cut moves with the level."
+            "One inference, no sharing, 10 Mbit/s. The server's energy is charged, so a MAC is cheaper on "
+            "the device; what the last stage's many weights cost to download weighs about the same as what "
+            "its MACs save there, and the best cut moves with the level."
         ),
         "server": {"charge_energy": True},
         "channel": {"rate": 10e6, "transmit_power": 1},
     },
     34: {
         "about": (
-            "A narrow radio link (Eq. 13: 180 kHz, 10 percent signal to noise, about 25 kbit/s) for what goes up, 1 Mbit/s "
-            "and no power charged for what comes down, one download for 10 000 inferences. Sending early activations "
-            "costs as much as computing whole stages on the device, and two tensors cross a cut inside a block."
+            "A narrow radio link (Eq. 13: 180 kHz, 10 percent signal to noise, about 25 kbit/s) for what "
+            "goes up, 1 Mbit/s and no power charged for what comes down, one download for 10 000 inferences. "
+            "Sending early activations costs as much as computing whole stages on the device, and two "
+            "tensors cross a cut inside a block."
         ),
         "channel": {
             "bandwidth": 180e3,
@@ -166,8 +174,9 @@ REQUESTS: dict[int, dict[str, Any]] = {
     },
     50: {
         "about": (
-            "The server charges 70 a second, which makes a MAC cheaper on the device; 5 Mbit/s, one download for 20 "
-            "inferences. The device keeps 48 Mbit (6 MB) of weights, which is what stops the cut in the last stages."
+            "The server charges 70 a second, which makes a MAC cheaper on the device; 5 Mbit/s, one download "
+            "for 20 inferences. The device keeps 48 Mbit (6 MB) of weights, which is what stops the cut in "
+            "the last stages."
         ),
         "server": {"price": 70},
         "device": {"memory": 48e6},
@@ -182,26 +191,28 @@ def instance(depth: int) -> QPart:
     net = resnet(depth)
     request = REQUESTS[depth]
     coefficients, delta = noise(net, seed=depth)
-    return QPart(
-        name=f"resnet{depth}",
-        description=(
-            f"ResNet{depth} on 224 x 224 images: real shapes, skip connections included; synthetic noise. "
-            + request["about"]
-        ),
-        source=(
-            "Shapes: He et al., Deep Residual Learning for Image Recognition, CVPR 2016. Device and server: Table II of "
-            "the QPART paper. Noise coefficients and limits: drawn by instances/make_resnets.py, seed "
-            f"{depth}; they are synthetic, measured on nothing."
-        ),
-        network=net.network(),
-        device={**TABLE_II["device"], **request.get("device", {})},
-        server={**TABLE_II["server"], **request.get("server", {})},
-        channel=request["channel"],
-        objective=request.get("objective", {}),
-        noise=coefficients,
-        accuracy={"levels": list(LEVELS), "delta": delta},
-        level=request.get("level", 0.01),
-        inferences=request.get("inferences", 1),
+    return from_data(
+        {
+            "format": "qopt/qpart",
+            "name": f"resnet{depth}",
+            "description": (
+                f"ResNet{depth} on 224 x 224 images: real shapes with skip connections, synthetic noise. "
+                + request["about"]
+            ),
+            "source": (
+                "Shapes: He et al., Deep Residual Learning for Image Recognition, CVPR 2016. Device and "
+                "server: Table II of the QPART paper. Noise coefficients and limits: drawn by "
+                f"instances/make_resnets.py, seed {depth}; they are synthetic, measured on nothing."
+            ),
+            "network": net.network(),
+            "device": {**TABLE_II["device"], **request.get("device", {})},
+            "server": {**TABLE_II["server"], **request.get("server", {})},
+            "channel": request["channel"],
+            "noise": coefficients,
+            "accuracy": {"levels": list(LEVELS), "delta": delta},
+            "level": 0.01,
+            "inferences": request.get("inferences", 1),
+        }
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qopt.problems.columns import FloatArray
+from qopt.arrays import FloatArray
 from qopt.problems.qpart import QPart
 
 if TYPE_CHECKING:
@@ -39,7 +39,9 @@ class Prices:
 def prices(problem: QPart) -> Prices:
     """xi, delta and eps of a request (Eqs. 24-26)."""
     w, d, s, ch = problem.objective, problem.device, problem.server, problem.channel
-    device = w.time * d.cycles_per_mac / d.clock + w.energy * d.energy_coefficient * d.clock**2 * d.cycles_per_mac
+    device = (
+        w.time * d.cycles_per_mac / d.clock + w.energy * d.energy_coefficient * d.clock**2 * d.cycles_per_mac
+    )
     server = (w.time + w.price * s.price) * s.cycles_per_mac / s.clock
     if s.charge_energy:
         server += w.energy * s.energy_coefficient * s.clock**2 * s.cycles_per_mac
@@ -52,14 +54,16 @@ def prices(problem: QPart) -> Prices:
 def tensor_prices(problem: QPart) -> tuple[FloatArray, FloatArray]:
     """pi_i, objective per bit of width, of weights and of activations, each (L,)."""
     p = prices(problem)
-    return p.download * problem.network.weights, p.upload * problem.network.activations
+    weights: FloatArray = p.download * problem.network.weights
+    activations: FloatArray = p.upload * problem.network.activations
+    return weights, activations
 
 
 def base_costs(problem: QPart) -> FloatArray:
     """(L + 1,) part of Eq. 17 at every cut 0..L that no bit-width changes: computing, and the raw input if sent."""
     p, net = prices(problem), problem.network
     done = np.concatenate(([0.0], np.cumsum(net.macs)))
-    base = p.device * done + p.server * (done[-1] - done)
+    base: FloatArray = p.device * done + p.server * (done[-1] - done)
     until = 1 if net.last_reader is None else int(net.last_reader[0])
     base[:until] += p.upload * net.input_bits * net.input_size
     return base
@@ -123,13 +127,17 @@ def breakdown(problem: QPart, plan: QPartPlan) -> Cost:
     device_time = macs_device * d.cycles_per_mac / d.clock
     device_energy = d.energy_coefficient * d.clock**2 * macs_device * d.cycles_per_mac
     server_time = macs_server * s.cycles_per_mac / s.clock
-    server_energy = s.energy_coefficient * s.clock**2 * macs_server * s.cycles_per_mac if s.charge_energy else 0.0
+    server_energy = (
+        s.energy_coefficient * s.clock**2 * macs_server * s.cycles_per_mac if s.charge_energy else 0.0
+    )
     price = s.price * server_time
     down_time, up_time = down / ch.downlink / problem.inferences, up / ch.uplink
     down_energy = ch.transmit_power * down_time if ch.charge_download else 0.0
     up_energy = ch.transmit_power * up_time
     transmission = w.time * (down_time + up_time) + w.energy * (down_energy + up_energy)
-    computing = w.time * (device_time + server_time) + w.energy * (device_energy + server_energy) + w.price * price
+    computing = (
+        w.time * (device_time + server_time) + w.energy * (device_energy + server_energy) + w.price * price
+    )
     return Cost(
         download=down,
         upload=up,

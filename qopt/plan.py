@@ -62,7 +62,9 @@ def checked_plan(problem: QPart, plan: QPartPlan) -> QPartPlan:
     if plan.cut > n:
         raise InputError("plan.cut", str(plan.cut), f"a cut from 0 to {n}")
     if len(plan.weights) != plan.cut:
-        raise InputError("plan.weights", f"{len(plan.weights)} widths", f"{plan.cut}, one for each layer before the cut")
+        raise InputError(
+            "plan.weights", f"{len(plan.weights)} widths", f"{plan.cut}, one for each layer before the cut"
+        )
     crossing = crossing_activations(problem, plan.cut)
     if len(plan.activations) != len(crossing):
         allowed = f"{len(crossing)}, one for each quantized tensor that crosses cut {plan.cut}"
@@ -72,7 +74,8 @@ def checked_plan(problem: QPart, plan: QPartPlan) -> QPartPlan:
 
 def read_plan_and_witness(path: str | os.PathLike[str]) -> tuple[QPartPlan, dict[str, Any] | None]:
     """Read a plan file, or the plan and the witness inside a solution file (``qopt solve --json``)."""
-    data, witness = read_json(path), None
+    data: Any = read_json(path)
+    witness: Any = None
     if isinstance(data, dict) and data.get("format") == "qopt/solution":
         data, witness = data.get("plan"), data.get("witness")
     if not isinstance(data, dict):

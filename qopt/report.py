@@ -34,7 +34,15 @@ def scaled(value: float, unit: str) -> str:
     """A quantity with the SI prefix that reads best."""
     if value == 0:
         return f"0 {unit}"
-    for factor, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n")):
+    for factor, prefix in (
+        (1e9, "G"),
+        (1e6, "M"),
+        (1e3, "k"),
+        (1.0, ""),
+        (1e-3, "m"),
+        (1e-6, "µ"),
+        (1e-9, "n"),
+    ):
         if abs(value) >= factor:
             return f"{value / factor:.4g} {prefix}{unit}"
     return f"{value:.3g} {unit}"
@@ -86,7 +94,9 @@ def cost_table(problem: QPart, plan: QPartPlan, cost: Cost) -> RenderableType:
     down, up = scaled(cost.download, "bit"), scaled(cost.upload, "bit")
     grid.add_row("payload", f"{scaled(cost.payload, 'bit')}: {down} down, {up} up{share}")
     times = ((cost.device_time, "device"), (cost.transmission_time, "link"), (cost.server_time, "server"))
-    grid.add_row("time", f"{scaled(cost.time, 's')}: " + ", ".join(f"{scaled(t, 's')} {where}" for t, where in times))
+    grid.add_row(
+        "time", f"{scaled(cost.time, 's')}: " + ", ".join(f"{scaled(t, 's')} {where}" for t, where in times)
+    )
     energies = [(cost.device_energy, "device"), (cost.transmission_energy, "link")]
     if problem.server.charge_energy:
         energies.append((cost.server_energy, "server"))
@@ -106,7 +116,11 @@ def verdict(certificate: Certificate) -> Text:
         return Text("NOT FEASIBLE", style="bold red")
     if certificate.proved:
         return Text("feasible and optimal, proved", style="bold green")
-    gap = "" if certificate.gap is None else f", at most {max(certificate.gap, 0.0):.3g} (relative) above the optimum"
+    gap = (
+        ""
+        if certificate.gap is None
+        else f", at most {max(certificate.gap, 0.0):.3g} (relative) above the optimum"
+    )
     return Text(f"feasible{gap}", style="bold yellow")
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from qopt.arrays import FloatArray
+from qopt.arrays import FloatArray, IntArray
 from qopt.plan import crossing_activations
 from qopt.segments import SegmentTable
 
@@ -26,7 +26,8 @@ def cut_bounds(table: SegmentTable) -> FloatArray:
         growth = np.ldexp(1.0, 2 * table.bits)
         c_w, c_x = (table.noise_w * growth).min(axis=1), (table.noise_x * growth).min(axis=1)
     else:
-        assert table.c_w is not None and table.c_x is not None
+        assert table.c_w is not None
+        assert table.c_x is not None
         c_w, c_x = table.c_w, table.c_x
 
     def parts(price: FloatArray, c: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -36,8 +37,12 @@ def cut_bounds(table: SegmentTable) -> FloatArray:
         entropy[live] = price[live] * (np.log2(c[live]) - np.log2(price[live]))
         return price * lo, np.where(live, price, 0.0), entropy
 
-    floor_w, pi_w, entropy_w = (np.concatenate(([0.0], np.cumsum(part))) for part in parts(table.price_w, c_w))
-    idle_w = np.concatenate(([0.0], np.cumsum(np.where(parts(table.price_w, c_w)[1] > 0, 0.0, table.price_w * lo))))
+    def running(column: FloatArray) -> FloatArray:
+        return np.concatenate(([0.0], np.cumsum(column)))
+
+    parts_w = parts(table.price_w, c_w)
+    floor_w, pi_w, entropy_w = (running(part) for part in parts_w)
+    idle_w = running(np.where(parts_w[1] > 0, 0.0, parts_w[0]))
     floor_x, pi_x, entropy_x = parts(table.price_x, c_x)
     bounds = np.empty(layers + 1)
     bounds[0] = table.base[0]
@@ -55,7 +60,7 @@ def cut_bounds(table: SegmentTable) -> FloatArray:
     return bounds
 
 
-def promising(bounds: FloatArray, cuts: FloatArray) -> list[int]:
+def promising(bounds: FloatArray, cuts: IntArray) -> list[int]:
     """Admissible cuts, least bound first; of equal bounds the smallest cut."""
     return [int(p) for p in cuts[np.argsort(bounds[cuts], kind="stable")]]
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
 from qopt.costs import base_costs, tensor_prices
 from qopt.plan import QPartPlan, crossing_activations
-from qopt.problems.columns import FloatArray, IntArray
+from qopt.arrays import FloatArray, IntArray
 from qopt.problems.qpart import QPart
 from qopt.problems.terms import coefficients, noise_terms, widths
 
@@ -53,9 +54,11 @@ class Segment:
     @cached_property
     def cost(self) -> FloatArray:
         """(n, k) objective of every tensor at every width."""
-        return self.price[:, None] * self.bits  # type: ignore[no-any-return]
+        return self.price[:, None] * self.bits
 
-    def plan(self, chosen: FloatArray | IntArray, kind: str, name: str = "") -> QPartPlan:
+    def plan(
+        self, chosen: FloatArray | IntArray, kind: Literal["whole", "real"], name: str = ""
+    ) -> QPartPlan:
         """The plan that gives tensor i the width ``chosen[i]``."""
         weights = chosen[: self.cut]
         activations = chosen[self.cut :]
@@ -85,7 +88,10 @@ class SegmentTable:
         self.noise_w, self.noise_x = noise_terms(problem)
         noise = problem.noise
         self.lawful = noise.s_weights is not None and noise.s_activations is not None
-        self.c_w, self.c_x = coefficients(problem) if self.lawful else (None, None)
+        self.c_w: FloatArray | None = None
+        self.c_x: FloatArray | None = None
+        if self.lawful:
+            self.c_w, self.c_x = coefficients(problem)
         self.bits = widths(problem)
 
     def at(self, cut: int) -> Segment:

@@ -10,7 +10,6 @@ from qopt.algorithms import registry
 from qopt.algorithms.method import Method, Options
 from qopt.certificates.qpart import certify
 from qopt.errors import InputError
-from qopt.plan import QPartPlan
 from qopt.problems.qpart import QPart
 from qopt.problems.reading import load
 from qopt.solution import Outcome, Solution, Status
@@ -30,7 +29,11 @@ def choose(problem: QPart, method: str, bits: str | None) -> Method:
     chosen = registry.get(method)
     if bits is not None and chosen.bits != bits:
         others = ", ".join(m.name for m in registry.METHODS if m.bits == bits)
-        raise InputError("bits", f"{bits!r} with method {chosen.name}, whose bits are {chosen.bits}", f"for {bits}: {others}")
+        raise InputError(
+            "bits",
+            f"{bits!r} with method {chosen.name}, whose bits are {chosen.bits}",
+            f"for {bits}: {others}",
+        )
     return chosen
 
 
@@ -64,7 +67,9 @@ def solve(
     """
     problem = as_problem(problem)
     chosen = choose(problem, method, bits)
-    options = Options(time_limit=time_limit, threads=threads, seed=seed, solver=solver, formulation=formulation)
+    options = Options(
+        time_limit=time_limit, threads=threads, seed=seed, solver=solver, formulation=formulation
+    )
     chosen.check(problem, options)
     start = time.perf_counter()
     outcome = chosen.run(problem, options)
@@ -119,8 +124,3 @@ def methods(problem: QPart | str | os.PathLike[str] | None = None) -> list[dict[
         }
         for m in registry.METHODS
     ]
-
-
-def check(problem: QPart | str | os.PathLike[str], plan: QPartPlan, witness: dict[str, Any] | None = None) -> Any:
-    """Certify a plan from the problem and the plan alone; see `qopt.certificates.qpart.certify`."""
-    return certify(as_problem(problem), plan, witness)

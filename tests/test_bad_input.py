@@ -1,4 +1,4 @@
-"""Bad input to reading: one `InputError`, one line, that names the field, what was found and what is allowed."""
+"""Bad input: one `InputError`, one line that names the field, what was found and what is allowed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from qopt.errors import InputError
 from qopt.problems import reading
@@ -20,7 +22,12 @@ from qopt.problems.reading import from_data, load, read_json, save
 GOOD: dict[str, Any] = {
     "format": "qopt/qpart",
     "version": 1,
-    "network": {"macs": [32, 32, 64], "weights": [16, 32, 64], "activations": [112, 16, 16], "input_size": 64},
+    "network": {
+        "macs": [32, 32, 64],
+        "weights": [16, 32, 64],
+        "activations": [112, 16, 16],
+        "input_size": 64,
+    },
     "device": {"cycles_per_mac": 1, "clock": 1000},
     "server": {"cycles_per_mac": 1, "clock": 16000},
     "channel": {"rate": 2000},
@@ -130,9 +137,27 @@ BAD = [
     ("noise.table", {**TABLE, "bits": [1, 3]}, "noise.table.bits", "[1, 3]", "consecutive widths"),
     ("noise.table", {**TABLE, "bits": []}, "noise.table.bits", "[]", "consecutive widths"),
     ("noise.table", {**TABLE, "bits": [0, 1]}, "noise.table.bits[0]", "0", "a whole number from 1 to 32"),
-    ("noise.table", {**TABLE, "weights": [[1, 2]] * 2}, "noise.table.weights", "2 entries", "3, one for each layer"),
-    ("noise.table", {**TABLE, "weights": [[1, 2, 3]] * 3}, "noise.table.weights", "3 entries", "2, one for each width"),
-    ("noise.table", {**TABLE, "weights": [[1, 2], [1], [1, 2]]}, "noise.table.weights", "rows of 1 and of 2", "equal"),
+    (
+        "noise.table",
+        {**TABLE, "weights": [[1, 2]] * 2},
+        "noise.table.weights",
+        "2 entries",
+        "3, one for each layer",
+    ),
+    (
+        "noise.table",
+        {**TABLE, "weights": [[1, 2, 3]] * 3},
+        "noise.table.weights",
+        "3 entries",
+        "2, one for each width",
+    ),
+    (
+        "noise.table",
+        {**TABLE, "weights": [[1, 2], [1], [1, 2]]},
+        "noise.table.weights",
+        "rows of 1 and of 2",
+        "equal",
+    ),
     ("noise", {"model": "table", "table": TABLE}, "bits", "1..16", "widths of noise.table, 1..2"),
     ("accuracy.levels", [], "accuracy.levels", "[]", "at least one level, ascending"),
     ("accuracy.levels", [0.02, 0.01], "accuracy.levels", "[0.02, 0.01]", "ascending"),
@@ -145,7 +170,13 @@ BAD = [
     ("accuracy.delta", [1, 1, 1], "accuracy.delta[0]", "1", "a row of finite numbers >= 0"),
     ("accuracy.delta", [[1, 1, 1], [1, -1, 1]], "accuracy.delta[1][1]", "-1", "a finite number >= 0"),
     ("accuracy.delta", [[1, 1, 1], [1, None, 1]], "accuracy.delta[1][1]", "None", "a finite number >= 0"),
-    ("accuracy.rho_weights", [[1, None, 1], [1, 0, 1]], "accuracy.rho_weights[1][1]", "0", "a number > 0, or null"),
+    (
+        "accuracy.rho_weights",
+        [[1, None, 1], [1, 0, 1]],
+        "accuracy.rho_weights[1][1]",
+        "0",
+        "a number > 0, or null",
+    ),
     ("level", 0.02, "level", "0.02", "one of 0.005, 0.01"),
     ("level", 0, "level", "0", "> 0"),
     ("level", 1.01, "level", "1.01", "<= 1"),
@@ -281,7 +312,9 @@ def test_directory(tmp_path: Path) -> None:
     assert "directory" in error.found
 
 
-@pytest.mark.parametrize("name", ["qpart/teaching-4", "teaching3", "no/such/thing", "", "a\0b", "two\nlines", "x" * 5000])
+@pytest.mark.parametrize(
+    "name", ["qpart/teaching-4", "teaching3", "no/such/thing", "", "a\0b", "two\nlines", "x" * 5000]
+)
 def test_unknown_name(name: str) -> None:
     error = refusal(load, name)
     assert error.field == "instance"
@@ -351,3 +384,35 @@ def test_bad_arguments_of_the_generator(arguments: dict[str, Any], field: str, a
     error = refusal(lambda: qpart(**{"layers": 3, "seed": 0, **arguments}))
     assert error.field == field
     assert any(part in error.allowed for part in allowed.split(" | "))
+
+
+def leaves(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Paths of everything in a request, containers included."""
+    inner = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    return [path, *(p for key, value in inner for p in leaves(value, (*path, key)))]
+
+
+FULL = json.loads(
+    reading.to_json(qpart(2, seed=1, noise="table", bits=(1, 3), branches=True, memory=1.0, cuts=[0, 2]))
+)
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just(10**400),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(leaves(FULL)[1:]), JUNK)
+def test_junk_anywhere_is_refused_in_one_line_or_read(path: tuple[Any, ...], junk: Any) -> None:
+    data = copy.deepcopy(FULL)
+    at = data
+    for step in path[:-1]:
+        at = at[step]
+    at[path[-1]] = junk
+    try:
+        problem = from_data(data)
+    except InputError:
+        refusal(from_data, data)
+    else:
+        assert from_data(json.loads(reading.to_json(problem))) == problem

@@ -1,4 +1,4 @@
-"""The bundled instances: what they say of themselves is true, their scripts still make them, their schema holds."""
+"""The bundled instances: what they say is true, their scripts still make them, their schema holds."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
+from qopt.instances import make_resnets, make_schema
 
 from qopt.costs import base_costs, prices, tensor_prices
-from qopt.instances import make_resnets, make_schema
 from qopt.problems.qpart import QPart
 from qopt.problems.reading import bundled, load, to_json
 from qopt.problems.terms import coefficients, noise_terms, within
@@ -25,7 +25,7 @@ def raw(name: str) -> Any:
     return json.loads(resources.files("qopt.instances").joinpath(f"{name}.json").read_text(encoding="utf-8"))
 
 
-# --- the schema --------------------------------------------------------------------------------------------------
+# --- the schema ------------------------------------------------------------------------------------
 
 
 def validator() -> jsonschema.Draft202012Validator:
@@ -35,7 +35,9 @@ def validator() -> jsonschema.Draft202012Validator:
 
 
 def test_schema_is_current() -> None:
-    assert make_schema.PATH.read_text(encoding="utf-8") == make_schema.text(), "run python instances/make_schema.py"
+    assert make_schema.PATH.read_text(encoding="utf-8") == make_schema.text(), (
+        "run python instances/make_schema.py"
+    )
 
 
 @pytest.mark.parametrize("name", bundled())
@@ -80,7 +82,9 @@ def test_schema_rejects_what_is_malformed(path: str, value: Any) -> None:
     assert all(list(error.absolute_path)[: len(parents)] == parents for error in errors)
 
 
-@pytest.mark.parametrize("field", ["format", "network", "device", "server", "channel", "noise", "accuracy", "level"])
+@pytest.mark.parametrize(
+    "field", ["format", "network", "device", "server", "channel", "noise", "accuracy", "level"]
+)
 def test_schema_requires(field: str) -> None:
     data = raw("qpart/teaching-3")
     del data[field]
@@ -88,7 +92,7 @@ def test_schema_requires(field: str) -> None:
     assert field in error.message
 
 
-# --- teaching-3 --------------------------------------------------------------------------------------------------
+# --- teaching-3 ------------------------------------------------------------------------------------
 
 
 def brute_force(problem: QPart, widths: range) -> dict[int, tuple[float, tuple[int, ...]]]:
@@ -144,7 +148,10 @@ class TestTeaching3:
         np.testing.assert_allclose(found, bits, rtol=1e-14)
         np.testing.assert_allclose(np.sum(c * 4.0**-found), 1, rtol=1e-14)
         np.testing.assert_allclose(base_costs(self.problem)[cut] + price @ found, objective, rtol=1e-14)
-        self.says(f"t = 1/{price.sum():g}", f"J = {base_costs(self.problem)[cut]:g} + {price @ found:g} = {objective}.")
+        self.says(
+            f"t = 1/{price.sum():g}",
+            f"J = {base_costs(self.problem)[cut]:g} + {price @ found:g} = {objective}.",
+        )
 
     def test_whole_bits_by_brute_force(self) -> None:
         best = brute_force(self.problem, range(1, 17))
@@ -167,7 +174,7 @@ class TestTeaching3:
         self.says("6, 4, 2 bits and J = 328", "must be 5 bits and gives J = 392")
 
 
-# --- ResNets -----------------------------------------------------------------------------------------------------
+# --- ResNets ---------------------------------------------------------------------------------------
 
 # MACs and weights without biases and batch normalization.
 TOTALS = {18: (1_814_073_344, 11_678_912), 34: (3_663_761_408, 21_779_648), 50: (4_089_184_256, 25_502_912)}
@@ -182,7 +189,12 @@ def totals(depth: int) -> tuple[int, int]:
         width, side = 64 * 2**stage, 56 // 2**stage
         if depth == 50:
             out, entry_side = 4 * width, side if stage == 0 else 2 * side
-            kernels = [(into * width, entry_side), (9 * width**2, side), (width * out, side), (into * out, side)]
+            kernels = [
+                (into * width, entry_side),
+                (9 * width**2, side),
+                (width * out, side),
+                (into * out, side),
+            ]
             kernels += [(out * width, side), (9 * width**2, side), (width * out, side)] * (blocks - 1)
         else:
             out = width
@@ -210,9 +222,16 @@ class TestResNets:
         assert outputs["conv1+pool"] == 64 * 56 * 56
         assert [outputs[name] for name in last] == [channels]
         assert outputs["fc"] == 1000
-        ends = [[o for n, o in outputs.items() if n.startswith(f"layer{k}.") and n.endswith("+add")] for k in (1, 2, 3)]
+        ends = [
+            [o for n, o in outputs.items() if n.startswith(f"layer{k}.") and n.endswith("+add")]
+            for k in (1, 2, 3)
+        ]
         factor = channels // 512
-        assert [set(e) for e in ends] == [{factor * 64 * 56**2}, {factor * 128 * 28**2}, {factor * 256 * 14**2}]
+        assert [set(e) for e in ends] == [
+            {factor * 64 * 56**2},
+            {factor * 128 * 28**2},
+            {factor * 256 * 14**2},
+        ]
         assert network.input_size * network.input_bits == 224 * 224 * 3 * 8
 
     def test_two_tensors_cross_cuts_inside_blocks_and_one_between(self, depth: int) -> None:

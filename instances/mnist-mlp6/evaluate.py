@@ -1,6 +1,6 @@
 """Repeat the figures of `qpart/mnist-mlp6` from the kept weights and the kept test images: no download.
 
-    python evaluate.py [--instance FILE] [--weights FILE] [--data FOLDER]
+python evaluate.py [--instance FILE] [--weights FILE] [--data FOLDER]
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from qopt.problems.terms import noise_terms, widths
 
 HERE = Path(__file__).resolve().parent
 FLOAT_BITS = 32
-RATES = (5e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6, 2e7, 2e8)
+RATES = (5e4, 1e5, 2e5, 4e5, 6e5, 1e6, 5e6, 2e8)
 
 
 def exact(cost: FloatArray, noise: FloatArray, limit: float) -> IntArray | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialized
 from torch import nn
 
 from qopt.errors import InputError
@@ -33,7 +34,7 @@ SHIFT = 1
 
 def build() -> Chain:
     """The untrained network."""
-    pairs = list(zip(SIZES, SIZES[1:], strict=False))
+    pairs = list(itertools.pairwise(SIZES))
     hidden = [Layer(nn.Linear(n, m), nn.ReLU()) for n, m in pairs[:-1]]
     return Chain([*hidden, Layer(nn.Linear(*pairs[-1]))])
 
@@ -51,7 +52,7 @@ def split(data: Examples, seed: int) -> dict[str, Examples]:
     if len(data) != sum(SPLIT.values()):
         raise InputError("training images", str(len(data)), str(sum(SPLIT.values())))
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
-    parts = order.split(list(SPLIT.values()))
+    parts = order.split_with_sizes(list(SPLIT.values()))
     return {name: Examples(data.x[part], data.labels[part]) for name, part in zip(SPLIT, parts, strict=True)}
 
 
@@ -107,7 +108,7 @@ def save(chain: Chain, spans: list[Range], metadata: dict[str, object], path: Pa
         tensors[f"fc{i}.output_range"] = torch.tensor([spans[i - 1].mu, spans[i - 1].phi])
     partial = path.with_name(path.name + ".partial")
     try:
-        save_file(tensors, partial, metadata={"qopt": json.dumps(metadata)})
+        partial.write_bytes(serialized(tensors, metadata={"qopt": json.dumps(metadata)}))
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

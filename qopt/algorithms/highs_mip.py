@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 
 from qopt.algorithms.method import Options
 from qopt.algorithms.simple import fits, solve_uniform
-from qopt.arrays import BoolArray, FloatArray
+from qopt.arrays import BoolArray, FloatArray, IntArray
 from qopt.costs import breakdown
 from qopt.kernels.highs import solve_milp
 from qopt.problems.qpart import QPart
@@ -35,11 +35,11 @@ class _Block:
 
     segment: Segment
     first: int
-    tensor: FloatArray
-    width: FloatArray
+    tensor: IntArray
+    width: IntArray
 
     @property
-    def columns(self) -> FloatArray:
+    def columns(self) -> IntArray:
         return self.first + 1 + np.arange(len(self.tensor))
 
 
@@ -64,7 +64,7 @@ def solve(problem: QPart, options: Options) -> Outcome:
     if not blocks:
         return Outcome("infeasible", message="every cut breaks a limit even at its best widths")
     cost = np.zeros(column)
-    rows: list[tuple[FloatArray, FloatArray]] = []
+    rows: list[tuple[IntArray, FloatArray]] = []
     sense: list[tuple[float, float]] = []
     rows.append((np.array([b.first for b in blocks]), np.ones(len(blocks))))
     sense.append((1.0, 1.0))
@@ -105,16 +105,20 @@ def solve(problem: QPart, options: Options) -> Outcome:
         if result.x is None:
             if result.status == "infeasible":
                 return Outcome("infeasible", details=details)
-            status = result.status if result.status == "time-limit" else "failed"
-            return Outcome(status, known, bound, message=f"HiGHS: {result.message}", details=details)
+            return Outcome(
+                "time-limit" if result.status == "time-limit" else "failed",
+                known,
+                bound,
+                message=f"HiGHS: {result.message}",
+                details=details,
+            )
         block = max(blocks, key=lambda b: result.x[b.first] if result.x is not None else 0.0)
         chosen: BoolArray = result.x[block.columns] > 0.5
         bits = np.zeros(len(block.segment.tensors), dtype=np.int64)
         bits[block.tensor[chosen]] = block.segment.bits[block.width[chosen]]
         if fits(block.segment, bits):
             plan = block.segment.plan(bits, "whole", problem.name)
-            status = "optimal" if result.status == "optimal" else result.status
-            return Outcome(status, plan, bound, message=f"HiGHS: {result.message}", details=details)
+            return Outcome(result.status, plan, bound, message=f"HiGHS: {result.message}", details=details)
         rows.append((block.columns[chosen], np.ones(int(chosen.sum()))))
         sense.append((-math.inf, float(chosen.sum()) - 1.0))
 
@@ -131,7 +135,7 @@ def _block(segment: Segment, first: int, ceiling: float) -> _Block | None:
     return _Block(segment, first, tensor, width)
 
 
-def _matrix(rows: list[tuple[FloatArray, FloatArray]], columns: int) -> csr_array:
+def _matrix(rows: list[tuple[IntArray, FloatArray]], columns: int) -> csr_array:
     lengths = [len(index) for index, _ in rows]
     start = np.concatenate(([0], np.cumsum(lengths)))
     index = np.concatenate([index for index, _ in rows])

@@ -11,7 +11,7 @@ from qopt.kernels.waterfill import Allocation, allocate
 from qopt.problems.qpart import QPart
 from qopt.screening import cut_bounds, hopeless, promising
 from qopt.segments import Segment, segments
-from qopt.solution import Outcome
+from qopt.solution import Outcome, Status
 
 
 def solve(problem: QPart, options: Options) -> Outcome:
@@ -35,15 +35,20 @@ def solve(problem: QPart, options: Options) -> Outcome:
 
 
 def _outcome(
-    problem: QPart, segment: Segment | None, found: Allocation | None, value: float, solved: int, status: str, bound: float
+    problem: QPart,
+    segment: Segment | None,
+    found: Allocation | None,
+    value: float,
+    solved: int,
+    status: str,
+    bound: float,
 ) -> Outcome:
     if segment is None or found is None:
         return Outcome("infeasible" if status == "optimal" else "time-limit")
-    details = {"multiplier": found.multiplier, "water_level": found.level, "cuts_solved": solved}
-    if math.isinf(found.level):
-        details["water_level"] = None
+    level = None if math.isinf(found.level) else found.level
+    details = {"multiplier": found.multiplier, "water_level": level, "cuts_solved": solved}
     plan = segment.plan(found.bits, "real", problem.name)
-    return Outcome(status, plan, min(bound, value), details=details)  # type: ignore[arg-type]
+    return Outcome(status, plan, min(bound, value), details=details)
 
 
 def at_cut(segment: Segment) -> Allocation | None:
@@ -78,7 +83,9 @@ def at_cut(segment: Segment) -> Allocation | None:
         high += 10.0
     if excess(high) > 0:
         return leanest
-    root = high if excess(low) <= 0 else float(brentq(excess, low, high, xtol=1e-15, rtol=8.9e-16, maxiter=400))
+    root = (
+        high if excess(low) <= 0 else float(brentq(excess, low, high, xtol=1e-15, rtol=8.9e-16, maxiter=400))
+    )
     step = 1e-15
     while excess(root) > 1e-13:  # end on the side that keeps the limit
         root, step = root + step * max(1.0, abs(root)), 2 * step
@@ -90,5 +97,3 @@ def at_cut(segment: Segment) -> Allocation | None:
 
 def _fits(segment: Segment, found: Allocation) -> bool:
     return math.isinf(segment.memory) or float(segment.stored @ found.bits) <= segment.memory * (1.0 + 1e-13)
-
-

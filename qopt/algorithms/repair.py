@@ -16,8 +16,8 @@ from qopt.problems.columns import FloatArray
 from qopt.problems.terms import within
 from qopt.segments import Segment
 
-MARGIN = 1e-13
-"""Repaired points keep limits with this relative margin, so that another rounding of the same terms keeps them too."""
+MARGIN = 1e-12
+"""Repaired points keep limits without the exact test's slack, so that another rounding of the terms keeps them too."""
 
 
 def noise_of(segment: Segment, width: FloatArray, model: str) -> FloatArray:
@@ -99,7 +99,7 @@ def repair(segment: Segment, width: FloatArray, model: str) -> FloatArray | None
     """
     lo, hi = float(segment.bits[0]), float(segment.bits[-1])
     width = np.clip(width, lo, hi)
-    if holds(segment, width, model):
+    if holds(segment, width, model, -0.5 * MARGIN):
         return width
     assert segment.coefficient is not None
     safe = least_noise(segment, model)

@@ -86,27 +86,26 @@ def best_cut(problem: QPart, clock: Clock, solve_cut: Callable[[Segment, float],
     solve_cut : called with a cut's data and the incumbent's objective (infinite at first).
     """
     table = segments(problem)
-    waiting: list[tuple[float, int, Segment]] = []
-    infeasible = 0
+    waiting = []
     for p in problem.admissible_cuts:
         segment = table.at(int(p))
-        if np.all(np.isfinite(segment.noise[:, -1])) and math.isfinite(segment.base):
-            waiting.append((quick_bound(segment), int(p), segment))
-    waiting.sort(key=lambda entry: entry[:2])
+        if np.all(np.isfinite(segment.coefficient)):  # infinite noise keeps no limit  # type: ignore[arg-type]
+            waiting.append((quick_bound(segment), int(p)))
+    waiting.sort()
 
     incumbent, best, chosen = math.inf, None, None
     bound, solved, status, message = math.inf, 0, "optimal", ""
-    for lower, _, segment in waiting:
+    for lower, p in waiting:
         if lower >= incumbent:
             bound = min(bound, lower)
             break
         if clock.over:
             bound, status = min(bound, lower), "time-limit"
             break
+        segment = table.at(p)
         answer = solve_cut(segment, incumbent)
         solved += 1
         if answer.status == "infeasible":
-            infeasible += 1
             continue
         bound = min(bound, lower if answer.bound is None else max(lower, answer.bound))
         if answer.status in ("time-limit", "failed") and status != "failed":

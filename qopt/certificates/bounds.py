@@ -267,35 +267,42 @@ class _Line(NamedTuple):
     memory: float
 
 
-def _kelley(tangent: Callable[[float], _Line], guess: float) -> tuple[_Line, _Line, _Line]:
-    """Maximise a concave function over x >= 0: the best tangent found, and those on both sides of the maximum."""
-    left = tangent(0.0)
-    if left.slope <= 0:
-        return left, left, left
-    x = guess if 0 < guess < math.inf else 1.0
-    right = tangent(x)
-    while right.slope > 0 and right.x < 1e290:
-        left, right = right, tangent(right.x * 8.0)
+def _kelley(
+    tangent: Callable[[float], _Line], guess: float, enough: float = math.inf, exact: float = 1e-14
+) -> tuple[_Line, _Line, _Line]:
+    """Maximise a concave function over x >= 0, or until it exceeds `enough`.
+
+    Returns the best tangent found, and those on both sides of the maximum.
+    """
+    left = right = tangent(guess if 0 < guess < math.inf else 1.0)
+    factor = 2.0
+    while right.slope > 0 and right.value <= enough and right.x < 1e290:
+        left, right = right, tangent(right.x * factor)
+        factor = min(factor**2, 1e6)
+    factor = 2.0
+    while left.slope <= 0 and left.x > 0:
+        left, right = tangent(left.x / factor if factor < 1e6 else 0.0), left
+        factor = factor**2
     best = max(left, right, key=lambda line: line.value)
     for step in range(200):
         drop = left.slope - right.slope
-        if right.slope > 0 or not drop > 0 or not right.x > left.x * (1 + 4 * EPS):
+        if best.value > enough or left.slope <= 0 or right.slope > 0 or not right.x > left.x * (1 + 4 * EPS):
             break
         x = left.x + (right.value - left.value - right.slope * (right.x - left.x)) / drop
         if step % 3 == 2:  # a wide bracket shrinks geometrically
-            x = math.sqrt(left.x * right.x) if left.x > 0 else right.x / 64
+            x = math.sqrt(left.x) * math.sqrt(right.x) if left.x > 0 else right.x / 64
         if not left.x < x < right.x:
             break
         line = tangent(x)
         reach = min(left.value + left.slope * (x - left.x), right.value + right.slope * (x - right.x))
         best = max(best, line, key=lambda found: found.value)
-        if step % 3 != 2 and line.value >= reach - 1e-14 * abs(reach):
+        if step % 3 != 2 and line.value >= reach - exact * abs(reach):
             break
         left, right = (line, right) if line.slope > 0 else (left, line)
     return best, left, right
 
 
-def _whole_dual(cut: Cut, guess: float) -> tuple[float, float]:
+def _whole_dual(cut: Cut, guess: float, enough: float) -> tuple[float, float]:
     """Good multipliers for whole bits."""
 
     def by_noise(mu: float) -> Callable[[float], _Line]:
@@ -306,23 +313,24 @@ def _whole_dual(cut: Cut, guess: float) -> tuple[float, float]:
 
         return tangent
 
-    best, _, _ = _kelley(by_noise(0.0), guess)
-    if best.memory <= cut.memory and best.slope <= 0:
+    best, left, right = _kelley(by_noise(0.0), guess, enough)
+    if best.value > enough or max(left.memory, right.memory) <= cut.memory:
         return best.x, 0.0
     inner = {0.0: best.x}
+    near = [best.x or guess]
 
     def by_memory(mu: float) -> _Line:
-        top, left, right = _kelley(by_noise(mu), best.x or guess)
-        inner[mu] = top.x
-        # Where both tangents meet, the mix of their minimisers that just keeps the noise row gives the slope in mu.
+        top, left, right = _kelley(by_noise(mu), near[0], enough)
+        inner[mu], near[0] = top.x, top.x or near[0]
+        # Where both tangents meet, the mix of their minimisers that just keeps the noise row has the slope in mu.
         drop = left.slope - right.slope
         share = left.slope / drop if drop > 0 and left.slope > 0 >= right.slope else 1.0
         memory = (1 - share) * left.memory + share * right.memory
         return _Line(mu, top.value, memory - cut.memory, top.noise, memory)
 
-    largest = float(np.max(cut.stored, initial=0.0))
-    start = float(np.max(cut.price, initial=0.0)) / largest if largest else 1.0
-    outer, _, _ = _kelley(by_memory, start)
+    used = float(np.sum(cut.stored))
+    start = float(np.sum(cut.price)) / used if used else 1.0
+    outer, _, _ = _kelley(by_memory, start, enough, 1e-11)
     return inner[outer.x], outer.x
 
 
@@ -341,13 +349,14 @@ def least_memory(cut: Cut) -> Cut:
     return replace(cut, price=cut.stored, base=0.0, memory=math.inf)
 
 
-def best_bound(cut: Cut, guess: float = 0.0) -> Bound:
+def best_bound(cut: Cut, guess: float = 0.0, enough: float = math.inf) -> Bound:
     """The best Lagrangian bound at a cut that a search finds; infinite where the cut provably holds no plan.
 
     Parameters
     ----------
     cut : the choice at a cut, whole or real-valued bits.
     guess : a multiplier to start from, for example a neighbouring cut's.
+    enough : the search may stop at a bound above this.
     """
     if cut.price.size == 0:
         return Bound(0.0, 0.0, 0.0)
@@ -356,21 +365,24 @@ def best_bound(cut: Cut, guess: float = 0.0) -> Bound:
     if not guess > 0:
         guess = float(np.sum(cut.price)) / (math.log(4) * cut.limit) if cut.limit > 0 else 1.0
     if cut.noise is not None:
-        lam, mu = _whole_dual(cut, guess)
+        lam, mu = _whole_dual(replace(cut, memory=math.inf), guess, enough)
     else:
         lam, mu = _real_multiplier(cut, 0.0, guess), 0.0
-    plain = _dual(cut, lam, mu)
-    if math.isfinite(cut.memory) and (cut.noise is not None or plain.memory > cut.memory):
-        limited = float(np.sum(cut.stored)) * cut.hi > cut.memory
-        if limited and best_bound(least_memory(cut), 0.0).value > cut.memory:
+    plain = bound_at(cut, lam, mu)
+    if plain.value > enough:
+        return plain
+    if float(np.sum(cut.stored)) * cut.hi > cut.memory:
+        if best_bound(least_memory(cut), 0.0, cut.memory).value > cut.memory:
             return Bound(math.inf, lam, mu)  # even the least memory that keeps the noise limit is too much
-        if cut.noise is None:
+        if cut.noise is not None:
+            lam, mu = _whole_dual(cut, lam or guess, enough)
+        elif _dual(cut, lam, mu).memory > cut.memory:
             mu = _crossing(
                 lambda m: _log_ratio(_dual(cut, _real_multiplier(cut, m, lam or guess), m).memory, cut.memory),
                 float(np.sum(cut.price)) / float(np.sum(cut.stored)),
             )
             lam = _real_multiplier(cut, mu, lam or guess)
-    return max((bound_at(cut, *pair) for pair in ((lam, mu), (0.0, 0.0))), key=lambda bound: bound.value)
+    return max(plain, bound_at(cut, lam, mu), bound_at(cut, 0.0, 0.0), key=lambda bound: bound.value)
 
 
 def bound_at(cut: Cut, lam: float, mu: float) -> Bound:

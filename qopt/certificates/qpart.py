@@ -117,7 +117,7 @@ def _search(table: CutTable, ceiling: float | None) -> _Search:
             search.rest = float(keys[i])
             break
         p = int(cuts[i])
-        bound = best_bound(table.at(p), lam)
+        bound = best_bound(table.at(p), lam, (enough - float(table.base[p])) * (1 + ROUNDING))
         search.bounds[p] = bound
         lam = bound.lam if 0 < bound.lam < math.inf else lam
         least = min(least, float(table.base[p]) + bound.value)
@@ -323,49 +323,58 @@ def _noise_of(cut: Cut, widths: FloatArray) -> FloatArray | None:
 
 
 def _kkt(cut: Cut, b: FloatArray) -> KKT | None:
-    """Relative residuals of the optimality conditions of section III at a plan, for multipliers read off the plan.
+    """Relative residuals of the optimality conditions at a plan, for multipliers read off the plan.
 
-    Between its bounds a tensor's price per bit equals the worth of the noise it saves,
-    ``price + mu stored = lam (-noise'(b))``; at lo the left side may be larger, at hi smaller.
+    Where the plan leaves them open (every tensor at a bound, or fewer tensors between than rows that bind), those
+    of the best dual bound are tried as well: a plan is optimal if any multipliers fit.
     """
     if b.size == 0:
         return KKT(0.0, 0.0, 0.0, 0.0, 0.0)
     if np.any(b <= 0) and cut.grid:
         return None  # the grid's noise has no value there
     noise, memory = math.fsum(cut.noise_at(b).tolist()), math.fsum((cut.stored * b).tolist())
-    gain = cut.noise_slope(b)
-    near = 1e-12 * b
-    inner = (b - cut.lo > near) & (cut.hi - b > near) & (gain > 0) & (cut.price + cut.stored > 0)
     binding = cut.limit > 0 and noise >= cut.limit * (1 - 1e-9)
     full = math.isfinite(cut.memory) and memory >= cut.memory * (1 - 1e-9)
-    lam, mu = _read_multipliers(cut, gain, inner, binding, full, b)
-    value, worth = cut.price + mu * cut.stored, lam * gain
+    found = _residuals(cut, b, noise, memory, *_read_multipliers(cut, binding, full, b))
+    if found.worst > TOLERANCE and (binding or full):
+        dual = best_bound(cut)
+        return min(found, _residuals(cut, b, noise, memory, dual.lam, dual.mu), key=lambda kkt: kkt.worst)
+    return found
+
+
+def _residuals(cut: Cut, b: FloatArray, noise: float, memory: float, lam: float, mu: float) -> KKT:
+    """The four residuals for given multipliers.
+
+    Between its bounds a tensor's price per bit equals the worth of the noise it saves,
+    ``price + mu stored = lam (-noise'(b))``; at lo the left side may be larger, at hi smaller.
+    """
+    near = 1e-12 * b
+    value, worth = cut.price + mu * cut.stored, lam * cut.noise_slope(b)
     scale = np.abs(cut.price) + abs(mu) * cut.stored + np.abs(worth)
     excess = np.divide(value - worth, scale, out=np.zeros_like(b), where=scale > 0)
     at_lo, at_hi = b - cut.lo <= near, cut.hi - b <= near
     off = np.where(at_lo & at_hi, 0.0, np.where(at_lo, -excess, np.where(at_hi, excess, np.abs(excess))))
-    sent = math.fsum((cut.price * b).tolist())
-    whole = sent + abs(lam) * cut.limit + (abs(mu) * cut.memory if mu else 0.0)
+    paid, paid_memory = lam * cut.limit if lam else 0.0, mu * cut.memory if mu else 0.0
+    whole = math.fsum((cut.price * b).tolist()) + abs(paid) + abs(paid_memory)
     apart = abs(lam) * max(0.0, cut.limit - noise) + (abs(mu) * max(0.0, cut.memory - memory) if mu else 0.0)
     over = noise / cut.limit - 1 if cut.limit > 0 else float(noise > 0)
-    over_memory = memory / cut.memory - 1 if 0 < cut.memory < math.inf else 0.0
+    over_memory = memory / cut.memory - 1 if cut.memory > 0 else float(memory > 0)
     outside = max(float(np.max(1 - b / cut.lo)), float(np.max(b / cut.hi - 1)))
-    negative = max(0.0, -lam) * cut.limit + (max(0.0, -mu) * cut.memory if mu else 0.0)
     return KKT(
         stationarity=max(0.0, float(np.max(off))),
         complementarity=apart / whole if whole > 0 else 0.0,
         primal=max(0.0, over, over_memory, outside),
-        dual=negative / whole if whole > 0 else 0.0,
+        dual=(max(0.0, -paid) + max(0.0, -paid_memory)) / whole if whole > 0 else 0.0,
         multiplier=lam,
     )
 
 
-def _read_multipliers(
-    cut: Cut, gain: FloatArray, inner: np.ndarray[Any, np.dtype[np.bool_]], binding: bool, full: bool, b: FloatArray
-) -> tuple[float, float]:
+def _read_multipliers(cut: Cut, binding: bool, full: bool, b: FloatArray) -> tuple[float, float]:
     """Multipliers of the noise and memory rows that a plan implies; 0 for a row that is slack."""
     if not binding and not full:
         return 0.0, 0.0
+    gain, near = cut.noise_slope(b), 1e-12 * b
+    inner = (b - cut.lo > near) & (cut.hi - b > near) & (gain > 0) & (cut.price + cut.stored > 0)
     with np.errstate(all="ignore"):
         if not full or not np.any(inner & (cut.stored > 0)):
             if not binding:

@@ -102,7 +102,9 @@ def solve_milp(
     if status != highspy.HighsStatus.kOk:
         raise SolverError("HiGHS refuses the model: a coefficient is out of its range")
     if start is not None:
-        h.setSolution(columns, np.arange(columns, dtype=np.int32), np.ascontiguousarray(start, dtype=np.float64))
+        h.setSolution(
+            columns, np.arange(columns, dtype=np.int32), np.ascontiguousarray(start, dtype=np.float64)
+        )
     h.run()
     model_status, info = h.getModelStatus(), h.getInfo()
     said = h.modelStatusToString(model_status)

@@ -9,61 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from qopt.arrays import BoolArray, FloatArray, IntArray
+from qopt.kernels.incumbent import Incumbent
 from qopt.kernels.mckp_relax import hull_steps
-
-
-class Incumbent:
-    """Best feasible choice so far.
-
-    Sums of shifted weights carry rounding: within `margin` of the capacity the exact test decides, on the
-    weights as given.
-
-    Attributes
-    ----------
-    value : its shifted cost; before there is a choice, the cutoff.
-    doubtful : a choice of lower cost was rejected by the exact test, so the search has a blind spot.
-    """
-
-    def __init__(
-        self, c: FloatArray, w: FloatArray, capacity: float, margin: float, weight: FloatArray, allowed: float, cutoff: float
-    ) -> None:
-        self.c, self.w, self.weight = c, w, weight
-        self.capacity, self.margin, self.allowed = capacity, margin, allowed
-        self.value = cutoff
-        self.choice: IntArray | None = None
-        self.doubtful = False
-        self._rows = np.arange(len(c))
-
-    def offer(self, choice: IntArray) -> bool:
-        """Take a choice if it is feasible and better."""
-        value = float(self.c[self._rows, choice].sum())
-        if value >= self.value:
-            return False
-        load = float(self.w[self._rows, choice].sum())
-        if load > self.capacity - self.margin and (
-            load > self.capacity + self.margin
-            or math.fsum([*self.weight[self._rows, choice], -self.allowed]) > 0
-        ):
-            self.doubtful |= load <= self.capacity + self.margin
-            return False
-        self.value, self.choice = value, choice.copy()
-        return True
-
-    def improve(self) -> None:
-        """Exchange one item at a time for the greatest saving that still fits, until none does."""
-        if self.choice is None:
-            return
-        choice = self.choice.copy()
-        for _ in range(len(choice)):
-            c, w = self.c[self._rows, choice], self.w[self._rows, choice]
-            room = self.capacity - self.margin - float(w.sum())
-            saving = np.where(self.w - w[:, None] <= room, c[:, None] - self.c, 0.0)
-            best = int(np.argmax(saving))
-            i, j = divmod(best, self.c.shape[1])
-            if saving[i, j] <= 0:
-                break
-            choice[i] = j
-        self.offer(choice)
 
 
 @dataclass
@@ -82,7 +29,7 @@ def search(
     present: BoolArray,
     lam: float,
     incumbent: Incumbent,
-    time_limit: float | None,
+    deadline: float | None,
     max_labels: int,
 ) -> Outcome:
     """Search the items that are `present`; the best choice ends up in `incumbent`.
@@ -92,7 +39,6 @@ def search(
     c, w : (n, k) costs and weights, shifted so that every class has least 0.
     lam : multiplier by which classes are ordered: the nearer a second item is to its class's best, the sooner.
     """
-    start_time = time.perf_counter()
     n = len(c)
     items_left = present.sum(axis=1)
     if np.any(items_left == 0):
@@ -121,7 +67,7 @@ def search(
 
     def recover(stage: int, label: int) -> IntArray:
         """The choice behind a label of a stage; classes not yet decided stand at their lightest item."""
-        found = choice.copy()
+        found: IntArray = choice.copy()
         found[core[stage:]] = steps.start[core[stage:]]
         for s in range(stage - 1, -1, -1):
             parent, taken = history[s]
@@ -173,7 +119,7 @@ def search(
             for label in np.argsort(label_c, kind="stable"):
                 if incumbent.offer(recover(stage, int(label))):
                     break
-        late = time_limit is not None and time.perf_counter() - start_time > time_limit
+        late = deadline is not None and time.perf_counter() > deadline
         if stage < len(core) and (late or total > max_labels):
             return Outcome(False, min(float(bound.min()), incumbent.value), len(core), total)
     return Outcome(not incumbent.doubtful, float(label_c.min()), len(core), total)

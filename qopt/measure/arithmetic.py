@@ -16,8 +16,9 @@ def plain_float32() -> Iterator[None]:
     """
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     before = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
-    deterministic, warn_only = torch.are_deterministic_algorithms_enabled(), (
-        torch.is_deterministic_algorithms_warn_only_enabled()
+    deterministic, warn_only = (
+        torch.are_deterministic_algorithms_enabled(),
+        (torch.is_deterministic_algorithms_warn_only_enabled()),
     )
     matmul.allow_tf32 = cudnn.allow_tf32 = cudnn.benchmark = False
     torch.use_deterministic_algorithms(True, warn_only=True)

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from qopt.errors import InputError, QoptError
 from qopt.problems.columns import FloatArray, IntArray
 
+BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
+
 WidthSolver = Callable[[FloatArray, FloatArray, float], IntArray | None]
-"""An exact solver of "one width for each tensor": ``(cost (n, k), noise (n, k), limit) -> (n,) columns``, or None."""
+"""An exact solver: ``(cost (n, k), noise (n, k), limit) -> (n,)``, the column of each tensor's width, or None."""
 
 RATIO = 2.0**0.25
 """Ratio of neighbouring limits on the grid."""
@@ -37,7 +40,12 @@ class Loss:
 
 
 def paired_bootstrap(
-    reference: np.ndarray, correct: np.ndarray, *, seed: int = 0, draws: int = 10_000, confidence: float = 0.95
+    reference: BoolArray,
+    correct: BoolArray,
+    *,
+    seed: int = 0,
+    draws: int = 10_000,
+    confidence: float = 0.95,
 ) -> Loss:
     """Accuracy lost from `reference` to `correct` and its percentile interval by resampling examples.
 
@@ -93,8 +101,8 @@ def calibrate(
 ) -> Calibrated:
     """Largest limit on the grid from `natural` downwards that the accuracy bears.
 
-    Which plan is best under a limit depends on the ratio of the prices of a weight's and an activation's bit, and
-    plans of equal noise need not lose equally much. So a limit must hold for each of several prices.
+    Which plan is best under a limit depends on the ratio of the prices of a weight's and an activation's bit,
+    and plans of equal noise need not lose equally much. So a limit must hold for each of several prices.
 
     Parameters
     ----------

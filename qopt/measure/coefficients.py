@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,15 @@ from qopt.measure.arithmetic import plain_float32
 from qopt.measure.calibration import Calibrated, Loss, WidthSolver, calibrate, paired_bootstrap
 from qopt.measure.network import Chain, TensorName
 from qopt.measure.quantizer import Range, quantize
-from qopt.measure.sensitivity import Law, Robustness, adversarial_noise, fit_law, noise_table, robustness, span_of
+from qopt.measure.sensitivity import (
+    Law,
+    Robustness,
+    adversarial_noise,
+    fit_law,
+    noise_table,
+    robustness,
+    span_of,
+)
 from qopt.problems.columns import FloatArray, IntArray
 
 Say = Callable[[str], None]
@@ -64,15 +73,28 @@ def right_with_plan(
     weights : (p,) widths of the weights of layers 1..p, each on its own range.
     activation : width of the output of layer p, None if it is not quantized.
     span : range of that output.
+
+    Raises
+    ------
+    InputError
+        A width without a range: the range of the examples at hand is not known in advance.
     """
+    if activation is not None and span is None:
+        raise InputError("span", "nothing", "the range that the output is quantized on")
     received = [quantize(chain.layer(i).weight, b) for i, b in enumerate(weights, start=1)]
-    change = None if activation is None else (lambda t: quantize(t, activation, span))
+    change = None if activation is None else partial(quantize, bits=activation, span=span)
     found = chain.logits_of_plan(examples.x, received, change).argmax(1) == examples.labels
     return found.numpy(force=True)
 
 
 def plan_loss(
-    chain: Chain, examples: Examples, weights: Sequence[int], activation: int | None, span: Range | None, *, seed: int = 0
+    chain: Chain,
+    examples: Examples,
+    weights: Sequence[int],
+    activation: int | None,
+    span: Range | None,
+    *,
+    seed: int = 0,
 ) -> Loss:
     """Accuracy that a plan loses on some examples, with its paired-bootstrap interval."""
     return paired_bootstrap(
@@ -147,16 +169,16 @@ def calibrate_cuts(
 ) -> list[Calibrated]:
     """Delta(a, p) of cuts p = 1..L, each with the plans that led to it.
 
-    A plan's widths are those of the weights of layers 1..p, then that of layer p's output; it is the one of least
-    payload (Eq. 14), and of least payload per inference where a download serves several.
+    A plan's widths are those of the weights of layers 1..p, then that of layer p's output; it is the one of
+    least payload (Eq. 14), and of least payload per inference where a download serves several.
 
     Parameters
     ----------
     examples : data used neither for `found` nor for the final test.
     found : coefficients.
     solver : exact solver of the whole-bit plan.
-    shared_by : numbers of inferences that share one download of the weights; a limit must hold for the plans of
-        each.
+    shared_by : numbers of inferences that share one download of the weights; a limit must hold for the plans
+        of each.
     seed : of the bootstrap.
     """
     size = {t: chain.layer(t.layer).weight.numel() for t in chain.tensors() if t.kind == "weight"}
@@ -192,15 +214,16 @@ def calibrate_cuts(
 
 def noise_fields(found: Sensitivity, layers: int) -> dict[str, Any]:
     """The ``noise`` object of an instance: the table in force, the law's coefficients beside it."""
-    rows = {kind: [TensorName(kind, i) for i in range(1, layers + 1)] for kind in ("weight", "activation")}  # type: ignore[arg-type]
+    weights = [TensorName("weight", i) for i in range(1, layers + 1)]
+    activations = [TensorName("activation", i) for i in range(1, layers + 1)]
     return {
         "model": "table",
-        "s_weights": [found.laws[t].s for t in rows["weight"]],
-        "s_activations": [found.laws[t].s for t in rows["activation"]],
+        "s_weights": [found.laws[t].s for t in weights],
+        "s_activations": [found.laws[t].s for t in activations],
         "table": {
             "bits": found.bits.tolist(),
-            "weights": [found.table[t].tolist() for t in rows["weight"]],
-            "activations": [found.table[t].tolist() for t in rows["activation"]],
+            "weights": [found.table[t].tolist() for t in weights],
+            "activations": [found.table[t].tolist() for t in activations],
         },
     }
 

@@ -57,9 +57,7 @@ def read_idx(path: str | os.PathLike[str], ndim: int) -> ByteArray:
     return np.frombuffer(data, dtype=np.uint8).reshape(shape)
 
 
-def read_examples(
-    images: str | os.PathLike[str], labels: str | os.PathLike[str]
-) -> tuple[ByteArray, ByteArray]:
+def read_examples(images: str | os.PathLike[str], labels: str | os.PathLike[str]) -> tuple[ByteArray, ByteArray]:
     """Images (n, rows, columns) and their labels (n,).
 
     Raises

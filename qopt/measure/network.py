@@ -12,6 +12,7 @@ from typing import Literal
 
 import torch
 from torch import nn
+from torch.func import functional_call
 
 from qopt.errors import InputError
 
@@ -49,10 +50,7 @@ class Layer(nn.Module):
 
     def forward(self, x: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
         """Output of the layer for a batch, with another weight if one is given."""
-        if weight is None:
-            y = self.module(x)
-        else:
-            y = torch.func.functional_call(self.module, {"weight": weight}, (x,))
+        y = self.module(x) if weight is None else functional_call(self.module, {"weight": weight}, (x,))
         return self.after(y)  # type: ignore[no-any-return]
 
 
@@ -112,7 +110,7 @@ class Chain(nn.Module):
         """
         layer = self.layer(tensor.layer)
         if tensor.kind == "weight":
-            x = layer(outputs[tensor.layer - 1], change(layer.weight))
+            x: torch.Tensor = layer(outputs[tensor.layer - 1], change(layer.weight))
         else:
             x = change(outputs[tensor.layer])
         for following in self.layers[tensor.layer :]:

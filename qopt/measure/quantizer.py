@@ -31,7 +31,7 @@ class Range:
     @property
     def length(self) -> float:
         """phi - mu."""
-        return self.phi - self.mu
+        return float(self.phi - self.mu)
 
     @classmethod
     def of(cls, tensor: torch.Tensor) -> Range:
@@ -46,7 +46,7 @@ def step(span: Range, bits: int) -> float:
     """Distance (phi - mu) / (2^b - 1) between neighbours of the grid."""
     if not 1 <= bits <= MAX_BITS:
         raise InputError("bits", str(bits), f"whole numbers from 1 to {MAX_BITS}")
-    return span.length / (2**bits - 1)
+    return float(span.length / (2**bits - 1))
 
 
 def codes(tensor: torch.Tensor, span: Range, bits: int) -> torch.Tensor:

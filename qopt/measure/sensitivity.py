@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -65,12 +66,9 @@ def noise_table(chain: Chain, x: torch.Tensor, bits: Sequence[int]) -> dict[Tens
     table = {}
     for tensor in chain.tensors():
         span = span_of(chain, tensor, outputs)
-        table[tensor] = np.array(
-            [
-                mean_square(chain.logits_with(tensor, lambda t, b=b, span=span: quantize(t, b, span), outputs), outputs[-1])
-                for b in bits
-            ]
-        )
+        quantizers = [partial(quantize, bits=b, span=span) for b in bits]
+        noisy = (chain.logits_with(tensor, change, outputs) for change in quantizers)
+        table[tensor] = np.array([mean_square(z, outputs[-1]) for z in noisy])
     return table
 
 
@@ -131,10 +129,10 @@ def robustness(
     loss: float,
     seeds: Sequence[int] = SEEDS,
 ) -> Robustness:
-    """rho_i(a): the noise on the logits at which uniform noise on tensor i costs the accuracy `loss` (Eq. 22).
+    """rho_i(a): the noise on the logits at which uniform noise on tensor i costs `loss` of accuracy (Eq. 22).
 
-    The noise is ``scale * range * u`` with u uniform in [-1, 1] and the same at every scale; accuracy and noise
-    are means over the seeds. The answer is the smallest scale of the grid where at least `loss` is lost.
+    The noise is ``scale * range * u`` with u uniform in [-1, 1] and the same at every scale; accuracy and
+    noise are means over the seeds. The answer is the smallest scale of the grid that loses at least `loss`.
 
     Parameters
     ----------
@@ -146,7 +144,9 @@ def robustness(
         raise InputError("loss", f"{loss}", "an accuracy loss in (0, 1]")
     logits = outputs[-1]
     base = chain.layer(tensor.layer).weight if tensor.kind == "weight" else outputs[tensor.layer]
-    length = Range.of(base).length
+    length, natural = Range.of(base).length, adversarial_noise(logits)
+    if natural == 0.0:
+        raise InputError("logits", "the two largest equal for every example", "a network that tells classes apart")
     if length == 0.0:
         return Robustness(math.inf, math.inf)
     directions = []
@@ -160,7 +160,7 @@ def robustness(
     def tried(scale: float) -> tuple[bool, float]:
         lost, noise = 0, 0.0
         for u in directions:
-            noisy = chain.logits_with(tensor, lambda t, u=u: t + (scale * length) * u, outputs)
+            noisy = chain.logits_with(tensor, partial(torch.add, other=u, alpha=scale * length), outputs)
             lost += reference - int((noisy.argmax(1) == labels).sum())
             noise += mean_square(noisy, logits) / len(directions)
         return lost >= enough, noise
@@ -173,5 +173,5 @@ def robustness(
         scale = 2.0 ** (k / SCALES_PER_OCTAVE)
         reached, noise = tried(scale)
         if reached:
-            return Robustness(noise / adversarial_noise(logits), scale)
+            return Robustness(noise / natural, scale)
     return Robustness(math.inf, math.inf)

@@ -32,7 +32,9 @@ def _is_number(value: object) -> bool:
     return isinstance(value, _NUMBERS) and not isinstance(value, bool)
 
 
-def _first_offender(value: Any, where: str, ndim: int, ok: Callable[[float], bool]) -> tuple[str, Any, int] | None:
+def _first_offender(
+    value: Any, where: str, ndim: int, ok: Callable[[float], bool]
+) -> tuple[str, Any, int] | None:
     """Path and value of the first entry that is not admissible, and of how many dimensions it should be."""
     if ndim == 0:
         try:
@@ -136,9 +138,7 @@ def _type(ndim: int, item: dict[str, Any], validator: Callable[[Any], Any], base
     schema: dict[str, Any] = item
     for _ in range(ndim):
         schema = {"type": "array", "items": schema}
-    return Annotated[
-        base, BeforeValidator(validator), PlainSerializer(_plain), WithJsonSchema(schema)
-    ]
+    return Annotated[base, BeforeValidator(validator), PlainSerializer(_plain), WithJsonSchema(schema)]
 
 
 def _amount(a: FloatArray) -> Any:
@@ -173,7 +173,10 @@ _REACHED = "null where the loss is never reached"
 Amounts = _type(1, _NUMBER, _column(1, *_AMOUNT_WORDS, _amount), np.ndarray)
 AmountRows = _type(2, _NUMBER, _column(2, *_AMOUNT_WORDS, _amount), np.ndarray)
 Counts = _type(
-    1, _COUNT, _column(1, "a whole number from 0 to 2^53", "whole numbers >= 0", _count, whole=True), np.ndarray
+    1,
+    _COUNT,
+    _column(1, "a whole number from 0 to 2^53", "whole numbers >= 0", _count, whole=True),
+    np.ndarray,
 )
 Widths = _type(
     1,

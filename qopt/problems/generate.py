@@ -22,7 +22,7 @@ LONGEST_READ = 7
 """Layers that a branch may skip, at most: as in real networks, whatever their depth."""
 
 # Table II of the paper. The server's energy is charged: a MAC then costs 2.56e-8 on the device and 4.26e-8 on
-# the server, so that computing pulls the cut towards the output and the download of weights towards the input.
+# the server, so that computing pulls the cut towards the output and downloading weights towards the input.
 TABLE_II: dict[str, Any] = {
     "device": {"cycles_per_mac": 5.0, "clock": 2e8, "energy_coefficient": 3e-27},
     "server": {"cycles_per_mac": 1.25, "clock": 3e9, "energy_coefficient": 3.75e-27, "charge_energy": True},
@@ -50,7 +50,9 @@ def _bit_range(bits: object) -> BitRange:
     try:
         return BitRange(lo=bits[0], hi=bits[1])
     except InputError as error:
-        raise InputError(f"bits.{error.field}" if error.field else "bits", error.found, error.allowed) from None
+        raise InputError(
+            f"bits.{error.field}" if error.field else "bits", error.found, error.allowed
+        ) from None
 
 
 def _log_uniform(rng: np.random.Generator, decades: float, middle: float, size: int) -> FloatArray:
@@ -62,7 +64,7 @@ def _last_readers(rng: np.random.Generator, layers: int) -> IntArray:
     """A chain in which about a quarter of the tensors are also read up to `LONGEST_READ` layers later."""
     chain = np.arange(1, layers + 2)
     longer = rng.integers(1, LONGEST_READ + 1, layers + 1) * (rng.random(layers + 1) < 0.25)
-    last = np.minimum(chain + longer, layers)
+    last: IntArray = np.minimum(chain + longer, layers)
     last[layers] = layers + 1
     return last
 
@@ -107,16 +109,16 @@ def qpart(
     layers : L, 1 to 1 000 000. Everything is drawn as columns; 100 000 layers take a fraction of a second.
     seed : of `numpy.random.default_rng`, >= 0.
     spread : decades over which weights, activations and sensitivities range, 0 to 12.
-    noise : ``law`` s 4^-b, ``grid`` s (2^b - 1)^-2, or ``table``: the law times log-normal disturbances, one for
-        each tensor and width, so that more bits may mean more noise. The law's s stand beside the table.
+    noise : ``law`` s 4^-b, ``grid`` s (2^b - 1)^-2, or ``table``: the law times log-normal disturbances, one
+        for each tensor and width, so that more bits may mean more noise. The law's s stand beside the table.
     bits : (lo, hi), admissible widths.
-    reference_bits : Delta(a, p) is the noise that this width makes on every tensor of cut p, so the request is
-        feasible. Default 6, or the end of `bits` that is nearest to 6.
+    reference_bits : Delta(a, p) is the noise that this width makes on every tensor of cut p, so the request
+        is feasible. Default 6, or the end of `bits` that is nearest to 6.
     tie_cut : as in `QPart`.
     branches : some tensors are read again up to 7 layers later, so that several cross a cut.
     insensitive : probability that a tensor's robustness is unbounded (null): its noise does not count.
-    memory : device memory as a multiple of what all weights take at `reference_bits`; default no limit. Below 1
-        it can rule out deep cuts; cut 0 stays feasible where it is admissible.
+    memory : device memory as a multiple of what all weights take at `reference_bits`; default no limit. Below
+        1 it can rule out deep cuts; cut 0 stays feasible where it is admissible.
     cuts : admissible cuts, default all.
     objective_scale, noise_scale : multiply all weights of the objective, and all noise with its limits.
     name : default ``random-<layers>-<seed>``.
@@ -131,7 +133,7 @@ def qpart(
     InputError
         An argument is out of range; its name is the error's field.
     """
-    arguments = {k: v for k, v in locals().items() if k not in ("layers", "name")}
+    call = ", ".join(f"{k}={v!r}" for k, v in locals().items() if k not in ("layers", "name"))
     layers = _whole("layers", layers, 1, MAX_LAYERS)
     rng = np.random.default_rng(_whole("seed", seed, 0, 2**63 - 1))
     spread = _real("spread", spread, 0, 12)
@@ -140,7 +142,9 @@ def qpart(
     noise_scale = _real("noise_scale", noise_scale, 0, 1e300, above=True)
     admissible = _bit_range(bits)
     lo, hi = admissible.lo, admissible.hi
-    reference = min(max(6, lo), hi) if reference_bits is None else _whole("reference_bits", reference_bits, lo, hi)
+    reference = (
+        min(max(6, lo), hi) if reference_bits is None else _whole("reference_bits", reference_bits, lo, hi)
+    )
     if memory is not None:
         memory = _real("memory", memory, 0, 1e300)
     if noise not in ("law", "grid", "table"):
@@ -178,7 +182,7 @@ def qpart(
     data: dict[str, Any] = {
         "name": f"random-{layers}-{seed}" if name is None else name,
         "description": "A random request: sizes, sensitivities and limits are drawn, not measured.",
-        "source": f"qopt.problems.generate.qpart({layers}, {', '.join(f'{k}={v!r}' for k, v in arguments.items())})",
+        "source": f"qopt.problems.generate.qpart({layers}, {call})",
         "network": {
             "macs": weights * positions,
             "weights": weights,
@@ -208,7 +212,7 @@ def qpart(
     }
     terms_w, terms_x = noise_terms(QPart(**data))
     spent = _noise_of_cuts(terms_w[:, reference - lo], terms_x[:, reference - lo], last_reader)
-    # The sums above are rounded, differently from those of a later check: a billionth keeps the plan feasible.
+    # These sums are rounded, differently from those of a later check: a billionth keeps the plan feasible.
     data["accuracy"]["delta"] = spent[None, :] * (1 + 1e-9)
     return QPart(**data)
 

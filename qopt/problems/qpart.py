@@ -74,12 +74,12 @@ class Network(Frozen):
     layers : names, optional.
     """
 
-    macs: Amounts  # type: ignore[valid-type]
-    weights: Amounts  # type: ignore[valid-type]
-    activations: Amounts  # type: ignore[valid-type]
+    macs: Amounts
+    weights: Amounts
+    activations: Amounts
     input_size: Amount
     input_bits: Width = 32
-    last_reader: Counts | None = None  # type: ignore[valid-type]
+    last_reader: Counts | None = None
     layers: tuple[str, ...] | None = None
 
     @model_validator(mode="after")
@@ -96,7 +96,9 @@ class Network(Frozen):
             wrong = np.flatnonzero((self.last_reader < first) | (self.last_reader > n + 1))
             if wrong.size:
                 i = int(wrong[0])
-                raise complaint(f".last_reader[{i}]", str(self.last_reader[i]), f"a layer from {i + 1} to {n + 1}")
+                raise complaint(
+                    f".last_reader[{i}]", str(self.last_reader[i]), f"a layer from {i + 1} to {n + 1}"
+                )
         return self
 
     def __len__(self) -> int:
@@ -162,12 +164,16 @@ class Channel(Frozen):
         shannon = {"bandwidth": self.bandwidth, "gain": self.gain, "noise_power": self.noise_power}
         given = [name for name, value in shannon.items() if value is not None]
         if self.rate is not None and (given or self.fading is not None):
-            raise complaint(".rate", "a rate beside bandwidth, gain, fading or noise_power", "one or the other")
+            raise complaint(
+                ".rate", "a rate beside bandwidth, gain, fading or noise_power", "one or the other"
+            )
         if self.rate is None and len(given) < 3:
             missing = [name for name in shannon if name not in given]
             raise complaint("", f"no rate and no {missing[0]}", "rate, or bandwidth, gain and noise_power")
         if not (math.isfinite(self.uplink) and self.uplink > 0):
-            raise complaint("", f"a rate of {self.uplink} bit/s", "a positive rate: check gain, power and noise")
+            raise complaint(
+                "", f"a rate of {self.uplink} bit/s", "a positive rate: check gain, power and noise"
+            )
         return self
 
     @property
@@ -196,9 +202,9 @@ class Objective(Frozen):
 class NoiseTable(Frozen):
     """Measured noise N_i(b): a row for each tensor, a column for each width in `bits`."""
 
-    bits: Widths  # type: ignore[valid-type]
-    weights: AmountRows  # type: ignore[valid-type]
-    activations: AmountRows  # type: ignore[valid-type]
+    bits: Widths
+    weights: AmountRows
+    activations: AmountRows
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -220,8 +226,8 @@ class Noise(Frozen):
     """
 
     model: Literal["law", "grid", "table"] = "law"
-    s_weights: Amounts | None = None  # type: ignore[valid-type]
-    s_activations: Amounts | None = None  # type: ignore[valid-type]
+    s_weights: Amounts | None = None
+    s_activations: Amounts | None = None
     table: NoiseTable | None = None
 
     @model_validator(mode="after")
@@ -246,16 +252,20 @@ class Accuracy(Frozen):
         so that its noise does not count. Default 1.
     """
 
-    levels: Shares  # type: ignore[valid-type]
-    delta: AmountRows  # type: ignore[valid-type]
-    rho_weights: RobustnessRows | None = None  # type: ignore[valid-type]
-    rho_activations: RobustnessRows | None = None  # type: ignore[valid-type]
+    levels: Shares
+    delta: AmountRows
+    rho_weights: RobustnessRows | None = None
+    rho_activations: RobustnessRows | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if len(self.levels) == 0 or np.any(np.diff(self.levels) <= 0):
             raise complaint(".levels", shown(self.levels.tolist()), "at least one level, ascending")
-        columns = {"delta": self.delta, "rho_weights": self.rho_weights, "rho_activations": self.rho_activations}
+        columns = {
+            "delta": self.delta,
+            "rho_weights": self.rho_weights,
+            "rho_activations": self.rho_activations,
+        }
         _same_length(columns, 0, len(self.levels), "level")
         return self
 
@@ -300,7 +310,7 @@ class QPart(Frozen):
     accuracy: Accuracy
     level: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False, strict=True)]
     bits: BitRange = BitRange()
-    cuts: Counts | None = None  # type: ignore[valid-type]
+    cuts: Counts | None = None
     inferences: PositiveWhole = 1
     tie_cut: Flag = False
     send_output: Flag = True
@@ -309,9 +319,14 @@ class QPart(Frozen):
     def _check(self) -> Self:
         n = len(self.network)
         noise, accuracy = self.noise, self.accuracy
-        _same_length({"noise.s_weights": noise.s_weights, "noise.s_activations": noise.s_activations}, 0, n, "layer")
+        _same_length(
+            {"noise.s_weights": noise.s_weights, "noise.s_activations": noise.s_activations}, 0, n, "layer"
+        )
         if noise.table is not None:
-            rows = {"noise.table.weights": noise.table.weights, "noise.table.activations": noise.table.activations}
+            rows = {
+                "noise.table.weights": noise.table.weights,
+                "noise.table.activations": noise.table.activations,
+            }
             _same_length(rows, 0, n, "layer")
         rows = {
             "accuracy.delta": accuracy.delta,
@@ -320,14 +335,22 @@ class QPart(Frozen):
         }
         _same_length(rows, 1, n, "layer")
         if not np.any(np.isclose(accuracy.levels, self.level, rtol=1e-12, atol=0)):
-            raise complaint(".level", f"{self.level:g}", "one of " + ", ".join(f"{a:g}" for a in accuracy.levels))
+            raise complaint(
+                ".level", f"{self.level:g}", "one of " + ", ".join(f"{a:g}" for a in accuracy.levels)
+            )
         if noise.model == "table" and noise.table is not None:
             first, last = int(noise.table.bits[0]), int(noise.table.bits[-1])
             if self.bits.lo < first or self.bits.hi > last:
-                raise complaint(".bits", f"{self.bits.lo}..{self.bits.hi}", f"widths of noise.table, {first}..{last}")
+                raise complaint(
+                    ".bits", f"{self.bits.lo}..{self.bits.hi}", f"widths of noise.table, {first}..{last}"
+                )
         if self.cuts is not None:
             if len(self.cuts) == 0 or np.any(np.diff(self.cuts) <= 0) or self.cuts[-1] > n:
-                raise complaint(".cuts", shown(self.cuts.tolist()), f"at least one cut from 0 to {n}, ascending, none twice")
+                raise complaint(
+                    ".cuts",
+                    shown(self.cuts.tolist()),
+                    f"at least one cut from 0 to {n}, ascending, none twice",
+                )
         return self
 
     @property
@@ -343,7 +366,8 @@ class QPart(Frozen):
     @property
     def delta(self) -> FloatArray:
         """(L,) noise limit of cuts 1..L at this request's level."""
-        return self.accuracy.delta[self.level_row]  # type: ignore[no-any-return]
+        row: FloatArray = self.accuracy.delta[self.level_row]
+        return row
 
     def replace(self, changes: dict[str, Any]) -> QPart:
         """A copy with some fields changed, validated anew.

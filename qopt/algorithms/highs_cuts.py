@@ -1,0 +1,133 @@
+"""Real-valued bits by linear programs: Kelley's tangents in Pyomo, solved by HiGHS, with a lower bound each round."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from qopt.algorithms.method import Options
+from qopt.algorithms.repair import holds, least_noise, repair
+from qopt.algorithms.screening import AtCut, best_cut, objective
+from qopt.problems.columns import FloatArray
+from qopt.problems.qpart import QPart
+from qopt.segments import Segment
+from qopt.solution import Outcome
+
+GAP = 1e-9
+"""The best mended point, which breaks no limit, must come this close to the LP's bound, relative to the sum of prices.
+(The LP's own point may break the limit to the end: where all tangents have the price's slope, many points of the
+LP are optimal.)"""
+
+PROGRESS = 1e-12
+"""Rounds go on beyond that while they still bring point and bound together by this much: the error of the multiplier is
+about the square root of the gap. HiGHS's smallest tolerance, 1e-10, ends it."""
+
+MAX_ROUNDS = 200
+
+
+def solve(problem: QPart, options: Options) -> Outcome:
+    """Solve the tangent form of `qopt.formulations.qpart_convex` cut by cut (noise by the law or the grid).
+
+    Takes time_limit and threads. Each round solves the linear relaxation and adds tangents at its point, at that
+    point mended (`repair`), and at the mended point to which the accuracy row's dual prices the tensors. ``details["rounds"]`` lists the LP bounds of the best cut, ``details["multiplier"]`` is the
+    dual of its accuracy row in objective per noise. `Outcome.bound` is the best LP bound.
+    """
+    clock = options.clock()
+
+    def at_cut(segment: Segment, incumbent: float) -> AtCut:
+        return _at_cut(problem, segment, incumbent, options, clock)
+
+    return best_cut(problem, clock, at_cut)
+
+
+def priced_widths(segment: Segment, dual: float, width: FloatArray, model: str) -> FloatArray:
+    """(n,) widths at which tensors spend what a dual of the accuracy row asks: pi_i / unit = dual (-f_i'(b_i)).
+
+    Exact for the law; for the grid -f'/f is taken at the given widths.
+    """
+    from qopt.formulations.qpart_convex import least_width, steepness, units, width_at
+
+    share = segment.price / units(segment)[1] / (dual * steepness(width, model))
+    found = width_at(segment, np.maximum(share, 1e-300), model)
+    return np.clip(found, least_width(segment, model), float(segment.bits[-1]))
+
+
+def _at_cut(problem: QPart, segment: Segment, incumbent: float, options: Options, clock: Any) -> AtCut:
+    import highspy
+    from pyomo.contrib.solver.common.results import TerminationCondition
+    from pyomo.contrib.solver.solvers.highs import Highs
+
+    from qopt.formulations.qpart_convex import add_tangents, convex, extract_widths, noisy
+
+    noise = problem.noise.model
+    if not holds(segment, least_noise(segment, noise), noise):
+        return AtCut("infeasible")
+    if len(segment.tensors) == 0:
+        return AtCut("optimal", np.zeros(0), segment.base, 0.0)
+
+    model = convex(problem, segment.cut)
+    if options.threads is not None:
+        highspy.Highs.resetGlobalScheduler(True)
+    # One solver object for all rounds: rows are added to the model it holds and the simplex method goes on.
+    solver = Highs()
+    solver.config.load_solutions = False
+    solver.config.raise_exception_on_nonoptimal_result = False
+    solver.config.threads = options.threads
+    updates = solver.config.auto_updates
+    for name in updates:
+        updates[name] = False
+    settings = {
+        "solver": "simplex",
+        "primal_feasibility_tolerance": 1e-10,
+        "dual_feasibility_tolerance": 1e-10,
+    }
+
+    bounds: list[float] = []
+    best, value, last, spent, multiplier = None, math.inf, math.inf, 0.0, None
+    status, message = "failed", f"no convergence at cut {segment.cut} in {MAX_ROUNDS} rounds"
+    for _ in range(MAX_ROUNDS):
+        left = clock.left
+        limit = None if left is None else spent + max(left, 0.0)  # HiGHS counts from the first round
+        results = solver.solve(model, solver_options=settings, time_limit=limit)
+        spent = float(results.timing_info.highs_time or 0.0)
+        reason = results.termination_condition
+        if reason == TerminationCondition.provenInfeasible:
+            return AtCut("infeasible") if best is None else AtCut("failed", best, None, None, "HiGHS: infeasible")
+        if reason != TerminationCondition.convergenceCriteriaSatisfied:
+            status = "time-limit" if reason == TerminationCondition.maxTimeLimit else "failed"
+            message = f"HiGHS stopped: {reason.name}"
+            break
+        if results.incumbent_objective is None:  # "optimal", but its point misses the tolerances
+            message = "HiGHS lost its precision"
+            break
+        results.solution_loader.load_vars()
+        bounds.append(float(model.offset + model.unit * results.incumbent_objective))
+        dual = 0.0
+        if noisy(segment):
+            dual = abs(float(results.solution_loader.get_duals([model.accuracy])[model.accuracy]))
+        multiplier = dual * float(model.unit) / segment.limit
+        if bounds[-1] >= incumbent:
+            return AtCut("dominated", best, bounds[-1], multiplier)
+        width = extract_widths(model, segment)
+        points = [repair(segment, width, noise)]
+        if dual > 0.0:
+            points.append(repair(segment, priced_widths(segment, dual, width, noise), noise))
+        mended = [point for point in points if point is not None]
+        for point in mended:
+            if objective(segment, point) < value:
+                best, value = point, objective(segment, point)
+        gap = (value - max(bounds)) / float(model.unit)
+        if gap <= PROGRESS or (gap <= GAP and gap > last - PROGRESS):
+            break
+        last = gap
+        if clock.over:
+            status, message = "time-limit", ""
+            break
+        for point in (width, *mended):
+            solver.add_constraints(add_tangents(model, segment, point, noise))
+    if best is not None and bounds and value - max(bounds) <= GAP * float(model.unit):
+        status, message = "optimal", ""
+    details = {"rounds": bounds, "tangents": len(model.tangents)}
+    return AtCut(status, best, max(bounds, default=None), multiplier, message, details)
