@@ -127,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--weights", type=Path, default=HERE / "weights.safetensors")
     parser.add_argument("--data", type=Path, default=HERE, help="folder of the t10k archives")
     options = parser.parse_args(arguments)
-    torch.set_num_threads(1)
+    torch.set_num_threads(1)  # sums are then added in one order, whatever the machine's number of cores
     try:
         chain, spans, _ = mlp.load(options.weights)
         print("\n".join(report(load(options.instance), chain, spans, mlp.examples(options.data, "t10k"))))

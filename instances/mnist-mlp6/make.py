@@ -152,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rate", type=float, default=2e5, help="of the bundled request [bit/s]")
     parser.add_argument("--inferences", type=int, default=1000, help="that share one download")
     options = parser.parse_args(arguments)
-    torch.set_num_threads(1)
+    torch.set_num_threads(1)  # sums are then added in one order, whatever the machine's number of cores
     try:
         run(options)
     except QoptError as error:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from qopt.algorithms.method import Options
-from qopt.algorithms.repair import holds, least_noise, repair
+from qopt.algorithms.repair import holds, least_noise, noise_of, repair
 from qopt.algorithms.screening import AtCut, best_cut, objective
 from qopt.problems.columns import FloatArray
 from qopt.problems.qpart import QPart
@@ -21,8 +21,11 @@ GAP = 1e-9
 LP are optimal.)"""
 
 PROGRESS = 1e-12
-"""Rounds go on beyond that while they still bring point and bound together by this much: the error of the multiplier is
+"""Rounds go on beyond that while they bring point and bound together by this much: the error of the multiplier is
 about the square root of the gap. HiGHS's smallest tolerance, 1e-10, ends it."""
+
+TOLERANCES = (1e-10, 1e-9, 1e-8)
+"""Feasibility tolerances. Where the warm simplex method loses its precision, a fresh one starts with the next."""
 
 MAX_ROUNDS = 200
 
@@ -54,10 +57,42 @@ def priced_widths(segment: Segment, dual: float, width: FloatArray, model: str) 
     return np.clip(found, least_width(segment, model), float(segment.bits[-1]))
 
 
+def dual_value(segment: Segment, dual: float, width: FloatArray, model: str) -> float:
+    """Dual function at a dual of the scaled accuracy row, without the cut's base: by it, duals of rounds are compared."""
+    from qopt.formulations.qpart_convex import units
+
+    for _ in range(1 if model == "law" else 30):
+        width = priced_widths(segment, dual, width, model)
+    multiplier = dual * units(segment)[1] / segment.limit
+    noise = multiplier * noise_of(segment, width, model)
+    return math.fsum([*(segment.price * width), *noise, -multiplier * segment.limit])
+
+
+def _solver(options: Options) -> Any:
+    """A HiGHS that keeps its model: rows are added to it and the simplex method goes on from its last basis."""
+    from pyomo.contrib.solver.solvers.highs import Highs
+
+    solver = Highs()
+    solver.config.load_solutions = False
+    solver.config.raise_exception_on_nonoptimal_result = False
+    solver.config.threads = options.threads
+    updates = solver.config.auto_updates
+    for name in updates:
+        updates[name] = False
+    return solver
+
+
+def _settings(tolerance: float) -> dict[str, Any]:
+    return {
+        "solver": "simplex",
+        "primal_feasibility_tolerance": tolerance,
+        "dual_feasibility_tolerance": tolerance,
+    }
+
+
 def _at_cut(problem: QPart, segment: Segment, incumbent: float, options: Options, clock: Any) -> AtCut:
     import highspy
     from pyomo.contrib.solver.common.results import TerminationCondition
-    from pyomo.contrib.solver.solvers.highs import Highs
 
     from qopt.formulations.qpart_convex import add_tangents, convex, extract_widths, noisy
 
@@ -70,47 +105,44 @@ def _at_cut(problem: QPart, segment: Segment, incumbent: float, options: Options
     model = convex(problem, segment.cut)
     if options.threads is not None:
         highspy.Highs.resetGlobalScheduler(True)
-    # One solver object for all rounds: rows are added to the model it holds and the simplex method goes on.
-    solver = Highs()
-    solver.config.load_solutions = False
-    solver.config.raise_exception_on_nonoptimal_result = False
-    solver.config.threads = options.threads
-    updates = solver.config.auto_updates
-    for name in updates:
-        updates[name] = False
-    settings = {
-        "solver": "simplex",
-        "primal_feasibility_tolerance": 1e-10,
-        "dual_feasibility_tolerance": 1e-10,
-    }
+    solver = _solver(options)
+    tolerance = TOLERANCES[0]
 
     bounds: list[float] = []
-    best, value, last, spent, multiplier = None, math.inf, math.inf, 0.0, None
+    best, value, last, spent = None, math.inf, math.inf, 0.0
+    most, multiplier = -math.inf, None
     status, message = "failed", f"no convergence at cut {segment.cut} in {MAX_ROUNDS} rounds"
     for _ in range(MAX_ROUNDS):
         left = clock.left
-        limit = None if left is None else spent + max(left, 0.0)  # HiGHS counts from the first round
-        results = solver.solve(model, solver_options=settings, time_limit=limit)
+        limit = None if left is None else spent + max(left, 0.0)  # HiGHS counts from its first round
+        results = solver.solve(model, solver_options=_settings(tolerance), time_limit=limit)
         spent = float(results.timing_info.highs_time or 0.0)
         reason = results.termination_condition
-        if reason == TerminationCondition.provenInfeasible:
-            return AtCut("infeasible") if best is None else AtCut("failed", best, None, None, "HiGHS: infeasible")
-        if reason != TerminationCondition.convergenceCriteriaSatisfied:
-            status = "time-limit" if reason == TerminationCondition.maxTimeLimit else "failed"
-            message = f"HiGHS stopped: {reason.name}"
+        if reason == TerminationCondition.maxTimeLimit:
+            status, message = "time-limit", ""
             break
-        if results.incumbent_objective is None:  # "optimal", but its point misses the tolerances
-            message = "HiGHS lost its precision"
-            break
+        # "Optimal" may be said of the scaled program alone; then there is no point within the tolerances.
+        if reason != TerminationCondition.convergenceCriteriaSatisfied or results.incumbent_objective is None:
+            if best is None and reason == TerminationCondition.provenInfeasible and tolerance > TOLERANCES[0]:
+                return AtCut("infeasible")
+            looser = [t for t in TOLERANCES if t > tolerance]
+            if not looser:
+                message = f"HiGHS stopped: {reason.name}"
+                break
+            solver, tolerance, spent = _solver(options), looser[0], 0.0
+            continue
         results.solution_loader.load_vars()
         bounds.append(float(model.offset + model.unit * results.incumbent_objective))
+        width = extract_widths(model, segment)
         dual = 0.0
         if noisy(segment):
             dual = abs(float(results.solution_loader.get_duals([model.accuracy])[model.accuracy]))
-        multiplier = dual * float(model.unit) / segment.limit
+        # The row's dual, from the round where it is best; with a second row, from the last one.
+        score = dual_value(segment, dual, width, noise) if dual > 0.0 and not hasattr(model, "memory") else -math.inf
+        if score >= most or multiplier is None or hasattr(model, "memory"):
+            most, multiplier = score, dual * float(model.unit) / segment.limit
         if bounds[-1] >= incumbent:
             return AtCut("dominated", best, bounds[-1], multiplier)
-        width = extract_widths(model, segment)
         points = [repair(segment, width, noise)]
         if dual > 0.0:
             points.append(repair(segment, priced_widths(segment, dual, width, noise), noise))

@@ -2,13 +2,14 @@
 
 The price of a layer's weights and the memory they take are both proportional to their number. So once the
 widths of everything else are fixed, the cheapest plan is also the leanest: it is enough to minimise storage
-for each combination of the other widths, at most 16 for a chain.
+for each combination of the other widths, 16 at most for a chain. Multipliers of both limits leave few of
+the combinations to look at.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,23 +23,30 @@ from qopt.segments import Segment
 
 def at_cut(segment: Segment, upper: float, clock: Clock) -> mckp.Result:
     """Cheapest whole widths at a cut; only those cheaper than `upper` (bits' part of the objective) are of interest."""
-    result = mckp.solve(segment.cost, segment.noise, segment.limit, upper=upper, time_limit=clock.left)
-    if result.choice is None or fits_memory(segment, result.choice):
-        return result
+    plain = mckp.solve(segment.cost, segment.noise, segment.limit, upper=upper, time_limit=clock.left)
+    if plain.choice is None or fits_memory(segment, plain.choice):
+        return plain
+    stored = _storage(segment)
     best = mckp.Result("cutoff", bound=upper) if math.isfinite(upper) else mckp.Result("infeasible")
-    stored = segment.stored[:, None] * segment.bits
-    for others, widths in _combinations(segment):
+    leanest = mckp.solve(stored, segment.noise, segment.limit, time_limit=clock.left)
+    if leanest.status == "optimal" and leanest.choice is not None and not fits_memory(segment, leanest.choice):
+        return best
+    priced = _priced(segment)
+    for widths in priced.combinations(upper):
         if clock.over:
-            return mckp.Result("limit", best.choice, best.objective, result.bound)
-        if float(segment.cost[others, widths].sum()) >= upper:
+            return mckp.Result("limit", best.choice, best.objective, plain.bound)
+        if priced.bound_at(widths) >= upper:
             continue
-        leanest = mckp.solve(
-            _fixed(stored, others, widths), _fixed(segment.noise, others, widths), segment.limit, time_limit=clock.left
+        found = mckp.solve(
+            _fixed(stored, priced.others, widths),
+            _fixed(segment.noise, priced.others, widths),
+            segment.limit,
+            time_limit=clock.left,
         )
-        if leanest.choice is None:
+        if found.choice is None:
             continue
-        choice = leanest.choice.copy()
-        choice[others] = widths
+        choice = found.choice.copy()
+        choice[priced.others] = widths
         value = math.fsum(segment.cost[np.arange(len(choice)), choice])
         if value < upper and fits_memory(segment, choice):
             upper = value
@@ -49,28 +57,41 @@ def at_cut(segment: Segment, upper: float, clock: Clock) -> mckp.Result:
 def tree_at_cut(segment: Segment, target: float, max_nodes: int) -> list[Node] | None:
     """A tree which shows that no plan at a cut has bits cheaper than a target; None if it gets too large.
 
-    By noise alone where that suffices; otherwise, for every combination of the widths that do not follow
-    storage, the rest is too dear or too large for the memory.
+    By noise alone, or by storage alone, where that suffices. Otherwise the columns that multipliers of both
+    limits rule out leave, and for every combination of the others the rest is too dear or too large.
     """
     plain = mckp.solve(segment.cost, segment.noise, segment.limit, upper=target, branch_nodes=max_nodes, max_labels=0)
     if plain.choice is None:
         return plain.tree
     if math.isinf(segment.memory):
         return None
-    stored = segment.stored[:, None] * segment.bits
-    last = len(segment.bits) - 1
+    stored = _storage(segment)
     beyond = limit_with_slack(segment.memory) * (1.0 + 1e-12)
+    lean = mckp.prove(stored, segment.noise, segment.limit, beyond, max_nodes)
+    if lean is not None:
+        return [_beyond_memory(node) for node in lean]
+    priced = _priced(segment)
+    out: Node = ["leaf", 1, priced.lam, priced.mu]
+    if priced.bound >= target:
+        return [out]
+    kept = priced.columns(target)
     tree: list[Node] = []
-    for others, widths in _combinations(segment):
-        # Preorder: a tensor is split when those behind it in the order begin anew; its last width needs none.
-        for depth, (i, j) in enumerate(zip(others, widths, strict=True)):
-            if j < last and not any(widths[depth + 1 :]):
-                tree.append(["split", int(i), [int(j)]])
-        noise = _fixed(segment.noise, others, widths)
+    for i, columns in zip(priced.others, kept, strict=True):
+        dropped = np.setdiff1d(np.arange(len(segment.bits)), columns)
+        if dropped.size:
+            tree += [["split", int(i), dropped.tolist()], out]
+    lengths = [len(columns) for columns in kept]
+    for index in np.ndindex(*lengths):
+        # Preorder: a tensor is split when those behind it in the order begin anew; its last column needs none.
+        for depth, (i, columns, j) in enumerate(zip(priced.others, kept, index, strict=True)):
+            if j < len(columns) - 1 and not any(index[depth + 1 :]):
+                tree.append(["split", int(i), [int(columns[j])]])
+        widths = np.array([columns[j] for columns, j in zip(kept, index, strict=True)], dtype=np.int64)
+        noise = _fixed(segment.noise, priced.others, widths)
         left = max_nodes - len(tree)
-        subtree = mckp.prove(_fixed(segment.cost, others, widths), noise, segment.limit, target, left)
+        subtree = mckp.prove(_fixed(segment.cost, priced.others, widths), noise, segment.limit, target, left)
         if subtree is None:
-            lean = mckp.prove(_fixed(stored, others, widths), noise, segment.limit, beyond, left)
+            lean = mckp.prove(_fixed(stored, priced.others, widths), noise, segment.limit, beyond, left)
             subtree = lean and [_beyond_memory(node) for node in lean]
         if subtree is None:
             return None
@@ -83,14 +104,76 @@ def fits_memory(segment: Segment, choice: IntArray) -> bool:
     return math.isinf(segment.memory) or within(segment.stored * segment.bits[choice], segment.memory)
 
 
-def _combinations(segment: Segment) -> Iterator[tuple[IntArray, IntArray]]:
-    """Tensors whose price does not follow storage (activations, a tied pair), and all columns for them in turn."""
+def _storage(segment: Segment) -> FloatArray:
+    return segment.stored[:, None] * segment.bits
+
+
+@dataclass(frozen=True)
+class _Priced:
+    """Multipliers of noise and memory, their bound, and what each column of the `others` adds to it.
+
+    `others` are the tensors whose price does not follow storage: activations, and a tied pair.
+    """
+
+    others: IntArray
+    lam: float
+    mu: float
+    bound: float
+    excess: FloatArray
+
+    def columns(self, target: float) -> list[IntArray]:
+        """Columns of each of the others that a plan below the target may have, least excess first."""
+        return [
+            np.array([j for j in np.argsort(row, kind="stable") if self.bound + row[j] < target], dtype=np.int64)
+            for row in self.excess
+        ]
+
+    def combinations(self, target: float) -> list[IntArray]:
+        """All combinations of such columns, least bound first."""
+        kept = self.columns(target)
+        found = [
+            np.array([columns[j] for columns, j in zip(kept, index, strict=True)], dtype=np.int64)
+            for index in np.ndindex(*(len(columns) for columns in kept))
+        ]
+        return sorted(found, key=self.bound_at)
+
+    def bound_at(self, widths: IntArray) -> float:
+        """Lower bound on the cost of a plan that gives the others these columns."""
+        return self.bound + float(self.excess[np.arange(len(self.others)), widths].sum())
+
+
+def _priced(segment: Segment) -> _Priced:
+    """Multipliers that make the two-limit Lagrangian bound large: bisection over the price of memory.
+
+    Any multipliers give a valid bound; it is recomputed for those returned.
+    """
     free = (segment.stored == 0) & (segment.price > 0)
     if segment.tied:
         free[segment.cut - 1] = True
     others = np.flatnonzero(free)
-    for widths in np.ndindex(*(len(segment.bits),) * len(others)):
-        yield others, np.array(widths, dtype=np.int64)
+    stored = _storage(segment)
+
+    def value(mu: float) -> tuple[float, float, FloatArray]:
+        dear = segment.cost + mu * stored
+        lam = mckp.multiplier(dear, segment.noise, segment.limit)
+        reduced = dear + lam * segment.noise
+        least = reduced.min(axis=1)
+        bound = float(least.sum()) - lam * limit_with_slack(segment.limit) - mu * limit_with_slack(segment.memory)
+        return bound, lam, reduced - least[:, None]
+
+    low, high = 0.0, max(float(segment.price.sum()), 1e-300) / max(float(segment.stored.sum()), 1e-300)
+    golden = (math.sqrt(5.0) - 1.0) / 2.0
+    while high < 1e300 and value(2.0 * high)[0] > value(high)[0]:
+        high *= 2.0
+    high *= 2.0
+    for _ in range(40):
+        left, right = high - golden * (high - low), low + golden * (high - low)
+        if value(left)[0] >= value(right)[0]:
+            high = right
+        else:
+            low = left
+    bound, lam, excess = value(0.5 * (low + high))
+    return _Priced(others, lam, 0.5 * (low + high), bound, excess[others])
 
 
 def _beyond_memory(node: Node) -> Node:

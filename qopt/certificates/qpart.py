@@ -130,14 +130,11 @@ def _with_plan(table: CutTable, plan: QPartPlan, witness: dict[str, Any] | None,
     widths = _item_widths(cut, plan)
     constraints, violations = _constraints(table, cut, plan, widths)
     feasible, notes = not violations, []
-    # The same objective as base and sum of prices, not added in floats: small gaps are differences of these.
-    objective = Fraction(cut.base) + Fraction(math.fsum((cut.price * widths).tolist()))
+    objective, target = _exact(cut, widths, cost)
     if not plan_agrees(float(objective), cost):
         notes.append(f"error: Eq. 17 term by term gives {cost.objective:.17g}, its prices {float(objective):.17g}")
     search = _search(table, float(objective) if feasible else None)
     least, kind = search.least(), "kkt-dual" if table.bits == "real" else "lagrangian"
-    tolerance = TOLERANCE * min(abs(cost.objective), cost.transmission_cost or abs(cost.objective))
-    target = objective - Fraction(tolerance)
     better: Fraction | None = None
     if feasible and table.bits == "whole" and least < target:
         verdict = None
@@ -181,6 +178,22 @@ def _with_plan(table: CutTable, plan: QPartPlan, witness: dict[str, Any] | None,
         kkt=_kkt(cut, widths) if table.bits == "real" else None,
         notes=tuple(notes),
     )
+
+
+def _exact(cut: Cut, widths: FloatArray, cost: Cost) -> tuple[Fraction, Fraction]:
+    """Objective of a plan as base and sum of prices, not added in floats, and what a bound on it must reach.
+
+    Where computing costs much more than sending, the tolerance is finer than the objective's last digit.
+    """
+    objective = Fraction(cut.base) + Fraction(math.fsum((cut.price * widths).tolist()))
+    tolerance = TOLERANCE * min(abs(cost.objective), cost.transmission_cost or abs(cost.objective))
+    return objective, objective - Fraction(tolerance)
+
+
+def proof_target(problem: QPart, plan: QPartPlan) -> Fraction:
+    """What a lower bound must reach to prove a plan optimal: the target of a witness, exactly."""
+    cut = CutTable(problem, plan.bits).at(checked_plan(problem, plan).cut)
+    return _exact(cut, _item_widths(cut, plan), breakdown(problem, plan))[1]
 
 
 def plan_agrees(linear: float, cost: Cost) -> bool:

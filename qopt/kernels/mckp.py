@@ -145,6 +145,11 @@ def prove(cost: Any, weight: Any, limit: float, target: float, max_nodes: int) -
     return result.tree if result.choice is None else None
 
 
+def multiplier(cost: FloatArray, weight: FloatArray, limit: float) -> float:
+    """Optimal multiplier of the limit in the linear relaxation, for a limit that the lightest items keep."""
+    return relax(cost, weight, hull_steps(cost, weight, undominated(cost, weight)), limit * (1.0 + SLACK)).multiplier
+
+
 def lp_bound(cost: Any, weight: Any, limit: float) -> float | None:
     """Optimum of the linear relaxation; None if even the lightest items break the limit."""
     cost, weight = _checked(cost, weight, limit)
