@@ -54,7 +54,7 @@ def prices(problem: QPart) -> Prices:
 def tensor_prices(problem: QPart) -> tuple[FloatArray, FloatArray]:
     """pi_i, objective per bit of width, of weights and of activations, each (L,)."""
     p = prices(problem)
-    weights: FloatArray = p.download * problem.network.weights
+    weights: FloatArray = p.download * problem.network.sent
     activations: FloatArray = p.upload * problem.network.activations
     return weights, activations
 
@@ -122,7 +122,7 @@ def breakdown(problem: QPart, plan: QPartPlan) -> Cost:
             up += net.input_bits * net.input_size
         elif tensor < len(net) or problem.send_output:
             up += next(widths) * float(net.activations[tensor - 1])
-    down = float(np.dot(plan.weights, net.weights[:p]))
+    down = float(np.dot(plan.weights, net.sent[:p]))
 
     device_time = macs_device * d.cycles_per_mac / d.clock
     device_energy = d.energy_coefficient * d.clock**2 * macs_device * d.cycles_per_mac

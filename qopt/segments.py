@@ -21,7 +21,7 @@ from qopt.problems.terms import coefficients, noise_terms, widths
 
 @dataclass(frozen=True)
 class Segment:
-    """The choice at one cut: n tensors, k widths.
+    """The choice at one cut: n items of k widths. An item is a tensor, or several that share a width.
 
     ``minimise base + sum price_i b_i  subject to  sum noise_i(b_i) <= limit,  sum stored_i b_i <= memory``
 
@@ -29,7 +29,7 @@ class Segment:
     ----------
     cut : p.
     base : objective that no width changes.
-    tensors : (n,) l for the weights of layer l, -l for the output of layer l; a tied pair is one entry l.
+    tensors : (n,) name of each item: l for the weights of layer l (the first of a tie), -l for the output of layer l.
     price : (n,) pi_i, objective per bit of width.
     stored : (n,) bits of device memory per bit of width (0 for activations).
     noise : (n, k) noise terms, a column for each width.
@@ -37,6 +37,7 @@ class Segment:
     limit : Delta(a, p); infinite at cut 0.
     memory : device memory for weights [bits]; infinite if not limited.
     bits : (k,) admissible widths.
+    owner : (m,) item of each tensor of the plan: weights of layers 1..p, then the outputs that cross.
     """
 
     cut: int
@@ -49,33 +50,28 @@ class Segment:
     limit: float
     memory: float
     bits: IntArray
-    tied: bool
+    owner: IntArray
 
     @cached_property
     def cost(self) -> FloatArray:
-        """(n, k) objective of every tensor at every width."""
+        """(n, k) objective of every item at every width."""
         return self.price[:, None] * self.bits
 
-    def plan(
-        self, chosen: FloatArray | IntArray, kind: Literal["whole", "real"], name: str = ""
-    ) -> QPartPlan:
-        """The plan that gives tensor i the width ``chosen[i]``."""
-        weights = chosen[: self.cut]
-        activations = chosen[self.cut :]
-        if self.tied:
-            activations = np.append(activations, chosen[self.cut - 1])
+    @cached_property
+    def uploads(self) -> IntArray:
+        """Items with an output among their tensors: their price does not follow their storage."""
+        return np.unique(self.owner[self.cut :])
+
+    def plan(self, chosen: FloatArray | IntArray, kind: Literal["whole", "real"], name: str = "") -> QPartPlan:
+        """The plan that gives item i the width ``chosen[i]``."""
+        widths = np.asarray(chosen, dtype=np.float64)[self.owner].tolist()
         return QPartPlan(
             problem=name,
             bits=kind,
             cut=self.cut,
-            weights=tuple(float(b) for b in weights),
-            activations=tuple(float(b) for b in activations),
+            weights=tuple(widths[: self.cut]),
+            activations=tuple(widths[self.cut :]),
         )
-
-
-def segments(problem: QPart) -> SegmentTable:
-    """The choices at every cut of a problem, built on demand from shared columns."""
-    return SegmentTable(problem)
 
 
 class SegmentTable:
@@ -87,40 +83,56 @@ class SegmentTable:
         self.price_w, self.price_x = tensor_prices(problem)
         self.noise_w, self.noise_x = noise_terms(problem)
         noise = problem.noise
-        self.lawful = noise.s_weights is not None and noise.s_activations is not None
         self.c_w: FloatArray | None = None
         self.c_x: FloatArray | None = None
-        if self.lawful:
+        if noise.s_weights is not None and noise.s_activations is not None:
             self.c_w, self.c_x = coefficients(problem)
         self.bits = widths(problem)
+        self.sent = problem.network.sent
+        leaders = problem.network.leaders
+        self.first = leaders == np.arange(1, len(leaders) + 1)
+        # Items stand in the order of their first layers.
+        self.item = (np.cumsum(self.first) - 1)[leaders - 1]
 
     def at(self, cut: int) -> Segment:
         """The choice at one cut, in time proportional to its tensors."""
         problem = self.problem
         outputs = np.array(crossing_activations(problem, cut), dtype=np.int64)
-        # Tensors cross in ascending order, so the output of layer p, if it crosses, is the last.
+        heads = np.flatnonzero(self.first[:cut])
+        # Eq. 14 to the letter: the output of layer p, the last to cross if it does, has its weights' width.
         tied = problem.tie_cut and cut > 0 and outputs.size > 0 and outputs[-1] == cut
         own = outputs[:-1] if tied else outputs
-        price = np.concatenate((self.price_w[:cut], self.price_x[own - 1]))
-        noise = np.concatenate((self.noise_w[:cut], self.noise_x[own - 1]))
-        c = None
-        if self.c_w is not None and self.c_x is not None:
-            c = np.concatenate((self.c_w[:cut], self.c_x[own - 1]))
+        owner = np.concatenate((self.item[:cut], len(heads) + np.arange(own.size)))
         if tied:
-            price[cut - 1] += self.price_x[cut - 1]
-            noise[cut - 1] += self.noise_x[cut - 1]
-            if c is not None and self.c_x is not None:
-                c[cut - 1] += self.c_x[cut - 1]
+            owner = np.append(owner, self.item[cut - 1])
+        n = len(heads) + own.size
+        untied = len(owner) == n
+
+        def collect(weights: FloatArray, activations: FloatArray) -> FloatArray:
+            """Column of the items: tensors of one item are added up."""
+            column = np.concatenate((weights[:cut], activations[outputs - 1]))
+            if untied:
+                return column
+            total = np.zeros((n, *column.shape[1:]))
+            np.add.at(total, owner, column)
+            return total
+
+        c = None if self.c_w is None or self.c_x is None else collect(self.c_w, self.c_x)
         return Segment(
             cut=cut,
             base=float(self.base[cut]),
-            tensors=np.concatenate((np.arange(1, cut + 1), -own)),
-            price=price,
-            stored=np.concatenate((problem.network.weights[:cut], np.zeros(own.size))),
-            noise=noise,
+            tensors=np.concatenate((heads + 1, -own)),
+            price=collect(self.price_w, self.price_x),
+            stored=collect(self.sent, np.zeros_like(self.sent)),
+            noise=collect(self.noise_w, self.noise_x),
             coefficient=c,
             limit=float(problem.delta[cut - 1]) if cut else np.inf,
             memory=np.inf if problem.device.memory is None else problem.device.memory,
             bits=self.bits,
-            tied=bool(tied),
+            owner=owner,
         )
+
+
+def segments(problem: QPart) -> SegmentTable:
+    """The choices at every cut of a problem, built on demand from shared columns."""
+    return SegmentTable(problem)

@@ -333,7 +333,7 @@ def test_tie_without_an_output_to_tie() -> None:
     segment = segments(branched(tie_cut=True, send_output=False)).at(4)
     assert segment.tensors.tolist() == [1, 2, 3, 4]
     assert segment.price.tolist() == [1, 2, 3, 4]
-    assert not segment.tied
+    assert segment.owner.tolist() == [0, 1, 2, 3]
 
 
 @settings(max_examples=60, deadline=None)

@@ -112,7 +112,7 @@ def _storage(segment: Segment) -> FloatArray:
 class _Priced:
     """Multipliers of noise and memory, their bound, and what each column of the `others` adds to it.
 
-    `others` are the tensors whose price does not follow storage: activations, and a tied pair.
+    `others` are the items whose price does not follow storage: activations, and weights tied to one.
     """
 
     others: IntArray
@@ -147,10 +147,7 @@ def _priced(segment: Segment) -> _Priced:
 
     Any multipliers give a valid bound; it is recomputed for those returned.
     """
-    free = (segment.stored == 0) & (segment.price > 0)
-    if segment.tied:
-        free[segment.cut - 1] = True
-    others = np.flatnonzero(free)
+    others = segment.uploads[segment.price[segment.uploads] > 0]
     stored = _storage(segment)
 
     def value(mu: float) -> tuple[float, float, FloatArray]:

@@ -70,12 +70,12 @@ class Cut:
     @cached_property
     def cost(self) -> FloatArray:
         """(n, k) price times width."""
-        return self.price[:, None] * self.bits  # type: ignore[no-any-return]
+        return self.price[:, None] * self.bits
 
     @cached_property
     def storage(self) -> FloatArray:
         """(n, k) bits of memory."""
-        return self.stored[:, None] * self.bits  # type: ignore[no-any-return]
+        return self.stored[:, None] * self.bits
 
     def noise_at(self, b: FloatArray) -> FloatArray:
         """(n,) noise c 4^-b, or c (2^b - 1)^-2 on the quantizer's grid."""
@@ -207,7 +207,7 @@ def _minimiser(cut: Cut, price: FloatArray, lam: float) -> FloatArray:
             b = np.log2(u + 1.0)
     b = np.where(cut.c == 0, cut.lo, np.where(price == 0, cut.hi, b))
     b = np.where(np.isnan(b), cut.lo, b)
-    return np.clip(b, cut.lo, cut.hi)  # type: ignore[no-any-return]
+    return np.clip(b, cut.lo, cut.hi)
 
 
 def _crossing(excess: Callable[[float], float], guess: float) -> float:
@@ -229,11 +229,11 @@ def _crossing(excess: Callable[[float], float], guess: float) -> float:
             break
         # False position in log x with Illinois' halving; plain halving where a value is not finite or it stalls.
         span = above - below
-        share = above / span if math.isfinite(span) and span > 0 and abs(side) < 4 else 0.5
-        share = min(max(share, 1e-3), 1 - 1e-3) if abs(side) < 4 else 0.5
-        middle = low * (high / low) ** share
+        secant = math.isfinite(span) and span > 0 and abs(side) < 4
+        share = min(max(above / span, 1e-3), 1 - 1e-3) if secant else 0.5
+        middle = low * math.pow(high / low, share)
         value = excess(middle)
-        if value == 0.0 or abs(value) < 1e-14:
+        if abs(value) < 1e-14:
             return middle
         if value > 0:
             low, above, side = middle, value, side + 1 if side > 0 else 1
@@ -451,7 +451,7 @@ def screening(table: CutTable, cuts: IntArray, samples: int = 24) -> FloatArray:
         memory, around = over_cuts(net.weights * float(bits[0]), np.zeros(n))
         out = (noise - rounding > limit * (1 + slack)) | (memory - around > table.memory * (1 + slack))
         best[out] = math.inf
-    return best[cuts]  # type: ignore[no-any-return]
+    return best[cuts]
 
 
 def _tensor_part(table: CutTable, price: FloatArray, c: FloatArray | None) -> Cut:

@@ -83,7 +83,7 @@ def _undominated(sums: _Sums, with_memory: bool) -> _Sums:
 def _multipliers(lam: float, mu: float) -> list[tuple[float, float]]:
     """Multipliers whose bounds prune: those of the dual, and some around them for what is left of the limits."""
     pairs = [(lam * f, mu * f) for f in (0.0, 0.25, 0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.5, 5.0)]
-    return pairs + [(lam, 0.0), (0.0, mu)] if mu else pairs
+    return [*pairs, (lam, 0.0), (0.0, mu)] if mu else pairs
 
 
 def enumerate_below(cut: Cut, ceiling: float, lam: float, mu: float, labels: int = LABELS) -> Closing:

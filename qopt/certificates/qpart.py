@@ -64,10 +64,8 @@ def certify(
     if bits not in ("whole", "real"):
         raise InputError("bits", shown(bits), "whole or real")
     table = CutTable(problem, bits)
-    if plan is None:
-        certificate = _without_plan(table, witness, labels)
-    else:
-        certificate = _with_plan(table, plan, witness, labels)
+    rest = (witness, labels)
+    certificate = _without_plan(table, *rest) if plan is None else _with_plan(table, plan, *rest)
     return replace(certificate, seconds=time.perf_counter() - start)
 
 
@@ -331,7 +329,7 @@ def _noise_of(cut: Cut, widths: FloatArray) -> FloatArray | None:
     columns = widths - cut.lo
     inside = np.all((columns >= 0) & (widths <= cut.hi) & (columns == np.round(columns)))
     if cut.noise is not None and inside:
-        return cut.noise[np.arange(widths.size), columns.astype(np.int64)]  # type: ignore[no-any-return]
+        return cut.noise[np.arange(widths.size), columns.astype(np.int64)]
     return cut.noise_at(widths) if cut.c is not None else None
 
 

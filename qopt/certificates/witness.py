@@ -72,8 +72,10 @@ class _Leaves:
         if not (limit >= 0 and memory >= 0 and math.isfinite(offset)):
             raise _Refuted("a limit is negative or the offset not finite")
         # A column of infinite cost, or of infinite noise under a finite limit, is in no choice that matters.
-        triples = [list(zip(*rows, strict=True)) for rows in zip(cost, noise, stored, strict=True)]
-        self.usable = [[all(map(math.isfinite, entry)) for entry in row] for row in triples]
+        self.usable = [
+            sum(1 << c for c, entry in enumerate(zip(*rows, strict=True)) if all(map(math.isfinite, entry)))
+            for rows in zip(cost, noise, stored, strict=True)
+        ]
         self.cost, self.offset, self.cost_shift = _scaled(cost, offset)
         self.noise, self.limit, self.noise_shift = _scaled(noise, limit)
         self.stored, self.memory, self.stored_shift = _scaled(stored, memory)
@@ -82,7 +84,7 @@ class _Leaves:
         self.known: dict[tuple[int, float, float], list[dict[int, int | None]]] = {}
 
     def bound(self, a: int, lam: float, mu: float, allowed: list[int]) -> tuple[int, int] | None:
-        """Bound of a leaf as (numerator, shift): numerator / 2^shift. None: a tensor has no usable column."""
+        """Bound of a leaf as (numerator, shift): numerator / 2^shift. None: an item has no usable column."""
         (lam_top, lam_bottom), (mu_top, mu_bottom) = lam.as_integer_ratio(), mu.as_integer_ratio()
         noise_shift = self.noise_shift + lam_bottom.bit_length() - 1
         stored_shift = self.stored_shift + mu_bottom.bit_length() - 1
@@ -95,15 +97,12 @@ class _Leaves:
         total = by_cost * self.offset - by_noise * self.limit - by_stored * self.memory
         for i, mask in enumerate(allowed):
             if mask not in known[i]:
-                columns = zip(self.cost[i], self.noise[i], self.stored[i], self.usable[i], strict=True)
-                known[i][mask] = min(
-                    (
-                        by_cost * x + by_noise * y + by_stored * z
-                        for c, (x, y, z, usable) in enumerate(columns)
-                        if usable and mask >> c & 1
-                    ),
-                    default=None,
-                )
+                costs, noises, stores = self.cost[i], self.noise[i], self.stored[i]
+                columns = [c for c in range(mask.bit_length()) if mask & self.usable[i] & 1 << c]
+                values = [by_cost * costs[c] + by_noise * noises[c] for c in columns]
+                if mu:
+                    values = [value + by_stored * stores[c] for value, c in zip(values, columns, strict=True)]
+                known[i][mask] = min(values, default=None)
             least = known[i][mask]
             if least is None:
                 return None

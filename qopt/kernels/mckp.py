@@ -27,7 +27,7 @@ from qopt.kernels.mckp_relax import hull_steps, relax, undominated
 from qopt.kernels.pareto import search
 
 SLACK = 1e-12
-"""Relative slack of the limit: the exact test is fsum(weights) <= limit (1 + 1e-12)."""
+"""Relative slack of the limit: the exact test is fsum(weights) <= limit + 1e-12 |limit|."""
 
 ROUNDING = 1e-14
 """Partial sums within this share of the limit's scale are kept and rechecked exactly."""
@@ -103,7 +103,7 @@ def solve(
     floor_c, floor_w = cost.min(axis=1, initial=math.inf), weight.min(axis=1, initial=math.inf)
     c, w = cost - floor_c[:, None], weight - floor_w[:, None]
     offset = math.fsum(floor_c)
-    allowed = limit * (1.0 + SLACK)
+    allowed = _with_slack(limit)
     capacity = math.fsum([allowed, *(-floor_w)]) if math.isfinite(limit) else math.inf
     margin = ROUNDING * (abs(limit) + float(np.abs(floor_w).sum())) if math.isfinite(limit) else 0.0
     if capacity < 0:
@@ -155,10 +155,15 @@ def lp_bound(cost: Any, weight: Any, limit: float) -> float | None:
     cost, weight = _checked(cost, weight, limit)
     if math.isinf(limit):
         return float(cost.min(axis=1).sum())
-    capacity = limit * (1.0 + SLACK)
+    capacity = _with_slack(limit)
     if weight.min(axis=1).sum() > capacity:
         return None
     return relax(cost, weight, hull_steps(cost, weight, undominated(cost, weight)), capacity).bound
+
+
+def _with_slack(limit: float) -> float:
+    """What weights may add up to; a negative limit is relaxed upwards too."""
+    return limit * (1.0 + SLACK if limit >= 0 else 1.0 - SLACK)
 
 
 def _checked(cost: Any, weight: Any, limit: float) -> tuple[FloatArray, FloatArray]:

@@ -64,12 +64,15 @@ def allocate(price: FloatArray, c: FloatArray, limit: float, lo: float, hi: floa
     p, a, z = price[free], least[free], most[free]
     # What the others spend is settled: price 0 spends its least, c = 0 spends nothing.
     budget = limit - float(least[~free].sum())
-    level = _level(p, a, z, budget)
+    # With the others at hi the limit may bind no more.
+    level = math.inf if z.sum() <= budget else _level(p, a, z, budget)
     bits = np.where(c > 0, float(hi), float(lo))
+    if math.isinf(level):
+        bits[free] = lo
+        return Allocation(bits, level, 0.0, float(price @ bits))
     # b = 1/2 log2(c / (t price)), from the logarithms, which do not underflow.
     bits[free] = np.clip(0.5 * (np.log2(c[free]) - np.log2(p) - math.log2(level)), lo, hi)
-    multiplier = 0.0 if math.isinf(level) else 1.0 / (level * LN4)
-    return Allocation(bits, level, multiplier, float(price @ bits))
+    return Allocation(bits, level, 1.0 / (level * LN4), float(price @ bits))
 
 
 def _level(price: FloatArray, least: FloatArray, most: FloatArray, budget: float) -> float:

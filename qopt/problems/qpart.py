@@ -59,6 +59,26 @@ def _same_length(columns: dict[str, np.ndarray[Any, Any] | None], axis: int, len
             raise complaint(f".{name}", f"{column.shape[axis]} entries", f"{length}, one for each {of}")
 
 
+class Tie(Frozen):
+    """Layers whose weights have one bit-width.
+
+    Attributes
+    ----------
+    layers : at least two layers, ascending.
+    shared : whether they are one tensor, sent and stored once (their numbers of weights are equal); by default
+        they are only grouped.
+    """
+
+    layers: Counts
+    shared: Flag = False
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(self.layers) < 2 or self.layers[0] < 1 or np.any(np.diff(self.layers) <= 0):
+            raise complaint(".layers", shown(self.layers.tolist()), "at least two layers from 1 on, ascending")
+        return self
+
+
 class Network(Frozen):
     """Layers 1..L as columns of length L (section III.B).
 
@@ -72,6 +92,7 @@ class Network(Frozen):
         of layer i); the default i + 1 is a chain. A cut p is crossed by every tensor i <= p with
         ``last_reader[i] > p``. The output's entry is L + 1.
     layers : names, optional.
+    ties : layers whose weights share a bit-width, or are one tensor.
     """
 
     macs: Amounts
@@ -81,6 +102,7 @@ class Network(Frozen):
     input_bits: Width = 32
     last_reader: Counts | None = None
     layers: tuple[str, ...] | None = None
+    ties: tuple[Tie, ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -99,6 +121,16 @@ class Network(Frozen):
                 raise complaint(
                     f".last_reader[{i}]", str(self.last_reader[i]), f"a layer from {i + 1} to {n + 1}"
                 )
+        tied: set[int] = set()
+        for t, tie in enumerate(self.ties):
+            members = tie.layers.tolist()
+            for layer in members:
+                if layer > n or layer in tied:
+                    found = f"layer {layer}" + (" a second time" if layer in tied else "")
+                    raise complaint(f".ties[{t}].layers", found, f"layers from 1 to {n}, each in one tie")
+            tied.update(members)
+            if tie.shared and len(set(self.weights[tie.layers - 1].tolist())) > 1:
+                raise complaint(f".ties[{t}].shared", "layers of different size", "equal numbers of weights")
         return self
 
     def __len__(self) -> int:
@@ -108,6 +140,26 @@ class Network(Frozen):
     def names(self) -> tuple[str, ...]:
         """Names of the layers, ``layer1`` .. where none are given."""
         return self.layers or tuple(f"layer{i}" for i in range(1, len(self) + 1))
+
+    @property
+    def leaders(self) -> IntArray:
+        """(L,) first layer whose weights have the same width as those of layer l, from 1; l itself where untied."""
+        first = np.arange(1, len(self) + 1)
+        for tie in self.ties:
+            first[tie.layers - 1] = tie.layers[0]
+        return first
+
+    @property
+    def sent(self) -> FloatArray:
+        """(L,) weights to send and store for each layer: those of a shared tensor count with its first layer."""
+        if not any(tie.shared for tie in self.ties):
+            weights: FloatArray = self.weights
+            return weights
+        sent = self.weights.copy()
+        for tie in self.ties:
+            if tie.shared:
+                sent[tie.layers[1:] - 1] = 0.0
+        return sent
 
     def crossing(self, cut: int) -> IntArray:
         """Tensors that cross a cut, ascending: 0 is the input, i the output of layer i."""
