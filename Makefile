@@ -16,6 +16,10 @@ solve: $(VENV)/.solve  ## solve the bundled request, print its plan and certific
 	@echo "The same request under every method:"
 	@echo
 	@$(BIN)/qopt compare $(REQUEST)
+	@echo
+	@echo "And with the noise law s 4^-b fitted to the measured table, where real-valued bits make sense:"
+	@echo
+	@$(BIN)/qopt compare $(REQUEST) --set noise.model=law
 
 test: $(VENV)/.test  ## run the tests
 	$(BIN)/python -m pytest

@@ -12,10 +12,10 @@ import time
 from typing import Any
 
 import pyomo.environ as pyo
+from qopt.formulations.qpart import FORMS, joint
 
 from qopt.algorithms.method import Options
 from qopt.algorithms.pyomo_mip import run_highs
-from qopt.formulations.qpart import FORMS, joint
 from qopt.problems.generate import qpart
 from qopt.problems.qpart import QPart
 
@@ -69,8 +69,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--time-limit", type=float, default=60.0)
     arguments = parser.parse_args()
-    print(f"{'layers':>6} {'form':>10} {'rows':>6} {'columns':>8} {'nonzeros':>9} {'LP bound':>9} {'nodes':>6} "
-          f"{'build s':>8} {'solve s':>8}  status")
+    print(
+        f"{'layers':>6} {'form':>10} {'rows':>6} {'columns':>8} {'nonzeros':>9} {'LP bound':>9} {'nodes':>6} "
+        f"{'build s':>8} {'solve s':>8}  status"
+    )
     for layers in arguments.layers:
         problem = qpart(layers, seed=arguments.seed)
         table = [measure(problem, form, arguments.time_limit) for form in FORMS]
@@ -78,8 +80,10 @@ def main() -> None:
         for row in table:
             lp = f"{row['lp'] / best:9.6f}" if best else f"{row['lp']:9.3g}"
             nodes = "-" if row["nodes"] is None else row["nodes"]
-            print(f"{layers:6} {row['form']:>10} {row['rows']:6} {row['columns']:8} {row['nonzeros']:9} {lp} {nodes:>6} "
-                  f"{row['build']:8.2f} {row['seconds']:8.2f}  {row['status']}")
+            print(
+                f"{layers:6} {row['form']:>10} {row['rows']:6} {row['columns']:8} {row['nonzeros']:9} {lp} {nodes:>6} "
+                f"{row['build']:8.2f} {row['seconds']:8.2f}  {row['status']}"
+            )
 
 
 if __name__ == "__main__":

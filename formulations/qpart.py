@@ -41,7 +41,7 @@ from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
-from pyomo.gdp import Disjunct, Disjunction
+from pyomo.gdp import Disjunction
 
 from qopt.errors import InputError, shown
 from qopt.plan import QPartPlan
@@ -131,8 +131,7 @@ def joint(problem: QPart, form: str = "one-hot") -> pyo.ConcreteModel:
     cut, width = model.cut, model.width
 
     model.cost = pyo.Expression(
-        expr=sum(at[p].base * cut[p] for p in at)
-        + sum(cost * width[p, i, b] for p in at for i, b, cost, *_ in of[p])
+        expr=sum(at[p].base * cut[p] for p in at) + sum(cost * width[p, i, b] for p in at for i, b, cost, *_ in of[p])
     )
     model.offset, model.unit = scale(at)
     model.objective = pyo.Objective(expr=(model.cost - model.offset) / model.unit)

@@ -192,7 +192,9 @@ def convex_cvxpy(problem: QPart, cut: int) -> Any:
     import cvxpy as cp  # 0.9 s: only when asked for
 
     if problem.noise.model != "law":
-        raise MethodError(f"noise.model: found {problem.noise.model!r}; allowed: 'law', which the exponential cone holds")
+        raise MethodError(
+            f"noise.model: found {problem.noise.model!r}; allowed: 'law', which the exponential cone holds"
+        )
     segment = fixed_cut(problem, cut)
     n, part = len(segment.tensors), noisy(segment)
     if n == 0:

@@ -32,6 +32,12 @@ GREY, INK = "#999999", "#222222"
 SEQUENCE = (BLUE, ORANGE, GREEN, RED, PINK, SKY)
 MARKERS = ("o", "s", "D", "^", "v", "P")
 
+STATES = {"between lo and hi": (SKY, ""), "smallest width, lo": (ORANGE, "//"), "largest width, hi": (GREEN, "\\\\")}
+"""How a bar of the water level looks: colour and hatch."""
+
+NARROW = 0.16
+"""A bar narrower than this share of the picture has its name upright."""
+
 ACCURATE = 1e-9
 """Gaps up to here are drawn as 0: the tolerance of a certificate."""
 
@@ -102,12 +108,12 @@ def plot_water_level(problem: QPart, cut: int, plan: QPartPlan | None = None, ax
 
     ax = _axes(ax, 7.0, 3.8)
     seen: set[str] = set()
+    narrow = price < NARROW * left[-1]
+    centre = _apart(left[:-1] + price / 2, narrow, 0.035 * float(left[-1]))
     for k, i in enumerate(drawn):
         b = float(found.bits[i])
-        state = "at the smallest width" if b <= lo else "at the largest width" if b >= hi else "between the bounds"
-        color, hatch = {"between": (SKY, ""), "smallest": (ORANGE, "//"), "largest": (GREEN, "\\\\")}[
-            state.removeprefix("at the ").split()[0]
-        ]
+        state = "smallest width, lo" if b <= lo else "largest width, hi" if b >= hi else "between lo and hi"
+        color, hatch = STATES[state]
         ax.add_patch(
             Rectangle(
                 (left[k], 0.0),
@@ -121,14 +127,14 @@ def plot_water_level(problem: QPart, cut: int, plan: QPartPlan | None = None, ax
             )
         )
         seen.add(state)
-        text = f"{_tensor_name(problem, int(segment.tensors[i]))}\n{_number(b)} bits"
-        narrow = price[k] < 0.16 * left[-1]
+        # Above its bar; a narrow bar's name stands upright, over the water, where it meets nothing.
+        above = max(float(height[k]), top) if narrow[k] else float(height[k])
         ax.annotate(
-            text.replace("\n", ", ") if narrow else text,
-            (left[k] + price[k] / 2, max(height[k], 0.0)),
+            f"{_tensor_name(problem, int(segment.tensors[i]))}{', ' if narrow[k] else chr(10)}{_number(b)} bits",
+            (centre[k], above),
             xytext=(0, 4),
             textcoords="offset points",
-            rotation=90 if narrow else 0,
+            rotation=90 if narrow[k] else 0,
             ha="center",
             va="bottom",
             fontsize=8,
@@ -144,21 +150,30 @@ def plot_water_level(problem: QPart, cut: int, plan: QPartPlan | None = None, ax
     else:
         ax.plot([], [], " ", label="the limit does not bind: no level")
     ax.set_xlim(0.0, float(left[-1]))
-    crowded = np.any(price < 0.16 * left[-1])
-    ax.set_ylim(0.0, top * (1.9 if crowded else 1.35))
+    ax.set_ylim(0.0, top * (1.75 if narrow.any() else 1.25))
     ax.set_xlabel("price of a bit of width, $\\pi_i$ [objective per bit]: one bar a tensor")
     ax.set_ylabel("noise per price, $c_i 4^{-b_i} / \\pi_i$")
     spent_total = _number(math.fsum((price * height).tolist()))
     ax.set_title(f"Cut {cut}: area = noise spent, {spent_total} of {_number(segment.limit)}", loc="left", fontsize=10)
-    ax.legend(frameon=False, fontsize=8, loc="upper right", ncols=2)
+    ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return ax
+
+
+def _apart(wanted: FloatArray, moving: np.ndarray[Any, Any], distance: float) -> FloatArray:
+    """Places for labels: those that may move keep a distance from the next one on their right."""
+    placed = wanted.copy()
+    for k in range(len(placed) - 2, -1, -1):
+        if moving[k]:
+            placed[k] = min(placed[k], placed[k + 1] - distance)
+    return placed
 
 
 def _spent(segment: Segment, plan: QPartPlan) -> FloatArray:
     """(n,) noise c_i 4^-b_i of a plan's tensors, in the segment's order."""
     assert segment.coefficient is not None
-    activations = plan.activations[:-1] if segment.tied else plan.activations
-    spent: FloatArray = segment.coefficient * np.exp2(-2.0 * np.array([*plan.weights, *activations]))
+    width = np.empty(len(segment.tensors))
+    width[segment.owner] = [*plan.weights, *plan.activations]
+    spent: FloatArray = segment.coefficient * np.exp2(-2.0 * width)
     return spent
 
 

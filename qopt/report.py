@@ -21,6 +21,9 @@ KINDS = {
     "enumeration": "enumeration of all that could be better",
 }
 
+BUDGETS = ("accuracy", "memory")
+"""Constraints of which the amount used is worth a line; the others either hold or do not."""
+
 MAX_ROWS = 40
 """Tensors listed before the table is cut short."""
 
@@ -28,6 +31,13 @@ MAX_ROWS = 40
 def number(value: float | None, digits: int = 6) -> str:
     """A number for people; a dash where there is none."""
     return "–" if value is None else f"{value:.{digits}g}"
+
+
+def gap_text(gap: float | None) -> str:
+    """A relative gap; below what floating-point sums can tell apart it is nothing."""
+    if gap is None:
+        return "–"
+    return "0" if gap <= 1e-12 else f"{gap:.1e}"
 
 
 def scaled(value: float, unit: str) -> str:
@@ -133,11 +143,16 @@ def certificate_table(certificate: Certificate) -> RenderableType:
     if certificate.bound is not None:
         kind = KINDS.get(certificate.kind or "", certificate.kind or "")
         grid.add_row("lower bound", f"{number(certificate.bound, 12)}  ({certificate.kind}: {kind})")
-        if certificate.gap is not None:
-            grid.add_row("gap", f"{max(certificate.gap, 0.0):.2e}")
+        grid.add_row("gap", gap_text(certificate.gap))
+    kept = []
     for slack in certificate.constraints:
+        if slack.holds and slack.name not in BUDGETS:
+            kept.append(slack.name)
+            continue
         mark = "" if slack.holds else "  VIOLATED"
         grid.add_row(slack.name, f"{number(slack.used)} of {number(slack.limit)}{mark}")
+    if kept:
+        grid.add_row("also kept", ", ".join(kept))
     if certificate.kkt is not None:
         k = certificate.kkt
         grid.add_row(
@@ -185,16 +200,21 @@ def comparison_table(records: list[dict[str, Any]]) -> RenderableType:
     for r in records:
         cells = [r["problem"]] if several else []
         if r["status"] == "unavailable":
-            table.add_row(*cells, r["method"], r["bits"], Text(f"not used: {r['message']}", style="dim"))
             continue
         verified = {None: "–", True: "yes", False: "NO"}[r["verified"]]
         if r["proved"]:
             verified += ", proved"
-        gap = "–" if r["gap"] is None else f"{max(r['gap'], 0.0):.1e}"
+        gap = gap_text(r["gap"])
         cut = "–" if r["cut"] is None else str(r["cut"])
         cells += [r["method"], r["bits"], r["status"], cut, number(r["objective"], 8), number(r["bound"], 8)]
         table.add_row(*cells, gap, scaled(r["seconds"], "s"), verified)
-    return table
+    reasons: dict[str, list[str]] = {}
+    for r in records:
+        if r["status"] == "unavailable":
+            where = f" on {r['problem']}" if several else ""
+            reasons.setdefault(f"{r['message']}{where}", []).append(r["method"])
+    notes = [Text(f"not used: {', '.join(names)}: {reason}", style="dim") for reason, names in reasons.items()]
+    return Group(table, *notes)
 
 
 def console() -> Console:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from qopt.certificates.bounds import CutTable
+from qopt.certificates.bounds import CutTable, best_bound, screening
 from qopt.certificates.qpart import certify, proof_target
 from qopt.certificates.witness import check_tree
 from qopt.costs import breakdown
@@ -128,6 +128,37 @@ def test_whole_bits_against_brute_force(seed: int) -> None:
         weaker = certify(problem, plan, labels=0)
         assert weaker.bound is None or weaker.bound <= best * (1 + 1e-12)
         assert not (weaker.proved and not certificate.proved)
+
+
+@settings(max_examples=120, deadline=None, derandomize=True)
+@given(SEEDS, st.booleans())
+def test_limits_that_a_plan_just_keeps(seed: int, below: bool) -> None:
+    """Noise and memory limits set to exactly what one plan uses, or a hair less memory."""
+    rng = random.Random(seed)
+    g = np.random.default_rng(seed)
+    n, hi = 3, 4
+    c_w, c_x = g.uniform(0.5, 2, n), g.uniform(0.5, 2, n)
+    z = np.floor(g.uniform(10, 40, n))
+    widths = [rng.randint(1, hi) for _ in range(n + 1)]
+    used = math.fsum(c * 4.0**-b for c, b in zip([*c_w, c_x[-1]], widths, strict=True))
+    memory = math.fsum(z * widths[:n])
+    problem = QPart(
+        network={"macs": [1] * n, "weights": z, "activations": np.floor(g.uniform(10, 400, n)), "input_size": 1},
+        device={"cycles_per_mac": 1.0, "clock": 1.0, "memory": memory * (1 - 1e-9) if below else memory},
+        server={"cycles_per_mac": 1.0, "clock": 1.0},
+        channel={"rate": 1.0, "download_rate": 30.0},
+        noise={"s_weights": c_w, "s_activations": c_x},
+        accuracy={"levels": [LEVEL], "delta": [[used] * n]},
+        level=LEVEL,
+        bits={"lo": 1, "hi": hi},
+        cuts=[n],
+    )
+    feasible = [(objective, plan) for plan, holds, objective in whole_plans(problem) if holds]
+    assert certify(problem, None).infeasible == (not feasible)
+    if feasible:
+        assert certify(problem, min(feasible, key=lambda entry: entry[0])[1]).proved
+        objective, plan = rng.choice(feasible)
+        assert certify(problem, plan).proved == (objective <= min(o for o, _ in feasible) * (1 + 1e-9))
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
@@ -330,7 +361,8 @@ def test_wrong_questions_are_errors() -> None:
         certify(problem, None, bits="integer")
 
 
-def test_many_near_equal_cuts_are_all_bounded() -> None:
+@pytest.mark.parametrize("branches", [False, True])
+def test_many_near_equal_cuts_are_all_bounded(branches: bool) -> None:
     """Computing is priced so that the optimum hardly depends on the cut: screening alone decides nothing."""
     g = np.random.default_rng(3)
     n = 40
@@ -340,6 +372,7 @@ def test_many_near_equal_cuts_are_all_bounded() -> None:
             "weights": np.floor(g.uniform(20, 60, n)),
             "activations": np.floor(g.uniform(5, 30, n)),
             "input_size": 1e9,
+            "last_reader": [*[min(i + 2 + i % 4, n + 1) for i in range(n)], n + 1] if branches else None,
         },
         device={"cycles_per_mac": 1.0, "clock": 1e9},
         server={"cycles_per_mac": 1.0, "clock": 1.0},
@@ -351,6 +384,10 @@ def test_many_near_equal_cuts_are_all_bounded() -> None:
     for bits in ("real", "whole"):
         alone = [certify(problem.replace({"cuts": [p]}), None, bits=bits, labels=0).bound for p in range(1, n + 1)]
         together = certify(problem, None, bits=bits, labels=0).bound
+        table = CutTable(problem, bits)
+        rough = screening(table, problem.admissible_cuts)
+        assert all(rough[p] <= best_bound(table.at(p)).value * (1 + 1e-9) for p in range(1, n + 1))
+        assert all(rough[p] >= 0.5 * best_bound(table.at(p)).value for p in range(5, n + 1))
         assert together == pytest.approx(min(b for b in alone if b is not None), rel=1e-9)
 
 
@@ -466,8 +503,11 @@ def test_a_forged_split_cannot_hide_the_optimum() -> None:
     tree = [["split", 0, [0]], ["leaf", 1, 1.0, 0.0], ["leaf", 1, 1.0, 0.0]]
     assert check_tree(cost, noise, *args, tree, 3.0).accepted
     assert not check_tree(cost, noise, *args, tree, 3.0000001).accepted
+    # A split that splits nothing, even where either side would be proved.
+    for columns in ([0, 1], []):
+        assert not check_tree(cost, noise, *args, [["split", 0, columns], *tree[1:]], 1.0).accepted
     again = [["split", 0, [0]], ["split", 0, [1]], *[["leaf", 1, 1.0, 0.0]] * 3]
-    assert not check_tree(cost, noise, *args, again, 3.0).accepted
+    assert not check_tree(cost, noise, *args, again, 1.0).accepted
 
 
 JUNK = st.recursive(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-from scipy.optimize import brentq
-
 from qopt.algorithms.method import Options
 from qopt.kernels.waterfill import Allocation, allocate
 from qopt.problems.qpart import QPart
@@ -77,6 +75,8 @@ def at_cut(segment: Segment) -> Allocation | None:
         bits = priced(scale * math.exp(log_mu))
         assert bits is not None
         return float(segment.stored @ bits.bits) / memory - 1.0
+
+    from scipy.optimize import brentq
 
     low, high = -40.0, 0.0
     while excess(high) > 0 and high < 600:

@@ -153,8 +153,12 @@ class Method:
         if reason:
             raise MethodError(f"method {self.name}: {reason}")
 
-    def run(self, problem: QPart, options: Options) -> Outcome:
-        """Solve; the claim is unchecked."""
+    def load(self) -> Callable[[QPart, Options], Outcome]:
+        """The function behind this method; its packages are imported now."""
         module, name = self.target.split(":")
         function: Callable[[QPart, Options], Outcome] = getattr(importlib.import_module(module), name)
-        return function(problem, options)
+        return function
+
+    def run(self, problem: QPart, options: Options) -> Outcome:
+        """Solve; the claim is unchecked."""
+        return self.load()(problem, options)

@@ -93,7 +93,7 @@ def run_highs(model: Any, left: float | None, options: Options) -> Answer:
 def run_external(name: str, model: Any, left: float | None, options: Options) -> Answer:
     """Solve with the program ``cbc`` or ``glpsol`` to gap 0 and load its point, if there is one."""
     import pyomo.environ as pyo
-    from pyomo.opt import TerminationCondition
+    from pyomo.opt import SolverStatus, TerminationCondition
 
     settings: dict[str, Any] = {}
     if name == "cbc":
@@ -117,19 +117,24 @@ def run_external(name: str, model: Any, left: float | None, options: Options) ->
         return Answer("failed", False, None, message=f"{name} broke off: {' '.join(str(error).split())[:200]}")
     reason = results.solver.termination_condition
     point = len(results.solution) > 0 and bool(results.solution(0).variable)
+    point = point and reason != TerminationCondition.intermediateNonInteger
     statuses: dict[Any, Status] = {
         TerminationCondition.optimal: "optimal",
         TerminationCondition.infeasible: "infeasible",
         TerminationCondition.infeasibleOrUnbounded: "infeasible",
         TerminationCondition.maxTimeLimit: "time-limit",
-        TerminationCondition.feasible: "time-limit" if left is not None else "failed",
     }
+    if left is not None:  # what programs say that the clock stopped with, and without, a plan
+        statuses |= dict.fromkeys(
+            (TerminationCondition.feasible, TerminationCondition.intermediateNonInteger), "time-limit"
+        )
     status = statuses.get(reason, "failed")
     if status in ("optimal", "time-limit") and point:
         # Variables at zero may be missing from the solver's file.
         for variable in model.component_data_objects(pyo.Var):
             if not variable.fixed:
                 variable.set_value(0, skip_validation=True)
+        results.solver.status = SolverStatus.ok  # Pyomo logs a warning where the clock stopped the program
         model.solutions.load_from(results, ignore_invalid_labels=True, default_variable_value=0)
     elif status == "optimal":
         status = "failed"

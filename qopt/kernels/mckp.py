@@ -177,4 +177,5 @@ def _checked(cost: Any, weight: Any, limit: float) -> tuple[FloatArray, FloatArr
             raise InputError(f"{name}[{i}, {j}]", f"{array[i, j]}", "finite numbers")
     if not isinstance(limit, int | float | np.number) or math.isnan(limit) or limit == -math.inf:
         raise InputError("limit", shown(limit), "a number")
-    return cost, weight
+    # Without a class any number of columns is right; zero of them have no least item.
+    return (cost, weight) if len(cost) else (np.zeros((0, 1)), np.zeros((0, 1)))
