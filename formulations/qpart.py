@@ -3,7 +3,8 @@
 Sets and data (QPART, sections III-IV)
     p in P          admissible cuts, layers 1..p on the device (p = 0 sends the raw input and quantizes nothing)
     i in T_p        tensors that cut p quantizes: weights of layer l are written l, its output -l
-                    (with Eq. 14 to the letter, one entry l for layer p's weights and output together)
+                    (tensors that share a width are one entry, named after the first: tied layers, or with Eq. 14 to
+                    the letter layer p's weights and output)
     b in B          admissible widths lo..hi
     base_p          xi O_1 + delta O_2, and the raw input where it is sent       (Eq. 17 without eps Z)
     pi_i            objective per bit of width: eps z_i                          (Eqs. 14, 17)
@@ -41,7 +42,7 @@ from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
-from pyomo.gdp import Disjunction
+from pyomo.gdp import Disjunct, Disjunction
 
 from qopt.errors import InputError, shown
 from qopt.plan import QPartPlan
@@ -87,7 +88,7 @@ def scale(at: dict[int, Segment]) -> tuple[float, float]:
     most = [s.base + float(s.cost[:, -1].sum()) for s in at.values()]
     offset = min(least)
     way = max(min(most) - offset, 1e-6 * (max(most) - offset))
-    return offset, (way or 1.0) / 1000.0
+    return offset, (way or abs(offset) or 1.0) / 1000.0
 
 
 def joint(problem: QPart, form: str = "one-hot") -> pyo.ConcreteModel:
@@ -138,16 +139,14 @@ def joint(problem: QPart, form: str = "one-hot") -> pyo.ConcreteModel:
 
     model.one_cut = pyo.Constraint(expr=sum(cut[p] for p in at) == 1)
 
-    @model.Constraint(tensors)
-    def one_width(model: Any, p: int, i: int) -> Any:
-        return sum(width[p, i, b] for b in widths[p, i]) == cut[p]
+    model.one_width = pyo.Constraint(tensors, rule=lambda _, p, i: sum(width[p, i, b] for b in widths[p, i]) == cut[p])
 
     noise = {p: sum(share * width[p, i, b] for i, b, _, share, _ in of[p]) for p in device_cuts}
     stored = {p: sum(bits * width[p, i, b] for i, b, _, _, bits in of[p]) for p in device_cuts}
     if form == "one-hot":
-        model.accuracy = pyo.Constraint(device_cuts, rule=lambda m, p: noise[p] <= cut[p])
+        model.accuracy = pyo.Constraint(device_cuts, rule=lambda _, p: noise[p] <= cut[p])
         if problem.device.memory is not None:
-            model.memory = pyo.Constraint(device_cuts, rule=lambda m, p: stored[p] <= cut[p])
+            model.memory = pyo.Constraint(device_cuts, rule=lambda _, p: stored[p] <= cut[p])
     elif device_cuts:
         used = sum(cut[p] for p in device_cuts)
         model.accuracy = pyo.Constraint(expr=sum(noise.values()) <= used)
@@ -171,18 +170,18 @@ def gdp(problem: QPart) -> pyo.ConcreteModel:
     model.offset, model.unit = offset, unit = scale(at)
     most = max(s.base + float(s.cost[:, -1].sum()) for s in at.values())
     model.width = pyo.Var(tensors, bits, domain=pyo.Binary)
-    model.total = pyo.Var(bounds=(0.0, (most - offset) / unit))
+    # A thousandth more than any plan costs: the sums of its price row round.
+    model.total = pyo.Var(bounds=(0.0, (most - offset) / unit + 1.0))
     model.cost = pyo.Expression(expr=offset + unit * model.total)
     model.objective = pyo.Objective(expr=model.total)
     width = model.width
 
-    @model.Disjunct(list(at))
     def at_cut(disjunct: Any, p: int) -> None:
         segment, choices = at[p], list(items(at[p]))
         chosen = {(i, b) for i, b, *_ in choices}
         idle = [width[i, b] for i in tensors for b in bits if (i, b) not in chosen]
         disjunct.one_width = pyo.Constraint(
-            [int(i) for i in segment.tensors], rule=lambda d, i: sum(width[i, b] for b in bits) == 1
+            [int(i) for i in segment.tensors], rule=lambda _, i: sum(width[i, b] for b in bits) == 1
         )
         if idle:
             disjunct.idle = pyo.Constraint(expr=sum(idle) == 0)
@@ -197,7 +196,8 @@ def gdp(problem: QPart) -> pyo.ConcreteModel:
         if memory:
             disjunct.memory = pyo.Constraint(expr=sum(memory) <= 1)
 
-    model.one_cut = Disjunction(expr=[at_cut_p for at_cut_p in model.at_cut.values()])
+    model.at_cut = Disjunct(list(at), rule=at_cut)
+    model.one_cut = Disjunction(expr=list(model.at_cut.values()))
     model.cut = pyo.Reference(model.at_cut[:].binary_indicator_var)
     return model
 
@@ -206,13 +206,15 @@ def joint_cvxpy(problem: QPart) -> Any:
     """The ``one-hot`` model in CVXPY; boolean vectors named ``cut`` and ``width`` (items in the order of `items`).
 
     Returns a `cvxpy.Problem`, whose objective is scaled like that of `joint`; read the plan with `extract`.
+    Ask HiGHS for tolerances of 1e-9 (``primal_feasibility_tolerance``, ``mip_feasibility_tolerance``): with its default
+    of 1e-6 it calls worse plans optimal.
     """
     import cvxpy as cp  # 0.9 s: only when asked for
     from scipy import sparse
 
     at = tables(problem)
     offset, unit = scale(at)
-    rows = [(k, i, b, *numbers) for k, p in enumerate(at) for i, b, *numbers in items(at[p])]
+    rows: list[tuple[Any, ...]] = [(k, i, b, *numbers) for k, p in enumerate(at) for i, b, *numbers in items(at[p])]
     of_tensor = {key: r for r, key in enumerate((k, int(i)) for k, p in enumerate(at) for i in at[p].tensors)}
 
     cut = cp.Variable(len(at), boolean=True, name="cut")

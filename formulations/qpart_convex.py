@@ -40,9 +40,9 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 
+from qopt.arrays import FloatArray
 from qopt.errors import MethodError
 from qopt.plan import QPartPlan
-from qopt.problems.columns import FloatArray
 from qopt.problems.qpart import QPart
 from qopt.segments import Segment, segments
 
@@ -52,11 +52,19 @@ SMALLEST_SHARE = 1e-10
 """Tangents are taken where a tensor spends at least this part of Delta; below it, share >= 0 says enough."""
 
 
+def _log2_coefficients(segment: Segment) -> FloatArray:
+    """(n,) log2 of c_i / Delta; minus infinity where c_i = 0, even if Delta is."""
+    c = segment.coefficient
+    assert c is not None
+    scaled = np.full(len(c), -np.inf)
+    with np.errstate(divide="ignore"):  # a limit of 0
+        scaled[c > 0] = np.log2(c[c > 0]) - np.log2(segment.limit)
+    return scaled
+
+
 def log2_share(segment: Segment, width: FloatArray, model: str) -> FloatArray:
     """(n,) log2 of f_i(b_i) = c_i g(b_i) / Delta; minus infinity where c_i = 0."""
-    assert segment.coefficient is not None
-    with np.errstate(divide="ignore"):
-        scaled: FloatArray = np.log2(segment.coefficient) - np.log2(segment.limit)
+    scaled = _log2_coefficients(segment)
     g = -2.0 * width
     if model == "grid":
         g = g - 2.0 * np.log1p(-np.exp2(-width)) / LN2
@@ -73,9 +81,7 @@ def width_at(segment: Segment, share: float | FloatArray, model: str) -> FloatAr
 
     Minus infinity for the law and 0 for the grid where c_i = 0.
     """
-    assert segment.coefficient is not None
-    with np.errstate(divide="ignore"):
-        half: FloatArray = 0.5 * (np.log2(segment.coefficient) - np.log2(segment.limit) - np.log2(share))
+    half: FloatArray = 0.5 * (_log2_coefficients(segment) - np.log2(share))
     # The grid's: log2(1 + sqrt(c / (Delta share))).
     return half if model == "law" else np.logaddexp2(0.0, half)
 

@@ -229,13 +229,13 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"qopt: {error}", file=sys.stderr)
         return BAD_INPUT
     except typer.Exit as stop:
-        return int(stop.exit_code)
+        code = int(stop.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         print("qopt: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output has left; nothing more can be said there.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (BrokenPipeError, SystemExit):
+        # The reader of our output has left (typer and rich then exit); nothing more can be said there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
         return FOUND
     except Exception as error:
         usage = getattr(error, "format_message", None)
@@ -243,6 +243,8 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"qopt: {' '.join(usage().split())}", file=sys.stderr)
         return BAD_INPUT
+    if code == INTERRUPTED:  # typer turns Ctrl-C into an exit code, and says nothing
+        print("qopt: interrupted", file=sys.stderr)
     return int(code or FOUND)
 
 

@@ -64,8 +64,15 @@ def rows(
             limit = time_limit if "time_limit" in method.options else None
             try:
                 solution = solve(problem, method.name, time_limit=limit)
+            except InputError:  # what the caller asked for is wrong, whatever the method
+                raise
             except MethodError as error:
                 record.update(status="unavailable", message=str(error))
+                records.append(record)
+                continue
+            except Exception as error:
+                text = " ".join(str(error).split())[:200]
+                record.update(status="failed", message=f"{type(error).__name__}: {text}")
                 records.append(record)
                 continue
             certificate = solution.certificate

@@ -263,6 +263,8 @@ def plot_bits(
     InputError
         There is nothing to draw, or a plan does not fit the problem.
     """
+    from matplotlib.ticker import MaxNLocator
+
     named = plans if isinstance(plans, Mapping) else {_plan_name(p, k): p for k, p in enumerate(plans)}
     decided = {name: p.plan if isinstance(p, Solution) else p for name, p in named.items()}
     drawn = {name: checked_plan(problem, p) for name, p in decided.items() if p is not None}
@@ -276,12 +278,16 @@ def plot_bits(
         shift = (k - (len(drawn) - 1) / 2) * step
         color, marker = SEQUENCE[k % len(SEQUENCE)], MARKERS[k % len(MARKERS)]
         x = np.arange(1, plan.cut + 1) + shift
-        ax.plot(x, plan.weights, marker=marker, color=color, linewidth=0.8, markersize=6, label=f"{name}: cut {plan.cut}")
+        ax.plot(
+            x, plan.weights, marker=marker, color=color, linewidth=0.8, markersize=6, label=f"{name}: cut {plan.cut}"
+        )
         out = np.array(crossing_activations(problem, plan.cut)) + shift + 0.5
-        ax.plot(out, plan.activations, linestyle="none", marker=marker, markersize=6, color=color, markerfacecolor="white")
+        ax.plot(
+            out, plan.activations, linestyle="none", marker=marker, markersize=6, color=color, markerfacecolor="white"
+        )
     highest = max((b for p in drawn.values() for b in (*p.weights, *p.activations)), default=1.0)
     ax.set_ylim(0.0, math.ceil(highest) + 1)
-    ax.yaxis.get_major_locator().set_params(integer=True)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     if deepest <= 24:
         ticks = [*range(1, deepest + 1)]
         ax.set_xticks(ticks, [problem.network.names[i - 1] for i in ticks])

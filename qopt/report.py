@@ -207,13 +207,19 @@ def comparison_table(records: list[dict[str, Any]]) -> RenderableType:
         gap = gap_text(r["gap"])
         cut = "–" if r["cut"] is None else str(r["cut"])
         cells += [r["method"], r["bits"], r["status"], cut, number(r["objective"], 8), number(r["bound"], 8)]
-        table.add_row(*cells, gap, scaled(r["seconds"], "s"), verified)
+        seconds = "–" if r["seconds"] is None else scaled(r["seconds"], "s")
+        table.add_row(*cells, gap, seconds, verified)
     reasons: dict[str, list[str]] = {}
     for r in records:
         if r["status"] == "unavailable":
             where = f" on {r['problem']}" if several else ""
             reasons.setdefault(f"{r['message']}{where}", []).append(r["method"])
     notes = [Text(f"not used: {', '.join(names)}: {reason}", style="dim") for reason, names in reasons.items()]
+    notes += [
+        Text(f"failed: {r['method']} on {r['problem']}: {r['message']}", style="dim")
+        for r in records
+        if r["status"] == "failed" and r["message"]
+    ]
     return Group(table, *notes)
 
 

@@ -38,6 +38,7 @@ class Segment:
     memory : device memory for weights [bits]; infinite if not limited.
     bits : (k,) admissible widths.
     owner : (m,) item of each tensor of the plan: weights of layers 1..p, then the outputs that cross.
+    outputs : layers whose outputs those are, ascending.
     """
 
     cut: int
@@ -51,6 +52,7 @@ class Segment:
     memory: float
     bits: IntArray
     owner: IntArray
+    outputs: IntArray
 
     @cached_property
     def cost(self) -> FloatArray:
@@ -130,6 +132,7 @@ class SegmentTable:
             memory=np.inf if problem.device.memory is None else problem.device.memory,
             bits=self.bits,
             owner=owner,
+            outputs=outputs,
         )
 
 

@@ -67,6 +67,7 @@ def solve(
     """
     problem = as_problem(problem)
     chosen = choose(problem, method, bits)
+    solver = chosen.default_solver() if solver is None else solver
     options = Options(
         time_limit=time_limit, threads=threads, seed=seed, solver=solver, formulation=formulation
     )
@@ -80,7 +81,7 @@ def solve(
     return Solution(
         problem=problem.name,
         method=chosen.name,
-        solver=solver or (chosen.solvers[0].name if chosen.solvers else None),
+        solver=solver,
         bits=chosen.bits,
         status=_status(outcome, certificate.proved, certificate.infeasible),
         plan=outcome.plan,

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from qopt.certificates.bounds import CutTable, best_bound, screening
+from qopt.certificates.bounds import best_bound, screening
+from qopt.certificates.cuts import CutTable
 from qopt.certificates.qpart import certify, proof_target
 from qopt.certificates.witness import check_tree
 from qopt.costs import breakdown
@@ -506,7 +507,8 @@ def test_a_forged_split_cannot_hide_the_optimum() -> None:
     # A split that splits nothing, even where either side would be proved.
     for columns in ([0, 1], []):
         assert not check_tree(cost, noise, *args, [["split", 0, columns], *tree[1:]], 1.0).accepted
-    again = [["split", 0, [0]], ["split", 0, [1]], *[["leaf", 1, 1.0, 0.0]] * 3]
+    assert not check_tree(cost, noise, *args, [["split", 0, [0, 1]], tree[1]], 1.0).accepted
+    again = [["split", 0, [1]], ["split", 0, [0]], *[["leaf", 1, 1.0, 0.0]] * 3]
     assert not check_tree(cost, noise, *args, again, 1.0).accepted
 
 

@@ -40,9 +40,10 @@ def enumerated(problem: QPart) -> float | None:
         for choice in itertools.product(range(len(s.bits)), repeat=len(s.tensors)):
             j = list(choice)
             value = s.base + float(s.cost[rows, j].sum())
-            if value < best and (s.limit == math.inf or within(s.noise[rows, j], s.limit)):
-                if s.memory == math.inf or within(s.stored * s.bits[j], s.memory):
-                    best = value
+            if value >= best or not (s.limit == math.inf or within(s.noise[rows, j], s.limit)):
+                continue
+            if s.memory == math.inf or within(s.stored * s.bits[j], s.memory):
+                best = value
     return best if best < math.inf else None
 
 
@@ -107,7 +108,9 @@ def test_every_form_has_the_enumerated_optimum(seed: int, form: str) -> None:
     problem = small(seed)
     optimum = enumerated(problem)
     outcome = pyomo_mip.solve(problem, Options(formulation=form, threads=1, seed=seed))
-    assert optimum is not None and outcome.plan is not None and outcome.bound is not None
+    assert optimum is not None
+    assert outcome.plan is not None
+    assert outcome.bound is not None
     assert outcome.status == "optimal"
     assert breakdown(problem, outcome.plan).objective == pytest.approx(optimum, rel=1e-12)
     assert optimum * (1 - 1e-9) <= outcome.bound <= optimum * (1 + 1e-12)
@@ -158,7 +161,8 @@ def test_benchmark_measures_what_the_solver_receives() -> None:
     items = sum(int(whole.admissible(s).sum()) for s in tables.values())
     assert row["columns"] == items + 4
     assert row["rows"] == 1 + sum(len(s.tensors) for s in tables.values()) + 3
-    assert row["status"] == "optimal" and row["lp"] <= row["objective"] * (1 + 1e-9)
+    assert row["status"] == "optimal"
+    assert row["lp"] <= row["objective"] * (1 + 1e-9)
 
 
 def test_models_can_be_extended() -> None:
@@ -184,7 +188,7 @@ def test_cutting_off_a_plan_leaves_the_feasible_ones(form: str) -> None:
     segment = segments(problem).at(2)
     model = whole.joint(problem, form)
     model.excluded = pyo.ConstraintList()
-    columns = np.full(len(segment.tensors), 2)  # 3 bits where 4 are needed
+    columns = np.argmax(whole.admissible(segment), axis=1)  # each tensor alone keeps the limit, not all together
     use = pyomo_mip.broken_use(segment, columns)
     assert use is segment.noise
     pyomo_mip.exclude(model, segment, columns, use)
@@ -192,8 +196,8 @@ def test_cutting_off_a_plan_leaves_the_feasible_ones(form: str) -> None:
     for variable in [*model.cut.values(), *model.width.values()]:
         variable.set_value(0)
     model.cut[2].set_value(1)
-    for tensor in segment.tensors:
-        model.width[(int(tensor), 3) if form in ("big-m", "hull") else (2, int(tensor), 3)].set_value(1)
+    for tensor, b in zip(segment.tensors.tolist(), segment.bits[columns].tolist(), strict=True):
+        model.width[(tensor, b) if form in ("big-m", "hull") else (2, tensor, b)].set_value(1)
     assert pyo.value(row.body) > pyo.value(row.upper)
     answer = pyomo_mip.run_highs(model, None, Options())
     assert answer.status == "optimal"
@@ -217,7 +221,9 @@ def test_solver_points_are_never_trusted(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(pyomo_mip, "run_highs", careless)
     monkeypatch.setattr(whole, "admissible", lambda s: np.ones(s.noise.shape, dtype=bool))
     outcome = pyomo_mip.solve(problem, Options())
-    assert len(calls) == 2 and outcome.status == "optimal" and outcome.plan is not None
+    assert len(calls) == 2
+    assert outcome.status == "optimal"
+    assert outcome.plan is not None
     assert breakdown(problem, outcome.plan).objective == pytest.approx(enumerated(problem), rel=1e-12)
 
 
@@ -235,11 +241,11 @@ def test_infeasible_and_limits() -> None:
 
 def test_bad_options_are_one_line() -> None:
     problem = qpart(2, seed=0)
-    with pytest.raises(InputError, match="^seed: found 2147483648; allowed: "):
+    with pytest.raises(InputError, match=r"^seed: found 2147483648; allowed: "):
         pyomo_mip.solve(problem, Options(seed=2**31))
-    with pytest.raises(InputError, match="^threads: "):
+    with pytest.raises(InputError, match=r"^threads: "):
         pyomo_mip.solve(problem, Options(solver="glpk", threads=2))
-    with pytest.raises(InputError, match="^form: found 'x'; allowed: one-hot"):
+    with pytest.raises(InputError, match=r"^form: found 'x'; allowed: one-hot"):
         whole.joint(problem, "x")
     with pytest.raises(MethodError, match=r"^noise\.model: found 'table'"):
         real.convex(qpart(2, seed=0, noise="table"), 1)
@@ -254,7 +260,9 @@ def test_real_methods_meet_the_closed_form(seed: int) -> None:
     (optimum, multiplier), cut = min(found)
     for solve, bound_error in ((convex_cvxpy.solve, 1e-9), (highs_cuts.solve, 1e-9)):
         outcome = solve(problem, Options())
-        assert outcome.status == "optimal" and outcome.plan is not None and outcome.bound is not None
+        assert outcome.status == "optimal"
+        assert outcome.plan is not None
+        assert outcome.bound is not None
         segment = segments(problem).at(outcome.plan.cut)
         width = np.array([*outcome.plan.weights, *outcome.plan.activations][: len(segment.tensors)])
         assert holds(segment, width, "law")
@@ -270,7 +278,8 @@ def test_memory_row(seed: int) -> None:
     problem = qpart(1 + seed, seed=seed, memory=0.95, branches=True, cuts=list(range(1, seed + 2)))
     outcomes = [m.solve(problem, Options()) for m in (convex_cvxpy, highs_cuts)]
     values = [breakdown(problem, o.plan).objective for o in outcomes if o.plan]
-    assert len(values) == 2 and values[0] == pytest.approx(values[1], rel=1e-9)
+    assert len(values) == 2
+    assert values[0] == pytest.approx(values[1], rel=1e-9)
     assert outcomes[0].bound == pytest.approx(values[0], rel=1e-8)
     for outcome in outcomes:
         assert outcome.plan is not None
@@ -283,7 +292,8 @@ def test_grid_noise_satisfies_stationarity(seed: int) -> None:
     """pi_i = lambda c_i 2 ln 2 2^b (2^b - 1)^-3 wherever b_i is free."""
     problem = qpart(6, seed=seed, noise="grid", cuts=[6])
     outcome = highs_cuts.solve(problem, Options())
-    assert outcome.status == "optimal" and outcome.plan is not None
+    assert outcome.status == "optimal"
+    assert outcome.plan is not None
     s = segments(problem).at(6)
     width = np.array([*outcome.plan.weights, *outcome.plan.activations])
     assert s.coefficient is not None
@@ -329,6 +339,45 @@ def test_repair_moves_little_and_mends(model: str, memory: float | None) -> None
     broken = np.clip(width - 1e-8, 1.0, 16.0)
     assert not holds(s, broken, model)
     mended = repair(s, broken, model)
-    assert mended is not None and holds(s, mended, model)
+    assert mended is not None
+    assert holds(s, mended, model)
     assert float(np.max(np.abs(mended - width))) < 1e-6
     assert holds(s, least_noise(s, model), model)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_tied_layers_are_one_item(shared: bool) -> None:
+    problem = qpart(3, seed=2, bits=(1, 6), reference_bits=4, cuts=[2, 3], memory=0.9)
+    weights = problem.network.weights.copy()
+    weights[2] = weights[0]
+    tied = problem.replace(
+        {"network.weights": weights, "network.ties": [{"layers": [1, 3], "shared": shared}], "cuts": [3]}
+    )
+    optimum = enumerated(tied)
+    for form in whole.FORMS:
+        outcome = pyomo_mip.solve(tied, Options(formulation=form))
+        assert outcome.plan is not None
+        assert outcome.plan.weights[0] == outcome.plan.weights[2]
+        assert breakdown(tied, outcome.plan).objective == pytest.approx(optimum, rel=1e-12)
+        columns = pyomo_mip.chosen_columns(segments(tied).at(3), outcome.plan)
+        assert segments(tied).at(3).plan(columns + 1, "whole").weights == outcome.plan.weights
+    values = []
+    for solve in (convex_cvxpy.solve, highs_cuts.solve):
+        plan = solve(tied, Options()).plan
+        assert plan is not None
+        assert plan.weights[0] == plan.weights[2]
+        values.append(breakdown(tied, plan).objective)
+    assert values[0] == pytest.approx(values[1], rel=1e-9)
+
+
+def test_a_stopped_program_does_not_prove_infeasibility(monkeypatch: pytest.MonkeyPatch) -> None:
+    """cbc says "infeasible" when its clock runs out before the first plan."""
+
+    def stopped(name: str, *_: Any) -> pyomo_mip.Answer:
+        assert name == "cbc"
+        return pyomo_mip.Answer("infeasible", False, None)
+
+    monkeypatch.setattr(pyomo_mip, "run_external", stopped)
+    problem = qpart(3, seed=0)
+    assert pyomo_mip.solve(problem, Options(solver="cbc", time_limit=0.0)).status == "time-limit"
+    assert pyomo_mip.solve(problem, Options(solver="cbc", time_limit=100.0)).status == "infeasible"

@@ -19,6 +19,7 @@ from qopt.errors import InputError
 from qopt.kernels import mckp
 from qopt.kernels.waterfill import LN4, Allocation, allocate
 
+
 def allowed(limit: float) -> float:
     """What terms may add up to: the limit relaxed by 1e-12 of its size."""
     return limit * (1 + 1e-12 if limit >= 0 else 1 - 1e-12)
@@ -80,7 +81,9 @@ def check_optimal(price: Any, c: Any, limit: float, lo: float, hi: float, found:
     assert lam >= 0
     pull = lam * LN4 * spent  # what a bit more would save, priced by the multiplier
     slack = 1e-9 * np.maximum(price, pull)
-    assert np.all((np.abs(pull - price) <= slack) | ((b == lo) & (pull <= price + slack)) | ((b == hi) & (pull >= price - slack)))
+    assert np.all(
+        (np.abs(pull - price) <= slack) | ((b == lo) & (pull <= price + slack)) | ((b == hi) & (pull >= price - slack))
+    )
     if lam:
         assert math.fsum(spent) == pytest.approx(limit, rel=1e-9)
     dual = dual_function(price, c, limit, lo, hi, lam)
@@ -172,7 +175,9 @@ def test_closed_form_of_many_layers() -> None:
 # --- knapsack: helpers ------------------------------------------------------------------------------------------
 
 
-def brute(cost: Any, weight: Any, limit: float, upper: float = math.inf) -> tuple[Fraction | None, set[tuple[int, ...]]]:
+def brute(
+    cost: Any, weight: Any, limit: float, upper: float = math.inf
+) -> tuple[Fraction | None, set[tuple[int, ...]]]:
     """Least exact cost below an upper value and all choices that attain it, by enumeration."""
     best: Fraction | None = None
     winners: set[tuple[int, ...]] = set()
@@ -396,7 +401,9 @@ def test_a_cutoff_is_proved_by_a_tree() -> None:
     assert mckp.prove(cost, weight, limit, value * (1 + 1e-6), 5_000) is None  # not true, so no proof
 
 
-@pytest.mark.parametrize("options", [{"time_limit": 0.0}, {"branch_nodes": 2, "max_labels": 1}, {"branch_nodes": 0, "max_labels": 50}])
+@pytest.mark.parametrize(
+    "options", [{"time_limit": 0.0}, {"branch_nodes": 2, "max_labels": 1}, {"branch_nodes": 0, "max_labels": 50}]
+)
 @pytest.mark.parametrize("family", ["law", "correlated", "decades"])
 def test_a_search_that_is_stopped_tells_the_truth(family: str, options: dict[str, Any]) -> None:
     rng = np.random.default_rng(5)

@@ -10,7 +10,7 @@ import numpy as np
 from qopt.algorithms.method import Options
 from qopt.algorithms.repair import holds, least_noise, noise_of, repair
 from qopt.algorithms.screening import AtCut, best_cut, objective
-from qopt.problems.columns import FloatArray
+from qopt.arrays import FloatArray
 from qopt.problems.qpart import QPart
 from qopt.segments import Segment
 from qopt.solution import Outcome
@@ -34,9 +34,10 @@ def solve(problem: QPart, options: Options) -> Outcome:
     """Solve the tangent form of `qopt.formulations.qpart_convex` cut by cut (noise by the law or the grid).
 
     Takes time_limit and threads. Each round solves the linear relaxation and adds tangents at its point, at that
-    point mended (`repair`), and at the mended point to which the accuracy row's dual prices the tensors. ``details["rounds"]`` lists the LP bounds of the best cut, ``details["row_dual"]`` is the
-    dual of its accuracy row in objective per noise and ``details["multiplier"]`` the same, `polished` (without a memory
-    row). `Outcome.bound` is the best LP bound.
+    point mended (`repair`), and at the mended point to which the accuracy row's dual prices the tensors.
+    `Outcome.bound` is the best LP bound. ``details["rounds"]`` lists the LP bounds of the best cut,
+    ``details["row_dual"]`` is the dual of its accuracy row in objective per noise, and ``details["multiplier"]`` the
+    same, `polished` (without a memory row).
     """
     clock = options.clock()
 
@@ -55,11 +56,12 @@ def priced_widths(segment: Segment, dual: float, width: FloatArray, model: str) 
 
     share = segment.price / units(segment)[1] / (dual * steepness(width, model))
     found = width_at(segment, np.maximum(share, 1e-300), model)
-    return np.clip(found, least_width(segment, model), float(segment.bits[-1]))
+    clipped: FloatArray = np.clip(found, least_width(segment, model), float(segment.bits[-1]))
+    return clipped
 
 
 def dual_value(segment: Segment, dual: float, width: FloatArray, model: str) -> float:
-    """Dual function at a dual of the scaled accuracy row, without the cut's base: by it, duals of rounds are compared."""
+    """Dual function, without the cut's base, at a dual of the scaled accuracy row (rounded, not certified)."""
     from qopt.formulations.qpart_convex import units
 
     for _ in range(1 if model == "law" else 30):
@@ -164,7 +166,7 @@ def _at_cut(problem: QPart, segment: Segment, incumbent: float, options: Options
         dual = 0.0
         if noisy(segment):
             dual = abs(float(results.solution_loader.get_duals([model.accuracy])[model.accuracy]))
-        multiplier = dual * float(model.unit) / segment.limit
+        multiplier = dual * float(model.unit) / segment.limit if dual else 0.0
         if bounds[-1] >= incumbent:
             return AtCut("dominated", best, bounds[-1], multiplier)
         points = [repair(segment, width, noise)]

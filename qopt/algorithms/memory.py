@@ -37,16 +37,9 @@ def at_cut(segment: Segment, upper: float, clock: Clock) -> mckp.Result:
             return mckp.Result("limit", best.choice, best.objective, plain.bound)
         if priced.bound_at(widths) >= upper:
             continue
-        found = mckp.solve(
-            _fixed(stored, priced.others, widths),
-            _fixed(segment.noise, priced.others, widths),
-            segment.limit,
-            time_limit=clock.left,
-        )
-        if found.choice is None:
+        choice = leanest_at(segment, priced.others, widths, clock.left)
+        if choice is None:
             continue
-        choice = found.choice.copy()
-        choice[priced.others] = widths
         value = math.fsum(segment.cost[np.arange(len(choice)), choice])
         if value < upper and fits_memory(segment, choice):
             upper = value
@@ -97,6 +90,21 @@ def tree_at_cut(segment: Segment, target: float, max_nodes: int) -> list[Node] |
             return None
         tree += subtree
     return tree if len(tree) <= max_nodes else None
+
+
+def leanest_at(segment: Segment, others: IntArray, widths: IntArray, time_limit: float | None = None) -> IntArray | None:
+    """(n,) columns of the plan that stores least, some items' columns being given; None if the noise allows none."""
+    found = mckp.solve(
+        _fixed(_storage(segment), others, widths),
+        _fixed(segment.noise, others, widths),
+        segment.limit,
+        time_limit=time_limit,
+    )
+    if found.choice is None:
+        return None
+    choice = found.choice.copy()
+    choice[others] = widths
+    return choice
 
 
 def fits_memory(segment: Segment, choice: IntArray) -> bool:

@@ -124,6 +124,10 @@ class Method:
                 return self.too_large(problem)
         return None
 
+    def default_solver(self) -> str | None:
+        """The first back end that is installed; None for a method that offers no choice, or has none left."""
+        return next((s.name for s in self.solvers if s.missing() is None), None)
+
     def check(self, problem: QPart, options: Options) -> None:
         """Raise what is wrong with a call before anything is solved."""
         for name in ("time_limit", "threads", "seed", "solver", "formulation"):
@@ -134,7 +138,8 @@ class Method:
                     name, f"{value!r}, which {self.name} does not take", f"{takes} (method {self.name})"
                 )
         limit = options.time_limit
-        if limit is not None and not (isinstance(limit, int | float) and 0 <= limit < float("inf")):
+        number = isinstance(limit, int | float) and not isinstance(limit, bool)
+        if limit is not None and not (number and 0 <= limit < float("inf")):
             raise InputError("time_limit", shown(limit), "seconds >= 0")
         for name, least in (("threads", 1), ("seed", 0)):
             value = getattr(options, name)

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from qopt.algorithms.method import Options
+from qopt.arrays import FloatArray
 from qopt.costs import breakdown
 from qopt.errors import InputError, MethodError
 from qopt.plan import QPartPlan
-from qopt.problems.columns import FloatArray
 from qopt.problems.qpart import QPart
 from qopt.problems.terms import within
 from qopt.segments import Segment, segments
@@ -144,9 +144,10 @@ def run_external(name: str, model: Any, left: float | None, options: Options) ->
 
 
 def chosen_columns(segment: Segment, plan: QPartPlan) -> Any:
-    """(n,) column of every tensor's width in the segment's tables."""
-    widths = np.array([*plan.weights, *plan.activations][: len(segment.tensors)], dtype=np.int64)
-    return widths - int(segment.bits[0])
+    """(n,) column of every item's width in the segment's tables."""
+    columns = np.zeros(len(segment.tensors), dtype=np.int64)
+    columns[segment.owner] = np.array([*plan.weights, *plan.activations], dtype=np.int64) - int(segment.bits[0])
+    return columns
 
 
 def broken_use(segment: Segment, columns: Any) -> FloatArray | None:
@@ -201,6 +202,9 @@ def solve(problem: QPart, options: Options) -> Outcome:
     while True:
         left = clock.left
         answer = run_highs(model, left, options) if solver == "highs" else run_external(solver, model, left, options)
+        if solver != "highs" and answer.status == "infeasible" and clock.over:
+            # cbc calls a problem infeasible when the clock stops it before its first plan.
+            answer = Answer("time-limit", False, None)
         details["rounds"] += 1
         details["nodes"] += answer.nodes or 0
         if answer.bound is not None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from qopt.problems.columns import FloatArray
+from qopt.arrays import FloatArray
 from qopt.problems.terms import within
 from qopt.segments import Segment
 
@@ -113,11 +113,13 @@ def repair(segment: Segment, width: FloatArray, model: str) -> FloatArray | None
     def mixed(step: float) -> FloatArray:
         return width + step * (safe - width)
 
-    best = safe
     for move, most in ((shifted, hi - lo), (mixed, 1.0)):
         # Aim a little inside; a limit that only the outermost point meets is met without the margin.
         for slack in (-MARGIN, 0.0):
-            if holds(segment, move(most), model, slack):
-                best = move(_smallest(lambda s, m=move, k=slack: holds(segment, m(s), model, k), most))  # type: ignore[misc]
-                return best
-    return best
+
+            def good(step: float, move: Callable[[float], FloatArray] = move, slack: float = slack) -> bool:
+                return holds(segment, move(step), model, slack)
+
+            if good(most):
+                return move(_smallest(good, most))
+    return safe

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from qopt.algorithms.method import Clock
-from qopt.problems.columns import FloatArray
+from qopt.arrays import FloatArray
 from qopt.problems.qpart import QPart
 from qopt.segments import Segment, segments
 from qopt.solution import Outcome, Status
@@ -61,7 +61,7 @@ def dual_bound(segment: Segment, multiplier: float, memory_multiplier: float = 0
 
 
 def quick_bound(segment: Segment) -> float:
-    """Best of two cheap dual bounds: all widths lo, and the unbounded closed form's multiplier, price / (ln 4 Delta)."""
+    """Best of two cheap dual bounds: multiplier 0, and that of the unbounded closed form, sum(pi) / (ln 4 Delta)."""
     bounds = [dual_bound(segment, 0.0)]
     total = float(segment.price.sum())
     if math.isfinite(segment.limit) and segment.limit > 0 and total > 0:
@@ -89,7 +89,8 @@ def best_cut(problem: QPart, clock: Clock, solve_cut: Callable[[Segment, float],
     waiting = []
     for p in problem.admissible_cuts:
         segment = table.at(int(p))
-        if np.all(np.isfinite(segment.coefficient)):  # infinite noise keeps no limit  # type: ignore[arg-type]
+        assert segment.coefficient is not None
+        if np.all(np.isfinite(segment.coefficient)):  # infinite noise keeps no limit
             waiting.append((quick_bound(segment), int(p)))
     waiting.sort()
 

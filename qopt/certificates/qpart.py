@@ -14,14 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from qopt.certificates.bounds import Bound, Cut, CutTable, best_bound, screening
+from qopt.certificates.bounds import Bound, best_bound, screening
+from qopt.certificates.cuts import Cut, CutTable
 from qopt.certificates.certificate import KKT, Certificate, Slack
 from qopt.certificates.closing import LABELS, enumerate_below, exact_cost, holds_a_plan
 from qopt.certificates.witness import check_witness
 from qopt.costs import Cost, breakdown
 from qopt.errors import InputError, shown
 from qopt.plan import QPartPlan, checked_plan, crossing_activations
-from qopt.problems.columns import FloatArray
+from qopt.arrays import FloatArray
 from qopt.problems.qpart import QPart
 from qopt.problems.terms import within
 
@@ -269,9 +270,9 @@ def _nothing_left(table: CutTable, cuts: list[int], labels: int) -> bool | None:
 
 
 def _item_widths(cut: Cut, plan: QPartPlan) -> FloatArray:
-    """(n,) a plan's widths in the order of the items; a tied output's is that of its layer's weights."""
-    activations = plan.activations[:-1] if cut.tied else plan.activations
-    return np.array([*plan.weights, *activations], dtype=float)
+    """(n,) a plan's widths in the order of the items; of tensors that must agree the first one's."""
+    _, first = np.unique(cut.owner, return_index=True)
+    return np.array([*plan.weights, *plan.activations], dtype=float)[first]
 
 
 def _constraints(
@@ -301,12 +302,13 @@ def _constraints(
         rows.append(Slack("whole bits", float(apart[at]), 0.0, float(apart[at]) == 0.0))
         if apart[at] > 0:
             lines.append(f"{name(at)}: {given[at]:.17g} bits, which is not whole")
-    if cut.tied:
-        apart_by = abs(plan.activations[-1] - plan.weights[-1])
-        rows.append(Slack("tied cut", apart_by, 0.0, apart_by == 0.0))
-        if apart_by:
-            text = f"{plan.activations[-1]:.17g} bits, its weights {plan.weights[-1]:.17g}: tied at the cut"
-            lines.append(f"output of layer {p}: {text}")
+    if len(cut.owner) > len(widths):
+        apart = np.abs(given - widths[cut.owner])
+        at = int(np.argmax(apart))
+        rows.append(Slack("tied widths", float(apart[at]), 0.0, float(apart[at]) == 0.0))
+        if apart[at] > 0:
+            partner = name(int(np.flatnonzero(cut.owner == cut.owner[at])[0]))
+            lines.append(f"{name(at)}: {given[at]:.17g} bits, tied to {partner}: {widths[cut.owner[at]]:.17g}")
     if p > 0:
         limit = float(problem.delta[p - 1])
         terms = _noise_of(cut, widths)

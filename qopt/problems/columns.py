@@ -14,10 +14,9 @@ import numpy as np
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from qopt.arrays import FloatArray
 from qopt.errors import shown
 
-FloatArray = np.ndarray[Any, np.dtype[np.float64]]
-IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
 
 _NUMBERS = (int, float, np.integer, np.floating)

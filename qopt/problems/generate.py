@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from qopt.errors import InputError, shown
-from qopt.problems.columns import FloatArray, IntArray
+from qopt.arrays import FloatArray, IntArray
 from qopt.problems.qpart import BitRange, Device, QPart, Server
 from qopt.problems.terms import noise_terms
 

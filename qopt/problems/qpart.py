@@ -15,13 +15,12 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from qopt.arrays import FloatArray, IntArray
 from qopt.errors import InputError, shown
 from qopt.problems.columns import (
     AmountRows,
     Amounts,
     Counts,
-    FloatArray,
-    IntArray,
     RobustnessRows,
     Shares,
     Widths,

@@ -6,6 +6,7 @@ complaint is one line.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import os
@@ -113,17 +114,18 @@ def load(name: str | os.PathLike[str]) -> QPart:
 
 def write_text(text: str, path: str | os.PathLike[str]) -> None:
     """Write a whole file or nothing: a new file beside it takes the old one's place when complete."""
-    target = Path(path)
-    partial = target.with_name(target.name + ".partial")
+    target, partial = Path(path), None
     try:
+        partial = target.with_name(target.name + ".partial")  # a ValueError for "/" and ""
         partial.write_text(text, encoding="utf-8")
         partial.replace(target)
-    except OSError as error:
-        raise InputError(
-            os.fspath(path), (error.strerror or "an error").lower(), "a path that can be written"
-        ) from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "no name of a file"
+        raise InputError(os.fspath(path) or "path", why.lower(), "a path that can be written") from None
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError, ValueError):
+            if partial:
+                partial.unlink(missing_ok=True)
 
 
 def to_json(problem: QPart) -> str:

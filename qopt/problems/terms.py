@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from qopt.errors import MethodError
-from qopt.problems.columns import FloatArray, IntArray
+from qopt.arrays import FloatArray, IntArray
 from qopt.problems.qpart import QPart
 
 SLACK = 1e-12
