@@ -49,13 +49,22 @@ class Sizes:
     imports: int = 11
     layers: int = 100_000
     bundled_repeats: int = 5
+    bundled: tuple[str, ...] | None = None
     kernel_repeats: int = 7
     largest_kernel: int = 1000
     scs: int = 20
 
 
 QUICK = Sizes(
-    convex=4, small=6, repeats=3, imports=1, layers=5_000, bundled_repeats=1, kernel_repeats=1, largest_kernel=50, scs=1
+    convex=4,
+    small=12,
+    repeats=3,
+    imports=1,
+    layers=5_000,
+    bundled_repeats=1,
+    kernel_repeats=1,
+    largest_kernel=50,
+    scs=1,
 )
 
 Row = tuple[str, str, str]
@@ -259,7 +268,7 @@ def import_figures(sizes: Sizes) -> Iterator[Row]:
 
 def bundled_figures(sizes: Sizes) -> Iterator[Row]:
     """Every bundled instance under every method that can solve it, 20 s at most each."""
-    for name in qopt.bundled():
+    for name in sizes.bundled or qopt.bundled():
         problem = qopt.load(name)
         for method in registry.METHODS:
             if method.unavailable(problem):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from qopt import formulations as formulations
     from qopt import kernels as kernels
+    from qopt import plots as plots
     from qopt.certificates.certificate import Certificate as Certificate
     from qopt.certificates.qpart import certify as certify
     from qopt.comparison import compare as compare
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
     from qopt.plan import QPartPlan as QPartPlan
     from qopt.plan import read_plan as read_plan
     from qopt.plan import save_plan as save_plan
-    from qopt.problems.generate import qpart as generate_qpart
+    from qopt.problems import generate as generate
     from qopt.problems.qpart import QPart as QPart
-    from qopt.problems.reading import bundled as instances_list
+    from qopt.problems.reading import bundled as bundled
     from qopt.problems.reading import load as load
     from qopt.problems.reading import save as save
     from qopt.solution import Solution as Solution

@@ -26,23 +26,17 @@ app = typer.Typer(
     epilog="Exit codes: 0 a plan was found, 1 proved infeasible, 2 bad input, 3 no plan within the limits.",
 )
 
-Instance = Annotated[
-    str, typer.Argument(help="A bundled name (see `qopt instances`) or the path of an instance file.")
-]
+Instance = Annotated[str, typer.Argument(help="A bundled name (see `qopt instances`) or the path of an instance file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Changes = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set", metavar="FIELD=VALUE", help="Change a field first, e.g. --set channel.rate=1e6. Repeatable."
-    ),
+    typer.Option("--set", metavar="FIELD=VALUE", help="Change a field first, e.g. --set channel.rate=1e6. Repeatable."),
 ]
 Cut = Annotated[int | None, typer.Option(help="Allow this cut only.")]
 Level = Annotated[float | None, typer.Option(help="Accuracy level, e.g. 0.01 for one point.")]
 
 
-def _problem(
-    instance: str, changes: list[str] | None, cut: int | None = None, level: float | None = None
-) -> Any:
+def _problem(instance: str, changes: list[str] | None, cut: int | None = None, level: float | None = None) -> Any:
     from qopt.problems.reading import load
 
     problem = load(instance)
@@ -140,9 +134,7 @@ def check(
 def compare(
     instances: Annotated[list[str], typer.Argument(help="Bundled names or paths.")],
     methods: Annotated[str | None, typer.Option(help="Names separated by commas; default all.")] = None,
-    time_limit: Annotated[
-        float | None, typer.Option(help="Seconds for each method that takes a limit.")
-    ] = None,
+    time_limit: Annotated[float | None, typer.Option(help="Seconds for each method that takes a limit.")] = None,
     cut: Cut = None,
     level: Level = None,
     change: Changes = None,

@@ -39,9 +39,7 @@ class Prices:
 def prices(problem: QPart) -> Prices:
     """xi, delta and eps of a request (Eqs. 24-26)."""
     w, d, s, ch = problem.objective, problem.device, problem.server, problem.channel
-    device = (
-        w.time * d.cycles_per_mac / d.clock + w.energy * d.energy_coefficient * d.clock**2 * d.cycles_per_mac
-    )
+    device = w.time * d.cycles_per_mac / d.clock + w.energy * d.energy_coefficient * d.clock**2 * d.cycles_per_mac
     server = (w.time + w.price * s.price) * s.cycles_per_mac / s.clock
     if s.charge_energy:
         server += w.energy * s.energy_coefficient * s.clock**2 * s.cycles_per_mac
@@ -127,17 +125,13 @@ def breakdown(problem: QPart, plan: QPartPlan) -> Cost:
     device_time = macs_device * d.cycles_per_mac / d.clock
     device_energy = d.energy_coefficient * d.clock**2 * macs_device * d.cycles_per_mac
     server_time = macs_server * s.cycles_per_mac / s.clock
-    server_energy = (
-        s.energy_coefficient * s.clock**2 * macs_server * s.cycles_per_mac if s.charge_energy else 0.0
-    )
+    server_energy = s.energy_coefficient * s.clock**2 * macs_server * s.cycles_per_mac if s.charge_energy else 0.0
     price = s.price * server_time
     down_time, up_time = down / ch.downlink / problem.inferences, up / ch.uplink
     down_energy = ch.transmit_power * down_time if ch.charge_download else 0.0
     up_energy = ch.transmit_power * up_time
     transmission = w.time * (down_time + up_time) + w.energy * (down_energy + up_energy)
-    computing = (
-        w.time * (device_time + server_time) + w.energy * (device_energy + server_energy) + w.price * price
-    )
+    computing = w.time * (device_time + server_time) + w.energy * (device_energy + server_energy) + w.price * price
     return Cost(
         download=down,
         upload=up,

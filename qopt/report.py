@@ -104,9 +104,7 @@ def cost_table(problem: QPart, plan: QPartPlan, cost: Cost) -> RenderableType:
     down, up = scaled(cost.download, "bit"), scaled(cost.upload, "bit")
     grid.add_row("payload", f"{scaled(cost.payload, 'bit')}: {down} down, {up} up{share}")
     times = ((cost.device_time, "device"), (cost.transmission_time, "link"), (cost.server_time, "server"))
-    grid.add_row(
-        "time", f"{scaled(cost.time, 's')}: " + ", ".join(f"{scaled(t, 's')} {where}" for t, where in times)
-    )
+    grid.add_row("time", f"{scaled(cost.time, 's')}: " + ", ".join(f"{scaled(t, 's')} {where}" for t, where in times))
     energies = [(cost.device_energy, "device"), (cost.transmission_energy, "link")]
     if problem.server.charge_energy:
         energies.append((cost.server_energy, "server"))
@@ -126,11 +124,7 @@ def verdict(certificate: Certificate) -> Text:
         return Text("NOT FEASIBLE", style="bold red")
     if certificate.proved:
         return Text("feasible and optimal, proved", style="bold green")
-    gap = (
-        ""
-        if certificate.gap is None
-        else f", at most {max(certificate.gap, 0.0):.3g} (relative) above the optimum"
-    )
+    gap = "" if certificate.gap is None else f", at most {max(certificate.gap, 0.0):.3g} (relative) above the optimum"
     return Text(f"feasible{gap}", style="bold yellow")
 
 

@@ -12,9 +12,9 @@ from typing import Literal
 
 import numpy as np
 
+from qopt.arrays import FloatArray, IntArray
 from qopt.costs import base_costs, tensor_prices
 from qopt.plan import QPartPlan, crossing_activations
-from qopt.arrays import FloatArray, IntArray
 from qopt.problems.qpart import QPart
 from qopt.problems.terms import coefficients, noise_terms, widths
 

@@ -68,9 +68,7 @@ def solve(
     problem = as_problem(problem)
     chosen = choose(problem, method, bits)
     solver = chosen.default_solver() if solver is None else solver
-    options = Options(
-        time_limit=time_limit, threads=threads, seed=seed, solver=solver, formulation=formulation
-    )
+    options = Options(time_limit=time_limit, threads=threads, seed=seed, solver=solver, formulation=formulation)
     chosen.check(problem, options)
     function = chosen.load()  # importing a solver is not solving
     start = time.perf_counter()

@@ -392,9 +392,7 @@ def leaves(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(p for key, value in inner for p in leaves(value, (*path, key)))]
 
 
-FULL = json.loads(
-    reading.to_json(qpart(2, seed=1, noise="table", bits=(1, 3), branches=True, memory=1.0, cuts=[0, 2]))
-)
+FULL = json.loads(reading.to_json(qpart(2, seed=1, noise="table", bits=(1, 3), branches=True, memory=1.0, cuts=[0, 2])))
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just(10**400),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),

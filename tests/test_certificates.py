@@ -262,7 +262,9 @@ def test_moved_real_plans_are_not_proved(seed: int, n: int, noise: str, with_mem
         assert moved.kkt.worst > 1e-6 or not moved.feasible
     shorter = tuple(max(b - 0.01, problem.bits.lo) for b in plan.weights)
     if shorter != plan.weights:
-        assert not certify(problem, QPartPlan(bits="real", cut=n, weights=shorter, activations=plan.activations)).feasible
+        assert not certify(
+            problem, QPartPlan(bits="real", cut=n, weights=shorter, activations=plan.activations)
+        ).feasible
 
 
 @pytest.mark.parametrize("noise", ["law", "grid"])

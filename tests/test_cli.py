@@ -426,7 +426,8 @@ def test_bad_plan_files(qopt_cli: Cli, instance: Path, tmp_path: Path, plan: Any
 def test_a_witness_that_is_junk_is_no_error(qopt_cli: Cli, instance: Path, tmp_path: Path) -> None:
     data = json.loads(qopt_cli("solve", instance, "--json").out)
     path = tmp_path / "solution.json"
-    for witness in (7, "x", [], {"format": "qopt/qpart-witness"}, {"format": 1, "cuts": []}, {"cuts": {"3": [[]]}}):
+    junk: list[Any] = [7, "x", [], {"format": "qopt/qpart-witness"}, {"format": 1, "cuts": []}, {"cuts": {"3": [[]]}}]
+    for witness in junk:
         path.write_text(json.dumps({**data, "witness": witness}))
         assert qopt_cli("check", instance, path).code == 0
 

@@ -35,9 +35,7 @@ def validator() -> jsonschema.Draft202012Validator:
 
 
 def test_schema_is_current() -> None:
-    assert make_schema.PATH.read_text(encoding="utf-8") == make_schema.text(), (
-        "run python instances/make_schema.py"
-    )
+    assert make_schema.PATH.read_text(encoding="utf-8") == make_schema.text(), "run python instances/make_schema.py"
 
 
 @pytest.mark.parametrize("name", bundled())
@@ -82,9 +80,7 @@ def test_schema_rejects_what_is_malformed(path: str, value: Any) -> None:
     assert all(list(error.absolute_path)[: len(parents)] == parents for error in errors)
 
 
-@pytest.mark.parametrize(
-    "field", ["format", "network", "device", "server", "channel", "noise", "accuracy", "level"]
-)
+@pytest.mark.parametrize("field", ["format", "network", "device", "server", "channel", "noise", "accuracy", "level"])
 def test_schema_requires(field: str) -> None:
     data = raw("qpart/teaching-3")
     del data[field]
@@ -222,10 +218,7 @@ class TestResNets:
         assert outputs["conv1+pool"] == 64 * 56 * 56
         assert [outputs[name] for name in last] == [channels]
         assert outputs["fc"] == 1000
-        ends = [
-            [o for n, o in outputs.items() if n.startswith(f"layer{k}.") and n.endswith("+add")]
-            for k in (1, 2, 3)
-        ]
+        ends = [[o for n, o in outputs.items() if n.startswith(f"layer{k}.") and n.endswith("+add")] for k in (1, 2, 3)]
         factor = channels // 512
         assert [set(e) for e in ends] == [
             {factor * 64 * 56**2},

@@ -493,7 +493,7 @@ def test_relaxation_is_that_of_a_linear_program(family: str, seed: int) -> None:
     n, k = cost.shape
     scale = float(np.abs(weight).max(axis=1).sum()) or 1.0
     found = mckp.lp_bound(cost, weight, limit)
-    program = linprog(
+    program: Any = linprog(  # type: ignore[call-overload]
         cost.ravel(),
         A_ub=csr_array(weight.ravel()[None, :] / scale),
         b_ub=[limit / scale],

@@ -379,9 +379,7 @@ def test_generated_requests_meet_their_limits_at_the_reference_width(problem: QP
 def test_generator_is_seeded_and_its_source_says_how() -> None:
     problem = qpart(7, seed=5, noise="table", branches=True, bits=(2, 9), name="mine")
     assert problem == qpart(7, seed=5, noise="table", branches=True, bits=(2, 9), name="mine")
-    assert problem.replace({"name": "x"}) != qpart(
-        7, seed=6, noise="table", branches=True, bits=(2, 9), name="x"
-    )
+    assert problem.replace({"name": "x"}) != qpart(7, seed=6, noise="table", branches=True, bits=(2, 9), name="x")
     call = problem.source.removeprefix("qopt.problems.generate.")
     assert eval(call, {"qpart": qpart}).replace({"name": "mine"}) == problem
 

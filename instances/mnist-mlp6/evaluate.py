@@ -14,13 +14,13 @@ import mlp
 import numpy as np
 import torch
 
+from qopt.arrays import FloatArray, IntArray
 from qopt.costs import base_costs, tensor_prices
 from qopt.errors import QoptError
 from qopt.kernels import mckp
 from qopt.measure.coefficients import Examples, plan_loss, right
 from qopt.measure.network import Chain
 from qopt.measure.quantizer import Range
-from qopt.problems.columns import FloatArray, IntArray
 from qopt.problems.qpart import QPart
 from qopt.problems.reading import load
 from qopt.problems.terms import noise_terms, widths

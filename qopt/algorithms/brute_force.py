@@ -57,9 +57,7 @@ def solve(problem: QPart, options: Options) -> Outcome:
             for j in candidates[np.argsort(value[candidates], kind="stable")]:
                 bits = segment.bits[choice[j]]
                 keeps_noise = not cut or within(segment.noise[rows, choice[j]], segment.limit)
-                if keeps_noise and (
-                    math.isinf(segment.memory) or within(segment.stored * bits, segment.memory)
-                ):
+                if keeps_noise and (math.isinf(segment.memory) or within(segment.stored * bits, segment.memory)):
                     best, best_value = segment.plan(bits, "whole", problem.name), float(value[j])
                     break
     return _outcome(best, best_value, looked_at)

@@ -6,9 +6,9 @@ import math
 import warnings
 from typing import Any
 
+from qopt.algorithms.cut_search import AtCut, best_cut, dual_bound
 from qopt.algorithms.method import Options
 from qopt.algorithms.repair import holds, least_noise, repair
-from qopt.algorithms.screening import AtCut, best_cut, dual_bound
 from qopt.problems.qpart import QPart
 from qopt.segments import Segment
 from qopt.solution import Outcome

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from qopt.algorithms.cut_search import AtCut, best_cut, objective
 from qopt.algorithms.method import Options
 from qopt.algorithms.repair import holds, least_noise, noise_of, repair
-from qopt.algorithms.screening import AtCut, best_cut, objective
 from qopt.arrays import FloatArray
 from qopt.problems.qpart import QPart
 from qopt.segments import Segment

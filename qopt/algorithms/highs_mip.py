@@ -44,7 +44,7 @@ class _Block:
 
 
 def solve(problem: QPart, options: Options) -> Outcome:
-    """Solve the joint model with gap 0; a point that breaks a limit within tolerance is cut off and the model solved again."""
+    """Solve the joint model with gap 0; a point that breaks a limit within tolerance is cut off and the rest solved."""
     clock = options.clock()
     table = segments(problem)
     bounds = cut_bounds(table)

@@ -4,49 +4,26 @@ from __future__ import annotations
 
 import math
 
+from qopt.algorithms.cut_search import AtCut, best_cut
 from qopt.algorithms.method import Options
 from qopt.kernels.waterfill import Allocation, allocate
 from qopt.problems.qpart import QPart
-from qopt.screening import cut_bounds, hopeless, promising
-from qopt.segments import Segment, segments
-from qopt.solution import Outcome, Status
+from qopt.segments import Segment
+from qopt.solution import Outcome
 
 
 def solve(problem: QPart, options: Options) -> Outcome:
     """Best cut and real-valued widths; the multiplier of the noise row at that cut in ``details``."""
-    clock = options.clock()
-    table = segments(problem)
-    bounds = cut_bounds(table)
-    best, best_segment, best_value, solved = None, None, math.inf, 0
-    for cut in promising(bounds, problem.admissible_cuts):
-        if hopeless(bounds[cut], best_value):
-            break
-        if clock.over:
-            return _outcome(problem, best_segment, best, best_value, solved, "time-limit", float(bounds[cut]))
-        segment = table.at(cut)
+
+    def solve_cut(segment: Segment, _incumbent: float) -> AtCut:
         found = at_cut(segment)
-        solved += 1
-        value = math.inf if found is None else segment.base + found.objective
-        if value < best_value or (value == best_value and best_segment and cut < best_segment.cut):
-            best, best_segment, best_value = found, segment, value
-    return _outcome(problem, best_segment, best, best_value, solved, "optimal", best_value)
+        if found is None:
+            return AtCut("infeasible")
+        level = None if math.isinf(found.level) else found.level
+        bound = segment.base + found.objective
+        return AtCut("optimal", found.bits, bound, found.multiplier, details={"water_level": level})
 
-
-def _outcome(
-    problem: QPart,
-    segment: Segment | None,
-    found: Allocation | None,
-    value: float,
-    solved: int,
-    status: str,
-    bound: float,
-) -> Outcome:
-    if segment is None or found is None:
-        return Outcome("infeasible" if status == "optimal" else "time-limit")
-    level = None if math.isinf(found.level) else found.level
-    details = {"multiplier": found.multiplier, "water_level": level, "cuts_solved": solved}
-    plan = segment.plan(found.bits, "real", problem.name)
-    return Outcome(status, plan, min(bound, value), details=details)
+    return best_cut(problem, options.clock(), solve_cut)
 
 
 def at_cut(segment: Segment) -> Allocation | None:
@@ -83,9 +60,7 @@ def at_cut(segment: Segment) -> Allocation | None:
         high += 10.0
     if excess(high) > 0:
         return leanest
-    root = (
-        high if excess(low) <= 0 else float(brentq(excess, low, high, xtol=1e-15, rtol=8.9e-16, maxiter=400))
-    )
+    root = high if excess(low) <= 0 else float(brentq(excess, low, high, xtol=1e-15, rtol=8.9e-16, maxiter=400))
     step = 1e-15
     while excess(root) > 1e-13:  # end on the side that keeps the limit
         root, step = root + step * max(1.0, abs(root)), 2 * step

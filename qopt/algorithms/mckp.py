@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import Any
 
+import numpy as np
 
 from qopt.algorithms.memory import at_cut, tree_at_cut
 from qopt.algorithms.method import Clock, Options
@@ -49,34 +51,39 @@ def solve(problem: QPart, options: Options) -> Outcome:
     if best is None:
         if math.isfinite(pending):
             return Outcome("time-limit")
-        return Outcome("infeasible", witness=make_witness(table, math.inf, 1.0, clock))
+        return Outcome("infeasible", witness=make_witness(table, None, None, clock))
     segment, choice = best
     plan = segment.plan(segment.bits[choice], "whole", problem.name)
     if pending < best_value:
         return Outcome("time-limit", plan, pending)
-    spent = best_value - segment.base
-    return Outcome("optimal", plan, best_value, make_witness(table, best_value, spent or best_value, clock))
+    return Outcome("optimal", plan, best_value, make_witness(table, segment, choice, clock))
 
 
-def make_witness(table: SegmentTable, best: float, scale: float, clock: Clock) -> dict[str, Any] | None:
+def make_witness(
+    table: SegmentTable, best: Segment | None, choice: IntArray | None, clock: Clock
+) -> dict[str, Any] | None:
     """Trees for all admissible cuts; None if they get too large or the time is over.
 
-    For a finite `best` they show that nothing is better than `best` by more than half the tolerance; the other half is left to
-    the rounding of sums. Cut 0 holds one plan and needs no tree.
+    They show that no plan is better than the given one (or that there is none) by more than half the tolerance;
+    the other half is left to the rounding of sums. Cut 0 holds one plan and needs no tree.
     """
-    target = best if math.isinf(best) else best - 0.5 * OPTIMALITY * min(abs(best), abs(scale))
     cuts = [int(p) for p in table.problem.admissible_cuts if p > 0]
     if sum(cuts) * len(table.bits) > WITNESS_ITEMS:
         return None
+    value: Fraction | None = None
+    if best is not None and choice is not None:
+        # Exact: where computing costs far more than sending, floats would lose what the bits cost.
+        bits = sum(map(Fraction, best.cost[np.arange(len(choice)), choice].tolist()), Fraction(0))
+        value = Fraction(best.base) + bits
+        value -= Fraction(0.5 * OPTIMALITY) * min(abs(value), bits or abs(value))
     trees: dict[str, Any] = {}
     left = WITNESS_NODES
     for cut in cuts:
         segment = table.at(cut)
-        tree = None if clock.over else tree_at_cut(segment, target - segment.base, left)
+        target = math.inf if value is None else float(value - Fraction(segment.base))
+        tree = None if clock.over else tree_at_cut(segment, target, left)
         if tree is None:
             return None
         trees[str(cut)] = tree
         left -= len(tree)
     return {"format": "qopt/qpart-witness", "version": 1, "cuts": trees}
-
-

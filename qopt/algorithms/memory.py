@@ -92,7 +92,9 @@ def tree_at_cut(segment: Segment, target: float, max_nodes: int) -> list[Node] |
     return tree if len(tree) <= max_nodes else None
 
 
-def leanest_at(segment: Segment, others: IntArray, widths: IntArray, time_limit: float | None = None) -> IntArray | None:
+def leanest_at(
+    segment: Segment, others: IntArray, widths: IntArray, time_limit: float | None = None
+) -> IntArray | None:
     """(n,) columns of the plan that stores least, some items' columns being given; None if the noise allows none."""
     found = mckp.solve(
         _fixed(_storage(segment), others, widths),

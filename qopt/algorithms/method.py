@@ -117,9 +117,7 @@ class Method:
             return self.solvers[0].missing()
         if problem is not None:
             if problem.noise.model not in self.noise:
-                return (
-                    f"it takes noise by {' or '.join(self.noise)}, this problem's is a {problem.noise.model}"
-                )
+                return f"it takes noise by {' or '.join(self.noise)}, this problem's is a {problem.noise.model}"
             if self.too_large:
                 return self.too_large(problem)
         return None
@@ -134,9 +132,7 @@ class Method:
             value = getattr(options, name)
             if value is not None and name not in self.options:
                 takes = ", ".join(self.options) or "no options"
-                raise InputError(
-                    name, f"{value!r}, which {self.name} does not take", f"{takes} (method {self.name})"
-                )
+                raise InputError(name, f"{value!r}, which {self.name} does not take", f"{takes} (method {self.name})")
         limit = options.time_limit
         number = isinstance(limit, int | float) and not isinstance(limit, bool)
         if limit is not None and not (number and 0 <= limit < float("inf")):

@@ -80,7 +80,7 @@ METHODS: tuple[Method, ...] = (
         target="qopt.algorithms.highs_cuts:solve",
         noise=("law", "grid"),
         needs=("pyomo", "highspy"),
-        options=("time_limit",),
+        options=("time_limit", "threads"),
     ),
     Method(
         name="cvxpy",

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from qopt.arrays import FloatArray, IntArray
 from qopt.certificates.bounds import EPS, best_bound, least_memory
 from qopt.certificates.cuts import Cut
-from qopt.arrays import FloatArray, IntArray
 
 LABELS = 10_000_000
 """Sums that one enumeration may make."""

@@ -96,7 +96,9 @@ class CutTable:
 
     def __init__(self, problem: QPart, bits: str) -> None:
         if bits == "real" and problem.noise.model == "table":
-            raise InputError("bits", "real-valued bits with a measured noise table", "whole, or noise.model law or grid")
+            raise InputError(
+                "bits", "real-valued bits with a measured noise table", "whole, or noise.model law or grid"
+            )
         self.problem, self.bits = problem, bits
         net, price = problem.network, prices(problem)
         self.base = base_costs(problem)

@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 
+from qopt.arrays import FloatArray
 from qopt.certificates.bounds import Bound, best_bound, screening
-from qopt.certificates.cuts import Cut, CutTable
 from qopt.certificates.certificate import KKT, Certificate, Slack
 from qopt.certificates.closing import LABELS, enumerate_below, exact_cost, holds_a_plan
+from qopt.certificates.cuts import Cut, CutTable
 from qopt.certificates.witness import check_witness
 from qopt.costs import Cost, breakdown
 from qopt.errors import InputError, shown
 from qopt.plan import QPartPlan, checked_plan, crossing_activations
-from qopt.arrays import FloatArray
 from qopt.problems.qpart import QPart
 from qopt.problems.terms import within
 
@@ -275,9 +275,7 @@ def _item_widths(cut: Cut, plan: QPartPlan) -> FloatArray:
     return np.array([*plan.weights, *plan.activations], dtype=float)[first]
 
 
-def _constraints(
-    table: CutTable, cut: Cut, plan: QPartPlan, widths: FloatArray
-) -> tuple[list[Slack], list[str]]:
+def _constraints(table: CutTable, cut: Cut, plan: QPartPlan, widths: FloatArray) -> tuple[list[Slack], list[str]]:
     """Every constraint in the exact test, and a line for each that fails."""
     problem, p = table.problem, plan.cut
     given = np.array([*plan.weights, *plan.activations], dtype=float)

@@ -48,7 +48,12 @@ class _Refuted(Exception):
 def _scaled(rows: Rows, unit: float) -> tuple[list[list[int]], int, int]:
     """Numbers and one more as integers over 2^shift; what is not finite becomes 0 (its column is barred)."""
     shift = max(
-        ((float(x).as_integer_ratio()[1].bit_length() - 1) for row in (*rows, (unit,)) for x in row if math.isfinite(x)),
+        (
+            (float(x).as_integer_ratio()[1].bit_length() - 1)
+            for row in (*rows, (unit,))
+            for x in row
+            if math.isfinite(x)
+        ),
         default=0,
     )
 

@@ -207,6 +207,4 @@ def _ray(
 
 def lift(tree: list[Node], columns: list[IntArray]) -> list[Node]:
     """A tree over a selection of columns, each class its own, in the numbering of all columns."""
-    return [
-        [node[0], node[1], columns[node[1]][node[2]].tolist()] if node[0] == "split" else node for node in tree
-    ]
+    return [[node[0], node[1], columns[node[1]][node[2]].tolist()] if node[0] == "split" else node for node in tree]

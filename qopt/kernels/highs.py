@@ -63,6 +63,8 @@ def solve_milp(
     """
     import highspy
 
+    if threads is not None:
+        highspy.Highs.resetGlobalScheduler(True)  # its pool of threads outlives a solve and keeps its first size
     h = highspy.Highs()
 
     def option(name: str, value: Any) -> None:
@@ -102,9 +104,7 @@ def solve_milp(
     if status != highspy.HighsStatus.kOk:
         raise SolverError("HiGHS refuses the model: a coefficient is out of its range")
     if start is not None:
-        h.setSolution(
-            columns, np.arange(columns, dtype=np.int32), np.ascontiguousarray(start, dtype=np.float64)
-        )
+        h.setSolution(columns, np.arange(columns, dtype=np.int32), np.ascontiguousarray(start, dtype=np.float64))
     h.run()
     model_status, info = h.getModelStatus(), h.getInfo()
     said = h.modelStatusToString(model_status)

@@ -45,8 +45,7 @@ class Incumbent:
             return False
         load = float(self.w[self._rows, choice].sum())
         if load > self.capacity - self.margin and (
-            load > self.capacity + self.margin
-            or math.fsum([*self.weight[self._rows, choice], -self.allowed]) > 0
+            load > self.capacity + self.margin or math.fsum([*self.weight[self._rows, choice], -self.allowed]) > 0
         ):
             self.doubtful |= load <= self.capacity + self.margin
             return False

@@ -58,8 +58,7 @@ def hull_steps(cost: FloatArray, weight: FloatArray, present: BoolArray) -> Step
     All classes walk their hulls together: from the item where a class stands, the next hull item is the
     heavier one of steepest saving; of equally steep ones the farthest.
     """
-    n, k = cost.shape
-    rows = np.arange(n)
+    rows = np.arange(len(cost))
     here = np.argmin(np.where(present, weight, np.inf), axis=1)
     start = here.copy()
     owners, items, gains, loads = [], [], [], []

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from qopt.arrays import FloatArray, IntArray
 from qopt.errors import InputError, QoptError
-from qopt.problems.columns import FloatArray, IntArray
 
 BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
 

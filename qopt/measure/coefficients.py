@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from qopt.arrays import FloatArray, IntArray
 from qopt.errors import InputError
 from qopt.measure.arithmetic import plain_float32
 from qopt.measure.calibration import Calibrated, Loss, WidthSolver, calibrate, paired_bootstrap
@@ -28,7 +29,6 @@ from qopt.measure.sensitivity import (
     robustness,
     span_of,
 )
-from qopt.problems.columns import FloatArray, IntArray
 
 Say = Callable[[str], None]
 """Where lines of progress go."""

@@ -14,11 +14,11 @@ from functools import partial
 import numpy as np
 import torch
 
+from qopt.arrays import FloatArray
 from qopt.errors import InputError
 from qopt.measure.arithmetic import mean_square, plain_float32
 from qopt.measure.network import Chain, TensorName
 from qopt.measure.quantizer import Range, quantize
-from qopt.problems.columns import FloatArray
 
 LAW_BITS = range(4, 11)
 """Widths that s is fitted on: below, the law does not hold; above, float32 rounding shows."""

@@ -17,8 +17,6 @@ from pydantic_core import PydanticCustomError
 from qopt.arrays import FloatArray
 from qopt.errors import shown
 
-
-
 _NUMBERS = (int, float, np.integer, np.floating)
 
 
@@ -31,9 +29,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, _NUMBERS) and not isinstance(value, bool)
 
 
-def _first_offender(
-    value: Any, where: str, ndim: int, ok: Callable[[float], bool]
-) -> tuple[str, Any, int] | None:
+def _first_offender(value: Any, where: str, ndim: int, ok: Callable[[float], bool]) -> tuple[str, Any, int] | None:
     """Path and value of the first entry that is not admissible, and of how many dimensions it should be."""
     if ndim == 0:
         try:
@@ -183,14 +179,10 @@ Widths = _type(
     _column(1, "a whole number from 1 to 32", "whole numbers from 1 to 32", _width, whole=True),
     np.ndarray,
 )
-Shares = _type(
-    1, _SHARE, _column(1, "an accuracy loss in (0, 1]", "accuracy losses in (0, 1]", _share), np.ndarray
-)
+Shares = _type(1, _SHARE, _column(1, "an accuracy loss in (0, 1]", "accuracy losses in (0, 1]", _share), np.ndarray)
 RobustnessRows = _type(
     2,
     _POSITIVE_OR_NULL,
-    _column(
-        2, f"a number > 0, or {_REACHED}", f"numbers > 0, or {_REACHED}", _amount_or_infinite, null=math.inf
-    ),
+    _column(2, f"a number > 0, or {_REACHED}", f"numbers > 0, or {_REACHED}", _amount_or_infinite, null=math.inf),
     np.ndarray,
 )

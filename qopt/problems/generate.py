@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from qopt.errors import InputError, shown
 from qopt.arrays import FloatArray, IntArray
+from qopt.errors import InputError, shown
 from qopt.problems.qpart import BitRange, Device, QPart, Server
 from qopt.problems.terms import noise_terms
 
@@ -50,9 +50,7 @@ def _bit_range(bits: object) -> BitRange:
     try:
         return BitRange(lo=bits[0], hi=bits[1])
     except InputError as error:
-        raise InputError(
-            f"bits.{error.field}" if error.field else "bits", error.found, error.allowed
-        ) from None
+        raise InputError(f"bits.{error.field}" if error.field else "bits", error.found, error.allowed) from None
 
 
 def _log_uniform(rng: np.random.Generator, decades: float, middle: float, size: int) -> FloatArray:
@@ -142,9 +140,7 @@ def qpart(
     noise_scale = _real("noise_scale", noise_scale, 0, 1e300, above=True)
     admissible = _bit_range(bits)
     lo, hi = admissible.lo, admissible.hi
-    reference = (
-        min(max(6, lo), hi) if reference_bits is None else _whole("reference_bits", reference_bits, lo, hi)
-    )
+    reference = min(max(6, lo), hi) if reference_bits is None else _whole("reference_bits", reference_bits, lo, hi)
     if memory is not None:
         memory = _real("memory", memory, 0, 1e300)
     if noise not in ("law", "grid", "table"):

@@ -117,9 +117,7 @@ class Network(Frozen):
             wrong = np.flatnonzero((self.last_reader < first) | (self.last_reader > n + 1))
             if wrong.size:
                 i = int(wrong[0])
-                raise complaint(
-                    f".last_reader[{i}]", str(self.last_reader[i]), f"a layer from {i + 1} to {n + 1}"
-                )
+                raise complaint(f".last_reader[{i}]", str(self.last_reader[i]), f"a layer from {i + 1} to {n + 1}")
         tied: set[int] = set()
         for t, tie in enumerate(self.ties):
             members = tie.layers.tolist()
@@ -215,16 +213,12 @@ class Channel(Frozen):
         shannon = {"bandwidth": self.bandwidth, "gain": self.gain, "noise_power": self.noise_power}
         given = [name for name, value in shannon.items() if value is not None]
         if self.rate is not None and (given or self.fading is not None):
-            raise complaint(
-                ".rate", "a rate beside bandwidth, gain, fading or noise_power", "one or the other"
-            )
+            raise complaint(".rate", "a rate beside bandwidth, gain, fading or noise_power", "one or the other")
         if self.rate is None and len(given) < 3:
             missing = [name for name in shannon if name not in given]
             raise complaint("", f"no rate and no {missing[0]}", "rate, or bandwidth, gain and noise_power")
         if not (math.isfinite(self.uplink) and self.uplink > 0):
-            raise complaint(
-                "", f"a rate of {self.uplink} bit/s", "a positive rate: check gain, power and noise"
-            )
+            raise complaint("", f"a rate of {self.uplink} bit/s", "a positive rate: check gain, power and noise")
         return self
 
     @property
@@ -232,7 +226,9 @@ class Channel(Frozen):
         """Rate from device to server [bit/s] (Eq. 13)."""
         if self.rate is not None:
             return self.rate
-        assert self.bandwidth is not None and self.gain is not None and self.noise_power is not None
+        assert self.bandwidth is not None
+        assert self.gain is not None
+        assert self.noise_power is not None
         snr = self.transmit_power * self.gain * (self.fading or 1.0) / self.noise_power
         return self.bandwidth * math.log1p(snr) / math.log(2.0)
 
@@ -370,9 +366,7 @@ class QPart(Frozen):
     def _check(self) -> Self:
         n = len(self.network)
         noise, accuracy = self.noise, self.accuracy
-        _same_length(
-            {"noise.s_weights": noise.s_weights, "noise.s_activations": noise.s_activations}, 0, n, "layer"
-        )
+        _same_length({"noise.s_weights": noise.s_weights, "noise.s_activations": noise.s_activations}, 0, n, "layer")
         if noise.table is not None:
             rows = {
                 "noise.table.weights": noise.table.weights,
@@ -386,22 +380,14 @@ class QPart(Frozen):
         }
         _same_length(rows, 1, n, "layer")
         if not np.any(np.isclose(accuracy.levels, self.level, rtol=1e-12, atol=0)):
-            raise complaint(
-                ".level", f"{self.level:g}", "one of " + ", ".join(f"{a:g}" for a in accuracy.levels)
-            )
+            raise complaint(".level", f"{self.level:g}", "one of " + ", ".join(f"{a:g}" for a in accuracy.levels))
         if noise.model == "table" and noise.table is not None:
             first, last = int(noise.table.bits[0]), int(noise.table.bits[-1])
             if self.bits.lo < first or self.bits.hi > last:
-                raise complaint(
-                    ".bits", f"{self.bits.lo}..{self.bits.hi}", f"widths of noise.table, {first}..{last}"
-                )
-        if self.cuts is not None:
-            if len(self.cuts) == 0 or np.any(np.diff(self.cuts) <= 0) or self.cuts[-1] > n:
-                raise complaint(
-                    ".cuts",
-                    shown(self.cuts.tolist()),
-                    f"at least one cut from 0 to {n}, ascending, none twice",
-                )
+                raise complaint(".bits", f"{self.bits.lo}..{self.bits.hi}", f"widths of noise.table, {first}..{last}")
+        cuts = self.cuts
+        if cuts is not None and (len(cuts) == 0 or np.any(np.diff(cuts) <= 0) or cuts[-1] > n):
+            raise complaint(".cuts", shown(cuts.tolist()), f"at least one cut from 0 to {n}, ascending, none twice")
         return self
 
     @property

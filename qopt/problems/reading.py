@@ -50,9 +50,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         with open(name, "rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise InputError(
-            name, (error.strerror or "an unreadable file").lower(), "a readable JSON file"
-        ) from None
+        raise InputError(name, (error.strerror or "an unreadable file").lower(), "a readable JSON file") from None
     if len(data) > MAX_BYTES:
         raise InputError(name, f"more than {MAX_BYTES // 2**20} MiB", f"at most {MAX_BYTES // 2**20} MiB")
     try:
@@ -106,9 +104,7 @@ def load(name: str | os.PathLike[str]) -> QPart:
             return from_data(read_json(path))
     if not os.path.exists(text):  # unlike Path.exists, also for names that no file can have
         near = difflib.get_close_matches(text, names, n=3, cutoff=0.4) or names[:3]
-        raise InputError(
-            "instance", shown(text), "the path of a file, or a bundled name such as " + ", ".join(near)
-        )
+        raise InputError("instance", shown(text), "the path of a file, or a bundled name such as " + ", ".join(near))
     return from_data(read_json(text))
 
 

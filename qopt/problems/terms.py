@@ -11,8 +11,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from qopt.errors import MethodError
 from qopt.arrays import FloatArray, IntArray
+from qopt.errors import MethodError
 from qopt.problems.qpart import QPart
 
 SLACK = 1e-12
@@ -74,8 +74,5 @@ def noise_terms(problem: QPart) -> tuple[FloatArray, FloatArray]:
             table.activations[:, columns] / np.reshape(rho_x, (-1, 1)),
         )
     c_w, c_x = coefficients(problem)
-    if problem.noise.model == "law":
-        factor = np.ldexp(1.0, -2 * b)
-    else:
-        factor = (np.ldexp(1.0, b) - 1.0) ** -2
+    factor = np.ldexp(1.0, -2 * b) if problem.noise.model == "law" else (np.ldexp(1.0, b) - 1.0) ** -2
     return c_w[:, None] * factor, c_x[:, None] * factor

@@ -66,7 +66,9 @@ class Curve:
         live = (price > 0) & (self.c > 0)
         with np.errstate(divide="ignore", invalid="ignore"):
             bits = 0.5 * (np.log2(self.c) - np.log2(price) - log_level[:, None])
-        bits = np.where(live, np.clip(np.where(live, bits, 0.0), self.lo, self.hi), np.where(self.c > 0, self.hi, self.lo))
+        bits = np.where(
+            live, np.clip(np.where(live, bits, 0.0), self.lo, self.hi), np.where(self.c > 0, self.hi, self.lo)
+        )
         return going_down + bits @ self.down, bits @ self.up
 
     @property

@@ -165,7 +165,12 @@ def fading_rates(
 
     ``B log2(1 + P alpha h / N0)`` with h exponential of mean 1, drawn with a seed.
     """
-    for name, value in (("bandwidth", bandwidth), ("gain", gain), ("noise_power", noise_power), ("transmit_power", transmit_power)):
+    for name, value in (
+        ("bandwidth", bandwidth),
+        ("gain", gain),
+        ("noise_power", noise_power),
+        ("transmit_power", transmit_power),
+    ):
         if not np.isfinite(value) or value <= 0:
             raise InputError(name, f"{value:g}", "a finite number > 0")
     fading = np.random.default_rng(seed).exponential(1.0, n)

@@ -277,7 +277,12 @@ def _decide_real(found: list[Curve], prices: RequestPrices) -> tuple[FloatArray,
         ratio = np.minimum(np.where(prices.upload > 0, prices.upload / prices.download, 0.0), STEEPEST)
     for c in found:
         down, up = c.within_memory(ratio, prices.memory)
-        j = prices.device * c.device_macs + prices.server * c.server_macs + prices.upload * (up + c.raw) + prices.download * down
+        j = (
+            prices.device * c.device_macs
+            + prices.server * c.server_macs
+            + prices.upload * (up + c.raw)
+            + prices.download * down
+        )
         j = np.where(np.isfinite(down), j, np.inf)
         better = j < value
         value, chosen = np.where(better, j, value), np.where(better, c.cut, chosen)

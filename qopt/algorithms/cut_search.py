@@ -12,6 +12,7 @@ import numpy as np
 from qopt.algorithms.method import Clock
 from qopt.arrays import FloatArray
 from qopt.problems.qpart import QPart
+from qopt.screening import cut_bounds, hopeless, promising
 from qopt.segments import Segment, segments
 from qopt.solution import Outcome, Status
 
@@ -60,24 +61,13 @@ def dual_bound(segment: Segment, multiplier: float, memory_multiplier: float = 0
     return math.fsum(parts)
 
 
-def quick_bound(segment: Segment) -> float:
-    """Best of two cheap dual bounds: multiplier 0, and that of the unbounded closed form, sum(pi) / (ln 4 Delta)."""
-    bounds = [dual_bound(segment, 0.0)]
-    total = float(segment.price.sum())
-    if math.isfinite(segment.limit) and segment.limit > 0 and total > 0:
-        other = dual_bound(segment, total / (LN4 * segment.limit))
-        if math.isfinite(other):
-            bounds.append(other)
-    return max(bounds)
-
-
 def objective(segment: Segment, width: FloatArray) -> float:
     """Objective of widths at a cut (Eq. 17)."""
     return math.fsum([segment.base, *(segment.price * width)])
 
 
 def best_cut(problem: QPart, clock: Clock, solve_cut: Callable[[Segment, float], AtCut]) -> Outcome:
-    """Solve cuts in the order of their quick bounds until the next bound is no better than the incumbent.
+    """Solve cuts in the order of their lower bounds until the next bound is worse than the incumbent.
 
     Parameters
     ----------
@@ -86,18 +76,12 @@ def best_cut(problem: QPart, clock: Clock, solve_cut: Callable[[Segment, float],
     solve_cut : called with a cut's data and the incumbent's objective (infinite at first).
     """
     table = segments(problem)
-    waiting = []
-    for p in problem.admissible_cuts:
-        segment = table.at(int(p))
-        assert segment.coefficient is not None
-        if np.all(np.isfinite(segment.coefficient)):  # infinite noise keeps no limit
-            waiting.append((quick_bound(segment), int(p)))
-    waiting.sort()
-
+    bounds = cut_bounds(table)
     incumbent, best, chosen = math.inf, None, None
     bound, solved, status, message = math.inf, 0, "optimal", ""
-    for lower, p in waiting:
-        if lower >= incumbent:
+    for p in promising(bounds, problem.admissible_cuts):
+        lower = float(bounds[p])
+        if math.isinf(lower) or hopeless(lower, incumbent):  # infinite noise keeps no limit
             bound = min(bound, lower)
             break
         if clock.over:
