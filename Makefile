@@ -27,7 +27,7 @@ test: $(VENV)/.test  ## run the tests
 lint: $(VENV)/.dev  ## ruff, and mypy on the package as it installs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	rm -rf build/types
+	rm -rf build
 	$(PIP) install --quiet --no-deps --target build/types .
 	cd build/types && MYPYPATH= $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p qopt
 

@@ -322,7 +322,7 @@ def screening(table: CutTable, cuts: IntArray, samples: int = 24) -> FloatArray:
         low_w = _tensor_noise(table, table.noise_w, table.c_w)
         low_x = _tensor_noise(table, table.noise_x, table.c_x)
         noise, rounding = over_cuts(low_w, low_x)
-        memory, around = over_cuts(net.weights * float(bits[0]), np.zeros(n))
+        memory, around = over_cuts(table.stored_w * float(bits[0]), np.zeros(n))
         out = (noise - rounding > limit * (1 + slack)) | (memory - around > table.memory * (1 + slack))
         best[out] = math.inf
     return best[cuts]
@@ -331,7 +331,7 @@ def screening(table: CutTable, cuts: IntArray, samples: int = 24) -> FloatArray:
 def _tensor_part(table: CutTable, price: FloatArray, c: FloatArray | None) -> Cut:
     """Tensors of a problem, whatever the cut, for their real-valued minimisers."""
     grid, bits = table.problem.noise.model == "grid", widths(table.problem)
-    return Cut(0, 0.0, price, np.zeros(price.size), c, None, math.inf, math.inf, bits, grid, False)
+    return Cut(0, 0.0, price, np.zeros(price.size), c, None, math.inf, math.inf, bits, grid, np.arange(price.size))
 
 
 def _tensor_noise(table: CutTable, noise: FloatArray | None, c: FloatArray | None) -> FloatArray:

@@ -89,8 +89,8 @@ def branch(
         target = _target(incumbent)
         reduced = masked + node.multiplier * weight
         dropped = allowed & (node.bound + reduced - reduced.min(axis=1)[:, None] >= target)
-        for i in np.flatnonzero(dropped.any(axis=1)):
-            tree.append(["split", int(i), np.flatnonzero(dropped[i]).tolist()])
+        for row in np.flatnonzero(dropped.any(axis=1)):
+            tree.append(["split", int(row), np.flatnonzero(dropped[row]).tolist()])
             tree.append(["leaf", 1, float(node.multiplier), 0.0])
         allowed &= ~dropped
         i, light = node.split

@@ -47,7 +47,7 @@ class Frozen(BaseModel):
             raise as_input_error(error, type(self)) from None
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.model_dump() == other.model_dump()  # type: ignore[attr-defined]
+        return isinstance(other, Frozen) and type(self) is type(other) and self.model_dump() == other.model_dump()
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -152,7 +152,7 @@ class Network(Frozen):
         if not any(tie.shared for tie in self.ties):
             weights: FloatArray = self.weights
             return weights
-        sent = self.weights.copy()
+        sent: FloatArray = self.weights.copy()
         for tie in self.ties:
             if tie.shared:
                 sent[tie.layers[1:] - 1] = 0.0
