@@ -32,6 +32,12 @@ if TYPE_CHECKING:
     from qopt.problems.reading import bundled as bundled
     from qopt.problems.reading import load as load
     from qopt.problems.reading import save as save
+    from qopt.serving.breakpoints import breakpoints as breakpoints
+    from qopt.serving.requests import Requests as Requests
+    from qopt.serving.requests import fading_rates as fading_rates
+    from qopt.serving.table import decide as decide
+    from qopt.serving.table import load_table as load_table
+    from qopt.serving.table import offline as offline
     from qopt.solution import Solution as Solution
     from qopt.solving import methods as methods
     from qopt.solving import solve as solve
@@ -53,6 +59,12 @@ _HOME = {
     "Certificate": "qopt.certificates.certificate",
     "Solution": "qopt.solution",
     "compare": "qopt.comparison",
+    "Requests": "qopt.serving.requests",
+    "fading_rates": "qopt.serving.requests",
+    "offline": "qopt.serving.table",
+    "decide": "qopt.serving.table",
+    "load_table": "qopt.serving.table",
+    "breakpoints": "qopt.serving.breakpoints",
     "InputError": "qopt.errors",
     "MethodError": "qopt.errors",
     "QoptError": "qopt.errors",

@@ -35,8 +35,14 @@ MARKERS = ("o", "s", "D", "^", "v", "P")
 STATES = {"between lo and hi": (SKY, ""), "smallest width, lo": (ORANGE, "//"), "largest width, hi": (GREEN, "\\\\")}
 """How a bar of the water level looks: colour and hatch."""
 
-NARROW = 0.16
-"""A bar narrower than this share of the picture has its name upright."""
+LETTER = 0.0125
+"""About the width of a letter of a name, as a share of the picture; names wider than their bar stand upright."""
+
+UPRIGHT = 10
+"""Beyond this many upright names none of them is written."""
+
+MANY = 8
+"""With more cuts than this, lines that are never the best stay grey."""
 
 ACCURATE = 1e-9
 """Gaps up to here are drawn as 0: the tolerance of a certificate."""
@@ -108,7 +114,10 @@ def plot_water_level(problem: QPart, cut: int, plan: QPartPlan | None = None, ax
 
     ax = _axes(ax, 7.0, 3.8)
     seen: set[str] = set()
-    narrow = price < NARROW * left[-1]
+    names = [_tensor_name(problem, int(segment.tensors[i])) for i in drawn]
+    narrow = price < LETTER * np.array([len(name) for name in names]) * left[-1]
+    crowded = int(narrow.sum()) > UPRIGHT
+    upright = 0
     centre = _apart(left[:-1] + price / 2, narrow, 0.035 * float(left[-1]))
     for k, i in enumerate(drawn):
         b = float(found.bits[i])
@@ -128,9 +137,13 @@ def plot_water_level(problem: QPart, cut: int, plan: QPartPlan | None = None, ax
         )
         seen.add(state)
         # Above its bar; a narrow bar's name stands upright, over the water, where it meets nothing.
+        if narrow[k] and crowded:
+            continue
         above = max(float(height[k]), top) if narrow[k] else float(height[k])
+        text = f"{names[k]}{', ' if narrow[k] else chr(10)}{_number(b)} bits"
+        upright = max(upright, len(text)) if narrow[k] else upright
         ax.annotate(
-            f"{_tensor_name(problem, int(segment.tensors[i]))}{', ' if narrow[k] else chr(10)}{_number(b)} bits",
+            text,
             (centre[k], above),
             xytext=(0, 4),
             textcoords="offset points",
@@ -150,7 +163,7 @@ def plot_water_level(problem: QPart, cut: int, plan: QPartPlan | None = None, ax
     else:
         ax.plot([], [], " ", label="the limit does not bind: no level")
     ax.set_xlim(0.0, float(left[-1]))
-    ax.set_ylim(0.0, top * (1.75 if narrow.any() else 1.25))
+    ax.set_ylim(0.0, top / (1.0 - min(0.2 + 1.2 * LETTER * upright, 0.6)))
     ax.set_xlabel("price of a bit of width, $\\pi_i$ [objective per bit]: one bar a tensor")
     ax.set_ylabel("noise per price, $c_i 4^{-b_i} / \\pi_i$")
     spent_total = _number(math.fsum((price * height).tolist()))
@@ -231,7 +244,13 @@ def plot_objective_by_cut(problem: QPart, ax: Axes | None = None) -> Axes:
         )  # fmt: skip
     for p, solution in zip(cuts, solutions, strict=True):
         if solution.plan is None:
-            ax.annotate("no plan", (p, 0.0), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=8)
+            look = {
+                "textcoords": "offset points",
+                "ha": "center",
+                "fontsize": 8,
+                "rotation": 90 if len(cuts) > 12 else 0,
+            }
+            ax.annotate("no plan", (p, 0.0), xytext=(0, 3), **look)
     found = [(s.objective, p) for p, s in zip(cuts, solutions, strict=True) if s.objective is not None]
     if found:
         least, best = min(found)
@@ -290,7 +309,9 @@ def plot_bits(
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     if deepest <= 24:
         ticks = [*range(1, deepest + 1)]
-        ax.set_xticks(ticks, [problem.network.names[i - 1] for i in ticks])
+        labels = [problem.network.names[i - 1] for i in ticks]
+        steep = max(map(len, labels)) > 8
+        ax.set_xticks(ticks, labels, rotation=45 if steep else 0, ha="right" if steep else "center")
         ax.set_xlabel("layer")
     else:
         ax.set_xlabel("layer, by number")
@@ -311,7 +332,8 @@ def plot_cut_by_rate(problem: QPart, rates: Sequence[float], bits: str = "whole"
     """J of every cut as the link gets slower: lines in 1 / rate, and their lower envelope.
 
     Eq. 17 is linear in 1 / rate once a plan is fixed. With one rate for both directions the best plan of a cut does
-    not change with it, so every cut is a straight line and the best cut is the lower envelope.
+    not change with it, so every cut is a straight line and the best cut is the lower envelope. Of many cuts only those
+    that are the best somewhere have a colour.
 
     Parameters
     ----------
@@ -343,11 +365,20 @@ def plot_cut_by_rate(problem: QPart, rates: Sequence[float], bits: str = "whole"
     some = np.any(np.isfinite(value), axis=0)
     lowest[some] = np.nanmin(value[:, some], axis=0)
     ax.plot(slow, lowest, color="#cccccc", linewidth=7, solid_capstyle="round", label="best cut")
-    styles = ("-", "--", "-.", ":")
+    # Between two rates lines may cross, so who is ever the best is looked up on a finer grid.
+    fine = np.linspace(slow[0], slow[-1], 500)
+    between = np.array([np.interp(fine, slow, row) for row in value])
+    winners = set(np.nanargmin(between[:, np.any(np.isfinite(between), axis=0)], axis=0).tolist())
+    styles, drawn = ("-", "--", "-.", ":"), 0
     for row, p in enumerate(cuts):
-        if np.any(np.isfinite(value[row])):
-            look: dict[str, Any] = {"color": SEQUENCE[row % 6], "linestyle": styles[(row // 6 + row) % 4]}
-            ax.plot(slow, value[row], linewidth=1.5, label=f"cut {p}", **look)
+        if not np.any(np.isfinite(value[row])):
+            continue
+        if len(cuts) > MANY and row not in winners:
+            ax.plot(slow, value[row], color=GREY, linewidth=0.5)
+            continue
+        look: dict[str, Any] = {"color": SEQUENCE[drawn % 6], "linestyle": styles[(drawn // 6 + drawn) % 4]}
+        ax.plot(slow, value[row], linewidth=1.5, label=f"cut {p}", **look)
+        drawn += 1
     ax.set_xlim(0.0, float(slow[-1]))
     ax.set_ylim(0.0, None)
     ax.set_xlabel("seconds per megabit, $10^6 / r$ (fast link on the left)")

@@ -419,6 +419,7 @@ def test_a_search_that_is_stopped_tells_the_truth(family: str, options: dict[str
         if result.choice is not None:
             assert within([weight[i, j] for i, j in enumerate(result.choice)], limit)
             assert result.objective == pytest.approx(math.fsum(cost[i, j] for i, j in enumerate(result.choice)))
+            assert result.objective is not None
             assert result.objective >= optimum * (1 - 1e-12)
         if result.status == "optimal":
             assert result.objective == pytest.approx(optimum, rel=1e-12)

@@ -92,7 +92,7 @@ class Method:
     needs : packages it needs.
     solvers, formulations : choices, the first is the default.
     options : settings it takes; any other is an error.
-    too_large : says why a problem is too large for it, or None.
+    refuses : says why it cannot take a problem (too large, a column missing), or None.
     """
 
     name: str
@@ -106,7 +106,7 @@ class Method:
     solvers: tuple[Backend, ...] = ()
     formulations: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
-    too_large: Callable[[QPart], str | None] | None = None
+    refuses: Callable[[QPart], str | None] | None = None
 
     def unavailable(self, problem: QPart | None = None) -> str | None:
         """Why this method cannot be used (here, or on this problem), or None."""
@@ -118,8 +118,8 @@ class Method:
         if problem is not None:
             if problem.noise.model not in self.noise:
                 return f"it takes noise by {' or '.join(self.noise)}, this problem's is a {problem.noise.model}"
-            if self.too_large:
-                return self.too_large(problem)
+            if self.refuses:
+                return self.refuses(problem)
         return None
 
     def default_solver(self) -> str | None:

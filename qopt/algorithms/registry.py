@@ -9,6 +9,15 @@ from qopt.problems.qpart import QPart
 
 HIGHS = Backend("highs", module="highspy")
 
+
+def _needs_law(problem: QPart) -> str | None:
+    """Why a method that works on the coefficients s cannot take a problem, or None."""
+    noise = problem.noise
+    if noise.s_weights is None or noise.s_activations is None:
+        return "noise.s_weights and noise.s_activations are missing, this method works on the law"
+    return None
+
+
 METHODS: tuple[Method, ...] = (
     Method(
         name="mckp",
@@ -45,7 +54,7 @@ METHODS: tuple[Method, ...] = (
         proves="optimal by enumeration",
         target="qopt.algorithms.brute_force:solve",
         options=("time_limit",),
-        too_large=brute_force.too_large,
+        refuses=brute_force.too_large,
     ),
     Method(
         name="round-up",
@@ -54,6 +63,7 @@ METHODS: tuple[Method, ...] = (
         proves="nothing: a heuristic",
         target="qopt.algorithms.simple:solve_round_up",
         exact=False,
+        refuses=_needs_law,
     ),
     Method(
         name="uniform",
@@ -62,6 +72,15 @@ METHODS: tuple[Method, ...] = (
         proves="nothing: a heuristic",
         target="qopt.algorithms.simple:solve_uniform",
         exact=False,
+    ),
+    Method(
+        name="qpart-paper",
+        summary="the published algorithm: Eq. 40 at the cut, Eq. 27 for the rest, rounded up",
+        bits="whole",
+        proves="nothing: it may break the noise limit",
+        target="qopt.algorithms.paper:solve",
+        exact=False,
+        refuses=_needs_law,
     ),
     Method(
         name="kkt",
