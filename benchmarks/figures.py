@@ -62,6 +62,7 @@ QUICK = Sizes(
     imports=1,
     layers=5_000,
     bundled_repeats=1,
+    bundled=("qpart/teaching-3",),
     kernel_repeats=1,
     largest_kernel=50,
     scs=1,

@@ -49,7 +49,6 @@ _HOME = {
     "save": "qopt.problems.reading",
     "bundled": "qopt.problems.reading",
     "QPart": "qopt.problems.qpart",
-    "generate": "qopt.problems.generate",
     "QPartPlan": "qopt.plan",
     "read_plan": "qopt.plan",
     "save_plan": "qopt.plan",
@@ -69,18 +68,24 @@ _HOME = {
     "MethodError": "qopt.errors",
     "QoptError": "qopt.errors",
 }
-_MODULES = ("formulations", "instances", "kernels", "plots")
+_MODULES = {
+    "formulations": "qopt.formulations",
+    "generate": "qopt.problems.generate",
+    "instances": "qopt.instances",
+    "kernels": "qopt.kernels",
+    "plots": "qopt.plots",
+}
 
 __all__ = ["__version__", *_HOME, *_MODULES]
 
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        return importlib.import_module(f"qopt.{name}")
-    if name not in _HOME:
+        value = importlib.import_module(_MODULES[name])
+    elif name in _HOME:
+        value = getattr(importlib.import_module(_HOME[name]), name)
+    else:
         raise AttributeError(f"module 'qopt' has no attribute {name!r}")
-    module = importlib.import_module(_HOME[name])
-    value = module if _HOME[name].endswith(f".{name}") else getattr(module, name)
     globals()[name] = value
     return value
 

@@ -80,7 +80,7 @@ def rows(
                 status=solution.status,
                 objective=solution.objective,
                 bound=certificate.bound,
-                gap=certificate.gap,
+                gap=certificate.gap if certificate.feasible else None,
                 seconds=solution.seconds,
                 verified=certificate.feasible if solution.plan else None,
                 proved=certificate.proved or certificate.infeasible,

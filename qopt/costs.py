@@ -6,12 +6,14 @@ Two readings of the same equations. `breakdown` follows them term by term, secon
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from qopt.arrays import FloatArray
+from qopt.errors import InputError
 from qopt.problems.qpart import QPart
 
 if TYPE_CHECKING:
@@ -39,27 +41,39 @@ class Prices:
 def prices(problem: QPart) -> Prices:
     """xi, delta and eps of a request (Eqs. 24-26)."""
     w, d, s, ch = problem.objective, problem.device, problem.server, problem.channel
-    device = w.time * d.cycles_per_mac / d.clock + w.energy * d.energy_coefficient * d.clock**2 * d.cycles_per_mac
+    device = w.time * d.cycles_per_mac / d.clock + w.energy * d.energy_coefficient * d.clock * d.clock * d.cycles_per_mac
     server = (w.time + w.price * s.price) * s.cycles_per_mac / s.clock
     if s.charge_energy:
-        server += w.energy * s.energy_coefficient * s.clock**2 * s.cycles_per_mac
+        server += w.energy * s.energy_coefficient * s.clock * s.clock * s.cycles_per_mac
     upload = (w.time + w.energy * ch.transmit_power) / ch.uplink
     receiving = w.energy * ch.transmit_power if ch.charge_download else 0.0
     download = (w.time + receiving) / ch.downlink / problem.inferences
     return Prices(device, server, upload, download)
 
 
+def _finite(what: str, cost: float) -> None:
+    """Refuse a request whose numbers are finite one by one and too large together."""
+    if not math.isfinite(cost):
+        allowed = "network, device, server, channel and objective whose products are finite"
+        raise InputError("objective", f"a cost of {what} of {cost}", allowed)
+
+
 def tensor_prices(problem: QPart) -> tuple[FloatArray, FloatArray]:
     """pi_i, objective per bit of width, of weights and of activations, each (L,)."""
     p = prices(problem)
-    weights: FloatArray = p.download * problem.network.sent
-    activations: FloatArray = p.upload * problem.network.activations
+    with np.errstate(over="ignore", invalid="ignore"):
+        weights: FloatArray = p.download * problem.network.sent
+        activations: FloatArray = p.upload * problem.network.activations
+        _finite("bits sent", np.append(weights, activations).sum() * problem.bits.hi)
     return weights, activations
 
 
 def base_costs(problem: QPart) -> FloatArray:
     """(L + 1,) part of Eq. 17 at every cut 0..L that no bit-width changes: computing, and the raw input if sent."""
     p, net = prices(problem), problem.network
+    with np.errstate(over="ignore", invalid="ignore"):
+        bits = net.input_bits * net.input_size * p.upload
+        _finite("computing and the raw input", net.macs.sum() * (p.device + p.server) + bits)
     done = np.concatenate(([0.0], np.cumsum(net.macs)))
     base: FloatArray = p.device * done + p.server * (done[-1] - done)
     until = 1 if net.last_reader is None else int(net.last_reader[0])
@@ -123,9 +137,9 @@ def breakdown(problem: QPart, plan: QPartPlan) -> Cost:
     down = float(np.dot(plan.weights, net.sent[:p]))
 
     device_time = macs_device * d.cycles_per_mac / d.clock
-    device_energy = d.energy_coefficient * d.clock**2 * macs_device * d.cycles_per_mac
+    device_energy = d.energy_coefficient * d.clock * d.clock * macs_device * d.cycles_per_mac
     server_time = macs_server * s.cycles_per_mac / s.clock
-    server_energy = s.energy_coefficient * s.clock**2 * macs_server * s.cycles_per_mac if s.charge_energy else 0.0
+    server_energy = s.energy_coefficient * s.clock * s.clock * macs_server * s.cycles_per_mac if s.charge_energy else 0.0
     price = s.price * server_time
     down_time, up_time = down / ch.downlink / problem.inferences, up / ch.uplink
     down_energy = ch.transmit_power * down_time if ch.charge_download else 0.0

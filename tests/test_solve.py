@@ -26,6 +26,8 @@ from qopt.solution import Outcome, Status
 
 METHODS = [m.name for m in registry.METHODS]
 TIMED = [m.name for m in registry.METHODS if "time_limit" in m.options]
+UNCHECKED = ("qpart-paper",)
+"""Rules that hand back a plan whether it keeps the limits or not: the certificate says."""
 STATUSES = set(typing.get_args(Status))
 
 
@@ -59,8 +61,12 @@ def test_every_method_answers_honestly(small: QPart, method: str) -> None:
     assert found.problem == small.name
     assert found.plan is not None
     assert found.plan.bits == found.bits == registry.get(method).bits
-    assert found.certificate.feasible
     assert found.objective == found.certificate.objective
+    if method in UNCHECKED:
+        assert found.status == "heuristic"
+        assert not found.certificate.proved
+        return
+    assert found.certificate.feasible
     optimum = best[found.bits].objective
     assert optimum is not None
     assert found.objective is not None
@@ -124,6 +130,10 @@ def test_a_plan_where_there_is_none_is_exposed(monkeypatch: pytest.MonkeyPatch, 
 @pytest.mark.parametrize("method", METHODS)
 def test_infeasible_requests(impossible: QPart, method: str) -> None:
     found = qopt.solve(impossible, method)
+    if method in UNCHECKED:
+        assert found.status == "heuristic"
+        assert not found.certificate.feasible
+        return
     assert found.plan is None
     assert found.objective is None
     assert found.gap is None

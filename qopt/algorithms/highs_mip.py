@@ -51,7 +51,7 @@ def solve(problem: QPart, options: Options) -> Outcome:
     known = solve_uniform(problem, Options()).plan
     ceiling = breakdown(problem, known).objective if known else math.inf
     floor = min(float(bounds[p]) for p in problem.admissible_cuts)
-    scale = (ceiling - floor) / SCALE if known and ceiling > floor else max(abs(floor), 1e-300) / SCALE
+    scale = ((ceiling - floor) if known and ceiling > floor else abs(floor)) / SCALE or 1.0
     blocks: list[_Block] = []
     column = 0
     for p in problem.admissible_cuts:

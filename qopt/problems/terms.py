@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from qopt.arrays import FloatArray, IntArray
-from qopt.errors import MethodError
+from qopt.errors import InputError, MethodError
 from qopt.problems.qpart import QPart
 
 SLACK = 1e-12
@@ -43,6 +43,17 @@ def _robustness(problem: QPart) -> tuple[FloatArray | float, FloatArray | float]
     return (1.0 if rho_w is None else rho_w[row]), (1.0 if rho_x is None else rho_x[row])
 
 
+def _quotient(name: str, noise: FloatArray, rho: FloatArray | float) -> FloatArray:
+    """Noise over robustness, refused where it overflows."""
+    with np.errstate(over="ignore"):
+        terms: FloatArray = noise / rho
+    bad = np.argwhere(~np.isfinite(terms))
+    if bad.size:
+        at = "".join(f"[{i}]" for i in bad[0])
+        raise InputError(f"noise.{name}{at}", f"{noise[tuple(bad[0])]:g} over a tiny rho", "a finite quotient")
+    return terms
+
+
 def coefficients(problem: QPart) -> tuple[FloatArray, FloatArray]:
     """c = s / rho of weights and activations, each (L,): noise spent per 4^-b (Eqs. 18-22).
 
@@ -55,7 +66,7 @@ def coefficients(problem: QPart) -> tuple[FloatArray, FloatArray]:
     if noise.s_weights is None or noise.s_activations is None:
         raise MethodError("noise.s_weights: found nothing; allowed: a column, to work with the law s 4^-b")
     rho_w, rho_x = _robustness(problem)
-    return noise.s_weights / rho_w, noise.s_activations / rho_x
+    return _quotient("s_weights", noise.s_weights, rho_w), _quotient("s_activations", noise.s_activations, rho_x)
 
 
 def noise_terms(problem: QPart) -> tuple[FloatArray, FloatArray]:
@@ -70,8 +81,8 @@ def noise_terms(problem: QPart) -> tuple[FloatArray, FloatArray]:
         rho_w, rho_x = _robustness(problem)
         columns = b - int(table.bits[0])
         return (
-            table.weights[:, columns] / np.reshape(rho_w, (-1, 1)),
-            table.activations[:, columns] / np.reshape(rho_x, (-1, 1)),
+            _quotient("table.weights", table.weights[:, columns], np.reshape(rho_w, (-1, 1))),
+            _quotient("table.activations", table.activations[:, columns], np.reshape(rho_x, (-1, 1))),
         )
     c_w, c_x = coefficients(problem)
     factor = np.ldexp(1.0, -2 * b) if problem.noise.model == "law" else (np.ldexp(1.0, b) - 1.0) ** -2

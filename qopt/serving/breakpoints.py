@@ -44,7 +44,7 @@ SHORT = {name.split(".")[-1]: name for name in (*INVERSE, *AFFINE[:1], *AFFINE[5
 
 @dataclass(frozen=True)
 class Piece:
-    """One plan is best from `start` to `stop`; its objective is intercept + slope * x, x the parameter or its inverse."""
+    """One plan is best from `start` to `stop`, at intercept + slope * x (x the parameter or its inverse)."""
 
     start: float
     stop: float
