@@ -87,7 +87,7 @@ def scale(at: dict[int, Segment]) -> tuple[float, float]:
     least = [s.base + float(s.cost[:, 0].sum()) for s in at.values()]
     most = [s.base + float(s.cost[:, -1].sum()) for s in at.values()]
     offset = min(least)
-    way = max(min(most) - offset, 1e-6 * (max(most) - offset))
+    way = max(min(most) - offset, 1e-3 * (max(most) - offset))
     return offset, (way or abs(offset) or 1.0) / 1000.0
 
 

@@ -41,7 +41,9 @@ class Prices:
 def prices(problem: QPart) -> Prices:
     """xi, delta and eps of a request (Eqs. 24-26)."""
     w, d, s, ch = problem.objective, problem.device, problem.server, problem.channel
-    device = w.time * d.cycles_per_mac / d.clock + w.energy * d.energy_coefficient * d.clock * d.clock * d.cycles_per_mac
+    device = (
+        w.time * d.cycles_per_mac / d.clock + w.energy * d.energy_coefficient * d.clock * d.clock * d.cycles_per_mac
+    )
     server = (w.time + w.price * s.price) * s.cycles_per_mac / s.clock
     if s.charge_energy:
         server += w.energy * s.energy_coefficient * s.clock * s.clock * s.cycles_per_mac
@@ -139,7 +141,9 @@ def breakdown(problem: QPart, plan: QPartPlan) -> Cost:
     device_time = macs_device * d.cycles_per_mac / d.clock
     device_energy = d.energy_coefficient * d.clock * d.clock * macs_device * d.cycles_per_mac
     server_time = macs_server * s.cycles_per_mac / s.clock
-    server_energy = s.energy_coefficient * s.clock * s.clock * macs_server * s.cycles_per_mac if s.charge_energy else 0.0
+    server_energy = (
+        s.energy_coefficient * s.clock * s.clock * macs_server * s.cycles_per_mac if s.charge_energy else 0.0
+    )
     price = s.price * server_time
     down_time, up_time = down / ch.downlink / problem.inferences, up / ch.uplink
     down_energy = ch.transmit_power * down_time if ch.charge_download else 0.0

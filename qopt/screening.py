@@ -18,7 +18,7 @@ from qopt.segments import SegmentTable
 
 
 def cut_bounds(table: SegmentTable) -> FloatArray:
-    """(L + 1,) lower bound on the objective of any plan, whole or real-valued, at every cut 0..L."""
+    """(L + 1,) lower bound on any plan, whole or real-valued, at every admissible cut; infinite elsewhere."""
     problem = table.problem
     lo, layers = problem.bits.lo, len(problem.network)
     # The grid's noise lies above s 4^-b for every real width, and its infimum over 4^b is s itself.
@@ -44,13 +44,16 @@ def cut_bounds(table: SegmentTable) -> FloatArray:
     floor_w, pi_w, entropy_w = (running(part) for part in parts_w)
     idle_w = running(np.where(parts_w[1] > 0, 0.0, parts_w[0]))
     floor_x, pi_x, entropy_x = parts(table.price_x, c_x)
-    bounds = np.empty(layers + 1)
-    bounds[0] = table.base[0]
-    for cut in range(1, layers + 1):
+    bounds = np.full(layers + 1, np.inf)
+    delta = problem.delta
+    for cut in problem.admissible_cuts.tolist():
+        if cut == 0:
+            bounds[0] = table.base[0]
+            continue
         outputs = [i - 1 for i in crossing_activations(problem, cut)]
         floor = floor_w[cut] + sum(floor_x[i] for i in outputs)
         pi = pi_w[cut] + sum(pi_x[i] for i in outputs)
-        limit = float(problem.delta[cut - 1])
+        limit = float(delta[cut - 1])
         free = -np.inf
         if pi > 0 and limit > 0:
             entropy = entropy_w[cut] + sum(entropy_x[i] for i in outputs)

@@ -95,7 +95,7 @@ def _crossing(excess: Callable[[float], float], guess: float) -> float:
         z = excess(other)
         if (z > 0) != (y > 0):
             break
-        x, y, step = other, z, step**1.5
+        x, y, step = other, z, min(step, 1e100) ** 1.5
     (low, above), (high, below) = ((x, y), (other, z)) if y > 0 else ((other, z), (x, y))
     side = 0
     for _ in range(80):

@@ -94,7 +94,8 @@ class Curve:
             weights = np.interp(t, self.level, self.spent) if len(self.level) else 0.0
             over = weights + np.clip(t[:, None] * price, least, most).sum(axis=1) > self.limit
             low, high = np.where(over, low, middle), np.where(over, middle, high)
-        return np.exp2(low)
+        level: FloatArray = np.exp2(low)
+        return level
 
     def within_memory(self, ratio: FloatArray, memory: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Bits down and up of the best plans that fit the memory; infinite where none does."""

@@ -213,24 +213,26 @@ def request_prices(requests: Requests, network: QPart) -> RequestPrices:
 
     w_t, w_e, w_c = value("objective.time"), value("objective.energy"), value("objective.price")
     cycles, clock = value("device.cycles_per_mac"), value("device.clock")
-    device = w_t * cycles / clock + w_e * value("device.energy_coefficient") * clock**2 * cycles
+    device = w_t * cycles / clock + w_e * value("device.energy_coefficient") * clock * clock * cycles
     cycles, clock = value("server.cycles_per_mac"), value("server.clock")
     server = (w_t + w_c * value("server.price")) * cycles / clock
     if network.server.charge_energy:
-        server = server + w_e * value("server.energy_coefficient") * clock**2 * cycles
+        server = server + w_e * value("server.energy_coefficient") * clock * clock * cycles
     power = value("channel.transmit_power")
-    up_rate = requests.columns.get("channel.rate")
+    up_rate: Any = requests.columns.get("channel.rate")
     if up_rate is None:
         up_rate = _own_rate(network, power)
-    down_rate = requests.columns.get("channel.download_rate")
+    down_rate: Any = requests.columns.get("channel.download_rate")
     if down_rate is None:
         down_rate = up_rate if network.channel.download_rate is None else network.channel.download_rate
     upload = (w_t + w_e * power) / up_rate
     receiving = w_e * power if network.channel.charge_download else 0.0
     download = (w_t + receiving) / down_rate / value("inferences")
-    full = (np.broadcast_to(np.asarray(x, dtype=np.float64), (n,)) for x in (device, server, upload, download))
-    memory = np.broadcast_to(np.asarray(value("device.memory"), dtype=np.float64), (n,))
-    return RequestPrices(*full, memory)
+
+    def full(x: Any) -> FloatArray:
+        return np.broadcast_to(np.asarray(x, dtype=np.float64), (n,))
+
+    return RequestPrices(full(device), full(server), full(upload), full(download), full(value("device.memory")))
 
 
 def _own_rate(network: QPart, power: Any) -> Any:
