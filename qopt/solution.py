@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from qopt.certificates.certificate import Certificate
+from qopt.certificates.certificate import Certificate, relative_gap
 from qopt.plan import QPartPlan
 
 Status = Literal[
@@ -74,11 +74,7 @@ class Solution:
     @property
     def gap(self) -> float | None:
         """(objective - bound) / \\|objective\\|, None where either is missing."""
-        if self.objective is None or self.bound is None:
-            return None
-        if self.objective == self.bound:
-            return 0.0
-        return (self.objective - self.bound) / abs(self.objective) if self.objective else None
+        return relative_gap(self.objective, self.bound)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON (``qopt solve --json``)."""

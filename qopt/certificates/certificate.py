@@ -8,6 +8,15 @@ from typing import Any
 from qopt.costs import Cost
 
 
+def relative_gap(objective: float | None, bound: float | None) -> float | None:
+    """(objective - bound) / \\|objective\\|; None where either is missing, or for a gap to an objective of 0."""
+    if objective is None or bound is None:
+        return None
+    if objective == bound:
+        return 0.0
+    return (objective - bound) / abs(objective) if objective else None
+
+
 @dataclass(frozen=True)
 class Slack:
     """One constraint: what the plan uses, what is allowed, and whether the exact test holds."""
@@ -76,11 +85,7 @@ class Certificate:
     @property
     def gap(self) -> float | None:
         """(objective - bound) / \\|objective\\|, None where either is missing."""
-        if self.objective is None or self.bound is None:
-            return None
-        if self.objective == self.bound:
-            return 0.0
-        return (self.objective - self.bound) / abs(self.objective) if self.objective else None
+        return relative_gap(self.objective, self.bound)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
