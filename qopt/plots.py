@@ -6,6 +6,7 @@ tell apart; no meaning hangs on colour alone.
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,10 @@ from qopt.solving import solve
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+
+    from qopt.plots_serving import plot_breakpoints as plot_breakpoints
+    from qopt.plots_serving import plot_fading as plot_fading
+    from qopt.plots_serving import plot_published as plot_published
 
 ORANGE, SKY, GREEN, BLUE, RED, PINK = "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7"
 GREY, INK = "#999999", "#222222"
@@ -483,3 +488,13 @@ def plot_comparison(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     if len(instances) > 1:
         gap_ax.legend(*ax.get_legend_handles_labels(), frameon=False, fontsize=8, loc="lower right")
     return ax
+
+
+_SERVING = ("plot_breakpoints", "plot_fading", "plot_published")
+
+
+def __getattr__(name: str) -> Any:
+    """Pictures of serving, which stand in a file of their own."""
+    if name not in _SERVING:
+        raise AttributeError(f"module 'qopt.plots' has no attribute {name!r}")
+    return getattr(importlib.import_module("qopt.plots_serving"), name)
