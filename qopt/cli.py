@@ -1,7 +1,7 @@
 """The command line: qopt solve, check, compare, instances, methods.
 
 Exit codes: 0 a plan was found (proved or not: the output says which), 1 proved infeasible, 2 bad input,
-3 a limit was reached, or nothing was proved, and there is no plan.
+3 no plan that keeps the limits, and no proof that there is none; 70 an error of qopt's own.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ import typer
 
 from qopt.errors import InputError, QoptError
 
-FOUND, INFEASIBLE, BAD_INPUT, NO_PLAN, INTERRUPTED = 0, 1, 2, 3, 130
+FOUND, INFEASIBLE, BAD_INPUT, NO_PLAN, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 70, 130
 
 app = typer.Typer(
     add_completion=False,
@@ -45,15 +46,23 @@ def _problem(instance: str, changes: list[str] | None, cut: int | None = None, l
         name, equals, text = change.partition("=")
         if not equals or not name:
             raise InputError("--set", repr(change), "FIELD=VALUE")
+        if name in fields:
+            raise InputError("--set", f"{name} twice", "each field once")
         try:
             fields[name] = json.loads(text)
         except (ValueError, RecursionError):
             fields[name] = text
-    if cut is not None:
-        fields["cuts"] = [cut]
-    if level is not None:
-        fields["level"] = level
+    for option, name, value in (("--cut", "cuts", None if cut is None else [cut]), ("--level", "level", level)):
+        if value is not None and name in fields:
+            raise InputError(option, f"{option} beside --set {name}", "one or the other")
+        if value is not None:
+            fields[name] = value
     return problem.replace(fields) if fields else problem
+
+
+def _exit_code(found: bool, infeasible: bool) -> int:
+    """0 for a plan that keeps every limit, 1 where it is proved that there is none, else 3."""
+    return FOUND if found else INFEASIBLE if infeasible else NO_PLAN
 
 
 def _print_json(data: Any) -> None:
@@ -100,9 +109,7 @@ def solve(
         from qopt.report import console, solution_report
 
         console().print(solution_report(problem, solution))
-    if solution.plan is not None:
-        return FOUND
-    return INFEASIBLE if solution.status == "infeasible" else NO_PLAN
+    return _exit_code(solution.plan is not None and solution.certificate.feasible, solution.certificate.infeasible)
 
 
 @app.command()
@@ -114,19 +121,27 @@ def check(
     change: Changes = None,
     as_json: AsJson = False,
 ) -> int:
-    """Certify a plan from the instance and the plan file alone. Exit code 1 if it is not feasible."""
+    """Certify a plan, or the claim that there is none, from the instance and the file alone.
+
+    Exit code 1 if the plan is not feasible, or if it is proved that there is none.
+    """
     from qopt.certificates.qpart import certify
-    from qopt.plan import read_plan_and_witness
+    from qopt.plan import read_answer
 
     problem = _problem(instance, change, cut, level)
-    decision, witness = read_plan_and_witness(plan)
+    decision, witness = read_answer(plan)
     certificate = certify(problem, decision, witness)
+    if decision is not None and decision.problem not in ("", problem.name):
+        note = f"the plan was made for {decision.problem}, this is {problem.name}"
+        certificate = replace(certificate, notes=(*certificate.notes, note))
     if as_json:
         _print_json(certificate.to_dict())
     else:
         from qopt.report import certificate_table, console
 
         console().print(certificate_table(certificate))
+    if decision is None:
+        return _exit_code(False, certificate.infeasible)
     return FOUND if certificate.feasible else INFEASIBLE
 
 
@@ -152,9 +167,7 @@ def compare(
         from qopt.report import comparison_table, console
 
         console().print(comparison_table(records))
-    if any(r["objective"] is not None for r in records):
-        return FOUND
-    return INFEASIBLE if any(r["status"] == "infeasible" for r in records) else NO_PLAN
+    return _exit_code(any(r["verified"] for r in records), any(r["status"] == "infeasible" for r in records))
 
 
 @app.command()
@@ -232,7 +245,10 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         usage = getattr(error, "format_message", None)
         if usage is None:
-            raise
+            if os.environ.get("QOPT_DEBUG"):
+                raise
+            print(f"qopt: internal error, {type(error).__name__}: {error} (QOPT_DEBUG=1 shows where)", file=sys.stderr)
+            return INTERNAL
         print(f"qopt: {' '.join(usage().split())}", file=sys.stderr)
         return BAD_INPUT
     if code == INTERRUPTED:  # typer turns Ctrl-C into an exit code, and says nothing

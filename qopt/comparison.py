@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qopt.algorithms import registry
-from qopt.errors import InputError, MethodError
+from qopt.errors import InputError, MethodError, shown
 from qopt.problems.qpart import QPart
 from qopt.solving import as_problem, solve
 
@@ -49,6 +49,8 @@ def rows(
     chosen = [registry.get(name) for name in methods] if methods is not None else list(registry.METHODS)
     if not chosen:
         raise InputError("methods", "none", "at least one")
+    if time_limit is not None and not (isinstance(time_limit, int | float) and 0 <= time_limit < float("inf")):
+        raise InputError("time_limit", shown(time_limit), "seconds >= 0")
     records = []
     for problem in asked:
         for method in chosen:

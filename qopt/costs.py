@@ -70,14 +70,25 @@ def tensor_prices(problem: QPart) -> tuple[FloatArray, FloatArray]:
     return weights, activations
 
 
+def split_macs(problem: QPart) -> tuple[FloatArray, FloatArray]:
+    """O_1 and O_2, MACs on the device and on the server at every cut, each (L + 1,) (Eqs. 3-4).
+
+    Each is summed from its own end: total less the device's part would cancel.
+    """
+    macs = problem.network.macs
+    on_device = np.concatenate(([0.0], np.cumsum(macs)))
+    on_server = np.concatenate((np.cumsum(macs[::-1])[::-1], [0.0]))
+    return on_device, on_server
+
+
 def base_costs(problem: QPart) -> FloatArray:
     """(L + 1,) part of Eq. 17 at every cut 0..L that no bit-width changes: computing, and the raw input if sent."""
     p, net = prices(problem), problem.network
     with np.errstate(over="ignore", invalid="ignore"):
         bits = net.input_bits * net.input_size * p.upload
         _finite("computing and the raw input", net.macs.sum() * (p.device + p.server) + bits)
-    done = np.concatenate(([0.0], np.cumsum(net.macs)))
-    base: FloatArray = p.device * done + p.server * (done[-1] - done)
+    on_device, on_server = split_macs(problem)
+    base: FloatArray = p.device * on_device + p.server * on_server
     until = 1 if net.last_reader is None else int(net.last_reader[0])
     base[:until] += p.upload * net.input_bits * net.input_size
     return base

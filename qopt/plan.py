@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from qopt.errors import InputError, shown
+from qopt.files import write_whole
 from qopt.problems.qpart import Frozen, QPart
-from qopt.problems.reading import read_json, write_text
+from qopt.problems.reading import read_json
 
 BitWidth = Annotated[float, Field(ge=0, le=64, allow_inf_nan=False, strict=True)]
 
@@ -72,22 +73,35 @@ def checked_plan(problem: QPart, plan: QPartPlan) -> QPartPlan:
     return plan
 
 
-def read_plan_and_witness(path: str | os.PathLike[str]) -> tuple[QPartPlan, dict[str, Any] | None]:
-    """Read a plan file, or the plan and the witness inside a solution file (``qopt solve --json``)."""
+def read_answer(path: str | os.PathLike[str]) -> tuple[QPartPlan | None, Any]:
+    """Read a plan file, or the plan and the witness of a solution file (``qopt solve --json``).
+
+    The plan is None where a solution says that there is none. The witness is handed on as it stands: whether it
+    is one is for its checker to say.
+    """
     data: Any = read_json(path)
-    witness: Any = None
     if isinstance(data, dict) and data.get("format") == "qopt/solution":
-        data, witness = data.get("plan"), data.get("witness")
+        if data.get("version", 1) != 1:
+            raise InputError("version", shown(data.get("version")), "1")
+        plan = data.get("plan")
+        return None if plan is None else _plan(plan), data.get("witness")
+    return _plan(data), None
+
+
+def _plan(data: Any) -> QPartPlan:
     if not isinstance(data, dict):
         raise InputError("plan", shown(data), "an object with cut, weights and activations")
-    return QPartPlan(**data), witness if isinstance(witness, dict) else None
+    return QPartPlan(**data)
 
 
 def read_plan(path: str | os.PathLike[str]) -> QPartPlan:
     """Read a plan from a plan file or a solution file."""
-    return read_plan_and_witness(path)[0]
+    plan, _ = read_answer(path)
+    if plan is None:
+        raise InputError("plan", "none: the solution says that there is no plan", "a plan")
+    return plan
 
 
 def save_plan(plan: QPartPlan, path: str | os.PathLike[str]) -> None:
     """Write a plan file."""
-    write_text(json.dumps(plan.to_dict(), indent=1) + "\n", path)
+    write_whole(path, lambda file: file.write((json.dumps(plan.to_dict(), indent=1) + "\n").encode()))

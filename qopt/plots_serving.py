@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
@@ -65,13 +66,13 @@ def plot_breakpoints(
         if alone.pieces:
             style = styles[(k // 6 + k) % 4]
             ax.plot(x, alone.objective(x), color=SEQUENCE[k % 6], linestyle=style, linewidth=1.4, label=f"cut {cut}")
-    for (_, value, before), (_, _, after) in zip(found.cuts[:-1], found.cuts[1:], strict=True):
+    for k, ((_, value, before), (_, _, after)) in enumerate(itertools.pairwise(found.cuts)):
         ax.axvline(value, color=INK, linewidth=0.8, linestyle=":")
         ax.annotate(
-            f"cut {before} | cut {after}\n{value:.4g}",
+            f"cut {before} | cut {after}\n{value:,.6g}",
             (value, 1.0),
             xycoords=ax.get_xaxis_transform(),
-            xytext=(0, 2),
+            xytext=(0, 2 + 22 * (k % 2)),  # neighbours may be close: labels take turns in two rows
             textcoords="offset points",
             ha="center",
             va="bottom",

@@ -74,12 +74,14 @@ def plan_table(problem: QPart, plan: QPartPlan) -> RenderableType:
     net = problem.network
     if plan.cut == 0:
         return Text("The raw input goes to the server; no tensor is quantized.")
-    rows = [(f"{net.names[i]} weights", "down", b, float(net.weights[i])) for i, b in enumerate(plan.weights)]
+    rows = [(f"{net.names[i]} weights", "down", b, float(net.sent[i])) for i, b in enumerate(plan.weights)]
     crossing = crossing_activations(problem, plan.cut)
     rows += [
         (f"{net.names[i - 1]} output", "up", b, float(net.activations[i - 1]))
         for i, b in zip(crossing, plan.activations, strict=True)
     ]
+    if 0 in net.crossing(plan.cut):
+        rows.append(("raw input", "up", float(net.input_bits), net.input_size))
     table = Table(title_justify="left", header_style="bold", box=None, pad_edge=False)
     table.add_column("tensor")
     table.add_column("link")
@@ -98,7 +100,7 @@ def cost_table(problem: QPart, plan: QPartPlan, cost: Cost) -> RenderableType:
     """Payload, time, energy and price of a plan."""
     grid = _grid()
     share = f" (the download is shared by {problem.inferences} inferences)" if problem.inferences > 1 else ""
-    full = 32 * (float(problem.network.weights[: plan.cut].sum()))
+    full = 32 * (float(problem.network.sent[: plan.cut].sum()))
     if cost.download and full:
         share = f", {cost.download / full:.1%} of the weights at float32" + share
     down, up = scaled(cost.download, "bit"), scaled(cost.upload, "bit")

@@ -97,7 +97,9 @@ def solve(
 
 
 def _status(outcome: Outcome, proved: bool, infeasible: bool) -> Status:
-    """A method's claim of optimality stands only where the certificate proves it."""
+    """A method's claim of optimality or infeasibility stands only where the certificate proves it."""
+    if outcome.plan is None and infeasible:
+        return "infeasible"
     if outcome.status == "optimal":
         return "optimal" if proved else "optimal-by-solver"
     if outcome.status == "infeasible" and not infeasible:

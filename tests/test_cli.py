@@ -394,6 +394,37 @@ def test_files_that_are_no_instance(qopt_cli: Cli, tmp_path: Path, content: byte
     check_refusal(qopt_cli("check", TEACHING, path))
 
 
+def test_an_infeasibility_claim_is_checked(qopt_cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "none.json"
+    tight = ["--set", "accuracy.delta=[[1e-30,1e-30,1e-30]]", "--set", "cuts=[1,2,3]"]
+    call = qopt_cli("solve", TEACHING, "--json", *tight)
+    assert call.code == 1
+    path.write_text(call.out)
+    assert qopt_cli("check", TEACHING, path, *tight).code == 1
+    assert qopt_cli("check", TEACHING, path).code == 3  # of the instance as it is, the claim is not true
+    for method in ("uniform", "round-up", "qpart-paper"):  # none of them can know, the certificate does
+        assert qopt_cli("solve", TEACHING, "--method", method, *tight).code == 1
+    assert qopt_cli("compare", TEACHING, "--methods", "mckp,qpart-paper", *tight).code == 1
+
+
+@pytest.mark.parametrize(
+    "options", [["--level", "0.01", "--set", "level=0.5"], ["--cut", "1", "--set", "cuts=[2]"], ["--set", "name=a"] * 2]
+)
+def test_a_field_set_twice(qopt_cli: Cli, options: list[str]) -> None:
+    check_refusal(qopt_cli("solve", TEACHING, *options))
+
+
+def test_writing_through_a_link_and_to_a_device(qopt_cli: Cli, tmp_path: Path) -> None:
+    target, link = tmp_path / "target.json", tmp_path / "link.json"
+    target.write_text("old")
+    link.symlink_to(target)
+    assert qopt_cli("solve", TEACHING, "--save-plan", link).code == 0
+    assert link.is_symlink()
+    assert json.loads(target.read_text())["cut"] == 2
+    assert qopt_cli("solve", TEACHING, "--save-plan", "/dev/null").code == 0
+    assert not Path("/dev/null").is_file()
+
+
 def test_a_directory_and_a_missing_file(qopt_cli: Cli, tmp_path: Path) -> None:
     assert "directory" in check_refusal(qopt_cli("solve", tmp_path))
     check_refusal(qopt_cli("solve", tmp_path / "none.json"))
@@ -413,7 +444,8 @@ def test_a_directory_and_a_missing_file(qopt_cli: Cli, tmp_path: Path) -> None:
         ({"cut": True, "weights": [1], "activations": [1]}, "cut: found True"),
         ({"cut": 3, "weights": [1, 1, 1], "activations": [1], "x": 1}, "x: found an unknown field"),
         ({"cut": 3, "weights": 1, "activations": [1]}, "weights"),
-        ({"format": "qopt/solution", "plan": None}, "plan"),
+        ({"format": "qopt/solution", "version": 2, "plan": None}, "version: found 2"),
+        ({"format": "qopt/solution", "plan": 3}, "plan: found 3"),
         ([], "plan"),
     ],
 )

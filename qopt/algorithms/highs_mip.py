@@ -19,7 +19,7 @@ from qopt.algorithms.method import Options
 from qopt.algorithms.simple import fits, solve_uniform
 from qopt.arrays import BoolArray, FloatArray, IntArray
 from qopt.costs import breakdown
-from qopt.kernels.highs import solve_milp
+from qopt.kernels.highs import SolverError, solve_milp
 from qopt.problems.qpart import QPart
 from qopt.screening import cut_bounds, hopeless
 from qopt.segments import Segment, segments
@@ -88,17 +88,20 @@ def solve(problem: QPart, options: Options) -> Outcome:
         left = clock.left
         if left is not None and left <= 0:
             return Outcome("time-limit", known, details={"nodes": nodes, "rounds": rounds})
-        result = solve_milp(
-            cost,
-            _matrix(rows, column),
-            np.array([low for low, _ in sense]),
-            np.array([high for _, high in sense]),
-            np.ones(column),
-            np.ones(column, dtype=bool),
-            time_limit=left,
-            threads=options.threads,
-            seed=options.seed,
-        )
+        try:
+            result = solve_milp(
+                cost,
+                _matrix(rows, column),
+                np.array([low for low, _ in sense]),
+                np.array([high for _, high in sense]),
+                np.ones(column),
+                np.ones(column, dtype=bool),
+                time_limit=left,
+                threads=options.threads,
+                seed=options.seed,
+            )
+        except SolverError as error:
+            return Outcome("failed", known, message=str(error), details={"nodes": nodes, "rounds": rounds})
         nodes += result.nodes
         details = {"nodes": nodes, "rounds": rounds, "columns": column, "rows": len(rows)}
         bound = None if result.bound is None else floor + scale * result.bound

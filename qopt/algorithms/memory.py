@@ -8,7 +8,9 @@ the combinations to look at.
 
 from __future__ import annotations
 
+import heapq
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,28 +28,27 @@ def at_cut(segment: Segment, upper: float, clock: Clock) -> mckp.Result:
     plain = mckp.solve(segment.cost, segment.noise, segment.limit, upper=upper, time_limit=clock.left)
     if plain.choice is None or fits_memory(segment, plain.choice):
         return plain
-    stored = _storage(segment)
     best = mckp.Result("cutoff", bound=upper) if math.isfinite(upper) else mckp.Result("infeasible")
-    leanest = mckp.solve(stored, segment.noise, segment.limit, time_limit=clock.left)
+    leanest = mckp.solve(_storage(segment), segment.noise, segment.limit, time_limit=clock.left)
     if leanest.status == "optimal" and leanest.choice is not None and not fits_memory(segment, leanest.choice):
         return best
     priced = _priced(segment)
-    for widths in priced.combinations(upper):
-        if clock.over:
-            return mckp.Result("limit", best.choice, best.objective, plain.bound)
-        if priced.bound_at(widths) >= upper:
+    for bound, widths in priced.combinations(upper):
+        if bound >= upper:
+            break
+        found = None if clock.over else leanest_at(segment, priced.others, widths, clock.left)
+        if found is None or found.status == "limit":
+            return mckp.Result("limit", best.choice, best.objective, min(bound, upper))
+        if found.choice is None:
             continue
-        choice = leanest_at(segment, priced.others, widths, clock.left)
-        if choice is None:
-            continue
-        value = math.fsum(segment.cost[np.arange(len(choice)), choice])
-        if value < upper and fits_memory(segment, choice):
+        value = math.fsum(segment.cost[np.arange(len(found.choice)), found.choice])
+        if value < upper and fits_memory(segment, found.choice):
             upper = value
-            best = mckp.Result("optimal", choice, value, value)
+            best = mckp.Result("optimal", found.choice, value, value)
     return best
 
 
-def tree_at_cut(segment: Segment, target: float, max_nodes: int) -> list[Node] | None:
+def tree_at_cut(segment: Segment, target: float, max_nodes: int, clock: Clock) -> list[Node] | None:
     """A tree which shows that no plan at a cut has bits cheaper than a target; None if it gets too large.
 
     By noise alone, or by storage alone, where that suffices. Otherwise the columns that multipliers of both
@@ -79,6 +80,8 @@ def tree_at_cut(segment: Segment, target: float, max_nodes: int) -> list[Node] |
         for depth, (i, columns, j) in enumerate(zip(priced.others, kept, index, strict=True)):
             if j < len(columns) - 1 and not any(index[depth + 1 :]):
                 tree.append(["split", int(i), [int(columns[j])]])
+        if len(tree) > max_nodes or clock.over:
+            return None
         widths = np.array([columns[j] for columns, j in zip(kept, index, strict=True)], dtype=np.int64)
         noise = _fixed(segment.noise, priced.others, widths)
         left = max_nodes - len(tree)
@@ -89,24 +92,16 @@ def tree_at_cut(segment: Segment, target: float, max_nodes: int) -> list[Node] |
         if subtree is None:
             return None
         tree += subtree
-    return tree if len(tree) <= max_nodes else None
+    return tree
 
 
-def leanest_at(
-    segment: Segment, others: IntArray, widths: IntArray, time_limit: float | None = None
-) -> IntArray | None:
-    """(n,) columns of the plan that stores least, some items' columns being given; None if the noise allows none."""
-    found = mckp.solve(
-        _fixed(_storage(segment), others, widths),
-        _fixed(segment.noise, others, widths),
-        segment.limit,
-        time_limit=time_limit,
-    )
-    if found.choice is None:
-        return None
-    choice = found.choice.copy()
-    choice[others] = widths
-    return choice
+def leanest_at(segment: Segment, others: IntArray, widths: IntArray, time_limit: float | None = None) -> mckp.Result:
+    """The plan that stores least, some items' columns being given; its objective is the storage."""
+    stored, noise = _fixed(_storage(segment), others, widths), _fixed(segment.noise, others, widths)
+    found = mckp.solve(stored, noise, segment.limit, time_limit=time_limit)
+    if found.choice is not None:
+        found.choice[others] = widths
+    return found
 
 
 def fits_memory(segment: Segment, choice: IntArray) -> bool:
@@ -138,18 +133,26 @@ class _Priced:
             for row in self.excess
         ]
 
-    def combinations(self, target: float) -> list[IntArray]:
-        """All combinations of such columns, least bound first."""
+    def combinations(self, target: float) -> Iterator[tuple[float, IntArray]]:
+        """Lower bounds and combinations of such columns, least bound first, made as they are asked for."""
         kept = self.columns(target)
-        found = [
-            np.array([columns[j] for columns, j in zip(kept, index, strict=True)], dtype=np.int64)
-            for index in np.ndindex(*(len(columns) for columns in kept))
-        ]
-        return sorted(found, key=self.bound_at)
+        if not all(len(columns) for columns in kept):
+            return
+        steps = [self.excess[i, columns] for i, columns in enumerate(kept)]
 
-    def bound_at(self, widths: IntArray) -> float:
-        """Lower bound on the cost of a plan that gives the others these columns."""
-        return self.bound + float(self.excess[np.arange(len(self.others)), widths].sum())
+        def bound(index: tuple[int, ...]) -> float:
+            return self.bound + math.fsum(float(row[j]) for row, j in zip(steps, index, strict=True))
+
+        first = (0,) * len(kept)
+        heap, seen = [(bound(first), first)], {first}
+        while heap:
+            value, index = heapq.heappop(heap)
+            yield value, np.array([columns[j] for columns, j in zip(kept, index, strict=True)], dtype=np.int64)
+            for i, j in enumerate(index):
+                following = (*index[:i], j + 1, *index[i + 1 :])
+                if j + 1 < len(kept[i]) and following not in seen:
+                    seen.add(following)
+                    heapq.heappush(heap, (bound(following), following))
 
 
 def _priced(segment: Segment) -> _Priced:

@@ -137,10 +137,12 @@ class Method:
         number = isinstance(limit, int | float) and not isinstance(limit, bool)
         if limit is not None and not (number and 0 <= limit < float("inf")):
             raise InputError("time_limit", shown(limit), "seconds >= 0")
-        for name, least in (("threads", 1), ("seed", 0)):
+        for name, least, most in (("threads", 1, 1024), ("seed", 0, 2**31 - 1)):
             value = getattr(options, name)
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
-                raise InputError(name, shown(value), f"a whole number >= {least}")
+            if value is None:
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+                raise InputError(name, shown(value), f"a whole number from {least} to {most}")
         if options.solver is not None:
             known = {s.name: s for s in self.solvers}
             if options.solver not in known:

@@ -66,7 +66,10 @@ def least_noise(segment: Segment, model: str) -> FloatArray:
 
     if not math.isfinite(segment.memory) or fits(top):
         return top
+    top = np.where((c == 0) & (z > 0), lo, top)
     bound = (c > 0) & (z > 0)
+    if not bound.any():
+        return top
     with np.errstate(divide="ignore"):
         ratio = np.where(bound, 0.5 * (np.log2(c) - np.log2(np.where(z > 0, z, 1.0))), 0.0)
 

@@ -78,7 +78,8 @@ def _minimiser(cut: Cut, price: FloatArray, lam: float) -> FloatArray:
             u = np.maximum(np.sqrt(2.0 / q), 1.0)
             for _ in range(12):
                 u = np.maximum(u - (q * u**3 - u - 1) / (3 * q * u**2 - 1), 1.0)
-            b = np.log2(u + 1.0)
+            # Where the cube overflows, or q does, the root is far beyond the largest or the smallest width.
+            b = np.where(np.isfinite(u), np.log2(u + 1.0), np.where(q < 1, math.inf, -math.inf))
     b = np.where(cut.c == 0, cut.lo, np.where(price == 0, cut.hi, b))
     b = np.where(np.isnan(b), cut.lo, b)
     return np.clip(b, cut.lo, cut.hi)

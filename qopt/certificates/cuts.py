@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from qopt.arrays import FloatArray, IntArray
-from qopt.costs import base_costs, prices
+from qopt.costs import prices
 from qopt.errors import InputError
 from qopt.plan import crossing_activations
 from qopt.problems.qpart import QPart
@@ -91,6 +91,23 @@ class Cut:
         return (*rows, self.base)
 
 
+def _computing(problem: QPart) -> FloatArray:
+    """(L + 1,) Eqs. 5-8 and 17 at every cut without what bits cost, in extended precision.
+
+    Not the sums that methods use: if either were wrong, plans that are proved would show it.
+    """
+    net, price = problem.network, prices(problem)
+    macs = net.macs.astype(np.longdouble)
+    total = np.zeros(len(macs) + 1, dtype=np.longdouble)
+    total[1:] += price.device * np.cumsum(macs)
+    total[:-1] += price.server * np.cumsum(macs[::-1])[::-1]
+    for cut in range(len(total)):
+        if (net.last_reader is not None and net.last_reader[0] <= cut) or (net.last_reader is None and cut):
+            break
+        total[cut] += price.upload * np.longdouble(net.input_size) * net.input_bits
+    return total.astype(np.float64)
+
+
 class CutTable:
     """Columns of a problem from which the choice at any cut is sliced."""
 
@@ -101,7 +118,7 @@ class CutTable:
             )
         self.problem, self.bits = problem, bits
         net, price = problem.network, prices(problem)
-        self.base = base_costs(problem)
+        self.base = _computing(problem)
         # A shared tensor is sent and stored once, with the first of its layers.
         self.stored_w = np.array(net.weights)
         for tie in net.ties:

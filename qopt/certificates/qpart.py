@@ -359,12 +359,11 @@ def _residuals(cut: Cut, b: FloatArray, noise: float, memory: float, lam: float,
     Between its bounds a tensor's price per bit equals the worth of the noise it saves,
     ``price + mu stored = lam (-noise'(b))``; at lo the left side may be larger, at hi smaller.
     """
-    near = 1e-12 * b
     value, worth = cut.price + mu * cut.stored, lam * cut.noise_slope(b)
     scale = np.abs(cut.price) + abs(mu) * cut.stored + np.abs(worth)
     excess = np.divide(value - worth, scale, out=np.zeros_like(b), where=scale > 0)
-    at_lo, at_hi = b - cut.lo <= near, cut.hi - b <= near
-    off = np.where(at_lo & at_hi, 0.0, np.where(at_lo, -excess, np.where(at_hi, excess, np.abs(excess))))
+    # The natural residual of a box: how far a step against the excess leads before a bound stops it.
+    off = np.abs(b - np.clip(b - excess, cut.lo, cut.hi))
     paid, paid_memory = lam * cut.limit if lam else 0.0, mu * cut.memory if mu else 0.0
     whole = math.fsum((cut.price * b).tolist()) + abs(paid) + abs(paid_memory)
     apart = abs(lam) * max(0.0, cut.limit - noise) + (abs(mu) * max(0.0, cut.memory - memory) if mu else 0.0)

@@ -96,4 +96,5 @@ def _level(price: FloatArray, least: FloatArray, most: FloatArray, budget: float
     if slope == 0.0:
         return upper
     settled = np.where(most / price <= lower, most, least)[~inside]
-    return min(max((budget - float(settled.sum())) / slope, lower), upper)
+    # Above 0 even where numbers of the smallest size round to it.
+    return max(min(max((budget - float(settled.sum())) / slope, lower), upper), 5e-324)

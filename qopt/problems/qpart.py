@@ -30,7 +30,7 @@ from qopt.problems.complaints import as_input_error
 
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
-PositiveWhole = Annotated[int, Field(ge=1, strict=True)]
+PositiveWhole = Annotated[int, Field(ge=1, le=2**53, strict=True)]
 Width = Annotated[int, Field(ge=1, le=32, strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 

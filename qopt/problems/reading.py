@@ -6,15 +6,14 @@ complaint is one line.
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import json
 import os
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from qopt.errors import InputError, shown
+from qopt.files import write_whole
 from qopt.problems.qpart import QPart
 
 MAX_BYTES = 256 * 2**20
@@ -108,22 +107,6 @@ def load(name: str | os.PathLike[str]) -> QPart:
     return from_data(read_json(text))
 
 
-def write_text(text: str, path: str | os.PathLike[str]) -> None:
-    """Write a whole file or nothing: a new file beside it takes the old one's place when complete."""
-    target, partial = Path(path), None
-    try:
-        partial = target.with_name(target.name + ".partial")  # a ValueError for "/" and ""
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(target)
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "no name of a file"
-        raise InputError(os.fspath(path) or "path", why.lower(), "a path that can be written") from None
-    finally:
-        with contextlib.suppress(OSError, ValueError):
-            if partial:
-                partial.unlink(missing_ok=True)
-
-
 def to_json(problem: QPart) -> str:
     """The instance file of a problem: one line a column, fields in the order of the schema."""
     data = problem.model_dump(exclude_none=True, exclude_defaults=False)
@@ -143,4 +126,4 @@ def to_json(problem: QPart) -> str:
 
 def save(problem: QPart, path: str | os.PathLike[str]) -> None:
     """Write a problem as an instance file."""
-    write_text(to_json(problem), path)
+    write_whole(path, lambda file: file.write(to_json(problem).encode()))

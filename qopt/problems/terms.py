@@ -29,7 +29,10 @@ def within(terms: Iterable[float], limit: float) -> bool:
 
     `math.fsum` rounds correctly, so the sign of the sum is exact.
     """
-    return math.fsum([*terms, -limit_with_slack(limit)]) <= 0.0
+    try:
+        return math.fsum([*terms, -limit_with_slack(limit)]) <= 0.0
+    except OverflowError:  # the terms alone exceed the largest float
+        return False
 
 
 def widths(problem: QPart) -> IntArray:

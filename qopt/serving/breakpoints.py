@@ -18,6 +18,7 @@ import numpy as np
 
 from qopt.algorithms.kkt import at_cut
 from qopt.arrays import FloatArray
+from qopt.costs import split_macs
 from qopt.errors import InputError, MethodError, shown
 from qopt.plan import QPartPlan
 from qopt.problems.qpart import QPart
@@ -78,6 +79,8 @@ class Breakpoints:
     def objective(self, values: FloatArray | float) -> FloatArray:
         """Least objective at one or many values."""
         x = np.asarray(values, dtype=np.float64)
+        if not self.pieces:
+            return np.full(x.shape, np.inf)
         x = 1.0 / x if self.inverse else x
         lines = [piece.intercept + piece.slope * x for piece in self.pieces]
         least: FloatArray = np.min(lines, axis=0)
@@ -120,6 +123,8 @@ def breakpoints(
         An unknown parameter, an empty range, or for real-valued bits a parameter that changes the ratio of the
         prices of a bit up and down.
     """
+    if bits not in ("whole", "real"):
+        raise InputError("bits", shown(bits), "whole or real")
     name = SHORT.get(parameter, parameter)
     if name not in INVERSE + AFFINE:
         raise InputError("parameter", shown(parameter), ", ".join((*SHORT, *AFFINE)))
@@ -224,7 +229,7 @@ def _real_plans(
     if abs(up * down_more - down * up_more) > 1e-12 * (abs(up * down_more) + abs(down * up_more)):
         raise InputError("bits", "'real'", f"'whole': {parameter} changes the ratio of the prices of a bit up and down")
     table, net = segments(problem), problem.network
-    done = np.concatenate(([0.0], np.cumsum(net.macs)))
+    on_device, on_server = split_macs(problem)
     columns, plans = [], []
     for cut in problem.admissible_cuts:
         segment = table.at(int(cut))
@@ -233,6 +238,6 @@ def _real_plans(
             continue
         raw = net.input_bits * net.input_size if 0 in net.crossing(int(cut)) else 0.0
         up_bits = float(upload_sizes(segment, net.activations) @ found.bits) + raw
-        columns.append((done[cut], done[-1] - done[cut], up_bits, float(segment.stored @ found.bits)))
+        columns.append((on_device[cut], on_server[cut], up_bits, float(segment.stored @ found.bits)))
         plans.append(segment.plan(found.bits, "real", problem.name))
     return np.array(columns).reshape(-1, 4).T, plans

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qopt.arrays import FloatArray
+from qopt.costs import split_macs
 from qopt.kernels.waterfill import allocate
 from qopt.problems.qpart import QPart
 from qopt.problems.terms import limit_with_slack
@@ -117,8 +118,8 @@ class Curve:
         return down, up
 
 
-def curve(problem: QPart, segment: Segment, done: FloatArray) -> Curve:
-    """The curve of one cut; `done` are the MACs before each cut."""
+def curve(problem: QPart, segment: Segment, device_macs: float, server_macs: float) -> Curve:
+    """The curve of one cut."""
     assert segment.coefficient is not None
     lo, hi = float(segment.bits[0]), float(segment.bits[-1])
     goes_up = np.zeros(len(segment.tensors), dtype=bool)
@@ -150,8 +151,8 @@ def curve(problem: QPart, segment: Segment, done: FloatArray) -> Curve:
         up=upload_sizes(segment, net.activations)[segment.uploads],
         c=c[segment.uploads],
         raw=net.input_bits * net.input_size if 0 in net.crossing(p) else 0.0,
-        device_macs=float(done[p]),
-        server_macs=float(done[-1] - done[p]),
+        device_macs=device_macs,
+        server_macs=server_macs,
         limit=segment.limit,
         lo=lo,
         hi=hi,
@@ -162,6 +163,8 @@ def curve(problem: QPart, segment: Segment, done: FloatArray) -> Curve:
 def curves(problem: QPart) -> list[Curve]:
     """The curves of all admissible cuts that hold a plan, ascending in the cut."""
     table = segments(problem)
-    done = np.concatenate(([0.0], np.cumsum(problem.network.macs)))
-    found = [curve(problem, table.at(int(p)), done) for p in problem.admissible_cuts]
+    on_device, on_server = split_macs(problem)
+    found = [
+        curve(problem, table.at(p), float(on_device[p]), float(on_server[p])) for p in problem.admissible_cuts.tolist()
+    ]
     return [f for f in found if np.isfinite(f.leanest)]

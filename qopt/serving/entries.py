@@ -13,6 +13,7 @@ import numpy as np
 
 from qopt.algorithms.memory import leanest_at
 from qopt.arrays import BoolArray, FloatArray, IntArray
+from qopt.costs import split_macs
 from qopt.problems.qpart import QPart
 from qopt.segments import Segment, segments
 
@@ -53,7 +54,7 @@ def entries(problem: QPart) -> Entries:
     """All plans that matter at the problem's level, whatever the request."""
     table = segments(problem)
     net = problem.network
-    done = np.concatenate(([0.0], np.cumsum(net.macs)))
+    on_device, on_server = split_macs(problem)
     cuts, downloads, uploads, extremes, widths = [], [], [], [], []
     for cut in problem.admissible_cuts:
         segment = table.at(int(cut))
@@ -70,8 +71,8 @@ def entries(problem: QPart) -> Entries:
     lengths = [len(w) for w in widths]
     return Entries(
         cut=cut_column,
-        device_macs=done[cut_column],
-        server_macs=done[-1] - done[cut_column],
+        device_macs=on_device[cut_column],
+        server_macs=on_server[cut_column],
         download=np.array(downloads),
         upload=np.array(uploads),
         extreme=np.array(extremes, dtype=bool),
@@ -87,10 +88,10 @@ def _plans(segment: Segment, activations: FloatArray) -> tuple[FloatArray, Float
     down, up, plans = [], [], []
     for index in np.ndindex(*(len(segment.bits),) * len(others)):
         columns = np.array(index, dtype=np.int64)
-        choice = leanest_at(segment, others, columns)
-        if choice is None:
+        found = leanest_at(segment, others, columns)
+        if found.choice is None:
             continue
-        bits = segment.bits[choice]
+        bits = segment.bits[found.choice]
         down.append(float(segment.stored @ bits))
         up.append(float(sizes @ bits))
         plans.append(bits[segment.owner].astype(np.int64))

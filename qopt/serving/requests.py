@@ -114,6 +114,10 @@ class Requests:
                 changes[name] = None
             elif name == "inferences":
                 changes[name] = int(value)
+            elif name == "level":  # Algorithm 2: the largest level that does not exceed it
+                levels = network.accuracy.levels
+                served = int(np.searchsorted(levels * (1 - 1e-12), value, side="right")) - 1
+                changes[name] = float(levels[served]) if served >= 0 else value
             else:
                 changes[name] = value
         if "channel.rate" in changes:
@@ -123,13 +127,17 @@ class Requests:
 
 def _column(name: str, values: Any, n: int) -> FloatArray:
     """A checked column of n numbers."""
+    numeric = isinstance(values, np.ndarray) and values.dtype.kind in "iuf"
+    if not numeric and not isinstance(values, str) and np.iterable(values):
+        for row, value in enumerate(values):  # numpy would read "1" and True as numbers
+            if isinstance(value, bool | np.bool_ | str) or not isinstance(value, int | float | np.number):
+                raise InputError(f"requests.{name}[{row}]", shown(value), _allowed(name))
+    elif not numeric and (isinstance(values, bool) or not isinstance(values, int | float | np.number)):
+        raise InputError(f"requests.{name}", shown(values), "a column of numbers")
     try:
         column = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        for row, value in enumerate(values):
-            if not isinstance(value, int | float | np.number):
-                raise InputError(f"requests.{name}[{row}]", shown(value), _allowed(name)) from None
-        raise InputError(f"requests.{name}", shown(values), "a column of numbers") from None
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"requests.{name}", shown(values), "a column of numbers of ordinary size") from None
     if column.ndim == 0:
         column = np.full(n, float(column))
     if column.ndim != 1:

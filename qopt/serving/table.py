@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ import numpy as np
 from qopt.algorithms.kkt import at_cut
 from qopt.arrays import FloatArray, IntArray
 from qopt.errors import InputError, MethodError, shown
+from qopt.files import write_whole
 from qopt.plan import QPartPlan
 from qopt.problems.qpart import QPart
 from qopt.problems.reading import from_data
@@ -64,17 +66,7 @@ class Table:
         arrays: dict[str, Any] = {"header": np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)}
         for i, table in enumerate(self.whole.values()):
             arrays |= {f"{i}.{name}": getattr(table, name) for name in Entries.__dataclass_fields__}
-        target = os.fspath(path)
-        partial = f"{target}.partial"
-        try:
-            with open(partial, "wb") as file:
-                np.savez(file, **arrays)
-            os.replace(partial, target)
-        except OSError as error:
-            raise InputError(target, (error.strerror or "an error").lower(), "a path that can be written") from None
-        finally:
-            if os.path.exists(partial):
-                os.unlink(partial)
+        write_whole(path, lambda file: np.savez(file, **arrays))
 
 
 def load_table(path: str | os.PathLike[str]) -> Table:
@@ -91,9 +83,22 @@ def load_table(path: str | os.PathLike[str]) -> Table:
                 (str(key), int(row)): Entries(**{field: file[f"{i}.{field}"] for field in fields})
                 for i, (key, row) in enumerate(header["tables"])
             }
+            if header["bits"] not in ("whole", "real"):
+                raise InputError(name, shown(header["bits"]), "whole or real")
     except OSError as error:
         raise InputError(name, (error.strerror or "an unreadable file").lower(), "a table file") from None
-    except (ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except (
+        EOFError,
+        MemoryError,
+        OverflowError,
+        RuntimeError,
+        zlib.error,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        zipfile.BadZipFile,
+    ) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(name, "no table", "a file written by Table.save") from None
@@ -211,6 +216,7 @@ def decide(table: Table, requests: Requests, *, threads: int = 2) -> Decisions:
         if rows.size == 0:
             continue
         name, problem = _network(table, requests, k)
+        _check_power(requests, problem, rows)
         levels = _level_rows(requests, problem, rows)
         for level_row in np.unique(levels):
             of_level = rows[levels == level_row]
@@ -232,6 +238,16 @@ def _network(table: Table, requests: Requests, k: int) -> tuple[str, QPart]:
         row = int(np.flatnonzero(requests.network == k)[0])
         raise InputError(f"requests.network[{row}]", shown(name), ", ".join(table.networks))
     return name, table.networks[name]
+
+
+def _check_power(requests: Requests, problem: QPart, rows: IntArray) -> None:
+    """By Eq. 13 no power is no rate."""
+    power = requests.columns.get("channel.transmit_power")
+    if power is None or problem.channel.rate is not None or "channel.rate" in requests.columns:
+        return
+    silent = rows[power[rows] == 0]
+    if silent.size:
+        raise InputError(f"requests.channel.transmit_power[{silent[0]}]", "0", "a power > 0, or a column channel.rate")
 
 
 def _level_rows(requests: Requests, problem: QPart, rows: IntArray) -> IntArray:
