@@ -20,6 +20,7 @@ from qopt.problems.qpart import QPart
 from qopt.problems.reading import from_data, load, save, to_json
 from qopt.problems.terms import coefficients, noise_terms, widths, within
 from qopt.segments import segments
+from qopt.solving import solve
 
 SCALES = st.sampled_from([1e-9, 1e-3, 1.0, 1e3, 1e9])
 
@@ -425,3 +426,23 @@ def test_generator_at_full_size() -> None:
     assert len(problem.network) == 100_000
     segment = segments(problem).at(100_000)
     assert within(segment.noise[:, 5], segment.limit)
+
+
+def test_server_work_is_not_a_difference_of_sums() -> None:
+    """Total less the device's part cancels: 3 MACs left after 1e16 would be 4, and the wrong cut would be proved."""
+    problem = QPart(
+        network={"macs": [1e16, 3], "weights": [0, 0], "activations": [0.25, 3.5], "input_size": 1},
+        device={"cycles_per_mac": 1e-30, "clock": 1.0},
+        server={"cycles_per_mac": 1.0, "clock": 1.0},
+        channel={"rate": 1.0},
+        noise={"s_weights": [1, 1], "s_activations": [1, 1]},
+        accuracy={"levels": [0.01], "delta": [[1e9, 1e9]]},
+        level=0.01,
+        bits={"lo": 1, "hi": 1},
+        cuts=[1, 2],
+    )
+    assert base_costs(problem).tolist()[1:] == pytest.approx([3.0, 1e-14], rel=1e-12)
+    found = solve(problem)
+    assert (found.status, found.objective) == ("optimal", 3.25)
+    assert found.plan is not None
+    assert found.plan.cut == 1
