@@ -249,7 +249,7 @@ def draw(path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    from qopt.plots import BLUE, ORANGE
+    from qopt.plots.style import BLUE, ORANGE
 
     panels: tuple[tuple[str, bool, Callable[[Cost], float]], ...] = (
         ("time [ms]", False, lambda c: 1e3 * c.time),

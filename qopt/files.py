@@ -12,7 +12,7 @@ from typing import IO
 from qopt.errors import InputError
 
 
-def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], None]) -> None:
+def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], object]) -> None:
     """Let `write` fill a new file beside the target, which takes its place when complete.
 
     A symbolic link is followed; a device or a pipe is written to as it is.

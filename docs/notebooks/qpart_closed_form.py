@@ -167,11 +167,11 @@ plt.show()
 limits = np.geomspace(1 / 64, 4000, 200)
 found = [allocate(pi, c, d, 1, 16) for d in limits]
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.4), layout="constrained")
-left.plot(limits, [a.objective for a in found], color=plots.BLUE)
+left.plot(limits, [a.objective for a in found], color=plots.style.BLUE)
 left.set(xscale="log", xlabel="noise allowed, $\\Delta$", ylabel="cost of the bits", title="Cost against accuracy")
 names = ("first weights", "second weights", "second output")
 for k, values in enumerate(np.array([a.bits for a in found]).T):
-    right.plot(limits, values, plots.SEQUENCE[k], linestyle=("-", "--", "-.")[k], label=names[k])
+    right.plot(limits, values, plots.style.SEQUENCE[k], linestyle=("-", "--", "-.")[k], label=names[k])
 right.set(xscale="log", xlabel="noise allowed, $\\Delta$", ylabel="width [bits]", title="Widths fall in step")
 right.legend(frameon=False)
 for panel in (left, right):
@@ -202,9 +202,9 @@ def dual(multiplier):
 
 grid = np.geomspace(2, 1000, 300)
 fig, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")
-ax.plot(grid, [dual(x) for x in grid], color=plots.BLUE, label="lower bound $g(\\lambda)$")
-ax.axhline(304, color=plots.INK, linestyle=":", label="objective of the plan, 304")
-ax.plot([lam], [dual(lam)], "o", color=plots.RED, label=f"our $\\lambda$ = {lam:.3f}")
+ax.plot(grid, [dual(x) for x in grid], color=plots.style.BLUE, label="lower bound $g(\\lambda)$")
+ax.axhline(304, color=plots.style.INK, linestyle=":", label="objective of the plan, 304")
+ax.plot([lam], [dual(lam)], "o", color=plots.style.RED, label=f"our $\\lambda$ = {lam:.3f}")
 ax.set(xscale="log", xlabel="multiplier $\\lambda$", ylabel="J", ylim=(150, 330))
 ax.spines[["top", "right"]].set_visible(False)
 ax.legend(frameon=False, loc="lower center")

@@ -156,14 +156,14 @@ print("feasible:", proof.feasible, "  proved optimal:", proof.proved)
 # %%
 sizes = np.linspace(0.7e6, 1.3e6, 300)
 small = qopt.decide(table, qopt.Requests.of({"device.memory": sizes, "channel.rate": 2e5}))
-colors = (*plots.SEQUENCE, plots.INK)
+colors = (*plots.style.SEQUENCE, plots.style.INK)
 fig, ax = plt.subplots(figsize=(6.5, 3.2), layout="constrained")
 for k, cut in enumerate(np.unique(small.cut)):
     here = small.cut == cut
     ax.plot(
         sizes[here] / 1e6,
         small.objective[here],
-        plots.MARKERS[k % 6],
+        plots.style.MARKERS[k % 6],
         color=colors[k],
         ms=3,
         label=f"cut {cut}",

@@ -1,4 +1,4 @@
-"""Pictures of serving: break-even, fading channels, and the published algorithm. Found in `qopt.plots` too."""
+"""Pictures of serving: break-even, fading channels, and the published algorithm."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from qopt.errors import InputError
-from qopt.plots import BLUE, GREY, INK, MARKERS, RED, SEQUENCE, _axes
+from qopt.plots.style import BLUE, GREY, INK, MARKERS, RED, SEQUENCE, axes_for
 from qopt.problems.qpart import QPart
 from qopt.problems.terms import noise_terms
 from qopt.serving.breakpoints import breakpoints
@@ -58,7 +58,7 @@ def plot_breakpoints(
     if not found.pieces:
         raise InputError("problem", "no cut with a plan", "a request that some plan serves")
     x = np.geomspace(low, high, 400)
-    ax = _axes(ax, 7.0, 3.8)
+    ax = axes_for(ax, 7.0, 3.8)
     ax.plot(x, found.objective(x), color="#cccccc", linewidth=7, solid_capstyle="round", label="best cut")
     styles = ("-", "--", "-.", ":")
     for k, cut in enumerate(int(p) for p in problem.admissible_cuts):
@@ -107,7 +107,7 @@ def plot_fading(decisions: Decisions, *, bins: int = 60, ax: Axes | None = None)
         raise InputError("requests.channel.rate", "no column", "the rates that were drawn")
     low, high = np.quantile(rates, [0.001, 1.0])
     edges = np.geomspace(low, high * (1 + 1e-9), bins + 1)
-    ax = _axes(ax, 7.0, 3.4)
+    ax = axes_for(ax, 7.0, 3.4)
     hatches = ("", "//", "\\\\", "..", "xx", "--")
     bottom = np.zeros(bins)
     for k, cut in enumerate(np.unique(decisions.cut)):
@@ -169,7 +169,7 @@ def plot_published(problems: Sequence[QPart], ax: Axes | None = None) -> Axes:
     if not share:
         raise InputError("problems", "none that both can answer", "at least one")
     ok = np.array(kept)
-    ax = _axes(ax, 6.5, 3.8)
+    ax = axes_for(ax, 6.5, 3.8)
     for mask, color, marker, name in (
         (ok, BLUE, MARKERS[0], "keeps the limits"),
         (~ok, RED, "x", "breaks a limit"),

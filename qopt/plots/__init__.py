@@ -1,0 +1,24 @@
+"""Pictures of a request and its plans. Each function draws on one Axes and returns it.
+
+matplotlib loads when the first picture is drawn. Colours are those of Okabe and Ito, which colour-blind readers
+tell apart; no meaning hangs on colour alone.
+"""
+
+from __future__ import annotations
+
+from qopt.plots.methods import plot_comparison
+from qopt.plots.requests import plot_bits, plot_cut_by_rate, plot_noise, plot_objective_by_cut
+from qopt.plots.serving import plot_breakpoints, plot_fading, plot_published
+from qopt.plots.water import plot_water_level
+
+__all__ = [
+    "plot_water_level",
+    "plot_objective_by_cut",
+    "plot_cut_by_rate",
+    "plot_bits",
+    "plot_noise",
+    "plot_comparison",
+    "plot_breakpoints",
+    "plot_fading",
+    "plot_published",
+]
