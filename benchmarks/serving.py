@@ -105,7 +105,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--out")
+    parser.add_argument("--out", help="write the figures as JSON")
+    parser.add_argument("--picture", help="draw the published algorithm on the random requests")
     options = parser.parse_args(arguments)
     n, million, samples, many = (100, 10_000, 500, 10) if options.quick else (10_000, 1_000_000, 10_000, 200)
     mlp = qopt.load("qpart/mnist-mlp6")
@@ -134,6 +135,12 @@ def main(arguments: list[str] | None = None) -> None:
         print("CUDA device:", torch.cuda.get_device_name() if torch.cuda.is_available() else "not available")
     except ImportError:
         print("CUDA device: not available")
+    if options.picture:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        ax = qopt.plots.plot_published([_request(s) for s in range(many)])
+        ax.figure.savefig(options.picture, dpi=90, bbox_inches="tight")
     if options.out:
         with open(options.out, "w", encoding="utf-8") as file:
             json.dump(figures, file)

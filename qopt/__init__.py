@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from qopt.serving.requests import Requests as Requests
     from qopt.serving.requests import fading_rates as fading_rates
     from qopt.serving.table import decide as decide
-    from qopt.serving.table import load_table as load_table
     from qopt.serving.table import offline as offline
+    from qopt.serving.table_file import load_table as load_table
     from qopt.solution import Solution as Solution
     from qopt.solving import methods as methods
     from qopt.solving import solve as solve
@@ -62,7 +62,7 @@ _HOME = {
     "fading_rates": "qopt.serving.requests",
     "offline": "qopt.serving.table",
     "decide": "qopt.serving.table",
-    "load_table": "qopt.serving.table",
+    "load_table": "qopt.serving.table_file",
     "breakpoints": "qopt.serving.breakpoints",
     "InputError": "qopt.errors",
     "MethodError": "qopt.errors",

@@ -229,3 +229,29 @@ def test_fading_is_seeded_and_exponential() -> None:
     assert np.mean(h > 1) == pytest.approx(np.exp(-1), abs=0.01)
     with pytest.raises(InputError):
         qopt.fading_rates(3, seed=1, **{**link, "gain": 0.0})
+
+
+@pytest.mark.parametrize(
+    ("field", "change"),
+    [
+        ("cut", lambda a: a + 100),
+        ("cut", lambda a: a.astype(float)),
+        ("start", lambda a: a[:-1]),
+        ("start", lambda a: a[::-1].copy()),
+        ("download", lambda a: a * np.nan),
+        ("upload", lambda a: a[:1]),
+        ("extreme", lambda a: np.zeros_like(a)),
+        ("widths", lambda a: a[:1]),
+    ],
+)
+def test_a_well_formed_file_of_the_wrong_arrays(tmp_path: Path, field: str, change: Any) -> None:
+    path, crafted = tmp_path / "table.npz", tmp_path / "crafted.npz"
+    qopt.offline([qpart(3, seed=1, bits=(1, 4))]).save(path)
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    arrays[f"0.{field}"] = change(arrays[f"0.{field}"])
+    np.savez(crafted, **arrays)
+    with pytest.raises(InputError) as error:
+        qopt.load_table(crafted)
+    assert "\n" not in str(error.value)
+    assert "crafted.npz" in str(error.value)

@@ -6,36 +6,30 @@ matrix product. Nothing is lost: the answer is the one that solving each request
 
 from __future__ import annotations
 
-import json
 import os
-import zipfile
-import zlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from qopt.algorithms.kkt import at_cut
 from qopt.arrays import FloatArray, IntArray
 from qopt.errors import InputError, MethodError, shown
-from qopt.files import write_whole
 from qopt.plan import QPartPlan
 from qopt.problems.qpart import QPart
-from qopt.problems.reading import from_data
 from qopt.segments import segments
 from qopt.serving.curves import STEEPEST, Curve, curves
 from qopt.serving.entries import Entries, entries
 from qopt.serving.requests import RequestPrices, Requests, request_prices
+from qopt.serving.table_file import save_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 BLOCK = 1 << 15
 """Requests decided at a time, so that a block stays in the processor's cache."""
-
-FORMAT = "qopt/qpart-table"
 
 
 @dataclass(frozen=True)
@@ -55,54 +49,8 @@ class Table:
     real: dict[tuple[str, int], list[Curve]]
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write one npz file: a JSON header and plain arrays, no pickle."""
-        header = {
-            "format": FORMAT,
-            "version": 1,
-            "bits": self.bits,
-            "networks": {name: problem.model_dump() for name, problem in self.networks.items()},
-            "tables": [[name, row] for name, row in self.whole],
-        }
-        arrays: dict[str, Any] = {"header": np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)}
-        for i, table in enumerate(self.whole.values()):
-            arrays |= {f"{i}.{name}": getattr(table, name) for name in Entries.__dataclass_fields__}
-        write_whole(path, lambda file: np.savez(file, **arrays))
-
-
-def load_table(path: str | os.PathLike[str]) -> Table:
-    """Read a table that `Table.save` wrote. Curves of real-valued bits are made anew: they take milliseconds."""
-    name = os.fspath(path)
-    try:
-        with np.load(name, allow_pickle=False) as file:
-            header = json.loads(bytes(file["header"]).decode())
-            if header.get("format") != FORMAT or header.get("version") != 1:
-                raise InputError(name, shown(header.get("format")), f"{FORMAT} version 1")
-            networks = {key: from_data(data) for key, data in header["networks"].items()}
-            fields = Entries.__dataclass_fields__
-            whole = {
-                (str(key), int(row)): Entries(**{field: file[f"{i}.{field}"] for field in fields})
-                for i, (key, row) in enumerate(header["tables"])
-            }
-            if header["bits"] not in ("whole", "real"):
-                raise InputError(name, shown(header["bits"]), "whole or real")
-    except OSError as error:
-        raise InputError(name, (error.strerror or "an unreadable file").lower(), "a table file") from None
-    except (
-        EOFError,
-        MemoryError,
-        OverflowError,
-        RuntimeError,
-        zlib.error,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        zipfile.BadZipFile,
-    ) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(name, "no table", "a file written by Table.save") from None
-    return offline(networks.values(), bits="real") if header["bits"] == "real" else Table("whole", networks, whole, {})
+        """Write one npz file: a JSON header and plain arrays, no pickle. `load_table` reads it."""
+        save_table(self, path)
 
 
 def offline(problems: Iterable[QPart], bits: Literal["whole", "real"] = "whole") -> Table:
