@@ -6,6 +6,7 @@ those are, and how a choice of widths becomes a plan.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -16,7 +17,7 @@ from qopt.arrays import FloatArray, IntArray
 from qopt.costs import base_costs, tensor_prices
 from qopt.plan import QPartPlan, crossing_activations
 from qopt.problems.qpart import QPart
-from qopt.problems.terms import coefficients, noise_terms, widths
+from qopt.problems.terms import coefficients, noise_terms, widths, within
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,20 @@ class Segment:
     def uploads(self) -> IntArray:
         """Items with an output among their tensors: their price does not follow their storage."""
         return np.unique(self.owner[self.cut :])
+
+    @cached_property
+    def storage(self) -> FloatArray:
+        """(n, k) bits of device memory of every item at every width."""
+        return self.stored[:, None] * self.bits
+
+    def keeps_memory(self, columns: IntArray) -> bool:
+        """The exact test of the memory limit, for the columns of whole widths."""
+        return math.isinf(self.memory) or within(self.storage[np.arange(len(columns)), columns], self.memory)
+
+    def keeps(self, columns: IntArray) -> bool:
+        """The exact test of both limits."""
+        noise = self.noise[np.arange(len(columns)), columns]
+        return (self.cut == 0 or within(noise, self.limit)) and self.keeps_memory(columns)
 
     def plan(self, chosen: FloatArray | IntArray, kind: Literal["whole", "real"], name: str = "") -> QPartPlan:
         """The plan that gives item i the width ``chosen[i]``."""

@@ -9,7 +9,6 @@ import numpy as np
 from qopt.algorithms.method import Options
 from qopt.plan import QPartPlan
 from qopt.problems.qpart import QPart
-from qopt.problems.terms import within
 from qopt.segments import segments
 from qopt.solution import Outcome
 
@@ -55,10 +54,8 @@ def solve(problem: QPart, options: Options) -> Outcome:
             about = (noise <= segment.limit * (1 + 1e-9)) & (stored <= segment.memory * (1 + 1e-9))
             candidates = np.flatnonzero(about & (value < best_value))
             for j in candidates[np.argsort(value[candidates], kind="stable")]:
-                bits = segment.bits[choice[j]]
-                keeps_noise = not cut or within(segment.noise[rows, choice[j]], segment.limit)
-                if keeps_noise and (math.isinf(segment.memory) or within(segment.stored * bits, segment.memory)):
-                    best, best_value = segment.plan(bits, "whole", problem.name), float(value[j])
+                if segment.keeps(choice[j]):
+                    best, best_value = segment.plan(segment.bits[choice[j]], "whole", problem.name), float(value[j])
                     break
     return _outcome(best, best_value, looked_at)
 

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from qopt.algorithms.method import Options
-from qopt.algorithms.simple import fits, solve_uniform
+from qopt.algorithms.simple import solve_uniform
 from qopt.arrays import BoolArray, FloatArray, IntArray
 from qopt.costs import breakdown
 from qopt.kernels.highs import SolverError, solve_milp
@@ -119,7 +119,7 @@ def solve(problem: QPart, options: Options) -> Outcome:
         chosen: BoolArray = result.x[block.columns] > 0.5
         bits = np.zeros(len(block.segment.tensors), dtype=np.int64)
         bits[block.tensor[chosen]] = block.segment.bits[block.width[chosen]]
-        if fits(block.segment, bits):
+        if block.segment.keeps(bits - block.segment.bits[0]):
             plan = block.segment.plan(bits, "whole", problem.name)
             return Outcome(result.status, plan, bound, message=f"HiGHS: {result.message}", details=details)
         rows.append((block.columns[chosen], np.ones(int(chosen.sum()))))

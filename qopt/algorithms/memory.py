@@ -19,18 +19,18 @@ from qopt.algorithms.method import Clock
 from qopt.arrays import FloatArray, IntArray
 from qopt.kernels import mckp
 from qopt.kernels.branch import Node
-from qopt.problems.terms import limit_with_slack, within
+from qopt.problems.terms import limit_with_slack
 from qopt.segments import Segment
 
 
 def at_cut(segment: Segment, upper: float, clock: Clock) -> mckp.Result:
     """Cheapest whole widths at a cut; only those cheaper than `upper` (bits' part of the objective) are of interest."""
     plain = mckp.solve(segment.cost, segment.noise, segment.limit, upper=upper, time_limit=clock.left)
-    if plain.choice is None or fits_memory(segment, plain.choice):
+    if plain.choice is None or segment.keeps_memory(plain.choice):
         return plain
     best = mckp.Result("cutoff", bound=upper) if math.isfinite(upper) else mckp.Result("infeasible")
-    leanest = mckp.solve(_storage(segment), segment.noise, segment.limit, time_limit=clock.left)
-    if leanest.status == "optimal" and leanest.choice is not None and not fits_memory(segment, leanest.choice):
+    leanest = mckp.solve(segment.storage, segment.noise, segment.limit, time_limit=clock.left)
+    if leanest.status == "optimal" and leanest.choice is not None and not segment.keeps_memory(leanest.choice):
         return best
     priced = _priced(segment)
     for bound, widths in priced.combinations(upper):
@@ -42,7 +42,7 @@ def at_cut(segment: Segment, upper: float, clock: Clock) -> mckp.Result:
         if found.choice is None:
             continue
         value = math.fsum(segment.cost[np.arange(len(found.choice)), found.choice])
-        if value < upper and fits_memory(segment, found.choice):
+        if value < upper and segment.keeps_memory(found.choice):
             upper = value
             best = mckp.Result("optimal", found.choice, value, value)
     return best
@@ -59,7 +59,7 @@ def tree_at_cut(segment: Segment, target: float, max_nodes: int, clock: Clock) -
         return plain.tree
     if math.isinf(segment.memory):
         return None
-    stored = _storage(segment)
+    stored = segment.storage
     beyond = limit_with_slack(segment.memory) * (1.0 + 1e-12)
     lean = mckp.prove(stored, segment.noise, segment.limit, beyond, max_nodes)
     if lean is not None:
@@ -97,20 +97,11 @@ def tree_at_cut(segment: Segment, target: float, max_nodes: int, clock: Clock) -
 
 def leanest_at(segment: Segment, others: IntArray, widths: IntArray, time_limit: float | None = None) -> mckp.Result:
     """The plan that stores least, some items' columns being given; its objective is the storage."""
-    stored, noise = _fixed(_storage(segment), others, widths), _fixed(segment.noise, others, widths)
+    stored, noise = _fixed(segment.storage, others, widths), _fixed(segment.noise, others, widths)
     found = mckp.solve(stored, noise, segment.limit, time_limit=time_limit)
     if found.choice is not None:
         found.choice[others] = widths
     return found
-
-
-def fits_memory(segment: Segment, choice: IntArray) -> bool:
-    """The exact test of the memory limit."""
-    return math.isinf(segment.memory) or within(segment.stored * segment.bits[choice], segment.memory)
-
-
-def _storage(segment: Segment) -> FloatArray:
-    return segment.stored[:, None] * segment.bits
 
 
 @dataclass(frozen=True)
@@ -161,7 +152,7 @@ def _priced(segment: Segment) -> _Priced:
     Any multipliers give a valid bound; it is recomputed for those returned.
     """
     others = segment.uploads[segment.price[segment.uploads] > 0]
-    stored = _storage(segment)
+    stored = segment.storage
 
     def value(mu: float) -> tuple[float, float, FloatArray]:
         dear = segment.cost + mu * stored

@@ -11,7 +11,6 @@ from qopt.algorithms.kkt import at_cut
 from qopt.algorithms.method import Options
 from qopt.arrays import IntArray
 from qopt.problems.qpart import QPart
-from qopt.problems.terms import within
 from qopt.segments import Segment, segments
 from qopt.solution import Outcome
 
@@ -33,13 +32,6 @@ def _best_cut(problem: QPart, widths_at: Callable[[Segment], IntArray | None]) -
     return Outcome("heuristic", best)
 
 
-def fits(segment: Segment, bits: IntArray) -> bool:
-    """The exact test of noise and memory at a cut."""
-    terms = segment.noise[np.arange(len(bits)), bits - segment.bits[0]]
-    keeps_noise = segment.cut == 0 or within(terms, segment.limit)
-    return keeps_noise and (math.isinf(segment.memory) or within(segment.stored * bits, segment.memory))
-
-
 def solve_uniform(problem: QPart, options: Options) -> Outcome:
     """One width for every tensor: the smallest that keeps the limits, at the best cut."""
     del options
@@ -47,7 +39,7 @@ def solve_uniform(problem: QPart, options: Options) -> Outcome:
     def widths_at(segment: Segment) -> IntArray | None:
         for width in segment.bits:
             bits = np.full(len(segment.tensors), width)
-            if fits(segment, bits):
+            if segment.keeps(bits - segment.bits[0]):
                 return bits
         return None
 
@@ -69,8 +61,8 @@ def solve_round_up(problem: QPart, options: Options) -> Outcome:
         # Widths that are whole but for rounding stay as they are, if the exact test agrees.
         highest = segment.bits[-1]
         near = np.ceil(found.bits - 1e-9).astype(np.int64)
-        bits = near if fits(segment, near) else np.ceil(found.bits).astype(np.int64)
-        while not fits(segment, bits):
+        bits = near if segment.keeps(near - segment.bits[0]) else np.ceil(found.bits).astype(np.int64)
+        while not segment.keeps(bits - segment.bits[0]):
             if np.all(bits == highest):
                 return None
             bits = np.minimum(bits + 1, highest)
