@@ -255,3 +255,46 @@ def test_a_well_formed_file_of_the_wrong_arrays(tmp_path: Path, field: str, chan
         qopt.load_table(crafted)
     assert "\n" not in str(error.value)
     assert "crafted.npz" in str(error.value)
+
+
+@pytest.mark.parametrize(("field", "change"), [("download", lambda a: -a), ("widths", lambda a: a * 0 + 999)])
+def test_a_file_whose_plans_do_not_cost_what_it_says(tmp_path: Path, field: str, change: Any) -> None:
+    test_a_well_formed_file_of_the_wrong_arrays(tmp_path, field, change)
+
+
+def test_names_one_problem_and_plain_columns_are_taken() -> None:
+    table = qopt.offline("qpart/teaching-3")
+    rates = {"channel.rate": [500.0, 2000.0, 8000.0]}
+    requests = qopt.Requests.of(rates)
+    for given in (rates, requests, requests.to_dataframe().drop(columns="network")):
+        assert qopt.decide(table, given).objective.tolist() == qopt.decide(table, requests).objective.tolist()
+    assert list(qopt.offline([qopt.load("qpart/teaching-3")]).networks) == list(table.networks)
+
+
+def test_refusals_are_one_line() -> None:
+    problem = qopt.load("qpart/teaching-3")
+    table = qopt.offline(problem)
+    decisions = qopt.decide(table, {"channel.rate": [1.0, 2.0]})
+    narrow = qopt.breakpoints(problem, "rate", low=100, high=1000)
+    calls: list[Any] = [
+        lambda: qopt.decide(table, {"channel.rate": [1e-320]}),
+        lambda: qopt.decide(table, 3),
+        lambda: decisions.plan(-1),
+        lambda: decisions.plan(2),
+        lambda: narrow.objective(1e6),
+        lambda: narrow.objective([200.0, float("nan")]),
+        lambda: narrow.at(1e6),
+        lambda: narrow.at("x"),
+        lambda: qopt.breakpoints(problem, ["rate"]),
+        lambda: qopt.breakpoints(problem, "device.clock"),
+        lambda: qopt.breakpoints(problem, "rate", low="1"),
+        lambda: qopt.load_table(3),
+        lambda: qopt.fading_rates(-1, seed=0, bandwidth=1, gain=1, noise_power=1, transmit_power=1),
+        lambda: qopt.fading_rates(1, seed=0, bandwidth="1", gain=1, noise_power=1, transmit_power=1),
+        lambda: qopt.Requests.of({}, network=None),
+    ]
+    for call in calls:
+        with pytest.raises(InputError) as error:
+            call()
+        assert "\n" not in str(error.value)
+    assert qopt.breakpoints(problem, "inferences").pieces[0].start == 1.0

@@ -72,19 +72,30 @@ class Breakpoints:
 
     def at(self, value: float) -> Piece:
         """The piece that holds a value; at a break-even point, the one below it."""
-        if not self.pieces or not self.pieces[0].start <= value <= self.pieces[-1].stop:
-            raise InputError(self.parameter, f"{value:g}", "a value inside the pieces")
-        return self.pieces[bisect.bisect_left([piece.stop for piece in self.pieces], value)]
+        if not self.pieces:
+            raise InputError(self.parameter, shown(value), "nothing: no plan keeps the limits")
+        self._inside(np.asarray(_number(self.parameter, value)))
+        at = bisect.bisect_left([piece.stop for piece in self.pieces], value)
+        return self.pieces[min(at, len(self.pieces) - 1)]
 
     def objective(self, values: FloatArray | float) -> FloatArray:
-        """Least objective at one or many values."""
+        """Least objective at one or many values; infinite where no plan keeps the limits."""
         x = np.asarray(values, dtype=np.float64)
         if not self.pieces:
             return np.full(x.shape, np.inf)
+        self._inside(x)
         x = 1.0 / x if self.inverse else x
         lines = [piece.intercept + piece.slope * x for piece in self.pieces]
         least: FloatArray = np.min(lines, axis=0)
         return least
+
+    def _inside(self, values: FloatArray) -> None:
+        """Refuse values that the pieces do not cover."""
+        start, stop = self.pieces[0].start, self.pieces[-1].stop
+        # The ends may have been inverted twice, and a sampled end rounds too.
+        bad = values[~((values >= start * (1 - 1e-12)) & (values <= stop * (1 + 1e-12)))]
+        if bad.size:
+            raise InputError(self.parameter, f"{bad.flat[0]:g}", f"a value from {start:g} to {stop:g}")
 
     @property
     def cuts(self) -> list[tuple[float, float, int]]:
@@ -102,7 +113,7 @@ def breakpoints(
     problem: QPart,
     parameter: str,
     *,
-    low: float = 0.0,
+    low: float | None = None,
     high: float = math.inf,
     bits: Literal["whole", "real"] = "whole",
 ) -> Breakpoints:
@@ -114,7 +125,7 @@ def breakpoints(
     parameter : ``rate``, ``download_rate``, ``inferences``, ``price``, ``transmit_power``, or the full name of one of
         those and of ``device.cycles_per_mac``, ``device.energy_coefficient``, ``server.cycles_per_mac``,
         ``server.energy_coefficient``, ``objective.time``, ``objective.energy``, ``objective.price``.
-    low, high : range of the parameter, default all positive values.
+    low, high : range of the parameter, default all that it can have: positive values, from 1 on for inferences.
     bits : ``whole``, or ``real`` (noise by the law).
 
     Raises
@@ -125,9 +136,15 @@ def breakpoints(
     """
     if bits not in ("whole", "real"):
         raise InputError("bits", shown(bits), "whole or real")
-    name = SHORT.get(parameter, parameter)
+    name = SHORT.get(parameter, parameter) if isinstance(parameter, str) else ""
     if name not in INVERSE + AFFINE:
-        raise InputError("parameter", shown(parameter), ", ".join((*SHORT, *AFFINE)))
+        short = {full: f"{full} ({brief})" for brief, full in SHORT.items()}
+        known = ", ".join(short.get(full, full) for full in (*INVERSE, *AFFINE))
+        raise InputError(
+            "parameter", shown(parameter), f"one in whose value or inverse the objective is affine: {known}"
+        )
+    low = (1.0 if name == "inferences" else 0.0) if low is None else _number("low", low)
+    high = _number("high", high)
     if not 0 <= low < high:
         raise InputError("low", f"{low:g} with high {high:g}", "0 <= low < high")
     if name == "channel.transmit_power" and problem.channel.rate is None:
@@ -146,6 +163,12 @@ def breakpoints(
         ends = (1.0 / stop if stop else math.inf, 1.0 / start if start else math.inf) if inverse else (start, stop)
         pieces.append(Piece(ends[0], ends[1], plans[i].cut, plans[i], *lines[i]))
     return Breakpoints(name, inverse, tuple(reversed(pieces) if inverse else pieces))
+
+
+def _number(field: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise InputError(field, shown(value), "a number")
+    return float(value)
 
 
 def lower_envelope(lines: list[tuple[float, float]], low: float, high: float) -> list[tuple[float, float, int]]:

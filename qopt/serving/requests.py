@@ -56,7 +56,7 @@ class Requests:
         return len(self.network)
 
     @classmethod
-    def of(cls, columns: Mapping[str, Any], network: str | Any = "") -> Requests:
+    def of(cls, columns: Mapping[str, Any] | pd.DataFrame, network: str | Any = "") -> Requests:
         """Requests from columns (arrays, lists, or one number for all).
 
         Parameters
@@ -69,7 +69,9 @@ class Requests:
         InputError
             An unknown field, columns of different length, or a value that is not admissible, with row and column.
         """
-        given = dict(columns)
+        if not hasattr(columns, "keys"):
+            raise InputError("requests", shown(columns), "columns by field name, or a DataFrame")
+        given = {str(name): columns[name] for name in columns.keys()}  # noqa: SIM118, a DataFrame's too
         names = given.pop("network", network)
         unknown = [name for name in given if name not in FIELDS]
         if unknown:
@@ -77,6 +79,8 @@ class Requests:
         lengths = {name: len(column) for name, column in given.items() if np.ndim(column) == 1}
         if not isinstance(names, str):
             names = np.asarray(names)
+            if names.ndim != 1:
+                raise InputError("requests.network", shown(network), "a name, or a column of names")
             lengths["network"] = len(names)
         n = next(iter(lengths.values()), 1)
         for name, length in lengths.items():
@@ -173,14 +177,16 @@ def fading_rates(
 
     ``B log2(1 + P alpha h / N0)`` with h exponential of mean 1, drawn with a seed.
     """
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
+        raise InputError("n", shown(n), "a whole number >= 0")
     for name, value in (
         ("bandwidth", bandwidth),
         ("gain", gain),
         ("noise_power", noise_power),
         ("transmit_power", transmit_power),
     ):
-        if not np.isfinite(value) or value <= 0:
-            raise InputError(name, f"{value:g}", "a finite number > 0")
+        if not isinstance(value, int | float | np.number) or not np.isfinite(value) or value <= 0:
+            raise InputError(name, shown(value), "a finite number > 0")
     fading = np.random.default_rng(seed).exponential(1.0, n)
     rates: FloatArray = bandwidth * np.log1p(transmit_power * gain * fading / noise_power) / np.log(2.0)
     return rates
@@ -233,9 +239,10 @@ def request_prices(requests: Requests, network: QPart) -> RequestPrices:
     down_rate: Any = requests.columns.get("channel.download_rate")
     if down_rate is None:
         down_rate = up_rate if network.channel.download_rate is None else network.channel.download_rate
-    upload = (w_t + w_e * power) / up_rate
     receiving = w_e * power if network.channel.charge_download else 0.0
-    download = (w_t + receiving) / down_rate / value("inferences")
+    with np.errstate(over="ignore"):  # `decide` refuses prices that are not finite
+        upload = (w_t + w_e * power) / up_rate
+        download = (w_t + receiving) / down_rate / value("inferences")
 
     def full(x: Any) -> FloatArray:
         return np.broadcast_to(np.asarray(x, dtype=np.float64), (n,))

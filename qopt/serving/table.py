@@ -7,10 +7,10 @@ matrix product. Nothing is lost: the answer is the one that solving each request
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -24,9 +24,12 @@ from qopt.serving.curves import STEEPEST, Curve, curves
 from qopt.serving.entries import Entries, entries
 from qopt.serving.requests import RequestPrices, Requests, request_prices
 from qopt.serving.table_file import save_table
+from qopt.solving import as_problem
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Problem = QPart | str | os.PathLike[str]
 
 BLOCK = 1 << 15
 """Requests decided at a time, so that a block stays in the processor's cache."""
@@ -53,13 +56,13 @@ class Table:
         save_table(self, path)
 
 
-def offline(problems: Iterable[QPart], bits: Literal["whole", "real"] = "whole") -> Table:
+def offline(problems: Problem | Iterable[Problem], bits: Literal["whole", "real"] = "whole") -> Table:
     """Work out what every network can be asked for, at every level.
 
     Parameters
     ----------
-    problems : networks with their noise, limits, admissible cuts and widths. Their device, channel and objective
-        are only defaults for requests that do not say.
+    problems : one or several, or their names or paths: networks with their noise, limits, admissible cuts and
+        widths. Their device, channel and objective are only defaults for requests that do not say.
     bits : ``whole`` or ``real`` (the law s 4^-b only).
 
     Raises
@@ -70,7 +73,8 @@ def offline(problems: Iterable[QPart], bits: Literal["whole", "real"] = "whole")
         Real-valued bits for noise that does not follow the law.
     """
     networks: dict[str, QPart] = {}
-    for problem in problems:
+    given = [problems] if isinstance(problems, QPart | str | os.PathLike) else problems
+    for problem in map(as_problem, given):
         if problem.name in networks:
             raise InputError("problems", f"{problem.name!r} twice", "networks of different names")
         networks[problem.name] = problem
@@ -114,6 +118,8 @@ class Decisions:
 
     def plan(self, row: int) -> QPartPlan | None:
         """The plan of one request; None if there is none."""
+        if not 0 <= row < len(self):
+            raise InputError("row", shown(row), f"a row from 0 to {len(self) - 1}")
         if self.cut[row] < 0:
             return None
         name, problem = _network(self.table, self.requests, int(self.requests.network[row]))
@@ -134,7 +140,7 @@ class Decisions:
         return self.requests.to_dataframe().assign(cut=self.cut, objective=self.objective)
 
 
-def decide(table: Table, requests: Requests, *, threads: int = 2) -> Decisions:
+def decide(table: Table, requests: Requests | Mapping[str, Any] | pd.DataFrame, *, threads: int = 2) -> Decisions:
     """Answer requests from a table: the best cut and plan of each, exactly.
 
     A request's level is served by the largest level of its network that does not exceed it (Algorithm 2).
@@ -144,6 +150,8 @@ def decide(table: Table, requests: Requests, *, threads: int = 2) -> Decisions:
     InputError
         A network that is not in the table, or a level below all of its network's, with row and column.
     """
+    if not isinstance(requests, Requests):
+        requests = Requests.of(requests)
     n = len(requests)
     objective, cut = np.full(n, np.inf), np.full(n, -1, dtype=np.int64)
     entry = np.full(n, -1, dtype=np.int64)
@@ -151,6 +159,9 @@ def decide(table: Table, requests: Requests, *, threads: int = 2) -> Decisions:
     def block(name: str, problem: QPart, level_row: int, rows: IntArray) -> None:
         mine = requests if len(rows) == n else requests.take(rows)
         prices = request_prices(mine, problem)
+        bad = np.flatnonzero(~np.isfinite(prices.device + prices.server + prices.upload + prices.download))
+        if bad.size:
+            raise InputError(f"requests[{rows[bad[0]]}]", "numbers whose prices overflow", "numbers with finite prices")
         if table.bits == "whole":
             value, chosen, where = _decide_whole(table.whole[name, level_row], prices)
             entry[rows] = where
@@ -241,13 +252,10 @@ def _decide_real(found: list[Curve], prices: RequestPrices) -> tuple[FloatArray,
         ratio = np.minimum(np.where(prices.upload > 0, prices.upload / prices.download, 0.0), STEEPEST)
     for c in found:
         down, up = c.within_memory(ratio, prices.memory)
-        j = (
-            prices.device * c.device_macs
-            + prices.server * c.server_macs
-            + prices.upload * (up + c.raw)
-            + prices.download * down
-        )
-        j = np.where(np.isfinite(down), j, np.inf)
+        fits = np.isfinite(down)
+        up, down = np.where(fits, up, 0.0), np.where(fits, down, 0.0)
+        computing = prices.device * c.device_macs + prices.server * c.server_macs
+        j = np.where(fits, computing + prices.upload * (up + c.raw) + prices.download * down, np.inf)
         better = j < value
         value, chosen = np.where(better, j, value), np.where(better, c.cut, chosen)
     return value, chosen

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qopt.costs import split_macs
 from qopt.errors import InputError, shown
 from qopt.files import write_whole
+from qopt.plan import crossing_activations
 from qopt.problems.qpart import QPart
 from qopt.problems.reading import MAX_BYTES, from_data
 from qopt.serving.entries import Entries
@@ -51,6 +53,8 @@ def load_table(path: str | os.PathLike[str]) -> Table:
     """
     from qopt.serving.table import Table, offline
 
+    if not isinstance(path, str | os.PathLike):
+        raise InputError("path", shown(path), "the path of a table file")
     name = os.fspath(path)
     try:
         with zipfile.ZipFile(name) as archive:
@@ -59,8 +63,9 @@ def load_table(path: str | os.PathLike[str]) -> Table:
             raise InputError(name, f"{size >> 20} MiB of arrays", f"at most {MAX_BYTES >> 20} MiB")
         with np.load(name, allow_pickle=False) as file:
             header = json.loads(bytes(file["header"]).decode())
-            if header["format"] != FORMAT or header["version"] != 1 or header["bits"] not in ("whole", "real"):
-                raise InputError(name, shown(header["format"]), f"{FORMAT} version 1, bits whole or real")
+            for field, known in (("format", (FORMAT,)), ("version", (1,)), ("bits", ("whole", "real"))):
+                if header[field] not in known:
+                    raise InputError(f"{name}: {field}", shown(header[field]), " or ".join(map(str, known)))
             networks = {str(key): from_data(data) for key, data in header["networks"].items()}
             whole = {}
             for i, (key, row) in enumerate(header["tables"]):
@@ -100,3 +105,15 @@ def _check(plans: Entries, problem: QPart, row: Any) -> None:
     runs = plans.start[0] == 0 and plans.start[-1] == len(plans.widths) and bool(np.all(np.diff(plans.start) >= 0))
     if not (inside and runs and isinstance(row, int) and 0 <= row < len(problem.accuracy.levels)):
         raise ValueError
+    # What a plan costs is worked out anew from its widths.
+    net, (on_device, on_server) = problem.network, split_macs(problem)
+    for e, cut in enumerate(plans.cut.tolist()):
+        widths = plans.widths[plans.start[e] : plans.start[e + 1]]
+        outputs = np.array(crossing_activations(problem, cut), dtype=np.int64)
+        if len(widths) != cut + len(outputs) or np.any((widths < problem.bits.lo) | (widths > problem.bits.hi)):
+            raise ValueError
+        raw = net.input_bits * net.input_size if 0 in net.crossing(cut) else 0.0
+        found = (plans.device_macs[e], plans.server_macs[e], plans.download[e], plans.upload[e])
+        down, up = widths[:cut] @ net.sent[:cut], widths[cut:] @ net.activations[outputs - 1] + raw
+        if not np.allclose(found, (on_device[cut], on_server[cut], down, up), rtol=1e-12, atol=0):
+            raise ValueError
