@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from qopt.arrays import BoolArray, FloatArray, IntArray
+from qopt.arrays import BoolArray, FloatArray
 from qopt.kernels.incumbent import Incumbent
 
 Node = list[Any]
@@ -203,8 +203,3 @@ def _ray(
             return Bounded(value, lam, None)
         lam *= 4.0
     return Bounded(-math.inf, 0.0, None)
-
-
-def lift(tree: list[Node], columns: list[IntArray]) -> list[Node]:
-    """A tree over a selection of columns, each class its own, in the numbering of all columns."""
-    return [[node[0], node[1], columns[node[1]][node[2]].tolist()] if node[0] == "split" else node for node in tree]
