@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 from scipy.sparse import block_diag, csr_array, vstack
 
-from qopt.certificates.witness import check_tree
+from qopt.certificates.checker import check
 from qopt.errors import InputError
-from qopt.kernels import mckp
+from qopt.kernels import exchange, mckp
 from qopt.kernels.waterfill import LN4, Allocation, allocate
 
 
@@ -201,16 +201,23 @@ def floor_rows(rows: Any) -> tuple[list[list[Fraction]], Fraction]:
     return [[x - m for x in row] for row, m in zip(exact, least, strict=True)], sum(least, Fraction(0))
 
 
+def grid(rows: list[list[Fraction]]) -> Fraction:
+    """Largest number of which all are multiples (0 if all are 0)."""
+    below = math.lcm(*(x.denominator for row in rows for x in row))
+    return Fraction(math.gcd(*(int(x * below) for row in rows for x in row)), below)
+
+
 def tree_bound(cost: Any, weight: Any, limit: float, tree: Any, target: Fraction) -> None:
-    """Hand a tree to the certificate's own checker, or, where numbers are negative, to the one below."""
-    if np.all(cost >= 0) and np.all(weight >= 0) and limit >= 0:
-        zeros = np.zeros(cost.shape).tolist()
-        verdict = check_tree(cost.tolist(), weight.tolist(), allowed(limit), zeros, math.inf, tree, target)
-        assert verdict.accepted, verdict.reason
-    # The same in a few lines of rationals: leaves partition the choices, each has a valid bound.
+    """Leaves partition the choices and each has a valid bound: in rationals, and without the checker's code.
+
+    Bounds are rounded up to the grid of the costs, and the limit down to that of the weights.
+    """
     c, c_off = floor_rows(cost)
     w, w_off = floor_rows(weight)
+    step, unit = grid(c), grid(w)
     room = None if math.isinf(limit) else Fraction(allowed(limit)) - w_off
+    if room is not None and unit:
+        room = math.floor(room / unit) * unit
     n, k = cost.shape
     whole = [frozenset(range(k))] * n
 
@@ -224,18 +231,28 @@ def tree_bound(cost: Any, weight: Any, limit: float, tree: Any, target: Fraction
             first, second = list(classes), list(classes)
             first[i], second[i] = chosen, classes[i] - chosen
             return walk(walk(at + 1, first), second)
-        _, a, lam, mu = node
-        assert mu == 0
+        if node[0] == "sums":
+            return at + 1  # left to the checker
+        _, a, lam = node
         assert lam >= 0
         multiplier = Fraction(lam)
-        value = a * c_off + sum(min(a * c[i][j] + multiplier * w[i][j] for j in classes[i]) for i in range(n))
+        value = sum((min(a * c[i][j] + multiplier * w[i][j] for j in classes[i]) for i in range(n)), Fraction(0))
         assert multiplier == 0 or room is not None
         if room is not None:
             value -= multiplier * room
-        assert value >= target if a else value > 0
+        if a and step:
+            value = math.ceil(value / step) * step
+        assert value + c_off >= target if a else value > 0
         return at + 1
 
     assert walk(0, whole) == len(tree)
+
+
+def checked(cost: Any, weight: Any, limit: float, result: mckp.Result) -> None:
+    """Hand a result to the checker of the standard library."""
+    verdict = check(exchange.mckp_instance(cost, weight, limit), exchange.mckp_witness(result))
+    assert verdict.accepted, verdict.reason
+    assert (verdict.objective is None) == (result.status == "infeasible")
 
 
 def tolerance(cost: Any) -> Fraction:
@@ -257,8 +274,11 @@ def check_against_brute(cost: Any, weight: Any, limit: float, **options: Any) ->
         assert result.choice is None
         assert result.objective is None
         assert result.bound is None
+        if result.tree is not None:
+            checked(cost, weight, limit, result)
         return result
     assert result.status == "optimal", result
+    checked(cost, weight, limit, result)
     assert result.choice is not None
     assert result.objective is not None
     chosen = [float(weight[i, j]) for i, j in enumerate(result.choice)]
@@ -272,8 +292,8 @@ def check_against_brute(cost: Any, weight: Any, limit: float, **options: Any) ->
     lp = mckp.lp_bound(cost, weight, limit)
     assert lp is not None
     assert lp <= float(best) + 1e-9 * float(np.abs(cost).max(axis=1).sum())
-    if result.tree is not None:
-        tree_bound(cost, weight, limit, result.tree, best - tolerance(cost))
+    assert result.tree is not None
+    tree_bound(cost, weight, limit, result.tree, best - max(tolerance(cost), abs(best) / 10**9))
     return result
 
 
@@ -325,7 +345,15 @@ def test_partial_sums_and_branching_agree(nodes: int) -> None:
                 assert partial.objective is not None
                 assert close(partial.objective, Fraction(whole.objective), cost)
                 if whole.tree is not None:
-                    tree_bound(cost, weight, limit, whole.tree, Fraction(whole.objective) - 2 * tolerance(cost))
+                    tree_bound(
+                        cost,
+                        weight,
+                        limit,
+                        whole.tree,
+                        Fraction(whole.objective) * (1 - Fraction(1, 10**9))
+                        if whole.objective > 0
+                        else Fraction(whole.objective) * (1 + Fraction(1, 10**9)),
+                    )
 
 
 @given(seed=SEEDS, up=st.integers(-40, 40), across=st.integers(-40, 40))

@@ -54,9 +54,9 @@ def tree_at_cut(segment: Segment, target: float, max_nodes: int, clock: Clock) -
     By noise alone, or by storage alone, where that suffices. Otherwise the columns that multipliers of both
     limits rule out leave, and for every combination of the others the rest is too dear or too large.
     """
-    plain = mckp.solve(segment.cost, segment.noise, segment.limit, upper=target, branch_nodes=max_nodes, max_labels=0)
-    if plain.choice is None:
-        return plain.tree
+    plain = mckp.prove(segment.cost, segment.noise, segment.limit, target, max_nodes)
+    if plain is not None:
+        return [_of_two_rows(node) for node in plain]
     if math.isinf(segment.memory):
         return None
     stored = segment.storage
@@ -91,7 +91,7 @@ def tree_at_cut(segment: Segment, target: float, max_nodes: int, clock: Clock) -
             subtree = lean and [_beyond_memory(node) for node in lean]
         if subtree is None:
             return None
-        tree += subtree
+        tree += [_of_two_rows(node) for node in subtree]
     return tree
 
 
@@ -177,9 +177,14 @@ def _priced(segment: Segment) -> _Priced:
     return _Priced(others, lam, 0.5 * (low + high), bound, excess[others])
 
 
+def _of_two_rows(node: Node) -> Node:
+    """A leaf of one row, read as a leaf of two."""
+    return [*node, 0.0] if node[0] == "leaf" and len(node) == 3 else node
+
+
 def _beyond_memory(node: Node) -> Node:
     """A leaf about least storage, read as: storage exceeds the memory."""
-    return ["leaf", 0, node[2], 1.0] if node[0] == "leaf" and node[1] == 1 else node
+    return ["leaf", 0, node[2], float(node[1])] if node[0] == "leaf" else node
 
 
 def _fixed(array: FloatArray, others: IntArray, widths: IntArray) -> FloatArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-__all__ = ["mckp", "waterfill"]
+__all__ = ["exchange", "mckp", "mincut", "rcsp", "waterfill"]
 
 
 def __getattr__(name: str) -> Any:

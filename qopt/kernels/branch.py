@@ -1,14 +1,14 @@
 """Branch and bound for the multiple-choice knapsack that writes down its tree: solution and proof in one.
 
 A node is a set of allowed items per class. Its Lagrangian bound is maximised over the multiplier; the
-maximum is the linear relaxation over the node's items. Where the bound reaches the target the node is a
+maximum is the linear relaxation over the node's items. Where the bound reaches the aim the node is a
 leaf. Otherwise items that are too dear at the multiplier leave, a class at a time, as leaves of their
 own; then one class is split between the two items that tie at the multiplier, which cuts the relaxed
 solution off on both sides.
 
 The tree is a list in preorder: ``["split", i, [columns]]``, whose first subtree allows class i only
-these columns and whose second the others, and ``["leaf", 1, multiplier, 0.0]``. Anyone can check it
-without this file; `qopt.certificates.witness` does, in exact arithmetic.
+these columns and whose second the others, and ``["leaf", 1, multiplier]``. Anyone can check it
+without this file; `qopt.certificates.checker` does, in exact arithmetic.
 """
 
 from __future__ import annotations
@@ -20,13 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from qopt.arrays import BoolArray, FloatArray
+from qopt.arrays import BoolArray, FloatArray, IntArray
 from qopt.kernels.incumbent import Incumbent
 
 Node = list[Any]
-
-TOLERANCE = 1e-13
-"""Relative: a node is closed when its bound is within this of the incumbent, which is what sums round by."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +47,108 @@ class Search:
         return self.tree is not None
 
 
+class Part:
+    """The classes of a node that still have a choice, in small arrays; the others are in the base.
+
+    Attributes
+    ----------
+    classes : (m,) classes as the caller numbers them.
+    columns : (m, s) their columns, ascending in weight or not, as given.
+    cost, weight : (m, s); the cost of what is not allowed is infinite.
+    base_cost, base_weight : sums over the classes that are decided.
+    choice : (n,) columns of the decided ones.
+    """
+
+    __slots__ = ("base_cost", "base_weight", "choice", "classes", "columns", "cost", "rows", "size", "weight")
+
+    def __init__(
+        self,
+        classes: IntArray,
+        columns: IntArray,
+        cost: FloatArray,
+        weight: FloatArray,
+        base: tuple[float, float],
+        choice: IntArray,
+    ) -> None:
+        self.classes, self.columns, self.cost, self.weight = classes, columns, cost, weight
+        self.base_cost, self.base_weight = base
+        self.choice = choice
+        self.rows = np.arange(len(classes)) * cost.shape[1]
+        self.size = np.count_nonzero(np.isfinite(cost))
+
+    def picked(self, flat: IntArray) -> IntArray:
+        """The whole choice behind positions in the flat arrays."""
+        found = self.choice.copy()
+        found[self.classes] = self.columns.take(flat)
+        return found
+
+    def sums(self, flat: IntArray) -> tuple[float, float]:
+        """Cost and weight of such a choice."""
+        return (
+            self.base_cost + float(np.add.reduce(self.cost.take(flat))),
+            self.base_weight + float(np.add.reduce(self.weight.take(flat))),
+        )
+
+    def lightest(self) -> IntArray:
+        """Positions of the lightest entries that are allowed."""
+        return self.rows + np.argmin(np.where(np.isfinite(self.cost), self.weight, np.inf), axis=1)
+
+    def allowed(self, row: int) -> BoolArray:
+        """(s,) which entries of a class are allowed."""
+        return np.isfinite(self.cost[row])
+
+    def drop(self, lam: float, excess: float, leaf: Node, tree: list[Node]) -> None:
+        """Take out the entries whose reduced cost is at least `excess`, a class at a time, as leaves of the tree."""
+        reduced = self.cost + lam * self.weight
+        reduced -= reduced.take(self.rows + np.argmin(reduced, axis=1))[:, None]
+        dear = (reduced >= excess) & np.isfinite(reduced)
+        rows, entries = np.nonzero(dear)
+        if not rows.size:
+            return
+        columns = self.columns[rows, entries].tolist()
+        first = np.flatnonzero(np.concatenate(([True], rows[1:] != rows[:-1])))
+        ends = [*first[1:].tolist(), len(columns)]
+        for i, begin, end in zip(self.classes[rows[first]].tolist(), first.tolist(), ends, strict=True):
+            tree += ["split", i, columns[begin:end]], leaf
+        self.cost[dear] = np.inf
+        self.size -= len(columns)
+
+    def restricted(self, row: int, keep: BoolArray) -> Part:
+        """The part where one class has only some of its entries."""
+        cost = self.cost.copy()
+        cost[row, ~keep] = np.inf
+        return Part(
+            self.classes, self.columns, cost, self.weight, (self.base_cost, self.base_weight), self.choice
+        ).packed()
+
+    def packed(self) -> Part:
+        """The same with decided classes in the base, once half of the entries have gone."""
+        if 2 * self.size > self.cost.size:
+            return self
+        allowed = np.isfinite(self.cost)
+        left = allowed.sum(axis=1)
+        if not left.all():
+            return self
+        open_rows = np.flatnonzero(left > 1)
+        decided = np.flatnonzero(left == 1)
+        flat = self.rows[decided] + np.argmax(allowed[decided], axis=1)
+        choice = self.choice.copy()
+        choice[self.classes[decided]] = self.columns.take(flat)
+        base = self.sums(flat)
+        width = int(left[open_rows].max(initial=1))
+        # What is allowed first, in the order it had.
+        order = np.argsort(~allowed[open_rows], axis=1, kind="stable")[:, :width]
+        at = open_rows[:, None]
+        return Part(
+            self.classes[open_rows],
+            self.columns[at, order],
+            self.cost[at, order],
+            self.weight[at, order],
+            base,
+            choice,
+        )
+
+
 def branch(
     cost: FloatArray,
     weight: FloatArray,
@@ -70,47 +169,35 @@ def branch(
     deadline : `time.perf_counter` at which to stop.
     """
     tree: list[Node] = []
-    present = np.ones(cost.shape, dtype=bool)
-    stack: list[tuple[BoolArray, float, float]] = [(present, guess, -math.inf)]
+    n, k = cost.shape
+    columns = np.broadcast_to(np.arange(k), (n, k))
+    whole = Part(np.arange(n), columns, cost.copy(), weight, (0.0, 0.0), np.zeros(n, dtype=np.int64))
+    stack: list[tuple[Part, float, float]] = [(whole, guess, -math.inf)]
     looked_at = 0
     while stack:
         if looked_at >= max_nodes or (deadline is not None and time.perf_counter() > deadline):
             return Search(None, min(bound for _, _, bound in stack), looked_at)
-        allowed, lam, _ = stack.pop()
+        part, lam, _ = stack.pop()
         looked_at += 1
-        masked = np.where(allowed, cost, np.inf)
-        node = maximise(masked, weight, capacity, lam, incumbent)
-        if node.bound >= _target(incumbent):
-            tree.append(["leaf", 1, float(node.multiplier), 0.0])
+        node = maximise(part, capacity, lam, incumbent)
+        leaf: Node = ["leaf", 0 if node.heavy else 1, float(node.multiplier)]
+        if node.bound >= incumbent.aim:
+            tree.append(leaf)
             continue
         if node.split is None:
             # The relaxation's optimum is whole, yet the exact test refused it: rounding, not a proof.
             return Search(None, node.bound, looked_at)
-        target = _target(incumbent)
-        reduced = masked + node.multiplier * weight
-        dropped = allowed & (node.bound + reduced - reduced.min(axis=1)[:, None] >= target)
-        for row in np.flatnonzero(dropped.any(axis=1)):
-            tree.append(["split", int(row), np.flatnonzero(dropped[row]).tolist()])
-            tree.append(["leaf", 1, float(node.multiplier), 0.0])
-        allowed &= ~dropped
-        i, light = node.split
-        first = allowed[i] & (weight[i] <= weight[i, light])
-        rest = allowed[i] & ~first
+        part.drop(node.multiplier, incumbent.aim - node.bound, leaf, tree)
+        row, light = node.split
+        first = part.allowed(row) & (part.weight[row] <= part.weight[row, light])
+        rest = part.allowed(row) & ~first
         if not first.any() or not rest.any():  # the split is settled by what was dropped
-            stack.append((allowed, node.multiplier, node.bound))
+            stack.append((part.packed(), node.multiplier, node.bound))
             continue
-        tree.append(["split", int(i), np.flatnonzero(first).tolist()])
-        other = allowed.copy()
-        other[i] = rest
-        allowed[i] = first
-        stack.append((other, node.multiplier, node.bound))
-        stack.append((allowed, node.multiplier, node.bound))
+        tree.append(["split", int(part.classes[row]), part.columns[row, first].tolist()])
+        stack.append((part.restricted(row, rest), node.multiplier, node.bound))
+        stack.append((part.restricted(row, first), node.multiplier, node.bound))
     return Search(tree, math.inf, looked_at)
-
-
-def _target(incumbent: Incumbent) -> float:
-    value = incumbent.value
-    return value - TOLERANCE * abs(value) if math.isfinite(value) else value
 
 
 @dataclass(frozen=True)
@@ -120,86 +207,67 @@ class Bounded:
     Attributes
     ----------
     bound, multiplier : the bound and where it is attained.
-    split : (class, lighter item) of two items that tie there, in the class where they differ most in weight;
-        None where no class does.
+    split : (row of the part, lighter entry) of two items that tie there, in the class where they differ most in
+        weight; None where no class does.
+    heavy : even the lightest items are too heavy, so the bound is infinite.
     """
 
     bound: float
     multiplier: float
-    split: tuple[int, int] | None
+    split: tuple[int, int] | None = None
+    heavy: bool = False
 
 
-def maximise(cost: FloatArray, weight: FloatArray, capacity: float, guess: float, incumbent: Incumbent) -> Bounded:
-    """Maximise the Lagrangian dual of a node over the multiplier, or stop once it reaches the incumbent.
+def maximise(part: Part, capacity: float, guess: float, incumbent: Incumbent) -> Bounded:
+    """Maximise the Lagrangian dual of a node over the multiplier, or stop once it reaches the incumbent's aim.
 
     The dual is concave and piecewise linear. A choice that is too heavy and one that fits are kept, each
     optimal at some multiplier; the next multiplier is where their lines cross. Every choice that fits is
     offered to the incumbent.
-
-    Parameters
-    ----------
-    cost : (n, k), infinite for items that are not allowed.
     """
-    rows = np.arange(len(cost))
-    light = np.argmin(np.where(np.isfinite(cost), weight, np.inf), axis=1)
-    c_lo, w_lo = float(cost[rows, light].sum()), float(weight[rows, light].sum())
-    heavy = np.argmin(cost, axis=1)
-    c_hi, w_hi = float(cost[rows, heavy].sum()), float(weight[rows, heavy].sum())
-    if w_lo > capacity:
-        return _ray(cost, weight, capacity, c_hi, w_lo, incumbent)
-    if w_hi <= capacity:
-        incumbent.offer(heavy)
-        return Bounded(c_hi, 0.0, None)
-    incumbent.offer_if_cheap(light, c_lo)
-    best, best_lam = c_hi, 0.0
-    lam = guess if guess > 0 else (c_lo - c_hi) / (w_hi - w_lo)
+    fits: tuple[IntArray, float, float] | None = None
+    heavy: tuple[IntArray, float, float] | None = None
+    best, best_lam, lam = -math.inf, 0.0, guess
     for _ in range(200):
-        reduced = cost + lam * weight
-        pick = np.argmin(reduced, axis=1)
-        c, w = float(cost[rows, pick].sum()), float(weight[rows, pick].sum())
-        value = c + lam * (w - capacity)
+        flat = part.rows + np.argmin(part.cost + lam * part.weight, axis=1)
+        c, w = part.sums(flat)
+        value = c + lam * (w - capacity) if lam else c
         if value > best:
             best, best_lam = value, lam
-            if best >= _target(incumbent):
-                return Bounded(best, best_lam, None)
+            if best >= incumbent.aim:
+                return Bounded(best, best_lam)
         if w > capacity:
-            if w >= w_hi and c >= c_hi and lam != guess:
+            if heavy is not None and w >= heavy[2]:
                 break
-            if w < w_hi or c < c_hi:
-                heavy, c_hi, w_hi = pick, c, w
+            heavy = flat, c, w
         else:
-            incumbent.offer_if_cheap(pick, c)
-            if w <= w_lo and c >= c_lo and lam != guess:
+            if c < incumbent.value:
+                incumbent.offer_if_cheap(part.picked(flat), c)
+            if lam == 0.0:
+                return Bounded(c, 0.0)
+            if fits is not None and w <= fits[2]:
                 break
-            if w > w_lo or c < c_lo:
-                light, c_lo, w_lo = pick, c, w
-        crossing = (c_lo - c_hi) / (w_hi - w_lo)
+            fits = flat, c, w
+        if fits is None:
+            flat = part.lightest()
+            c, w = part.sums(flat)
+            if w > capacity:
+                return Bounded(math.inf, 1.0, heavy=True)
+            if c < incumbent.value:
+                incumbent.offer_if_cheap(part.picked(flat), c)
+            fits = flat, c, w
+        if heavy is None:
+            lam = 0.0
+            continue
+        crossing = (fits[1] - heavy[1]) / (heavy[2] - fits[2])
         if crossing == lam or not crossing > 0:
             break
         lam = crossing
-    differ = np.flatnonzero(light != heavy)
-    if differ.size == 0:
-        return Bounded(best, best_lam, None)
-    spread = np.abs(weight[rows, heavy] - weight[rows, light])[differ]
-    i = int(differ[np.argmax(spread)])
-    item = light[i] if weight[i, light[i]] <= weight[i, heavy[i]] else heavy[i]
-    return Bounded(best, best_lam, (i, int(item)))
-
-
-def _ray(
-    cost: FloatArray, weight: FloatArray, capacity: float, least_cost: float, least_weight: float, incumbent: Incumbent
-) -> Bounded:
-    """A node whose lightest items are too heavy: the bound grows without limit in the multiplier."""
-    target = _target(incumbent)
-    if not math.isfinite(target):
-        return Bounded(math.inf, 0.0, None)
-    excess = least_weight - capacity
-    lam = 2.0 * (abs(target) + abs(least_cost)) / excess
-    for _ in range(200):
-        if not math.isfinite(lam):
-            break
-        value = float((cost + lam * weight).min(axis=1).sum()) - lam * capacity
-        if value >= target:
-            return Bounded(value, lam, None)
-        lam *= 4.0
-    return Bounded(-math.inf, 0.0, None)
+    if fits is None or heavy is None:
+        return Bounded(best, best_lam)
+    differ = np.flatnonzero(fits[0] != heavy[0])
+    light, dense = part.weight.take(fits[0][differ]), part.weight.take(heavy[0][differ])
+    at = int(np.argmax(np.abs(dense - light)))
+    row = int(differ[at])
+    entry = int((fits[0] if light[at] <= dense[at] else heavy[0])[row])
+    return Bounded(best, best_lam, (row, entry - int(part.rows[row])))

@@ -8,9 +8,12 @@ import numpy as np
 
 from qopt.arrays import FloatArray, IntArray
 
+ROUNDING = 1e-13
+"""Relative: bounds within this of the best value cannot be told from it, which is what sums round by."""
+
 
 class Incumbent:
-    """Best feasible choice so far.
+    """Best feasible choice so far, and what a bound must reach to close a part of the search.
 
     Sums of shifted weights carry rounding: within `margin` of the capacity the exact test decides, on the
     weights as given.
@@ -18,6 +21,8 @@ class Incumbent:
     Attributes
     ----------
     value : its shifted cost; before there is a choice, the cutoff.
+    aim : nothing of interest costs less than `value` and at least this: what separates the two is rounding, the
+        grid of the costs, or the gap that the caller allows.
     doubtful : a choice of lower cost was rejected by the exact test, so the search has a blind spot.
     """
 
@@ -30,13 +35,31 @@ class Incumbent:
         weight: FloatArray,
         allowed: float,
         cutoff: float,
+        *,
+        offset: float = 0.0,
+        grain: float = 0.0,
+        gap: float = 0.0,
     ) -> None:
         self.c, self.w, self.weight = c, w, weight
         self.capacity, self.margin, self.allowed = capacity, margin, allowed
-        self.value = cutoff
+        self.offset, self.gap = offset, gap
+        # Sums of n shifted costs are known to about this; a bound must pass the grid point below by more.
+        self.grain = grain - 0.1 * grain if grain else 0.0
         self.choice: IntArray | None = None
         self.doubtful = False
         self._rows = np.arange(len(c))
+        self._set(math.ceil(cutoff / grain) * grain if grain and math.isfinite(cutoff) else cutoff)
+
+    def _set(self, value: float) -> None:
+        self.value = value
+        self.aim = value
+        if math.isfinite(value):
+            self.aim -= max(ROUNDING * abs(value), self.grain, self.gap * abs(self.offset + value))
+
+    def settle(self, tolerance: float) -> None:
+        """The value is known to be optimal: what is left is to show it, to a relative tolerance."""
+        if math.isfinite(self.value):
+            self.aim = min(self.aim, self.value - tolerance * abs(self.offset + self.value))
 
     def offer(self, choice: IntArray) -> bool:
         """Take a choice if it is feasible and better."""
@@ -45,15 +68,17 @@ class Incumbent:
             return False
         load = float(self.w[self._rows, choice].sum())
         if load > self.capacity - self.margin and (
-            load > self.capacity + self.margin or math.fsum([*self.weight[self._rows, choice], -self.allowed]) > 0
+            load > self.capacity + self.margin
+            or (self.margin and math.fsum([*self.weight[self._rows, choice], -self.allowed]) > 0)
         ):
             self.doubtful |= load <= self.capacity + self.margin
             return False
-        self.value, self.choice = value, choice.copy()
+        self.choice = choice.copy()
+        self._set(value)
         return True
 
     def offer_if_cheap(self, choice: IntArray, cost: float) -> None:
-        """Offer a choice whose sum of costs is known to be about `cost`; look closer only if that is better."""
+        """Offer a choice of known shifted cost, then exchange items while that helps."""
         if cost < self.value and self.offer(choice):
             self.improve()
 

@@ -14,17 +14,18 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from qopt.arrays import FloatArray, IntArray
+from qopt.arrays import BoolArray, FloatArray
 from qopt.errors import InputError, shown
-from qopt.kernels.branch import Node, branch
+from qopt.kernels.branch import Node, Search, branch
+from qopt.kernels.grid import grain, room
 from qopt.kernels.incumbent import Incumbent
 from qopt.kernels.mckp_relax import hull_steps, relax, undominated
-from qopt.kernels.pareto import search
+from qopt.kernels.mckp_result import Result
+from qopt.kernels.pareto import Outcome, search
 
 SLACK = 1e-12
 """Relative slack of the limit: the exact test is fsum(weights) <= limit + 1e-12 |limit|."""
@@ -32,41 +33,31 @@ SLACK = 1e-12
 ROUNDING = 1e-14
 """Partial sums within this share of the limit's scale are kept and rechecked exactly."""
 
-BRANCH_NODES = 4_000
-"""Nodes of branch and bound before partial sums take over."""
+FIRST_STAGES, FIRST_NODES = 16, 250
+"""A first round: partial sums over the classes with most at stake, for a good incumbent, and a small tree."""
 
-RAY: Node = ["leaf", 0, 1.0, 0.0]
+FIRST_LABELS = 400_000
+"""Partial sums that are tried before branch and bound."""
+
+BRANCH_NODES = 20_000
+"""Nodes of branch and bound, as a search and as a proof."""
+
+RAY: Node = ["leaf", 0, 1.0]
 """A leaf of its own kind: the weights alone, whatever the costs, exceed the limit."""
 
 MAX_LABELS = 20_000_000
 """Partial sums kept in all before the search stops with a bound."""
 
+PROOF_NODES, PROOF_LABELS = 400, 1_000_000
+"""Where partial sums found the optimum: nodes of a tree without them; beyond, partial sums that a checker may be
+asked to make again."""
 
-@dataclass(frozen=True)
-class Result:
-    """Answer of `solve`.
+PRICES = (-math.inf, -3.0, -2.0, -1.5, -1.0, -0.75, -0.5, -0.25, -0.1, 0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
+"""Powers of two by which multipliers for that are spread around the relaxation's; the first is 0."""
 
-    Attributes
-    ----------
-    status : ``optimal``, ``infeasible``, ``cutoff`` (nothing below the given upper value), ``limit`` (stopped early).
-    choice : (n,) item of each class, None if there is none.
-    objective : sum of the chosen costs, None if there is none.
-    bound : lower bound on the optimum, None if infeasible.
-    tree : proof that nothing is better than `objective` (or the upper value), None if partial sums decided.
-    details : nodes, labels, classes left after fixing.
-    """
-
-    status: Literal["optimal", "infeasible", "cutoff", "limit"]
-    choice: IntArray | None = None
-    objective: float | None = None
-    bound: float | None = None
-    tree: list[Node] | None = None
-    details: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def gap(self) -> float | None:
-        """objective - bound, None where either is missing."""
-        return None if self.objective is None or self.bound is None else self.objective - self.bound
+PROVED = 0.5e-9
+"""Where partial sums found the optimum to the last digit, the tree shows it to this, relative: half of what a
+certificate asks for."""
 
 
 def solve(
@@ -75,9 +66,11 @@ def solve(
     limit: float,
     *,
     upper: float = math.inf,
+    gap: float = 0.0,
     time_limit: float | None = None,
     branch_nodes: int = BRANCH_NODES,
     max_labels: int = MAX_LABELS,
+    on_grid: bool = True,
 ) -> Result:
     """Solve a multiple-choice knapsack to proved optimality.
 
@@ -86,9 +79,11 @@ def solve(
     cost, weight : (n, k), a class a row, finite, of any sign and scale.
     limit : on the sum of weights, with relative slack 1e-12; infinite for none.
     upper : only choices of lower cost than this are of interest.
+    gap : relative; the search may stop once objective - bound <= gap |objective|.
     time_limit : seconds; when it is over, the best choice and a valid bound are returned.
-    branch_nodes : nodes of branch and bound before partial sums take over.
+    branch_nodes : nodes of branch and bound before it gives up.
     max_labels : partial sums kept before the search stops, as at a time limit.
+    on_grid : whether the tree may rely on costs that lie on a grid (see `qopt.kernels.grid`).
 
     Raises
     ------
@@ -97,6 +92,8 @@ def solve(
     """
     deadline = None if time_limit is None else time.perf_counter() + time_limit
     cost, weight = _checked(cost, weight, limit)
+    if not 0.0 <= gap < math.inf:
+        raise InputError("gap", shown(gap), "a finite number >= 0")
     n = len(cost)
     rows = np.arange(n)
     # Shifted to the least cost and weight of each class, so that sums round relative to what is chosen.
@@ -104,44 +101,121 @@ def solve(
     c, w = cost - floor_c[:, None], weight - floor_w[:, None]
     offset = math.fsum(floor_c)
     allowed = _with_slack(limit)
-    capacity = math.fsum([allowed, *(-floor_w)]) if math.isfinite(limit) else math.inf
-    margin = ROUNDING * (abs(limit) + float(np.abs(floor_w).sum())) if math.isfinite(limit) else 0.0
+    whole = room(weight, allowed) if math.isfinite(limit) and on_grid else None
+    if whole is not None:
+        capacity, margin = whole, 0.0
+    elif math.isfinite(limit):
+        capacity = math.fsum([allowed, *(-floor_w)])
+        margin = ROUNDING * (abs(limit) + float(np.abs(floor_w).sum()))
+    else:
+        capacity, margin = math.inf, 0.0
     if capacity < 0:
         return Result("infeasible", tree=[RAY])
-    incumbent = Incumbent(c, w, capacity, margin, weight, allowed, upper - offset)
-    room = capacity + margin
+    step = grain(cost, abs(offset) + float(c.max(axis=1, initial=0.0).sum())) if on_grid else 0.0
+    incumbent = Incumbent(c, w, capacity, margin, weight, allowed, upper - offset, offset=offset, grain=step, gap=gap)
 
-    present = undominated(cost, weight)
-    relaxed = relax(c, w, hull_steps(c, w, present), room)
+    present = undominated(c, w)
+    relaxed = relax(c, w, hull_steps(c, w, present), capacity + margin)
     incumbent.offer_if_cheap(relaxed.choice, -math.inf)
-    found = branch(c, w, room, incumbent, max_nodes=branch_nodes, deadline=deadline, guess=relaxed.multiplier)
-    details: dict[str, Any] = {"lp_bound": offset + relaxed.bound, "nodes": found.nodes}
-    complete, bound = found.complete, found.bound
-    if not complete:
-        reduced = c + relaxed.multiplier * w
-        least = reduced.min(axis=1)
-        lower = float(least.sum()) - relaxed.multiplier * room if relaxed.multiplier else float(least.sum())
-        if math.isfinite(incumbent.value):
-            tolerance = 1e-13 * max(abs(incumbent.value), abs(lower))
-            present &= reduced - least[:, None] < incumbent.value - lower + tolerance
-        state = search(c, w, present, relaxed.multiplier, incumbent, deadline, max_labels)
-        details |= {"core": state.core, "labels": state.labels}
-        complete, bound = state.complete, max(state.bound, found.bound, lower)
+    search = _Search(c, w, present, relaxed.multiplier, incumbent, deadline)
+    complete, tree, bound = search.run(branch_nodes, max_labels)
+
+    details: dict[str, Any] = {"lp_bound": offset + relaxed.bound} | search.details
     choice = incumbent.choice
     objective = None if choice is None else math.fsum(cost[rows, choice])
     if not complete:
-        bound = offset + min(bound, incumbent.value)
-        return Result("limit", choice, objective, bound, details=details)
+        return Result("limit", choice, objective, offset + min(bound, incumbent.value), tree, details)
     if choice is None and math.isinf(upper):
-        return Result("infeasible", tree=found.tree, details=details)
+        return Result("infeasible", tree=tree, details=details)
     if objective is None or objective >= upper:  # shifted sums and given ones round differently
-        return Result("cutoff", bound=upper, tree=found.tree, details=details)
-    return Result("optimal", choice, objective, objective, found.tree, details)
+        return Result("cutoff", bound=upper, tree=tree, details=details)
+    if gap and bound < incumbent.value:
+        proved = max(objective - gap * abs(objective), offset + bound)
+        return Result("within-gap", choice, objective, proved, tree, details)
+    return Result("optimal" if tree else "optimal-by-solver", choice, objective, objective, tree, details)
+
+
+class _Search:
+    """What follows the relaxation: partial sums and branch and bound by turns, until one of them is through."""
+
+    def __init__(
+        self,
+        c: FloatArray,
+        w: FloatArray,
+        present: BoolArray,
+        lam: float,
+        incumbent: Incumbent,
+        deadline: float | None,
+    ) -> None:
+        self.c, self.w, self.present, self.lam = c, w, present, lam
+        self.incumbent, self.deadline = incumbent, deadline
+        reduced = c + lam * w
+        least = reduced[np.arange(len(c)), np.argmin(reduced, axis=1)]
+        self.lower = float(least.sum())
+        if lam:
+            self.lower -= lam * (incumbent.capacity + incumbent.margin)
+        self.excess = reduced - least[:, None]
+        self.details: dict[str, Any] = {"nodes": 0, "labels": 0}
+
+    def run(self, branch_nodes: int, max_labels: int) -> tuple[bool, list[Node] | None, float]:
+        """Whether the search is complete, its tree if there is one, and a bound."""
+        if self.lower >= self.incumbent.aim:
+            return True, [["leaf", 1, self.lam]], self.lower
+        if not self.incumbent.grain:
+            self.sums(max_labels, FIRST_STAGES)
+            found = self.branch(min(FIRST_NODES, branch_nodes))
+            if found.complete:
+                return True, found.tree, self.incumbent.aim
+        bound = self.lower
+        for labels, nodes in ((min(FIRST_LABELS, max_labels), branch_nodes), (max_labels, 0)):
+            state = self.sums(labels)
+            if state.complete:
+                return True, self.prove(state, branch_nodes), self.incumbent.aim
+            found = self.branch(nodes)
+            if found.complete:
+                return True, found.tree, self.incumbent.aim
+            bound = max(bound, state.bound, found.bound)
+        return False, None, bound
+
+    def prove(self, state: Outcome, branch_nodes: int) -> list[Node] | None:
+        """A tree for what partial sums found: without a choice, or with the best one."""
+        self.incumbent.settle(PROVED)
+        if self.lower >= self.incumbent.aim:
+            return [["leaf", 1, self.lam]]
+        found = self.branch(min(PROOF_NODES, branch_nodes))
+        if found.complete or state.labels > PROOF_LABELS:
+            return found.tree
+        return [["sums", state.order.tolist(), [self.lam * 2.0**power for power in PRICES]]]
+
+    def sums(self, max_labels: int, max_stages: int | None = None) -> Outcome:
+        """Partial sums over the items that reduced costs leave."""
+        if max_labels <= 0:
+            return Outcome(False, -math.inf, np.empty(0, dtype=np.int64), 0)
+        present = self.present & (self.excess + self.lower < self.incumbent.aim)
+        state = search(
+            self.c, self.w, present, self.lam, self.lower, self.incumbent, self.deadline, max_labels, max_stages
+        )
+        self.details |= {"core": len(state.order), "labels": self.details["labels"] + state.labels}
+        return state
+
+    def branch(self, max_nodes: int) -> Search:
+        """Branch and bound; where the incumbent is settled, as a proof."""
+        found = branch(
+            self.c,
+            self.w,
+            self.incumbent.capacity + self.incumbent.margin,
+            self.incumbent,
+            max_nodes=max_nodes,
+            deadline=self.deadline,
+            guess=self.lam,
+        )
+        self.details["nodes"] += found.nodes
+        return found
 
 
 def prove(cost: Any, weight: Any, limit: float, target: float, max_nodes: int) -> list[Node] | None:
     """A tree which shows that no choice within the limit costs less than a target; None if it gets too large."""
-    result = solve(cost, weight, limit, upper=target, branch_nodes=max_nodes, max_labels=0)
+    result = solve(cost, weight, limit, upper=target, branch_nodes=max_nodes, max_labels=0, on_grid=False)
     return result.tree if result.choice is None else None
 
 

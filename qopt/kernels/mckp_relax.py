@@ -55,44 +55,39 @@ class Steps:
 def hull_steps(cost: FloatArray, weight: FloatArray, present: BoolArray) -> Steps:
     """Lower hull of every class, as one list of steps sorted by slope.
 
-    All classes walk their hulls together: from the item where a class stands, the next hull item is the
-    heavier one of steepest saving; of equally steep ones the farthest.
+    Parameters
+    ----------
+    present : (n, k) mask without dominated items, as `undominated` gives it, and without empty classes.
     """
-    rows = np.arange(len(cost))
-    here = np.argmin(np.where(present, weight, np.inf), axis=1)
-    start = here.copy()
-    owners, items, gains, loads = [], [], [], []
-    active = rows
-    while active.size:
-        at = here[active]
-        c, w = cost[active], weight[active]
-        gain = c[np.arange(len(active)), at][:, None] - c
-        load = w - w[np.arange(len(active)), at][:, None]
-        useful = present[active] & (load > 0) & (gain > 0)
-        slope = np.where(useful, gain, -1.0) / np.where(useful, load, 1.0)
-        steepest = slope.max(axis=1)
-        moving = steepest > 0
-        if not moving.any():
+    n, k = cost.shape
+    order = np.argsort(np.where(present, weight, np.inf), axis=1, kind="stable")
+    size = present.sum(axis=1)
+    order = order[:, : int(size.max(initial=1))]
+    flat = order + np.arange(n)[:, None] * k
+    c, w = cost.take(flat), weight.take(flat)
+    # An item on or above the line between its neighbours is on no lower hull; take such out until there is none.
+    while c.shape[1] > 2:
+        column = np.arange(1, c.shape[1] - 1)
+        rise, run = np.diff(c, axis=1), np.diff(w, axis=1)
+        above = (rise[:, :-1] * run[:, 1:] >= rise[:, 1:] * run[:, :-1]) & (column < size[:, None] - 1)
+        rows = np.flatnonzero(above.any(axis=1))
+        if not rows.size:
             break
-        active = active[moving]
-        slope, steepest, gain, load = slope[moving], steepest[moving], gain[moving], load[moving]
-        tied = slope >= steepest[:, None]
-        step = np.argmax(np.where(tied, load, -1.0), axis=1)
-        pick = np.arange(len(active))
-        owners.append(active)
-        items.append(step)
-        gains.append(gain[pick, step])
-        loads.append(load[pick, step])
-        here[active] = step
-    if not owners:
-        none = np.empty(0)
-        return Steps(none.astype(np.int64), none.astype(np.int64), none, none, none, start)
-    owner, item = np.concatenate(owners), np.concatenate(items)
-    gain, load = np.concatenate(gains), np.concatenate(loads)
+        gone = np.zeros((len(rows), c.shape[1]), dtype=bool)
+        gone[:, 1:-1] = above[rows]
+        moved = np.argsort(gone, axis=1, kind="stable")
+        size[rows] -= gone.sum(axis=1)
+        for array in (order, c, w):
+            array[rows] = np.take_along_axis(array[rows], moved, axis=1)
+        most = int(size.max())
+        order, c, w = order[:, :most], c[:, :most], w[:, :most]
+    owner, at = np.nonzero(np.arange(1, c.shape[1]) < size[:, None])
+    gain, load = c[owner, at] - c[owner, at + 1], w[owner, at + 1] - w[owner, at]
     slope = gain / load
     # Stable: steps of one class keep their order where slopes tie by rounding.
-    order = np.argsort(-slope, kind="stable")
-    return Steps(owner[order], item[order], gain[order], load[order], slope[order], start)
+    steepest = np.argsort(-slope, kind="stable")
+    owner, at = owner[steepest], at[steepest]
+    return Steps(owner, order[owner, at + 1], gain[steepest], load[steepest], slope[steepest], order[:, 0])
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,337 @@
+"""Problems and answers of the kernels as JSON, for the checker, for other programs, and back.
+
+An instance is ``{"format": "qopt/kernel-instance", "version": 1, "kind": ..., ...}``:
+
+* ``mckp``: ``cost`` [class][column], ``weight`` [row][class][column], ``limit`` [row] (null: none), optionally ``ties``
+  [[class, ...], ...], classes that take the same column;
+* ``rcsp``: ``vertices``, ``source``, ``target``, ``arcs`` [[tail, head, cost, resource_1, ..., resource_R], ...],
+  ``limit`` [R] (null: none); an arc of cost null is absent;
+* ``cut``: ``labels`` L, ``unary`` [node][label] (null: forbidden), ``tensors`` [[producer, [reader, ...], [w_0, ...,
+  w_{L-2}]], ...] (null: this link must not be crossed).
+
+A witness is ``{"format": "qopt/kernel-witness", "version": 1, "kind": ..., ...}`` with an answer (``choice``, ``path``
+or ``labels``; null claims that nothing is feasible) and its proof (``tree`` or ``flow``), which
+`qopt/certificates/checker.py` checks; ``gap`` says how much cheaper something may be (a share; by default 1e-9). Numbers are written with all their digits, so they come back as they were.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from qopt.arrays import FloatArray
+from qopt.errors import InputError, shown
+from qopt.files import write_whole
+from qopt.kernels.mincut_data import checked
+from qopt.kernels.rcsp_graph import Digraph, Layered
+
+MAX_VERTICES = 2**24
+"""More are refused: a number in a file must not decide how much memory is taken."""
+
+INSTANCE, WITNESS, VERSION = "qopt/kernel-instance", "qopt/kernel-witness", 1
+FIELDS = {
+    "mckp": ("cost", "weight", "limit"),
+    "rcsp": ("vertices", "source", "target", "arcs", "limit"),
+    "cut": ("labels", "unary", "tensors"),
+}
+"""What an instance of each kind holds; ``ties`` of a knapsack, ``name`` and ``note`` may be there too."""
+
+
+class Knapsack(NamedTuple):
+    """Arguments of `mckp.solve`: cost (n, k), weight (R, n, k), limit (R,), infinite for none; tied classes."""
+
+    cost: FloatArray
+    weight: FloatArray
+    limit: FloatArray
+    ties: list[list[int]]
+
+
+class Route(NamedTuple):
+    """Arguments of `rcsp.solve`: a graph with R resources, limit (R,), infinite for none."""
+
+    graph: Digraph
+    limit: FloatArray
+
+
+class Labelling(NamedTuple):
+    """Arguments of `mincut.solve`: unary (n, L), infinite where forbidden; each tensor (producer, readers, weights)."""
+
+    unary: FloatArray
+    tensors: list[tuple[int, list[int], list[float]]]
+
+
+# --- out ----------------------------------------------------------------------------------------------------------
+
+
+def mckp_instance(cost: Any, weight: Any, limit: Any, ties: Any = None) -> dict[str, Any]:
+    """A knapsack as JSON.
+
+    Parameters
+    ----------
+    cost : (n, k).
+    weight : (n, k), or (R, n, k) for R rows.
+    limit : a number, or (R,); infinite for none.
+    ties : groups of classes that take the same column.
+
+    Raises
+    ------
+    InputError
+        Shapes that do not fit, or a number that is not finite.
+    """
+    cost, weight = np.asarray(cost, dtype=np.float64), np.asarray(weight, dtype=np.float64)
+    weight = weight[None] if weight.ndim == 2 else weight
+    limit = np.atleast_1d(np.asarray(limit, dtype=np.float64))
+    if cost.ndim != 2 or limit.ndim != 1 or weight.shape != (len(limit), *cost.shape):
+        found = f"shapes {cost.shape}, {weight.shape} and {limit.shape}"
+        raise InputError("weight", found, "(n, k), (R, n, k) and (R,) for cost, weight and limit")
+    data = {"cost": _listed(cost, "cost"), "weight": _listed(weight, "weight"), "limit": _listed(limit, "limit", True)}
+    if ties is not None and len(ties):
+        data["ties"] = [[int(i) for i in group] for group in ties]
+    return _headed(INSTANCE, "mckp", data)
+
+
+def rcsp_instance(graph: Digraph | Layered, limit: Any) -> dict[str, Any]:
+    """A constrained shortest path as JSON, layers as the arcs of `Layered.digraph`.
+
+    Parameters
+    ----------
+    graph : with R resources.
+    limit : (R,), or a number for one resource; infinite for none.
+
+    Raises
+    ------
+    InputError
+        Not one limit for each resource, or one that is no number.
+    """
+    graph = graph.digraph() if isinstance(graph, Layered) else graph
+    limit = np.atleast_1d(np.asarray(limit, dtype=np.float64))
+    if limit.shape != (graph.resources,):
+        raise InputError("limit", f"shape {limit.shape}", f"({graph.resources},): one for each resource")
+    numbers = [_listed(graph.cost, "cost", True), *_listed(graph.resource, "resource")]
+    data = {
+        "vertices": graph.vertices,
+        "source": graph.source,
+        "target": graph.target,
+        "arcs": [list(arc) for arc in zip(graph.tail.tolist(), graph.head.tolist(), *numbers, strict=True)],
+        "limit": _listed(limit, "limit", True),
+    }
+    return _headed(INSTANCE, "rcsp", data)
+
+
+def cut_instance(unary: Any, tensors: Any) -> dict[str, Any]:
+    """A minimum cut on ordered labels as JSON.
+
+    Parameters
+    ----------
+    unary : (n, L), infinite where a label is forbidden.
+    tensors : `mincut.Tensors`, or (producer, readers, weights) each, weights (L-1,), infinite where a link must not be
+        crossed.
+
+    Raises
+    ------
+    InputError
+        As `mincut.solve`.
+    """
+    unary, tensors = checked(unary, tensors)
+    rows = []
+    for producer, begin, end, weights in zip(
+        tensors.producer.tolist(), tensors.start[:-1], tensors.start[1:], tensors.weight, strict=True
+    ):
+        rows.append([producer, tensors.reader[begin:end].tolist(), _listed(weights, "weights", True)])
+    data = {"labels": unary.shape[1], "unary": _listed(unary, "unary", True), "tensors": rows}
+    return _headed(INSTANCE, "cut", data)
+
+
+def mckp_witness(result: Any) -> dict[str, Any]:
+    """The choice and the tree of a result of `mckp.solve`; InputError if it comes without a proof."""
+    return _headed(WITNESS, "mckp", {"choice": _answer(result.choice), **_proof(result)})
+
+
+def rcsp_witness(result: Any) -> dict[str, Any]:
+    """The arcs and the tree of a result of `rcsp.solve`; InputError if it comes without a proof."""
+    return _headed(WITNESS, "rcsp", {"path": _answer(result.arcs), **_proof(result)})
+
+
+def cut_witness(result: Any) -> dict[str, Any]:
+    """The labels and the flow of a result of `mincut.solve`, which always has one."""
+    witness: dict[str, Any] = result.witness()
+    return witness
+
+
+def save(path: str | os.PathLike[str], data: dict[str, Any]) -> None:
+    """Write an instance or a witness; InputError if the path cannot be written."""
+    text = json.dumps(data, allow_nan=False) + "\n"
+    write_whole(path, lambda file: file.write(text.encode()))
+
+
+def _headed(form: str, kind: str, data: dict[str, Any]) -> dict[str, Any]:
+    return {"format": form, "version": VERSION, "kind": kind, **data}
+
+
+def _listed(array: FloatArray, field: str, infinite: bool = False) -> list[Any]:
+    """Nested lists of an array; +infinity, where it is allowed, as None."""
+    bad = np.argwhere(np.isnan(array) | (array == -math.inf) if infinite else ~np.isfinite(array))
+    if bad.size:
+        where = ", ".join(map(str, bad[0]))
+        raise InputError(f"{field}[{where}]", f"{array[tuple(bad[0])]}", "numbers" if infinite else "finite numbers")
+    if not np.isinf(array).any():
+        return list(array.tolist())
+    boxed = array.astype(object)
+    boxed[np.isinf(array)] = None
+    return list(boxed.tolist())
+
+
+def _proof(result: Any) -> dict[str, Any]:
+    """The tree, and the gap that it leaves where one was asked for."""
+    if result.status not in ("optimal", "within-gap", "infeasible") or result.tree is None:
+        found = f"status {result.status} with{'out' if result.tree is None else ''} a tree"
+        raise InputError("result", found, "optimal, within-gap or infeasible, with a tree")
+    if result.status != "within-gap":
+        return {"tree": result.tree}
+    if not result.objective:
+        raise InputError("result", "a gap to an objective of 0", "another objective, or an optimal result")
+    # The rounding of the two is far below this.
+    return {"tree": result.tree, "gap": result.gap / abs(result.objective) * (1 + 1e-9) + 1e-15}
+
+
+def _answer(chosen: Any) -> list[int] | None:
+    return None if chosen is None else [int(x) for x in chosen]
+
+
+# --- in -----------------------------------------------------------------------------------------------------------
+
+
+def load(path: str | os.PathLike[str]) -> Knapsack | Route | Labelling:
+    """Read an instance, to be solved by ``mckp.solve(**load(path)._asdict())``, ``rcsp.solve(*load(path))`` and so on.
+
+    Raises
+    ------
+    InputError
+        The file is missing, too large or not JSON; a field is missing, unknown, or holds what it may not.
+    """
+    from qopt.problems.reading import read_json
+
+    return from_data(read_json(path))
+
+
+def from_data(data: Any) -> Knapsack | Route | Labelling:
+    """The arrays of an instance as parsed from JSON."""
+    if not isinstance(data, dict):
+        raise InputError("file", shown(data), f"an object of format {INSTANCE}")
+    for field, allowed in (("format", INSTANCE), ("version", VERSION)):
+        if type(data.get(field)) is not type(allowed) or data[field] != allowed:
+            raise InputError(field, shown(data.get(field)), str(allowed))
+    kind = data.get("kind")
+    if not isinstance(kind, str) or kind not in FIELDS:
+        raise InputError("kind", shown(kind), " or ".join(FIELDS))
+    for field in FIELDS[kind]:
+        if field not in data:
+            raise InputError(field, "nothing", f"a field of every instance of kind {kind}")
+    others = ("format", "version", "kind", "name", "note", *(("ties",) if kind == "mckp" else ()))
+    for field in data:
+        if field not in FIELDS[kind] and field not in others:
+            raise InputError(str(field), "an unknown field", f"{', '.join(FIELDS[kind])}; also {', '.join(others)}")
+    if kind == "mckp":
+        return _knapsack(data)
+    return _route(data) if kind == "rcsp" else _labelling(data)
+
+
+def _knapsack(data: dict[str, Any]) -> Knapsack:
+    limit = _row(data["limit"], "limit", null=math.inf)
+    cost = _table(data["cost"], "cost")
+    shape = (len(cost), len(cost[0]) if cost else 0)
+    weight = [
+        _table(table, f"weight[{r}]", *shape) for r, table in enumerate(_list(data["weight"], "weight", len(limit)))
+    ]
+    ties = [
+        [_index(i, f"ties[{g}][{at}]", len(cost)) for at, i in enumerate(_list(group, f"ties[{g}]"))]
+        for g, group in enumerate(_list(data.get("ties") or [], "ties"))
+    ]
+    return Knapsack(
+        np.array(cost, dtype=np.float64).reshape(shape),
+        np.array(weight, dtype=np.float64).reshape(len(limit), *shape),
+        np.array(limit, dtype=np.float64),
+        ties,
+    )
+
+
+def _route(data: dict[str, Any]) -> Route:
+    limit = _row(data["limit"], "limit", null=math.inf)
+    vertices = _index(data["vertices"], "vertices", MAX_VERTICES + 1)
+    source, target = (_index(data[end], end, vertices) for end in ("source", "target"))
+    arcs = _list(data["arcs"], "arcs")
+    for k, arc in enumerate(arcs):
+        _list(arc, f"arcs[{k}]", 3 + len(limit))
+        for end in (0, 1):
+            _index(arc[end], f"arcs[{k}][{end}]", vertices)
+        for x in range(2, 3 + len(limit)):
+            _number(arc[x], f"arcs[{k}][{x}]", null=math.inf if x == 2 else None)
+    ends = np.array([arc[:2] for arc in arcs], dtype=np.int64).reshape(-1, 2)
+    numbers = np.array([arc[2:] for arc in arcs], dtype=np.float64).reshape(-1, 1 + len(limit))  # None becomes NaN
+    numbers[np.isnan(numbers)] = np.inf
+    graph = Digraph(
+        vertices=vertices,
+        tail=ends[:, 0].copy(),
+        head=ends[:, 1].copy(),
+        cost=numbers[:, 0].copy(),
+        resource=numbers[:, 1:].T.copy(),
+        source=source,
+        target=target,
+    )
+    return Route(graph, np.array(limit, dtype=np.float64))
+
+
+def _labelling(data: dict[str, Any]) -> Labelling:
+    labels = _index(data["labels"], "labels", 2**31)
+    rows = _list(data["unary"], "unary")
+    unary = [_row(row, f"unary[{v}]", labels, null=math.inf) for v, row in enumerate(rows)]
+    tensors = []
+    for t, tensor in enumerate(_list(data["tensors"], "tensors")):
+        producer, readers, weights = _list(tensor, f"tensors[{t}]", 3)
+        paid = _row(weights, f"tensors[{t}][2]", labels - 1, null=math.inf)
+        if any(w < 0 for w in paid):
+            raise InputError(f"tensors[{t}][2]", shown(min(paid)), "weights >= 0, or null")
+        nodes = [
+            _index(v, f"tensors[{t}][1][{j}]", len(rows)) for j, v in enumerate(_list(readers, f"tensors[{t}][1]"))
+        ]
+        tensors.append((_index(producer, f"tensors[{t}][0]", len(rows)), nodes, paid))
+    return Labelling(np.array(unary, dtype=np.float64).reshape(len(rows), labels), tensors)
+
+
+def _list(value: Any, field: str, length: int | None = None) -> list[Any]:
+    if not isinstance(value, list):
+        raise InputError(field, shown(value), "a list")
+    if length is not None and len(value) != length:
+        raise InputError(field, f"{len(value)} entries", f"{length}")
+    return value
+
+
+def _index(value: Any, field: str, below: int) -> int:
+    if type(value) is not int or not 0 <= value < below:
+        raise InputError(field, shown(value), f"a whole number from 0 to {below - 1}" if below else "nothing")
+    return value
+
+
+def _number(value: Any, field: str, null: float | None = None) -> float:
+    if value is None and null is not None:
+        return null
+    if type(value) not in (int, float) or not abs(value) <= 1e300 or float(value) != value:
+        allowed = "a number up to 1e300, if whole then one that a double holds" + ("" if null is None else ", or null")
+        raise InputError(field, shown(value), allowed)
+    return float(value)
+
+
+def _row(value: Any, field: str, length: int | None = None, null: float | None = None) -> list[float]:
+    return [_number(x, f"{field}[{i}]", null) for i, x in enumerate(_list(value, field, length))]
+
+
+def _table(value: Any, field: str, rows: int | None = None, columns: int | None = None) -> list[list[float]]:
+    """Rows of one length."""
+    found: list[list[float]] = []
+    for i, row in enumerate(_list(value, field, rows)):
+        found.append(_row(row, f"{field}[{i}]", columns if not found else len(found[0])))
+    return found
