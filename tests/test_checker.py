@@ -22,7 +22,7 @@ from qopt.certificates import checker
 from qopt.certificates.checker import check
 from qopt.errors import InputError
 from qopt.kernels import exchange, mckp, mincut, rcsp
-from qopt.kernels.rcsp_graph import Digraph, Layered
+from qopt.kernels.paths.graph import Digraph, Layered
 
 Data = dict[str, Any]
 MILLIARDTH = Fraction(1, 10**9)

@@ -81,7 +81,7 @@ def make_witness(
     for cut in cuts:
         segment = table.at(cut)
         target = math.inf if value is None else float(value - Fraction(segment.base))
-        tree = None if clock.over else tree_at_cut(segment, target, left, clock)
+        tree = None if clock.over else tree_at_cut(segment, target, left)
         if tree is None:
             return None
         trees[str(cut)] = tree

@@ -11,7 +11,8 @@ An instance is ``{"format": "qopt/kernel-instance", "version": 1, "kind": ..., .
 
 A witness is ``{"format": "qopt/kernel-witness", "version": 1, "kind": ..., ...}`` with an answer (``choice``, ``path``
 or ``labels``; null claims that nothing is feasible) and its proof (``tree`` or ``flow``), which
-`qopt/certificates/checker.py` checks; ``gap`` says how much cheaper something may be (a share; by default 1e-9). Numbers are written with all their digits, so they come back as they were.
+`qopt/certificates/checker.py` checks; ``gap`` says how much cheaper something may be (a share; by default 1e-9).
+Numbers are written with all their digits, so they come back as they were.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ import numpy as np
 from qopt.arrays import FloatArray
 from qopt.errors import InputError, shown
 from qopt.files import write_whole
-from qopt.kernels.mincut_data import checked
-from qopt.kernels.rcsp_graph import Digraph, Layered
+from qopt.kernels.cuts.data import checked
+from qopt.kernels.paths.graph import Digraph, Layered
 
 MAX_VERTICES = 2**24
 """More are refused: a number in a file must not decide how much memory is taken."""

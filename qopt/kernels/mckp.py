@@ -1,11 +1,11 @@
 """Multiple-choice knapsack, exactly, with a proof.
 
-    minimise sum_i cost[i, c_i]  subject to  sum_i weight[i, c_i] <= limit,  one item c_i per class
+    minimise sum_i cost[i, c_i]  subject to  sum_i weight[r, i, c_i] <= limit[r] for every row r,
+    one item c_i per class
 
-The linear relaxation by hulls and greedy gives a multiplier, a bound and a first choice; then branch and
-bound, whose tree is the proof. Where the tree grows too large (many nearly equal items: weakly correlated
-instances), non-dominated partial sums over the items that reduced costs leave finish the search, pruned by
-the relaxation of the rest, and the answer comes without a tree.
+One row: `qopt.kernels.knapsack.single`; several: `qopt.kernels.knapsack.rows`; all budgets at once: `front`.
+Every answer comes with a tree, a partition of the choices with multipliers that bound each part; anyone can check
+it (`qopt.certificates.checker`).
 
 The kernel knows nothing of networks.
 """
@@ -13,243 +13,101 @@ The kernel knows nothing of networks.
 from __future__ import annotations
 
 import math
-import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from qopt.arrays import BoolArray, FloatArray
-from qopt.errors import InputError, shown
-from qopt.kernels.branch import Node, Search, branch
-from qopt.kernels.grid import grain, room
-from qopt.kernels.incumbent import Incumbent
-from qopt.kernels.mckp_relax import hull_steps, relax, undominated
-from qopt.kernels.mckp_result import Result
-from qopt.kernels.pareto import Outcome, search
+from qopt.errors import InputError
+from qopt.kernels.knapsack import single
+from qopt.kernels.knapsack.front import Front, Point, front
+from qopt.kernels.knapsack.relaxation import hull_steps, relax, undominated
+from qopt.kernels.knapsack.result import Result
+from qopt.kernels.knapsack.ties import merge
+from qopt.kernels.slack import with_slack
 
-SLACK = 1e-12
-"""Relative slack of the limit: the exact test is fsum(weights) <= limit + 1e-12 |limit|."""
-
-ROUNDING = 1e-14
-"""Partial sums within this share of the limit's scale are kept and rechecked exactly."""
-
-FIRST_STAGES, FIRST_NODES = 16, 250
-"""A first round: partial sums over the classes with most at stake, for a good incumbent, and a small tree."""
-
-FIRST_LABELS = 400_000
-"""Partial sums that are tried before branch and bound."""
-
-BRANCH_NODES = 20_000
-"""Nodes of branch and bound, as a search and as a proof."""
-
-RAY: Node = ["leaf", 0, 1.0]
-"""A leaf of its own kind: the weights alone, whatever the costs, exceed the limit."""
-
-MAX_LABELS = 20_000_000
-"""Partial sums kept in all before the search stops with a bound."""
-
-PROOF_NODES, PROOF_LABELS = 400, 1_000_000
-"""Where partial sums found the optimum: nodes of a tree without them; beyond, partial sums that a checker may be
-asked to make again."""
-
-PRICES = (-math.inf, -3.0, -2.0, -1.5, -1.0, -0.75, -0.5, -0.25, -0.1, 0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
-"""Powers of two by which multipliers for that are spread around the relaxation's; the first is 0."""
-
-PROVED = 0.5e-9
-"""Where partial sums found the optimum to the last digit, the tree shows it to this, relative: half of what a
-certificate asks for."""
+__all__ = ["Front", "Point", "Result", "front", "lp_bound", "prove", "solve"]
 
 
 def solve(
     cost: Any,
     weight: Any,
-    limit: float,
+    limit: Any,
     *,
+    ties: Any = None,
     upper: float = math.inf,
     gap: float = 0.0,
     time_limit: float | None = None,
-    branch_nodes: int = BRANCH_NODES,
-    max_labels: int = MAX_LABELS,
+    branch_nodes: int | None = None,
+    max_labels: int | None = None,
     on_grid: bool = True,
 ) -> Result:
     """Solve a multiple-choice knapsack to proved optimality.
 
     Parameters
     ----------
-    cost, weight : (n, k), a class a row, finite, of any sign and scale.
-    limit : on the sum of weights, with relative slack 1e-12; infinite for none.
+    cost : (n, k), a class a row, finite, of any sign and scale.
+    weight : (n, k), or (R, n, k) for R rows, likewise.
+    limit : on the sum of weights, or (R,); relative slack 1e-12; infinite for none.
+    ties : groups of classes that must take the same column; the tree then speaks of merged classes.
     upper : only choices of lower cost than this are of interest.
     gap : relative; the search may stop once objective - bound <= gap |objective|.
     time_limit : seconds; when it is over, the best choice and a valid bound are returned.
-    branch_nodes : nodes of branch and bound before it gives up.
-    max_labels : partial sums kept before the search stops, as at a time limit.
-    on_grid : whether the tree may rely on costs that lie on a grid (see `qopt.kernels.grid`).
+    branch_nodes : nodes of branch and bound before it gives up (one row) or goes on without a tree (several).
+    max_labels : partial sums before the search stops, as at a time limit.
+    on_grid : whether the tree may rely on costs and weights that lie on a grid (see `qopt.kernels.grid`).
 
     Raises
     ------
     InputError
-        Shapes that differ, or a number that is not finite.
+        Shapes that differ, a number that is not finite, a class tied twice.
     """
-    deadline = None if time_limit is None else time.perf_counter() + time_limit
-    cost, weight = _checked(cost, weight, limit)
-    if not 0.0 <= gap < math.inf:
-        raise InputError("gap", shown(gap), "a finite number >= 0")
-    n = len(cost)
-    rows = np.arange(n)
-    # Shifted to the least cost and weight of each class, so that sums round relative to what is chosen.
-    floor_c, floor_w = cost.min(axis=1, initial=math.inf), weight.min(axis=1, initial=math.inf)
-    c, w = cost - floor_c[:, None], weight - floor_w[:, None]
-    offset = math.fsum(floor_c)
-    allowed = _with_slack(limit)
-    whole = room(weight, allowed) if math.isfinite(limit) and on_grid else None
-    if whole is not None:
-        capacity, margin = whole, 0.0
-    elif math.isfinite(limit):
-        capacity = math.fsum([allowed, *(-floor_w)])
-        margin = ROUNDING * (abs(limit) + float(np.abs(floor_w).sum()))
-    else:
-        capacity, margin = math.inf, 0.0
-    if capacity < 0:
-        return Result("infeasible", tree=[RAY])
-    step = grain(cost, abs(offset) + float(c.max(axis=1, initial=0.0).sum())) if on_grid else 0.0
-    incumbent = Incumbent(c, w, capacity, margin, weight, allowed, upper - offset, offset=offset, grain=step, gap=gap)
+    options: dict[str, Any] = {"upper": upper, "gap": gap, "time_limit": time_limit, "on_grid": on_grid}
+    for name, value in (("branch_nodes", branch_nodes), ("max_labels", max_labels)):
+        if value is not None:
+            options[name] = value
+    if ties:
+        return _tied(cost, weight, limit, ties, options)
+    if np.ndim(weight) != 3:
+        return single.solve(cost, weight, limit, **options)
+    if len(weight) == 1 and np.shape(limit) == (1,):
+        return single.solve(cost, weight[0], limit[0], **options)
+    from qopt.kernels.knapsack import rows
 
-    present = undominated(c, w)
-    relaxed = relax(c, w, hull_steps(c, w, present), capacity + margin)
-    incumbent.offer_if_cheap(relaxed.choice, -math.inf)
-    search = _Search(c, w, present, relaxed.multiplier, incumbent, deadline)
-    complete, tree, bound = search.run(branch_nodes, max_labels)
-
-    details: dict[str, Any] = {"lp_bound": offset + relaxed.bound} | search.details
-    choice = incumbent.choice
-    objective = None if choice is None else math.fsum(cost[rows, choice])
-    if not complete:
-        return Result("limit", choice, objective, offset + min(bound, incumbent.value), tree, details)
-    if choice is None and math.isinf(upper):
-        return Result("infeasible", tree=tree, details=details)
-    if objective is None or objective >= upper:  # shifted sums and given ones round differently
-        return Result("cutoff", bound=upper, tree=tree, details=details)
-    if gap and bound < incumbent.value:
-        proved = max(objective - gap * abs(objective), offset + bound)
-        return Result("within-gap", choice, objective, proved, tree, details)
-    return Result("optimal" if tree else "optimal-by-solver", choice, objective, objective, tree, details)
+    return rows.solve(cost, weight, limit, **options)
 
 
-class _Search:
-    """What follows the relaxation: partial sums and branch and bound by turns, until one of them is through."""
-
-    def __init__(
-        self,
-        c: FloatArray,
-        w: FloatArray,
-        present: BoolArray,
-        lam: float,
-        incumbent: Incumbent,
-        deadline: float | None,
-    ) -> None:
-        self.c, self.w, self.present, self.lam = c, w, present, lam
-        self.incumbent, self.deadline = incumbent, deadline
-        reduced = c + lam * w
-        least = reduced[np.arange(len(c)), np.argmin(reduced, axis=1)]
-        self.lower = float(least.sum())
-        if lam:
-            self.lower -= lam * (incumbent.capacity + incumbent.margin)
-        self.excess = reduced - least[:, None]
-        self.details: dict[str, Any] = {"nodes": 0, "labels": 0}
-
-    def run(self, branch_nodes: int, max_labels: int) -> tuple[bool, list[Node] | None, float]:
-        """Whether the search is complete, its tree if there is one, and a bound."""
-        if self.lower >= self.incumbent.aim:
-            return True, [["leaf", 1, self.lam]], self.lower
-        if not self.incumbent.grain:
-            self.sums(max_labels, FIRST_STAGES)
-            found = self.branch(min(FIRST_NODES, branch_nodes))
-            if found.complete:
-                return True, found.tree, self.incumbent.aim
-        bound = self.lower
-        for labels, nodes in ((min(FIRST_LABELS, max_labels), branch_nodes), (max_labels, 0)):
-            state = self.sums(labels)
-            if state.complete:
-                return True, self.prove(state, branch_nodes), self.incumbent.aim
-            found = self.branch(nodes)
-            if found.complete:
-                return True, found.tree, self.incumbent.aim
-            bound = max(bound, state.bound, found.bound)
-        return False, None, bound
-
-    def prove(self, state: Outcome, branch_nodes: int) -> list[Node] | None:
-        """A tree for what partial sums found: without a choice, or with the best one."""
-        self.incumbent.settle(PROVED)
-        if self.lower >= self.incumbent.aim:
-            return [["leaf", 1, self.lam]]
-        found = self.branch(min(PROOF_NODES, branch_nodes))
-        if found.complete or state.labels > PROOF_LABELS:
-            return found.tree
-        return [["sums", state.order.tolist(), [self.lam * 2.0**power for power in PRICES]]]
-
-    def sums(self, max_labels: int, max_stages: int | None = None) -> Outcome:
-        """Partial sums over the items that reduced costs leave."""
-        if max_labels <= 0:
-            return Outcome(False, -math.inf, np.empty(0, dtype=np.int64), 0)
-        present = self.present & (self.excess + self.lower < self.incumbent.aim)
-        state = search(
-            self.c, self.w, present, self.lam, self.lower, self.incumbent, self.deadline, max_labels, max_stages
-        )
-        self.details |= {"core": len(state.order), "labels": self.details["labels"] + state.labels}
-        return state
-
-    def branch(self, max_nodes: int) -> Search:
-        """Branch and bound; where the incumbent is settled, as a proof."""
-        found = branch(
-            self.c,
-            self.w,
-            self.incumbent.capacity + self.incumbent.margin,
-            self.incumbent,
-            max_nodes=max_nodes,
-            deadline=self.deadline,
-            guess=self.lam,
-        )
-        self.details["nodes"] += found.nodes
-        return found
+def _tied(cost: Any, weight: Any, limit: Any, ties: Any, options: dict[str, Any]) -> Result:
+    """Solve over merged classes, and say it in the given ones."""
+    cost, weight = np.asarray(cost, dtype=np.float64), np.asarray(weight, dtype=np.float64)
+    if cost.ndim != 2 or weight.ndim not in (2, 3) or weight.shape[-2:] != cost.shape:
+        raise InputError("weight", f"shapes {cost.shape} and {weight.shape}", "(n, k), and (n, k) or (R, n, k)")
+    merged = merge(ties, len(cost))
+    result = solve(merged.table(cost), merged.table(weight), limit, **options)
+    if result.choice is None or result.objective is None:
+        return result
+    choice = merged.expand(result.choice)
+    objective = math.fsum(cost[np.arange(len(cost)), choice].tolist())
+    bound = objective if result.bound == result.objective else result.bound
+    return replace(result, choice=choice, objective=objective, bound=bound)
 
 
-def prove(cost: Any, weight: Any, limit: float, target: float, max_nodes: int) -> list[Node] | None:
-    """A tree which shows that no choice within the limit costs less than a target; None if it gets too large."""
-    result = solve(cost, weight, limit, upper=target, branch_nodes=max_nodes, max_labels=0, on_grid=False)
+def prove(cost: Any, weight: Any, limit: Any, target: float, max_nodes: int) -> list[list[Any]] | None:
+    """A tree which shows that no choice within the limits costs less than a target; None if it gets too large.
+
+    It holds without any rounding to a grid.
+    """
+    labels = 0 if np.ndim(weight) == 2 else None  # with one row the search is the tree
+    result = solve(cost, weight, limit, upper=target, branch_nodes=max_nodes, max_labels=labels, on_grid=False)
     return result.tree if result.choice is None else None
 
 
-def multiplier(cost: FloatArray, weight: FloatArray, limit: float) -> float:
-    """Optimal multiplier of the limit in the linear relaxation, for a limit that the lightest items keep."""
-    return relax(cost, weight, hull_steps(cost, weight, undominated(cost, weight)), limit * (1.0 + SLACK)).multiplier
-
-
 def lp_bound(cost: Any, weight: Any, limit: float) -> float | None:
-    """Optimum of the linear relaxation; None if even the lightest items break the limit."""
-    cost, weight = _checked(cost, weight, limit)
+    """Optimum of the linear relaxation with one row; None if even the lightest items break the limit."""
+    cost, weight = single.checked(cost, weight, limit)
     if math.isinf(limit):
         return float(cost.min(axis=1).sum())
-    capacity = _with_slack(limit)
+    capacity = with_slack(limit)
     if weight.min(axis=1).sum() > capacity:
         return None
     return relax(cost, weight, hull_steps(cost, weight, undominated(cost, weight)), capacity).bound
-
-
-def _with_slack(limit: float) -> float:
-    """What weights may add up to; a negative limit is relaxed upwards too."""
-    return limit * (1.0 + SLACK if limit >= 0 else 1.0 - SLACK)
-
-
-def _checked(cost: Any, weight: Any, limit: float) -> tuple[FloatArray, FloatArray]:
-    cost, weight = np.asarray(cost, dtype=np.float64), np.asarray(weight, dtype=np.float64)
-    if cost.ndim != 2 or cost.shape != weight.shape or (len(cost) and cost.shape[1] == 0):
-        raise InputError("weight", f"shapes {cost.shape} and {weight.shape}", "two arrays of one shape (n, k), k >= 1")
-    for name, array in (("cost", cost), ("weight", weight)):
-        bad = np.argwhere(~np.isfinite(array))
-        if bad.size:
-            i, j = bad[0]
-            raise InputError(f"{name}[{i}, {j}]", f"{array[i, j]}", "finite numbers")
-    if not isinstance(limit, int | float | np.number) or math.isnan(limit) or limit == -math.inf:
-        raise InputError("limit", shown(limit), "a number")
-    # Without a class any number of columns is right; zero of them have no least item.
-    return (cost, weight) if len(cost) else (np.zeros((0, 1)), np.zeros((0, 1)))

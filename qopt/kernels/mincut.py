@@ -19,8 +19,8 @@ writes it. *Infeasible*: the same with unary and weights set to 0 where they are
 bound > 0.
 
 **Method.** Costs become integers on a grid of 2^-57 of a known labelling's cost, rounded down, so that a flow is one
-in the data as given too. Messages along the graph (`mincut_sweep`) find most of the flow, maximum flows on what
-is left (`mincut_network`) the rest: each with capacities scaled to 32 bits by the gap that is open, until none is.
+in the data as given too. Messages along the graph (`cuts.sweep`) find most of the flow, maximum flows on what is left
+(`cuts.network`) the rest: each with capacities scaled to 32 bits by the gap that is open, until none is.
 
 The kernel knows nothing of neural networks.
 """
@@ -34,9 +34,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from qopt.arrays import BoolArray, FloatArray, IntArray
-from qopt.kernels.mincut_data import Tensors, checked
-from qopt.kernels.mincut_network import INFINITE, Network
-from qopt.kernels.mincut_sweep import sweep
+from qopt.kernels.cuts.data import Tensors, checked
+from qopt.kernels.cuts.network import INFINITE, Network
+from qopt.kernels.cuts.sweep import sweep
 
 if TYPE_CHECKING:
     import networkx

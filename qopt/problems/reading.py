@@ -80,7 +80,8 @@ def from_data(data: Any) -> QPart:
 def bundled() -> list[str]:
     """Names of the instances that come with the package, e.g. ``qpart/mnist-mlp6``."""
     root = resources.files("qopt.instances")
-    families = [folder for folder in root.iterdir() if folder.is_dir() and folder.name != "schema"]
+    names = {family.removeprefix("qopt/") for family in FAMILIES}
+    families = [folder for folder in root.iterdir() if folder.is_dir() and folder.name in names]
     return sorted(
         f"{folder.name}/{file.name.removesuffix('.json')}"
         for folder in families

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qopt.algorithms.memory import leanest_at
 from qopt.arrays import BoolArray, FloatArray, IntArray
 from qopt.costs import split_macs
+from qopt.kernels import mckp
 from qopt.problems.qpart import QPart
 from qopt.segments import Segment, segments
 
@@ -88,9 +88,13 @@ def _plans(segment: Segment, activations: FloatArray) -> tuple[FloatArray, Float
     down, up, plans = [], [], []
     for index in np.ndindex(*(len(segment.bits),) * len(others)):
         columns = np.array(index, dtype=np.int64)
-        found = leanest_at(segment, others, columns)
+        stored, noise = segment.storage.copy(), segment.noise.copy()
+        for array in (stored, noise):  # tensors that go up have the value of one width at every width
+            array[others] = array[others, columns][:, None]
+        found = mckp.solve(stored, noise, segment.limit)
         if found.choice is None:
             continue
+        found.choice[others] = columns
         bits = segment.bits[found.choice]
         down.append(float(segment.stored @ bits))
         up.append(float(sizes @ bits))

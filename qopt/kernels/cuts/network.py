@@ -21,7 +21,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
 from qopt.arrays import BoolArray, FloatArray, IntArray
-from qopt.kernels.mincut_data import Tensors
+from qopt.kernels.cuts.data import Tensors
 
 INFINITE = 1 << 62
 """Units that no flow reaches."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from qopt.arrays import BoolArray, FloatArray, IntArray
-from qopt.kernels.incumbent import Incumbent
-from qopt.kernels.mckp_relax import hull_steps
+from qopt.kernels.knapsack.incumbent import Incumbent
+from qopt.kernels.knapsack.relaxation import hull_steps
 
 CANDIDATES = 30_000_000
 """Sums made from one class at most: about 40 bytes each for a moment."""

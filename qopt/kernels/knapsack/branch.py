@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from qopt.arrays import BoolArray, FloatArray, IntArray
-from qopt.kernels.incumbent import Incumbent
+from qopt.kernels.knapsack.incumbent import Incumbent
 
 Node = list[Any]
 

@@ -1,5 +1,7 @@
 """A good dual of a minimum cut on ordered labels by messages: exact on trees, close on what networks look like.
 
+Only for graphs that are about as deep as they are long, see `WIDTH`; others start from no flow.
+
 One reading at a time: node a hands a share of its costs to node b as far as the tensor's weight lets it. With
 costs c_r of a reader and room w_k on link k, the least cost of the reader given that the producer has label k is
 
@@ -17,7 +19,11 @@ from collections import deque
 import numpy as np
 
 from qopt.arrays import BoolArray, IntArray
-from qopt.kernels.mincut_data import Tensors
+from qopt.kernels.cuts.data import Tensors
+
+WIDTH = 5
+"""Operations side by side, on average, up to which messages pay: in wider graphs they leave long detours for what is
+left, which maximum flows then take longer to find than all of it at once."""
 
 USEFUL, LIMIT = 2, 8
 """A message says no more than so many times a known labelling's cost; a node's costs differ by no more than so many."""
@@ -66,6 +72,8 @@ def sweep(tensors: Tensors, distinct: BoolArray, unary: IntArray, weight: IntArr
             of_producer[k + 1] -= moved
 
     order = _topological(outgoing, incoming, producer, reader)
+    if n > WIDTH * _depth(order, incoming, producer):
+        return np.array(flow, dtype=np.int64).reshape(len(reader), len(links))
     for v in reversed(order):
         for left, e in enumerate(incoming[v]):
             message = share(cost[v], cost[producer[e]], len(incoming[v]) - left)
@@ -81,6 +89,15 @@ def sweep(tensors: Tensors, distinct: BoolArray, unary: IntArray, weight: IntArr
                 message[k + 1] = min(message[k + 1], message[k] + spare[k] - min(used[k], 0))
             apply(e, message, -1)
     return np.array(flow, dtype=np.int64).reshape(len(reader), len(links))
+
+
+def _depth(order: list[int], incoming: list[list[int]], producer: list[int]) -> int:
+    """Nodes on the longest way through the graph."""
+    depth = [1] * len(order)
+    for v in order:
+        for e in incoming[v]:
+            depth[v] = max(depth[v], depth[producer[e]] + 1)
+    return max(depth)
 
 
 def _topological(

@@ -1,0 +1,325 @@
+"""The whole Pareto front of a multiple-choice knapsack: every budget answered by one call.
+
+    all non-dominated (sum_i weight[i, c_i], sum_i cost[i, c_i]),  one item c_i per class
+
+Class by class, the list of non-dominated partial sums is merged with itself shifted by every item (Nemhauser
+and Ullmann, 1969). How each partial sum was made is kept in a few bytes, so that any point's choice can be
+recovered. Where the lists grow beyond what is allowed, the front's supported points remain (those on its
+lower convex hull, from the slopes of each class's hull), and a curve below which no choice lies.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qopt.arrays import FloatArray, IntArray
+from qopt.errors import InputError, shown
+from qopt.kernels.knapsack.front_sums import rounded_sums
+from qopt.kernels.knapsack.relaxation import Steps, hull_steps, undominated
+from qopt.kernels.knapsack.ties import Merged, merge
+from qopt.kernels.slack import with_slack
+
+MAX_LABELS = 10_000_000
+"""Partial sums kept in all, and looked at for one class, before only supported points are returned."""
+
+ROUNDING = 1e-14
+"""Partial sums within this share of the limit's scale are kept and rechecked exactly."""
+
+AT_ONCE = 50_000
+"""Points recovered together."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """What a budget buys.
+
+    Attributes
+    ----------
+    index : place in the front.
+    weight, cost : of the point.
+    proved : no choice within the budget is cheaper.
+    """
+
+    index: int
+    weight: float
+    cost: float
+    proved: bool
+
+
+@dataclass(frozen=True)
+class Listed:
+    """How the points of complete lists were made: class by class, the parent and the item of every label."""
+
+    points: int
+    classes: list[int]
+    history: list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]
+
+    def choices(self, labels: IntArray) -> IntArray:
+        """(P, n) items of some labels of the last list."""
+        found = np.empty((len(labels), len(self.classes)), dtype=np.int64)
+        for i, (parent, item) in zip(self.classes[::-1], self.history[::-1], strict=True):
+            found[:, i] = item[labels]
+            labels = parent[labels].astype(np.int64)
+        return found
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """How supported points are made: so many of the hull steps are taken."""
+
+    steps: Steps
+
+    def choices(self, labels: IntArray) -> IntArray:
+        """(P, n) items after some numbers of steps."""
+        found = np.tile(self.steps.start, (len(labels), 1))
+        for row, taken in enumerate(labels.tolist()):
+            found[row, self.steps.owner[:taken]] = self.steps.item[:taken]
+        return found
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The linear relaxation as a function of the limit, lowered by what its sums may be off.
+
+    Attributes
+    ----------
+    weight, cost : (T,) where it bends.
+    blur : rounding of the weights.
+    """
+
+    weight: FloatArray
+    cost: FloatArray
+    blur: float
+
+    def below(self, allowed: Any) -> FloatArray:
+        """A lower bound on the cost of every choice within some weights, none below the least."""
+        return np.interp(np.asarray(allowed) + self.blur, self.weight, self.cost)
+
+
+@dataclass(frozen=True, eq=False)
+class Front:
+    """Points of least cost by weight.
+
+    Attributes
+    ----------
+    weight, cost : (P,) ascending and descending.
+    complete : these are all non-dominated points within the limit; otherwise the supported ones among them.
+    gap : how far a point's cost may be above the optimum at weights from there to the next point, as a share of that
+        cost, at most (infinite where that is 0); 0 if complete.
+    limit : within which points were asked for.
+    labels : partial sums kept.
+    curve : lower bounds that need no points.
+    """
+
+    weight: FloatArray
+    cost: FloatArray
+    complete: bool
+    gap: float
+    limit: float
+    labels: int
+    curve: Curve
+    _labels: IntArray
+    _origin: Listed | Stepped
+    _ties: Merged
+    _given_weight: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.weight)
+
+    def choice(self, point: int) -> IntArray:
+        """(n,) the column of each class at a point."""
+        found: IntArray = self.choices([point])[0]
+        return found
+
+    def choices(self, points: Any) -> IntArray:
+        """(P, n) the columns at some points."""
+        return self._ties.expand(self._origin.choices(self._labels[np.asarray(points, dtype=np.int64)]))
+
+    def at(self, limit: float) -> Point | None:
+        """The cheapest point within a limit, with its slack of 1e-12, by the exact test; None if there is none."""
+        allowed = with_slack(_number("limit", limit))
+        index = int(np.searchsorted(self.weight, allowed, side="right")) - 1
+        # A weight is a sum rounded once: only where that is the limit itself can the exact sum be above.
+        if index >= 0 and self.weight[index] == allowed and not self._within(index, allowed):
+            index -= 1
+        if index < 0:
+            return None
+        cost, bound = float(self.cost[index]), self.lower_bound(limit)
+        return Point(index, float(self.weight[index]), cost, bound is not None and cost <= bound)
+
+    def lower_bound(self, weight: float) -> float | None:
+        """A lower bound on the cost of every choice within a weight; None where there is no such choice.
+
+        The optimum where the front is complete, otherwise the linear relaxation.
+        """
+        allowed = with_slack(_number("weight", weight))
+        if self.curve.weight[0] > allowed:
+            return None
+        index = int(np.searchsorted(self.weight, allowed, side="right")) - 1
+        if self.complete and allowed <= with_slack(self.limit):
+            return float(self.cost[index]) if index >= 0 else None
+        return float(self.curve.below(allowed))
+
+    def _within(self, index: int, allowed: float) -> bool:
+        terms = self._given_weight[np.arange(len(self._given_weight)), self.choice(index)]
+        return math.fsum([*terms.tolist(), -allowed]) <= 0
+
+
+def front(
+    cost: Any,
+    weight: Any,
+    limit: float = math.inf,
+    *,
+    ties: Any = None,
+    time_limit: float | None = None,
+    max_labels: int = MAX_LABELS,
+) -> Front:
+    """All non-dominated pairs of weight and cost of complete choices.
+
+    Parameters
+    ----------
+    cost, weight : (n, k), a class a row, finite, of any sign and scale.
+    limit : only points within it, with relative slack 1e-12.
+    ties : groups of classes that must take the same column.
+    time_limit : seconds after which only supported points are returned.
+    max_labels : partial sums kept (of some ten bytes each) before the same.
+
+    Returns
+    -------
+    Front
+        Weights and costs are sums rounded once. Two sums that differ by less than rounding may count as equal.
+
+    Raises
+    ------
+    InputError
+        Shapes that differ, a number that is not finite, bad ties.
+    """
+    deadline = None if time_limit is None else time.perf_counter() + time_limit
+    given_cost, given_weight = _table("cost", cost), _table("weight", weight)
+    if given_cost.shape != given_weight.shape or (len(given_cost) and given_cost.shape[1] == 0):
+        found = f"shapes {given_cost.shape} and {given_weight.shape}"
+        raise InputError("weight", found, "two arrays of one shape (n, k), k >= 1")
+    limit = _number("limit", limit)
+    tied = merge(ties, len(given_cost))
+    if not len(given_cost):
+        given_cost = given_weight = np.zeros((0, 1))
+    c, w = tied.table(given_cost), tied.table(given_weight)
+    allowed = with_slack(limit)
+    present = undominated(c, w)
+    steps = hull_steps(c, w, present)
+    curve = _curve(c, w, steps)
+    listed, labels = _lists(c, w, present, allowed, deadline, min(max_labels, 2**31 - 1))
+    origin: Listed | Stepped
+    if listed is None:
+        origin, last = Stepped(steps), np.flatnonzero(curve.weight <= allowed + curve.blur)
+    else:
+        origin, last = listed, np.arange(listed.points)
+    found_w, found_c, last = _exact(origin, last, given_cost, given_weight, tied, allowed)
+    gap = 0.0
+    if listed is None and len(last):
+        bound = curve.below(np.append(found_w[1:], allowed))
+        above, size = np.maximum(found_c - bound, 0.0), np.abs(found_c)
+        shares = np.divide(above, size, out=np.where(above > 0, np.inf, 0.0), where=size > 0)
+        gap = float(shares.max())
+    return Front(found_w, found_c, listed is not None, gap, limit, labels, curve, last, origin, tied, given_weight)
+
+
+def _curve(c: FloatArray, w: FloatArray, steps: Steps) -> Curve:
+    """The relaxation's optimum by limit, from the lightest choice to the cheapest."""
+    rows = np.arange(len(c))
+    loads = math.fsum(w[rows, steps.start]) + np.concatenate(([0.0], np.cumsum(steps.load)))
+    costs = math.fsum(c[rows, steps.start]) - np.concatenate(([0.0], np.cumsum(steps.gain)))
+    sizes = (float(np.abs(table).max(axis=1, initial=0.0).sum()) for table in (w, c))
+    blur, blur_c = (2.0**-52 * (len(loads) + 8) * size for size in sizes)
+    costs -= blur_c
+    costs[-1] = math.fsum(c.min(axis=1, initial=math.inf))
+    return Curve(loads, costs, blur)
+
+
+def _lists(
+    c: FloatArray, w: FloatArray, present: Any, allowed: float, deadline: float | None, max_labels: int
+) -> tuple[Listed | None, int]:
+    """Non-dominated sums over all classes; None if a limit is reached first. And the labels kept."""
+    floor_w = w.min(axis=1, initial=math.inf)
+    shift_c, shift_w = c - c.min(axis=1, initial=math.inf)[:, None], w - floor_w[:, None]
+    room = math.inf
+    if math.isfinite(allowed):
+        room = math.fsum([allowed, *(-floor_w)]) + ROUNDING * (abs(allowed) + float(np.abs(floor_w).sum()))
+    # Classes of small costs first: lists grow with what their classes can tell apart.
+    order = np.argsort(np.where(present, shift_c, 0.0).max(axis=1), kind="stable")
+    label_c, label_w = np.zeros(1), np.zeros(1)
+    history: list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]] = []
+    total = 0
+    if room < 0:
+        nothing = np.zeros(0, dtype=np.int32)
+        return Listed(0, list(range(len(c))), [(nothing, nothing)] * len(c)), 0
+    for i in order.tolist():
+        items = np.flatnonzero(present[i])
+        size = len(label_c)
+        if size * len(items) > max_labels or (deadline is not None and time.perf_counter() >= deadline):
+            return None, total
+        # A run of rising weights for each item, so that a stable sort merges them.
+        cand_w = (shift_w[i, items][:, None] + label_w).ravel()
+        order_w = np.argsort(cand_w, kind="stable")
+        cand_w = cand_w[order_w]
+        cand_c = (shift_c[i, items][:, None] + label_c).ravel()[order_w]
+        best = np.minimum.accumulate(cand_c)
+        keep = np.flatnonzero(np.concatenate(([True], cand_c[1:] < best[:-1])) & (cand_w <= room))
+        label_w = cand_w[keep]
+        heaviest = np.concatenate((label_w[1:] > label_w[:-1], [True]))  # of equal weights the last is cheapest
+        keep, label_w = keep[heaviest], label_w[heaviest]
+        label_c, made = cand_c[keep], order_w[keep]
+        item_type = np.uint8 if c.shape[1] <= 256 else np.uint16 if c.shape[1] <= 65536 else np.int64
+        history.append(((made % size).astype(np.int32), items[made // size].astype(item_type)))
+        total += len(keep)
+        if total > max_labels:
+            return None, total
+    return Listed(len(label_c), order.tolist(), history), total
+
+
+def _exact(
+    origin: Listed | Stepped,
+    labels: IntArray,
+    cost: FloatArray,
+    weight: FloatArray,
+    tied: Merged,
+    allowed: float,
+) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Weights and costs of labels, each summed exactly and rounded once; those within the limit and not dominated."""
+    rows = np.arange(len(cost))
+    w, c = np.empty(len(labels)), np.empty(len(labels))
+    for begin in range(0, len(labels), AT_ONCE):
+        part = slice(begin, begin + AT_ONCE)
+        choices = tied.expand(origin.choices(labels[part]))
+        loads = weight[rows, choices]
+        w[part], c[part] = rounded_sums(loads), rounded_sums(cost[rows, choices])
+        for at in np.flatnonzero(w[part] == allowed).tolist():
+            if math.fsum([*loads[at].tolist(), -allowed]) > 0:
+                w[begin + at] = math.inf
+    order = np.lexsort((c, w))
+    order = order[(w[order] <= allowed) & (w[order] < math.inf)]
+    best = np.minimum.accumulate(c[order]) if len(order) else np.zeros(0)
+    order = order[np.concatenate((np.ones(min(1, len(order)), dtype=bool), c[order][1:] < best[:-1]))]
+    return w[order], c[order], labels[order]
+
+
+def _number(field: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not float(value) > -math.inf:
+        raise InputError(field, shown(value), "a number")
+    return float(value)
+
+
+def _table(field: str, values: Any) -> FloatArray:
+    table = np.asarray(values, dtype=np.float64)
+    if table.ndim != 2:
+        raise InputError(field, f"shape {table.shape}", "an array of shape (n, k)")
+    bad = np.argwhere(~np.isfinite(table))
+    if bad.size:
+        i, j = bad[0].tolist()
+        raise InputError(f"{field}[{i}, {j}]", f"{table[i, j]}", "finite numbers")
+    return table

@@ -1,0 +1,320 @@
+"""Multiple-choice knapsack with several budget rows, exactly, with a proof.
+
+    minimise sum_i cost[i, c_i]  subject to  sum_i weight[r, i, c_i] <= limit[r] for every r,  one item c_i per class
+
+The linear relaxation gives multipliers of the rows and a Lagrangian bound; a narrow search finds a good
+choice; items whose reduced cost passes it leave; a search over what remains, bounded by many multipliers,
+decides (`qopt.kernels.knapsack.rows_search`). What closed each part is written down as a tree, which is the proof.
+
+For many rows and classes no such search comes to an end in reasonable time; then the best choice and the
+bound proved so far are the answer.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from qopt.arrays import BoolArray, FloatArray, IntArray
+from qopt.errors import InputError, shown
+from qopt.kernels.knapsack.result import Result, Status
+from qopt.kernels.knapsack.rows_core import EPSILON, Best, Core, Shifted, shifted
+from qopt.kernels.knapsack.rows_dual import Relaxation
+from qopt.kernels.knapsack.rows_search import Known, Search
+from qopt.kernels.knapsack.rows_tree import Node, grouped, leaves, subtree
+from qopt.kernels.slack import with_slack
+
+BRANCH_NODES = 100_000
+"""Nodes of a tree before it is given up."""
+
+MAX_LABELS = 100_000_000
+"""Extensions of partial choices looked at before the search stops with a bound."""
+
+NARROW, WIDE = 20, 100
+"""Labels that the searches for a first and for a good choice keep at a stage."""
+
+FEW = 6
+"""Open classes that need no more multipliers than the relaxation's."""
+
+AROUND = 7
+"""Multipliers tried at every stage besides the relaxation's: those of budgets near by."""
+
+MANY = 128
+"""Multipliers tried, at most, to drop items before the last search."""
+
+AT_ONCE = 1_000_000
+"""Reduced costs computed together."""
+
+PENALTY = 1e3
+"""Price of breaking a row in the relaxation, as a multiple of what all classes cost together."""
+
+
+def solve(
+    cost: Any,
+    weight: Any,
+    limit: Any,
+    *,
+    upper: float = math.inf,
+    gap: float = 0.0,
+    time_limit: float | None = None,
+    branch_nodes: int = BRANCH_NODES,
+    max_labels: int = MAX_LABELS,
+    on_grid: bool = True,
+) -> Result:
+    """Solve a multiple-choice knapsack with R rows to proved optimality.
+
+    Parameters
+    ----------
+    cost : (n, k), a class a row, finite, of any sign and scale.
+    weight : (R, n, k), likewise.
+    limit : (R,) on the sums of weights, each with relative slack 1e-12; infinite for none.
+    upper : only choices of lower cost than this are of interest.
+    gap : relative: stop where objective - bound <= gap * |objective|.
+    time_limit : seconds; when it is over, the best choice and a valid bound are returned.
+    branch_nodes : nodes of the tree before it is given up; the search goes on without.
+    max_labels : extensions of partial choices before the search stops, as at a time limit.
+    on_grid : whether the tree may rely on costs and weights that lie on a grid (see `qopt.kernels.grid`).
+
+    Returns
+    -------
+    Result
+        Its tree has R multipliers in every leaf, 0 for a row without a limit.
+
+    Raises
+    ------
+    InputError
+        Shapes that differ, a number that is not finite, a gap that is not a number >= 0.
+    """
+    deadline = None if time_limit is None else time.perf_counter() + time_limit
+    cost, weight, limit = _checked(cost, weight, limit)
+    if not upper > -math.inf:
+        raise InputError("upper", shown(upper), "a number")
+    if not 0.0 <= gap < math.inf:
+        raise InputError("gap", shown(gap), "a finite number >= 0")
+    rows = len(weight)
+    kept = np.flatnonzero(np.isfinite(limit))
+    allowed = np.array([with_slack(float(x)) for x in limit[kept]])
+    if len(cost) == 0:
+        broken = [r for r, most in zip(kept.tolist(), allowed.tolist(), strict=True) if most < 0]
+        if broken:
+            return Result("infeasible", tree=[["leaf", 0, *np.eye(rows)[broken[0]].tolist()]])
+        cost, weight = np.zeros((1, 1)), np.zeros((rows, 1, 1))
+        empty = solve(cost, weight, limit, upper=upper)
+        return empty if empty.choice is None else replace(empty, choice=empty.choice[:0])
+    data = shifted(cost, weight[kept], allowed, on_grid)
+    return _Attempt(data, cost, kept, rows, upper, gap, deadline, branch_nodes, max_labels).result()
+
+
+class _Attempt:
+    """One call of `solve`: what is still allowed, what is known, and the proof so far."""
+
+    def __init__(
+        self,
+        data: Shifted,
+        cost: FloatArray,
+        kept: IntArray,
+        rows: int,
+        upper: float,
+        gap: float,
+        deadline: float | None,
+        branch_nodes: int,
+        max_labels: int,
+    ) -> None:
+        self.data, self.cost, self.kept, self.rows = data, cost, kept, rows
+        self.upper, self.gap, self.deadline = upper, gap, deadline
+        self.branch_nodes, self.max_labels = branch_nodes, max_labels
+        with np.errstate(over="ignore"):
+            below = float(np.ldexp(upper - data.offset, -data.cost_unit))
+        self.ceiling = data.ceiling
+        self.best = Best(data, min(self.ceiling, below), gap)
+        self.known = Known([np.zeros(len(kept))])
+        self.allowed: BoolArray = np.ones(cost.shape, dtype=bool)
+        self.dropped: list[tuple[int, dict[int, list[int]]]] = []
+        """Classes and the columns that left, by what closed them."""
+        self.last: int | None = None
+        """What closes all that is left; None while something is open or the last columns of a class were dropped."""
+        self.bound = -math.inf
+        self.details: dict[str, Any] = {}
+        self.programs = 0
+
+    def result(self) -> Result:
+        search = self._search()
+        if search is None:
+            return self._answer(self._tree(None))
+        finished = search.run()
+        self.programs += search.programs
+        self.details |= {"labels": search.labels, "core": search.core.stages}
+        if not finished:
+            self.bound = max(self.bound, min(search.open, self.best.proved, self.best.value))
+            return self._answer(None, stopped=True)
+        return self._answer(self._tree(search) if search.recording else None)
+
+    def _search(self) -> Search | None:
+        """The search that is left to do; None if everything is closed."""
+        if self._too_heavy():
+            return None
+        data, known = self.data, self.known
+        first = self._relaxation(np.where(self.allowed, data.cost, np.inf), data.weight)
+        found = first.multipliers(data.capacity)
+        root = known.add(known.all[0] if found is None else found)
+        self.programs += first.programs
+        common = [0, root]
+        reduced = np.where(self.allowed, data.cost + np.tensordot(known.all[root], data.weight, 1), np.inf)
+        self.best.repair(np.argmin(reduced, axis=1), self.allowed, known.all[root])
+        self._search_in(common, None).beam(NARROW)
+        if self._drop(common):
+            return None
+        self.details["lp_bound"] = data.offset + math.ldexp(self.bound, data.cost_unit)
+        core = Core(data, self.allowed, known.all[root])
+        if core.stages > FEW:
+            relaxation = self._relaxation(core.cost, core.weight)
+            rng = np.random.default_rng(0)
+            reach = np.where(np.isfinite(core.cost), core.weight, 0.0).std(axis=2).max(axis=1)
+            for _ in range(AROUND):
+                near = relaxation.multipliers(
+                    data.capacity - core.base_weight + rng.uniform(-1.0, 1.0, len(reach)) * reach
+                )
+                if near is not None:
+                    common.append(known.add(near))
+            self.programs += relaxation.programs
+            if self._drop(common):
+                return None
+            search = self._search_in(common, root)
+            search.beam(WIDE)
+            self.programs += search.programs
+            # Evenly: those found late in the search are for rows that are nearly full.
+            if self._drop(list(range(0, len(known.all), 1 + len(known.all) // MANY))):
+                return None
+        return self._search_in(common, root, self.branch_nodes)
+
+    def _search_in(self, common: list[int], order: int | None, branch_nodes: int = 0) -> Search:
+        """A search of what is allowed now; with relaxations if an order is given by multipliers for it."""
+        core = Core(self.data, self.allowed, self.known.all[common[-1] if order is None else order])
+        relaxation = None
+        if order is not None and core.stages > FEW:
+            relaxation = self._relaxation(core.cost, core.weight)
+        return Search(
+            core, self.best, self.known, common, relaxation, self.deadline, self.max_labels, 20 * branch_nodes
+        )
+
+    def _relaxation(self, cost: FloatArray, weight: FloatArray) -> Relaxation:
+        return Relaxation(cost, weight, PENALTY * self.ceiling, self.deadline)
+
+    def _too_heavy(self) -> bool:
+        """Drop items that break a row beside the lightest of all others; whether that leaves nothing."""
+        data = self.data
+        for r, capacity in enumerate(data.capacity):
+            if capacity < 0:
+                self.last = -1 - r
+                return True
+        for r, most in enumerate(data.capacity + data.margin):
+            heavy = self.allowed & (data.weight[r] > most)
+            for i in np.flatnonzero(heavy.any(axis=1)):
+                self.dropped.append((int(i), {-1 - r: np.flatnonzero(heavy[i]).tolist()}))
+                self.allowed[i] &= ~heavy[i]
+                if not self.allowed[i].any():
+                    return True
+        return False
+
+    def _drop(self, names: list[int]) -> bool:
+        """Drop items whose reduced costs pass the best choice; whether everything is closed."""
+        data, threshold = self.data, self.best.threshold
+        bound, by = np.full(data.cost.shape, -np.inf), np.zeros(data.cost.shape, dtype=np.int64)
+        at_once = max(1, AT_ONCE // data.cost.size)
+        for begin in range(0, len(names), at_once):
+            some = np.array(names[begin : begin + at_once], dtype=np.int64)
+            multipliers = self.known.stacked(some)
+            reduced = np.where(self.allowed, data.cost + np.tensordot(multipliers, data.weight, 1), np.inf)
+            least = reduced.min(axis=2)
+            constant = multipliers @ data.capacity
+            whole = least.sum(axis=1) - constant - EPSILON * (len(least[0]) + 8) * constant
+            best = int(np.argmax(whole))
+            self.bound = max(self.bound, float(whole[best]))
+            if whole[best] >= threshold:
+                self.best.closed(whole[best : best + 1])
+                self.last = int(some[best])
+                return True
+            values = whole[:, None, None] + (reduced - least[:, :, None])
+            top = np.argmax(values, axis=0)
+            value = np.take_along_axis(values, top[None], axis=0)[0]
+            by, bound = np.where(value > bound, some[top], by), np.maximum(bound, value)
+        gone = self.allowed & (bound >= threshold)
+        self.best.closed(bound[gone])
+        for i in np.flatnonzero(gone.any(axis=1)):
+            columns = np.flatnonzero(gone[i])
+            self.dropped.append((int(i), grouped(columns.tolist(), by[i, columns].tolist())))
+            self.allowed[i] &= ~gone[i]
+            if not self.allowed[i].any():
+                return True
+        return False
+
+    def _tree(self, search: Search | None) -> list[Node] | None:
+        """The proof: what was dropped, then the search's own tree."""
+        rays = self.best.choice is None and self.best.value >= self.ceiling
+        leaf = leaves(self.known, self.data, self.kept, self.rows, rays)
+        tree: list[Node] = []
+        for i, groups in self.dropped:
+            for name, columns in groups.items():
+                tree += [["split", i, columns], leaf(name)]
+        if search is not None:
+            below = subtree(search.root, search.core, self.best.exact, leaf, self.branch_nodes)
+            return None if below is None else tree + below
+        if self.last is not None:
+            return [*tree, leaf(self.last)]
+        del tree[-2]  # the last columns of a class need no split
+        return tree
+
+    def _answer(self, tree: list[Node] | None, stopped: bool = False) -> Result:
+        data, best = self.data, self.best
+        choice = best.choice
+        if choice is not None and not best.certain:
+            tree = None
+        details = self.details | {"programs": self.programs, "nodes": 0 if tree is None else len(tree)}
+        objective = None if choice is None else math.fsum(self.cost[np.arange(len(choice)), choice])
+        if stopped:
+            bound = _downward(data, self.bound)
+            if objective is not None:
+                bound = min(bound, objective)
+                if self.gap and objective - bound <= self.gap * abs(objective):
+                    return Result("within-gap", choice, objective, bound, None, details)
+            return Result("limit", choice, objective, bound, None, details)
+        if choice is None and best.value >= self.ceiling:
+            return Result("infeasible", tree=tree, details=details)
+        if objective is None or objective >= self.upper:  # shifted sums and given ones round differently
+            return Result("cutoff", bound=self.upper, tree=tree, details=details)
+        if best.proved < best.exact:
+            return Result("within-gap", choice, objective, _downward(data, best.proved), tree, details)
+        status: Status = "optimal" if tree is not None else "optimal-by-solver"
+        return Result(status, choice, objective, objective, tree, details)
+
+
+def _downward(data: Shifted, value: float) -> float:
+    """A shifted bound in the units given, lowered by what its sums may be off."""
+    above = math.ldexp(value, data.cost_unit)
+    return data.offset + above - EPSILON * (len(data.cost) + 8) * (abs(above) + abs(data.offset))
+
+
+def _checked(cost: Any, weight: Any, limit: Any) -> tuple[FloatArray, FloatArray, FloatArray]:
+    cost, weight = np.asarray(cost, dtype=np.float64), np.asarray(weight, dtype=np.float64)
+    if cost.ndim != 2 or weight.ndim != 3 or weight.shape[1:] != cost.shape or (len(cost) and cost.shape[1] == 0):
+        found = f"shapes {cost.shape} and {weight.shape}"
+        raise InputError("weight", found, "cost of shape (n, k), k >= 1, and weight of shape (R, n, k)")
+    for name, array in (("cost", cost), ("weight", weight)):
+        bad = np.argwhere(~np.isfinite(array))
+        if bad.size:
+            place = ", ".join(map(str, bad[0].tolist()))
+            raise InputError(f"{name}[{place}]", f"{array[tuple(bad[0])]}", "finite numbers")
+    try:
+        limit = np.asarray(limit, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError("limit", shown(limit), "a number for each row") from None
+    if limit.shape != (len(weight),):
+        raise InputError("limit", f"shape {limit.shape}", f"a number for each of the {len(weight)} rows")
+    for r, value in enumerate(limit.tolist()):
+        if math.isnan(value) or value == -math.inf:
+            raise InputError(f"limit[{r}]", f"{value}", "a number")
+    return cost, weight, limit

@@ -1,0 +1,348 @@
+"""Search of a multiple-choice knapsack with several rows: many partial choices at a time, bounded by multipliers.
+
+The classes of a `Core` are decided one after the other. Partial choices (labels) of one stage are extended
+together, as arrays; each extension has the largest of the Lagrangian bounds that the multipliers known
+give it, and goes when that reaches the best choice. Where many stay, the relaxation of one of them is
+solved: its multipliers are good for its neighbours, too. Blocks of labels are searched depth first, least
+bounds first, so that good choices come early and few labels are kept.
+
+Every extension remembers the multipliers that closed it. Read back, that is a tree of splits and leaves: a proof.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from qopt.arrays import BoolArray, FloatArray, IntArray
+from qopt.kernels.knapsack.rows_core import Best, Core, Priced
+from qopt.kernels.knapsack.rows_dual import Relaxation
+
+CROWD = 40
+"""So many labels are worth the solution of a relaxation."""
+
+GAIN = 0.05
+"""A relaxation that closes a smaller share of the labels was in vain; two of these in a row, and no more are solved."""
+
+KEPT = 64
+"""Multipliers found at a stage that are kept for it."""
+
+REACH = 4
+"""Multipliers found at a stage are tried at so many stages."""
+
+LABELS_ON_STACK = 4_000_000
+BLOCK = 4_000
+"""Labels extended together, at most."""
+
+
+@dataclass
+class Block:
+    """Labels of one stage.
+
+    Attributes
+    ----------
+    cost, weight : (m,) and (m, R) sums of what is decided.
+    bound, by : (m,) lower bound, and the name of the multipliers that give it; -1 - r: row r cannot be kept.
+    parent, row, option : where each label comes from: a block, (m,) a label there, (m,) an option of that stage.
+    extended : labels that were extended, once they were.
+    names : (extended, options) what the extensions' bounds came from.
+    children : blocks of extensions that stayed open.
+    """
+
+    stage: int
+    cost: FloatArray
+    weight: FloatArray
+    bound: FloatArray
+    by: IntArray
+    parent: Block | None
+    row: IntArray
+    option: IntArray
+    extended: IntArray | None = None
+    names: IntArray | None = None
+    children: list[Block] = field(default_factory=list)
+
+    def decided(self, label: int) -> IntArray:
+        """(stage,) the options a label took."""
+        taken: list[int] = []
+        block: Block | None = self
+        while block is not None and block.parent is not None:
+            taken.append(int(block.option[label]))
+            label, block = int(block.row[label]), block.parent
+        return np.array(taken[::-1], dtype=np.int64)
+
+
+@dataclass
+class Known:
+    """All multipliers ever used, by name; name 0 is zero in every row."""
+
+    all: list[FloatArray]
+
+    def add(self, multipliers: FloatArray) -> int:
+        """Name of new multipliers."""
+        self.all.append(multipliers)
+        return len(self.all) - 1
+
+    def stacked(self, names: Any) -> FloatArray:
+        """(J, R) multipliers of some names."""
+        return np.array([self.all[name] for name in names])
+
+
+class Search:
+    """One search of a core.
+
+    Parameters
+    ----------
+    common : names of the multipliers that are tried at every stage.
+    relaxation : over the core's classes in their order; None to make do with the multipliers known.
+    deadline : `time.perf_counter` at which to stop.
+    max_labels : extensions looked at before it stops.
+    max_recorded : extensions remembered for a tree before that is given up.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        best: Best,
+        known: Known,
+        common: list[int],
+        relaxation: Relaxation | None,
+        deadline: float | None,
+        max_labels: int,
+        max_recorded: int,
+    ) -> None:
+        self.core, self.best, self.known, self.relaxation = core, best, known, relaxation
+        self.deadline, self.max_labels, self.max_recorded = deadline, max_labels, max_recorded
+        self.common = core.price(known.stacked(common), np.array(common, dtype=np.int64))
+        self.own: list[Priced | None] = [None] * (core.stages + 1)
+        self.labels, self.recorded, self.recording = 0, 0, max_recorded > 0
+        self.open = np.inf
+        bounds = core.base_cost + core.base_weight @ self.common.multipliers + self.common.bound[:, 0]
+        at = int(np.argmax(bounds))
+        none = np.zeros(1, dtype=np.int64)
+        self.root = Block(
+            0,
+            np.array([core.base_cost]),
+            core.base_weight[None].copy(),
+            bounds[at : at + 1],
+            self.common.names[at : at + 1].copy(),
+            None,
+            none,
+            none,
+        )
+        self._tick = 0
+
+    @property
+    def programs(self) -> int:
+        """Relaxations solved."""
+        return self.relaxation.programs if self.relaxation else 0
+
+    @property
+    def late(self) -> bool:
+        """Whether a limit is reached."""
+        return self.labels >= self.max_labels or (self.deadline is not None and time.perf_counter() >= self.deadline)
+
+    def beam(self, width: int) -> None:
+        """Look for good choices only: at every stage the labels of least bound go on."""
+        block = self.root
+        for _ in range(self.core.stages):
+            found = self._extend(block, np.arange(len(block.cost)))
+            if found is None or self.late:
+                return
+            order = np.argsort(found.bound, kind="stable")[:width]
+            block = _selected(found, order)
+        self._finish(block)
+
+    def run(self) -> bool:
+        """Search everything; whether it came to its end. `open` is then infinite, otherwise the least open bound."""
+        size = max(256, min(BLOCK, LABELS_ON_STACK // max(1, sum(map(len, self.core.options)))))
+        stacks: list[list[Block]] = [[] for _ in range(self.core.stages + 1)]
+        stacks[0].append(self.root)
+        deepest = 0
+        while deepest >= 0:
+            if not stacks[deepest]:
+                deepest -= 1
+                continue
+            if self.late:
+                self.open = min(float(block.bound.min()) for stack in stacks for block in stack)
+                return False
+            block = stacks[deepest].pop()
+            if deepest == self.core.stages:
+                self._finish(block)
+                continue
+            closed = block.bound >= self.best.threshold
+            self.best.closed(block.bound[closed])
+            rows = np.flatnonzero(~closed)
+            found = self._extend(block, rows) if rows.size else None
+            if found is None:
+                continue
+            order = np.argsort(-found.bound, kind="stable")
+            deepest += 1
+            # Least bounds are pushed last, so that they come first.
+            for begin in range(0, len(order), size):
+                child = _selected(found, order[begin : begin + size])
+                stacks[deepest].append(child)
+                if self.recording:
+                    block.children.append(child)
+        return True
+
+    def _extend(self, block: Block, rows: IntArray) -> Block | None:
+        """Decide one more class for some labels of a block; what stays open, None if nothing does."""
+        core, best, stage = self.core, self.best, block.stage
+        width = len(core.options[stage])
+        cost, weight = core.cost[stage, :width], core.weight[:, stage, :width]
+        self.labels += len(rows) * width
+        label_c, label_w, table = block.cost[rows], block.weight[rows], self.common
+        left = label_c[:, None] + label_w @ table.multipliers
+        right = cost[:, None] + weight.T @ table.multipliers + table.bound[:, stage + 1]
+        bounds = left[:, None, :] + right[None]
+        at = np.argmax(bounds, axis=2)
+        bound = np.take_along_axis(bounds, at[:, :, None], axis=2)[:, :, 0]
+        names = table.names[at]
+        threshold = best.threshold
+        fits = np.ones(bound.shape, dtype=bool)
+        for r, most in enumerate(core.data.capacity + core.data.margin - core.least[:, stage + 1]):
+            heavy = label_w[:, r, None] + weight[r] > most
+            names[heavy] = -1 - r
+            fits &= ~heavy
+        best.closed(bound[fits & (bound >= threshold)])
+        row, option = np.nonzero(fits & (bound < threshold))
+        if self.recording:
+            self.recorded += names.size
+            if self.recorded > self.max_recorded:
+                self._forget()
+            else:
+                block.extended, block.names = rows, names
+        found = Block(
+            stage + 1,
+            label_c[row] + cost[option],
+            label_w[row] + weight[:, option].T,
+            bound[row, option],
+            names[row, option],
+            block,
+            rows[row],
+            option,
+        )
+        place = row * width + option
+        own = self.own[stage + 1]
+        if own is not None and len(place):
+            values = found.cost[:, None] + found.weight @ own.multipliers + own.bound[:, 0]
+            at = np.argmax(values, axis=1)
+            self._raise(found, values[np.arange(len(at)), at], own.names[at])
+            found, place = self._closed(found, place, names)
+        self._complete(found, self.common, stage + 1)
+        if own is not None:
+            self._complete(found, own, 0)
+        if self.relaxation is not None and stage + 1 < core.stages:
+            found, place = self._relax(found, place, names, self.relaxation)
+        return found if len(found.cost) else None
+
+    def _raise(self, block: Block, values: FloatArray, names: IntArray | int) -> None:
+        better = values > block.bound
+        block.by = np.where(better, names, block.by)
+        block.bound = np.where(better, values, block.bound)
+
+    def _closed(self, block: Block, place: IntArray, names: IntArray) -> tuple[Block, IntArray]:
+        """A block without the labels whose bounds suffice; their multipliers are noted in `names` at their `place`."""
+        closed = block.bound >= self.best.threshold
+        if not closed.any():
+            return block, place
+        names.ravel()[place[closed]] = block.by[closed]
+        self.best.closed(block.bound[closed])
+        stays = np.flatnonzero(~closed)
+        return _selected(block, stays), place[stays]
+
+    def _relax(self, block: Block, place: IntArray, names: IntArray, relaxation: Relaxation) -> tuple[Block, IntArray]:
+        """Solve relaxations of single labels for as long as their multipliers close many others."""
+        core, vain = self.core, 0
+        while len(block.cost) > CROWD and vain < 2 and not self.late:
+            self._tick += 1
+            label = self._tick * 7919 % len(block.cost)
+            multipliers = relaxation.multipliers(core.data.capacity - block.weight[label], block.stage)
+            if multipliers is None:
+                break
+            found = core.price(multipliers[None], np.array([self.known.add(multipliers)]))
+            here = self._keep(found, block.stage)
+            values = block.cost + block.weight @ multipliers + here.bound[0, 0]
+            self._raise(block, values, int(here.names[0]))
+            self._complete(block, here, 0)
+            before = len(block.cost)
+            block, place = self._closed(block, place, names)
+            vain = vain + 1 if len(block.cost) > (1.0 - GAIN) * before else 0
+        return block, place
+
+    def _keep(self, found: Priced, stage: int) -> Priced:
+        """Keep multipliers for the next stages; what they say at this one."""
+        for at in range(stage, min(stage + REACH, self.core.stages + 1)):
+            new = _at(found, at)
+            old = self.own[at]
+            self.own[at] = new if old is None else _joined(old, new)
+        return _at(found, stage)
+
+    def _complete(self, block: Block, table: Priced, stage: int) -> None:
+        """Offer the cheapest of all labels completed by the items that some multipliers pick."""
+        if not len(block.cost):
+            return
+        fits: BoolArray = np.ones((len(block.cost), len(table.names)), dtype=bool)
+        for r, capacity in enumerate(self.core.data.capacity):
+            fits &= block.weight[:, r, None] + table.weight[r, :, stage] <= capacity
+        total = np.where(fits, block.cost[:, None] + table.cost[:, stage], np.inf)
+        label, j = divmod(int(np.argmin(total)), total.shape[1])
+        if total[label, j] < self.best.value:
+            self.best.offer(self.core.complete(block.decided(label), table.multipliers[:, j]))
+
+    def _finish(self, block: Block) -> None:
+        """Labels that decide everything: the exact test admits them or names the row that they break."""
+        for label in np.argsort(block.cost, kind="stable"):
+            if block.bound[label] >= self.best.threshold or block.cost[label] >= self.best.threshold:
+                if block.bound[label] < block.cost[label]:
+                    block.by[label], block.bound[label] = 0, block.cost[label]
+                self.best.closed(block.bound[label : label + 1])
+                continue
+            choice = self.core.complete(block.decided(int(label)), self.known.all[0])
+            broken = self.core.data.broken(choice)
+            if broken is None:
+                self.best.offer(choice)
+            block.by[label] = 0 if broken is None else -1 - broken
+            block.bound[label] = block.cost[label] if broken is None else np.inf
+
+    def _forget(self) -> None:
+        """Give up the tree: blocks that are done may go."""
+        self.recording = False
+        waiting = [self.root]
+        while waiting:
+            block = waiting.pop()
+            waiting += block.children
+            block.children, block.names, block.extended = [], None, None
+
+
+def _selected(block: Block, which: IntArray) -> Block:
+    return Block(
+        block.stage,
+        block.cost[which],
+        block.weight[which],
+        block.bound[which],
+        block.by[which],
+        block.parent,
+        block.row[which],
+        block.option[which],
+    )
+
+
+def _at(table: Priced, stage: int) -> Priced:
+    """A table at one stage alone."""
+    one = slice(stage, stage + 1)
+    return Priced(table.multipliers, table.names, table.bound[:, one], table.cost[:, one], table.weight[:, :, one])
+
+
+def _joined(old: Priced, new: Priced) -> Priced:
+    last = slice(1 - KEPT, None)
+    return Priced(
+        np.concatenate((old.multipliers[:, last], new.multipliers), axis=1),
+        np.concatenate((old.names[last], new.names)),
+        np.concatenate((old.bound[last], new.bound)),
+        np.concatenate((old.cost[last], new.cost)),
+        np.concatenate((old.weight[:, last], new.weight), axis=1),
+    )

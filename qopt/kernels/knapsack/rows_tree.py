@@ -1,0 +1,108 @@
+"""The proof of a search over several rows: blocks of labels read back as a tree of splits and leaves.
+
+``["split", i, columns]``: the first subtree restricts class i to these columns, the second to the others still
+allowed. ``["leaf", a, lam_1, ..., lam_R]``: the Lagrangian bound of what is allowed reaches the target (a = 1), or the
+rows alone cannot be kept (a = 0).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from qopt.arrays import FloatArray, IntArray
+from qopt.kernels.knapsack.rows_core import Core, Shifted
+from qopt.kernels.knapsack.rows_search import Block, Known
+
+Node = list[Any]
+
+LARGEST = 1e300
+"""Multipliers beyond this are cut: a proof is written in finite numbers."""
+
+
+def leaves(known: Known, data: Shifted, kept: IntArray, rows: int, rays: bool) -> Callable[[int], Node]:
+    """Makes leaves from names, in the units given.
+
+    Parameters
+    ----------
+    kept : (R,) places, among all rows, of those with a limit.
+    rows : number of all rows.
+    rays : every leaf's bound passes the cost of any choice, so that the rows alone prove it: c + lam w <= C + lam w.
+    """
+    made: dict[int, Node] = {}
+
+    def leaf(name: int) -> Node:
+        if name not in made:
+            multipliers: FloatArray = np.zeros(rows)
+            if name < 0:
+                multipliers[kept[-1 - name]] = 1.0
+            else:
+                with np.errstate(over="ignore"):
+                    scaled = np.ldexp(known.all[name], data.cost_unit - data.weight_unit)
+                multipliers[kept] = np.minimum(scaled, LARGEST)
+            made[name] = ["leaf", 0 if rays or name < 0 else 1, *multipliers.tolist()]
+        return made[name]
+
+    return leaf
+
+
+def grouped(columns: Sequence[int], names: Sequence[int]) -> dict[int, list[int]]:
+    """Columns by what closes them."""
+    groups: dict[int, list[int]] = {}
+    for column, name in zip(columns, names, strict=True):
+        groups.setdefault(int(name), []).append(int(column))
+    return groups
+
+
+def subtree(root: Block, core: Core, target: float, leaf: Callable[[int], Node], max_nodes: int) -> list[Node] | None:
+    """The tree below a search's root; None if it has too many nodes.
+
+    Parameters
+    ----------
+    target : labels whose bound reaches it need no subtree, whatever was found below them.
+    """
+    tree: list[Node] = []
+    heirs: dict[int, dict[int, list[tuple[int, Block, int]]]] = {}
+    waiting: list[Node | tuple[Block, int]] = [(root, 0)]
+    while waiting:
+        if len(tree) > max_nodes:
+            return None
+        task = waiting.pop()
+        if isinstance(task, list):
+            tree.append(task)
+            continue
+        block, label = task
+        if block.extended is None or block.names is None or block.bound[label] >= target:
+            tree.append(leaf(int(block.by[label])))
+            continue
+        row = int(np.searchsorted(block.extended, label))
+        if row == len(block.extended) or block.extended[row] != label:
+            tree.append(leaf(int(block.by[label])))
+            continue
+        if id(block) not in heirs:
+            heirs[id(block)] = _heirs(block)
+        open_ones = heirs[id(block)].get(label, [])
+        items, names = core.options[block.stage], block.names[row]
+        alive = {option for option, _, _ in open_ones}
+        shut = [option for option in range(len(items)) if option not in alive]
+        parts: list[tuple[list[int], Node | tuple[Block, int]]] = [
+            (columns, leaf(name)) for name, columns in grouped(items[shut].tolist(), names[shut].tolist()).items()
+        ]
+        parts += [([int(items[option])], (child, at)) for option, child, at in open_ones]
+        i = int(core.classes[block.stage])
+        for place, (columns, part) in reversed(list(enumerate(parts))):
+            waiting.append(part)
+            if place < len(parts) - 1:
+                waiting.append(["split", i, columns])
+    return tree
+
+
+def _heirs(block: Block) -> dict[int, list[tuple[int, Block, int]]]:
+    """Open extensions of each label: the option taken, and where the extension is."""
+    found: dict[int, list[tuple[int, Block, int]]] = {}
+    for child in block.children:
+        for at, (label, option) in enumerate(zip(child.row.tolist(), child.option.tolist(), strict=True)):
+            found.setdefault(label, []).append((option, child, at))
+    return found

@@ -1,0 +1,210 @@
+"""Labels: partial paths extended in rounds, pruned by bounds and dominance, all of a round at once.
+
+A label of cost e and resources t at a vertex v is dropped if for one of several multipliers
+``e + lam (t - limit) + h_lam(v)`` reaches the incumbent, h_lam being the shortest suffix; if its resources and the
+least that the rest needs exceed a limit; or if another label of the vertex is no worse in any respect. The
+suffixes also complete labels: where one fits, its path is offered.
+
+A round keeps at most `width` labels, those of least bound. What was dropped for width is remembered by its bound:
+if nothing was, the search is complete.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from qopt.arrays import BoolArray, FloatArray, IntArray
+from qopt.kernels.paths.layers import Labels, Tables
+from qopt.kernels.paths.limits import Incumbent, Limits
+
+COMPARED = 200
+"""With several limits a label is compared with this many of the strongest at its vertex."""
+
+
+class Paths(Protocol):
+    """What a search needs of a graph; see `qopt.kernels.paths.layers.LayerPaths`."""
+
+    revisits: bool
+    together: int
+    everything: BoolArray
+
+    def shortest(self, weights: FloatArray, allowed: BoolArray) -> tuple[float, IntArray | None]: ...
+    def shortest_of_each(
+        self, weights: FloatArray, allowed: list[BoolArray]
+    ) -> list[tuple[float, IntArray | None]]: ...
+    def through(self, weights: FloatArray, allowed: BoolArray) -> FloatArray: ...
+    def tables(self, weights: FloatArray, allowed: BoolArray) -> Tables: ...
+    def suffix(self, tables: Tables, which: int, vertex: int) -> list[int]: ...
+    def start(self, allowed: BoolArray) -> Labels: ...
+    def finished(self, vertex: IntArray) -> BoolArray: ...
+    def expand(
+        self, labels: Labels, weights: FloatArray, ahead: FloatArray, bar: float, allowed: BoolArray
+    ) -> Labels: ...
+    def holds(self, allowed: BoolArray, path: IntArray) -> bool: ...
+    def split(
+        self, allowed: BoolArray, light: IntArray, heavy: IntArray, weights: FloatArray
+    ) -> tuple[list[Any], BoolArray, BoolArray]: ...
+    def apart(self, allowed: BoolArray, dropped: BoolArray) -> tuple[list[list[Any]], BoolArray]: ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a search ended: whether it is complete, a bound on what it left out, and its labels."""
+
+    complete: bool
+    bound: float
+    labels: int
+
+
+def search(
+    paths: Paths,
+    bounds: Limits,
+    allowed: BoolArray,
+    tables: Tables,
+    weights: FloatArray,
+    least: FloatArray,
+    incumbent: Incumbent,
+    *,
+    width: float = math.inf,
+    deadline: float | None = None,
+    max_labels: int,
+) -> Outcome:
+    """Search all paths of allowed elements; the best ends up in the incumbent.
+
+    Parameters
+    ----------
+    tables, weights : suffixes for multipliers (L, 1 + r), the best multiplier first; all with costs counted.
+    least : (r, n) least resource from each vertex to the target.
+    width : labels kept in a round.
+    """
+    room = bounds.room + bounds.margin
+    shift = weights[:, 1:] @ room
+    labels = paths.start(allowed)
+    history: list[tuple[IntArray, IntArray]] = []
+    stored: Labels | None = None
+    left_out, total = math.inf, 0
+    while True:
+        keep = np.all(labels.used + least[:, labels.vertex] <= room[:, None], axis=0)
+        labels = labels.take(np.flatnonzero(keep))
+        reach = labels.cost + weights[:, 1:] @ labels.used + tables.length[:, labels.vertex]
+        bound = (reach - shift[:, None]).max(axis=0, initial=-math.inf)
+        keep = bound < incumbent.target
+        labels, bound = labels.take(np.flatnonzero(keep)), bound[keep]
+        keep, stored = _undominated(labels, bound, stored, paths.revisits)
+        labels, bound = labels.take(keep), bound[keep]
+        if len(bound) > width:
+            order = np.argpartition(bound, int(width))
+            left_out = min(left_out, float(bound[order[int(width) :]].min()))
+            keep = np.sort(order[: int(width)])
+            labels, bound = labels.take(keep), bound[keep]
+        history.append((labels.parent.astype(np.int32), labels.step.astype(np.int32)))
+        total += len(bound)
+        _complete(paths, tables, labels, room, history, incumbent)
+        keep = (bound < incumbent.target) & ~paths.finished(labels.vertex)
+        current = np.flatnonzero(keep)
+        if current.size == 0:
+            break
+        late = deadline is not None and time.perf_counter() > deadline
+        if late or total > max_labels:
+            return Outcome(False, min(left_out, float(bound[current].min())), total)
+        chosen = labels.take(current)
+        bar = incumbent.target + float(shift[0])
+        labels = paths.expand(chosen, weights[0], tables.length[0], bar, allowed)
+        labels = Labels(current[labels.parent], labels.step, labels.vertex, labels.cost, labels.used)
+    complete = left_out >= incumbent.target
+    return Outcome(complete, left_out, total)
+
+
+def _complete(
+    paths: Paths,
+    tables: Tables,
+    labels: Labels,
+    room: FloatArray,
+    history: list[tuple[IntArray, IntArray]],
+    incumbent: Incumbent,
+) -> None:
+    """Offer the cheapest completions of labels by stored suffixes that fit."""
+    if not len(labels.vertex):
+        return
+    cost = labels.cost + tables.cost[:, labels.vertex]
+    fits = np.all(labels.used[:, None] + tables.used[:, :, labels.vertex] <= room[:, None, None], axis=0)
+    promising = fits & (cost < incumbent.value) & (tables.length[:, labels.vertex] < np.inf)
+    which, label = np.nonzero(promising)
+    ended = paths.finished(labels.vertex[label])
+    order = np.argsort(cost[which, label], kind="stable")
+    tried = 0
+    for i in order:
+        # Only at the end of a path is it the last chance; before, a few attempts will do.
+        if tried >= 4 and not ended[i]:
+            continue
+        tried += 1
+        suffix = paths.suffix(tables, int(which[i]), int(labels.vertex[label[i]]))
+        if incumbent.offer(np.array(_prefix(history, int(label[i])) + suffix, dtype=np.int64)):
+            return
+
+
+def _prefix(history: list[tuple[IntArray, IntArray]], label: int) -> list[int]:
+    """Steps behind a label of the last round."""
+    steps = []
+    for parent, step in reversed(history):
+        steps.append(int(step[label]))
+        label = int(parent[label])
+    return [step for step in reversed(steps) if step >= 0]
+
+
+def _undominated(
+    labels: Labels, strength: FloatArray, stored: Labels | None, revisits: bool
+) -> tuple[IntArray, Labels | None]:
+    """Labels that no other, of this round or stored, dominates; and what to store."""
+    if not revisits or stored is None:
+        keep = _pareto(labels.vertex, labels.cost, labels.used, strength)
+        return keep, labels.take(keep) if revisits else None
+    touched = np.isin(stored.vertex, labels.vertex)
+    past, rest = stored.take(np.flatnonzero(touched)), stored.take(np.flatnonzero(~touched))
+    both = _joined(past, labels)
+    old = len(past.vertex)
+    # Stored labels come first, so that they win among equals.
+    keep = _pareto(both.vertex, both.cost, both.used, both.cost)
+    return keep[keep >= old] - old, _joined(rest, both.take(keep))
+
+
+def _joined(one: Labels, two: Labels) -> Labels:
+    return Labels(
+        np.concatenate((one.parent, two.parent)),
+        np.concatenate((one.step, two.step)),
+        np.concatenate((one.vertex, two.vertex)),
+        np.concatenate((one.cost, two.cost)),
+        np.concatenate((one.used, two.used), axis=1),
+    )
+
+
+def _pareto(vertex: IntArray, cost: FloatArray, used: FloatArray, strength: FloatArray) -> IntArray:
+    """Sorted indices of labels that none at their vertex is as good as in cost and every resource."""
+    count = len(vertex)
+    if count < 2:
+        return np.arange(count)
+    if len(used) == 1:
+        order = np.lexsort((cost, used[0], vertex))
+        # Cost as rank, lowered from vertex to vertex: one running minimum serves all vertices, in whole numbers.
+        rank = np.empty(count, dtype=np.int64)
+        rank[np.argsort(cost[order], kind="stable")] = np.arange(count)
+        group = np.cumsum(np.concatenate(([False], np.diff(vertex[order]) != 0)))
+        key = rank - group * count
+        return np.sort(order[key == np.minimum.accumulate(key)])
+    order = np.lexsort((strength, vertex))
+    for position in range(COMPARED):
+        starts = np.flatnonzero(np.concatenate(([True], np.diff(vertex[order]) != 0)))
+        sizes = np.diff(np.concatenate((starts, [len(order)])))
+        if sizes.max() <= position + 1:
+            break
+        within = np.arange(len(order)) - np.repeat(starts, sizes)
+        rival = order[np.minimum(np.repeat(starts, sizes) + position, len(order) - 1)]
+        later = within > position
+        worse = later & (cost[rival] <= cost[order]) & np.all(used[:, rival] <= used[:, order], axis=0)
+        order = order[~worse]
+    return np.sort(order)

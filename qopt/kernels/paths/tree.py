@@ -1,0 +1,161 @@
+"""Branch and bound that writes down a proof: a tree of subsets of arcs, each leaf with its multipliers.
+
+A node is a set of allowed states or arcs; its bound is the Lagrangian dual over the paths in it, found from the
+cuts of its parent that are still paths. Where the bound reaches the target the node is a leaf. Otherwise two paths
+that tie at the multiplier, one light and one heavy, part somewhere: there the allowed elements are split between
+them, which cuts the relaxed solution off on both sides.
+
+The tree is a list in preorder: ``["cross", p, arcs]`` or ``["out", v, arcs]``, whose first subtree allows only these
+of the arcs that cross from the vertices up to p to those after it (that leave v), and whose second the others; and
+``["leaf", a, lam_1, ..., lam_R]``: the shortest path by a cost + lam resource, less lam limit, reaches the target
+(a = 1) or is positive, so that nothing is feasible (a = 0).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qopt.arrays import BoolArray, FloatArray, IntArray
+from qopt.kernels.paths.dual import Ascent, Dual, ascent, maximise
+from qopt.kernels.paths.labels import Paths
+from qopt.kernels.paths.limits import Incumbent, Limits
+from qopt.kernels.paths.model import Cuts, OuterModel
+
+Node = list[Any]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The tree, None if it was not finished, and the nodes branched on or closed."""
+
+    tree: list[Node] | None
+    nodes: int
+
+
+def leaf(weights: FloatArray, rows: IntArray, resources: int) -> Node:
+    """A leaf; limits that are infinite have multiplier 0."""
+    multipliers = np.zeros(resources)
+    multipliers[rows] = weights[1:]
+    return ["leaf", int(weights[0]), *map(float, multipliers)]
+
+
+@dataclass
+class _Part:
+    """A subset of the paths: what is allowed, cuts and multipliers to begin with; later its node and its two sides."""
+
+    allowed: BoolArray
+    cuts: Cuts
+    guess: FloatArray | None
+    node: Node | None = None
+    sides: tuple[_Part, ...] = ()
+
+
+def branch(
+    paths: Paths,
+    bounds: Limits,
+    resources: int,
+    incumbent: Incumbent,
+    target: float,
+    model: OuterModel,
+    cuts: Cuts,
+    guess: FloatArray,
+    *,
+    max_nodes: int,
+    deadline: float | None = None,
+) -> Proof:
+    """Prove that no path within the limits costs less than a target.
+
+    Parts are taken from the end of a stack, several at once where their shortest paths can be found together.
+
+    Parameters
+    ----------
+    cuts, guess : lines and (r,) multipliers of the root's dual.
+    """
+    if max_nodes < 1:
+        return Proof(None, 0)
+    whole = _Part(paths.everything, cuts, guess)
+    tree, root = _fixed(paths, bounds, resources, incumbent, target, model, whole, deadline)
+    stack, nodes = [root], 0
+    together = paths.together if len(bounds.rows) == 1 else 1
+    while stack:
+        batch, stack = stack[-together:], stack[:-together]
+        nodes += len(batch)
+        if nodes > max_nodes or (deadline is not None and time.perf_counter() > deadline):
+            return Proof(None, nodes)
+        steps = [
+            ascent(bounds, incumbent, model, part.cuts, guess=part.guess, target=target, deadline=deadline, most=60)
+            for part in batch
+        ]
+        for part, dual in zip(batch, _ascend(paths, batch, steps), strict=True):
+            if dual.bound >= target:
+                part.node = leaf(dual.weights, bounds.rows, resources)
+                continue
+            if dual.light is None or dual.heavy is None:
+                return Proof(None, nodes)  # one path is left and the exact test refuses it: rounding, not a proof
+            part.node, *sides = paths.split(part.allowed, dual.light, dual.heavy, dual.weights)
+            part.sides = tuple(_side(paths, side, dual) for side in sides)
+            stack.extend(part.sides[::-1])
+            part.cuts = Cuts()
+    pending = [root]
+    while pending:
+        part = pending.pop()
+        if part.node is not None:
+            tree.append(part.node)
+        pending.extend(part.sides[::-1])
+    return Proof(tree, nodes)
+
+
+def _fixed(
+    paths: Paths,
+    bounds: Limits,
+    resources: int,
+    incumbent: Incumbent,
+    target: float,
+    model: OuterModel,
+    root: _Part,
+    deadline: float | None,
+) -> tuple[list[Node], _Part]:
+    """Leaves for elements through which every path is too dear, all at one multiplier, and the part left.
+
+    Repeated, with the dual raised over what is left, while more than half of the elements leave.
+    """
+    tree: list[Node] = []
+    while True:
+        steps = ascent(bounds, incumbent, model, root.cuts, guess=root.guess, deadline=deadline)
+        dual = maximise(paths.shortest, root.allowed, steps)
+        root.cuts, root.guess = dual.cuts, dual.weights[1:]
+        if dual.bound >= target or (deadline is not None and time.perf_counter() > deadline):
+            return tree, root
+        excess = paths.through(dual.weights, root.allowed) - float(dual.weights[1:] @ bounds.room)
+        nodes, left = paths.apart(root.allowed, excess >= target)
+        if 2 * np.count_nonzero(left) > np.count_nonzero(root.allowed):
+            return tree, root
+        for node in nodes:
+            tree += [node, leaf(dual.weights, bounds.rows, resources)]
+        root = _side(paths, left, dual)
+
+
+def _side(paths: Paths, allowed: BoolArray, dual: Dual) -> _Part:
+    """A side of a split, with the lines of its paths."""
+    inside = [i for i, path in enumerate(dual.cuts.paths) if paths.holds(allowed, path)]
+    return _Part(allowed, dual.cuts.take(inside), dual.weights[1:])
+
+
+def _ascend(paths: Paths, batch: list[_Part], steps: list[Ascent]) -> list[Dual]:
+    """Follow several ascents at once."""
+    duals: list[Dual | None] = [None] * len(batch)
+    asked: dict[int, FloatArray] = {i: next(ascent) for i, ascent in enumerate(steps)}
+    while asked:
+        weights = np.stack(list(asked.values()))
+        found = paths.shortest_of_each(weights, [batch[i].allowed for i in asked])
+        for i, answer in zip(list(asked), found, strict=True):
+            try:
+                asked[i] = steps[i].send(answer)
+            except StopIteration as end:
+                duals[i] = end.value
+                del asked[i]
+    return [dual for dual in duals if dual is not None]

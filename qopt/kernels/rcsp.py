@@ -1,0 +1,333 @@
+"""Resource-constrained shortest path, exactly, with a proof.
+
+    minimise cost(p)  subject to  resource_r(p) <= limit_r for every r,  p a path from source to target
+
+in layers of states, in graphs without cycles and in digraphs (G. Y. Handler and I. Zang, A dual algorithm for the
+constrained shortest path problem, Networks 10 (1980) 293-309; J. E. Beasley and N. Christofides, Networks 19 (1989)
+379-394). The Lagrangian dual gives a bound and first paths. States and arcs whose best path is no better than the
+incumbent leave for good. Labels, pruned by suffixes for several multipliers and by dominance, then find the
+optimum, in passes of growing width. Last, branch and bound writes the proof, a tree that anyone can check.
+
+Sums round: labels within rounding of a limit are kept, and complete paths are judged by the exact test.
+The kernel knows nothing of networks.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from qopt.arrays import BoolArray, FloatArray, IntArray
+from qopt.errors import InputError, shown
+from qopt.kernels.paths.dual import Dual, ascent, maximise
+from qopt.kernels.paths.graph import Digraph, Layered, read_orlib
+from qopt.kernels.paths.labels import Outcome, Paths, search
+from qopt.kernels.paths.layers import LayerPaths
+from qopt.kernels.paths.limits import Incumbent, Limits, limits
+from qopt.kernels.paths.model import Cuts, OuterModel
+from qopt.kernels.paths.tree import Node, branch, leaf
+
+__all__ = ["Digraph", "Layered", "Result", "read_orlib", "solve"]
+
+MAX_LABELS = 20_000_000
+"""Labels kept in all before the search stops with a bound."""
+
+WITNESS_NODES = 500
+"""Nodes of branch and bound that may go into a proof."""
+
+WITNESS_WORK = 100_000_000
+"""Arcs times nodes that may go into a proof, so that it costs little in large graphs."""
+
+WIDTHS = (100.0, 2_000.0, 50_000.0, math.inf)
+"""Labels kept in a round, pass by pass."""
+
+AROUND = (0.0, 0.5, 0.8, 1.25, 2.0)
+"""Multiples of the best multiplier whose suffixes bound labels too."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """Answer of `solve`.
+
+    Attributes
+    ----------
+    status : ``optimal`` (proved by `tree`), ``optimal-by-solver`` (the search is complete, the tree would be too
+        large), ``infeasible``, ``cutoff`` (nothing below the given upper value), ``within-gap``, ``limit``
+        (stopped early).
+    path : (K,) states of a layered graph, or the vertices of a digraph's path; None if there is none.
+    arcs : arcs of the path; of a layered graph, those of `Layered.digraph`.
+    objective : sum of the path's costs.
+    used : (R,) sums of its resources.
+    bound : lower bound on the optimum; None if infeasible or if there is none yet.
+    tree : proof that no path costs less than `bound`, or that there is none; None if it was not found.
+    details : bound of the root and the tree's leaf that proves it, labels, nodes, elements left after fixing.
+    """
+
+    status: Literal["optimal", "optimal-by-solver", "infeasible", "cutoff", "within-gap", "limit"]
+    path: IntArray | None = None
+    arcs: IntArray | None = None
+    objective: float | None = None
+    used: FloatArray | None = None
+    bound: float | None = None
+    tree: list[Node] | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def gap(self) -> float | None:
+        """objective - bound, None where either is missing."""
+        return None if self.objective is None or self.bound is None else self.objective - self.bound
+
+
+def solve(
+    graph: Layered | Digraph,
+    limit: Any,
+    *,
+    lower: Any = None,
+    upper: float = math.inf,
+    gap: float = 0.0,
+    time_limit: float | None = None,
+    max_labels: int = MAX_LABELS,
+    witness_nodes: int = WITNESS_NODES,
+) -> Result:
+    """Solve a resource-constrained shortest path to proved optimality.
+
+    Parameters
+    ----------
+    graph : `Layered` or `Digraph`.
+    limit : (R,) on the sums of resources, or a number for one; relative slack 1e-12; infinite for none.
+    lower : (R,) lower limits; only values <= 0, which say nothing, are taken.
+    upper : only paths of lower cost than this are of interest.
+    gap : relative; stop when objective - bound <= gap |objective|.
+    time_limit : seconds; when it is over, the best path and a valid bound are returned.
+    max_labels : labels kept before the search stops, as at a time limit.
+    witness_nodes : nodes of branch and bound spent on the proof, fewer in large graphs; 0 for no proof.
+
+    Raises
+    ------
+    InputError
+        A limit that is not a number, a positive lower limit, an option out of its range.
+    """
+    if not isinstance(graph, Layered | Digraph):
+        raise InputError("graph", shown(graph), "a Layered or a Digraph")
+    checked = _limits("limit", limit, graph.resources)
+    _check_lower(lower, graph.resources)
+    _check_options(upper, gap, time_limit, max_labels, witness_nodes)
+    run = _Run(graph, limits(graph, checked), float(upper), gap, time_limit)
+    return run.finish(run.search(max_labels), witness_nodes)
+
+
+class _Run:
+    """One call of `solve`."""
+
+    def __init__(
+        self, graph: Layered | Digraph, bounds: Limits, upper: float, gap: float, time_limit: float | None
+    ) -> None:
+        self.graph, self.bounds, self.upper, self.gap = graph, bounds, upper, gap
+        self.deadline = None if time_limit is None else time.perf_counter() + time_limit
+        self.incumbent = Incumbent(graph, bounds, upper)
+        self.paths: Paths
+        if isinstance(graph, Layered):
+            self.paths = LayerPaths(graph, bounds.rows)
+        else:
+            from qopt.kernels.paths.arcs import ArcPaths
+
+            self.paths = ArcPaths(graph, bounds.rows)
+        units = np.maximum(np.abs(bounds.room), bounds.largest)
+        self.model = OuterModel(bounds.room, self.incumbent.largest, units)
+        self.bound = -math.inf
+        self.details: dict[str, Any] = {}
+        self.root = self._dual(self.paths.everything, Cuts(), np.zeros(len(bounds.rows)))
+        self.bound = self.root.bound
+        self.details["root_bound"] = self.root.bound if math.isfinite(self.root.bound) else None
+        self.details["root_leaf"] = leaf(self.root.weights, bounds.rows, graph.resources)
+
+    def late(self) -> bool:
+        """Whether the time is over."""
+        return self.deadline is not None and time.perf_counter() > self.deadline
+
+    def closed(self) -> bool:
+        """Whether nothing better is left."""
+        return self.bound >= self.incumbent.target
+
+    def within_gap(self) -> bool:
+        """Whether the gap asked for is reached."""
+        value = self.incumbent.value
+        return self.gap > 0 and self.incumbent.path is not None and value - self.bound <= self.gap * abs(value)
+
+    def search(self, max_labels: int) -> bool:
+        """Labels in passes of growing width; whether the search is complete."""
+        labels, allowed = 0, self.paths.everything
+        dual = self.root
+        for width in WIDTHS:
+            if self.closed():
+                return True
+            if self.within_gap() or self.late():
+                return False
+            allowed, dual = self._fix(allowed, dual)
+            self.details["left"] = int(np.count_nonzero(allowed))
+            if self.closed() or self.late():
+                continue
+            outcome = self._pass(allowed, dual, width, max_labels - labels)
+            labels += outcome.labels
+            self.details["labels"] = labels
+            if outcome.complete:
+                return True
+            self.bound = max(self.bound, min(outcome.bound, self.incumbent.value))
+            if labels >= max_labels:
+                return False
+        return self.closed()
+
+    def _dual(self, allowed: BoolArray, cuts: Cuts, guess: FloatArray) -> Dual:
+        steps = ascent(self.bounds, self.incumbent, self.model, cuts, guess=guess, deadline=self.deadline)
+        return maximise(self.paths.shortest, allowed, steps)
+
+    def _fix(self, allowed: BoolArray, dual: Dual) -> tuple[BoolArray, Dual]:
+        """Drop elements that no better path uses, and raise the dual over what is left, while it pays."""
+        room = self.bounds.room + self.bounds.margin
+        for i in range(len(room)):
+            weights = np.zeros(1 + len(room))
+            weights[1 + i] = 1.0
+            allowed = allowed & (self.paths.through(weights, allowed) <= room[i])
+        while not self.late():
+            before = int(np.count_nonzero(allowed))
+            shift = float(dual.weights[1:] @ room)
+            allowed = allowed & (self.paths.through(dual.weights, allowed) - shift < self.incumbent.target)
+            if np.count_nonzero(allowed) > 0.9 * before:
+                break
+            inside = [i for i, path in enumerate(dual.cuts.paths) if self.paths.holds(allowed, path)]
+            dual = self._dual(allowed, dual.cuts.take(inside), dual.weights[1:])
+            self.bound = max(self.bound, min(dual.bound, self.incumbent.value))
+            if dual.bound >= self.incumbent.target:
+                self.bound = math.inf
+                break
+        return allowed, dual
+
+    def _pass(self, allowed: BoolArray, dual: Dual, width: float, max_labels: int) -> Outcome:
+        """One search by labels."""
+        rows = len(self.bounds.rows)
+        lam = dual.weights[1:]
+        weights = np.array([[1.0, *lam], *([1.0, *(factor * lam)] for factor in AROUND)])
+        tables = self.paths.tables(weights, allowed)
+        units = np.column_stack((np.zeros(rows), np.eye(rows)))
+        least = self.paths.tables(units, allowed).length if rows else np.zeros((0, tables.length.shape[1]))
+        return search(
+            self.paths,
+            self.bounds,
+            allowed,
+            tables,
+            weights,
+            least,
+            self.incumbent,
+            width=width,
+            deadline=self.deadline,
+            max_labels=max_labels,
+        )
+
+    def finish(self, complete: bool, witness_nodes: int) -> Result:
+        """The answer, with a proof where one is found in time."""
+        incumbent, path = self.incumbent, self.incumbent.path
+        if incumbent.doubtful < incumbent.value:
+            complete = False  # a cheaper path was refused within rounding: it may have hidden one that fits
+        if not complete:
+            return self._unproved()
+        tree: list[Node] | None = None
+        if self.root.bound >= incumbent.proved:
+            tree = [leaf(self.root.weights, self.bounds.rows, self.graph.resources)] if witness_nodes else None
+        elif witness_nodes:
+            tree = self._witness(witness_nodes)
+        if path is None:
+            if math.isinf(self.upper) or self.root.bound == math.inf:
+                return Result("infeasible", tree=tree, details=self.details)
+            return Result("cutoff", bound=self.upper, tree=tree, details=self.details)
+        objective = incumbent.value
+        status: Literal["optimal", "optimal-by-solver"] = "optimal-by-solver" if tree is None else "optimal"
+        return Result(status, *self._answer(path), objective, tree, self.details)
+
+    def _unproved(self) -> Result:
+        """Stopped early: the best path and the bound."""
+        path, value = self.incumbent.path, self.incumbent.value
+        bound = min(self.bound - self.incumbent.rounding, value) if self.bound > -math.inf else None
+        if path is None:
+            return Result("limit", bound=bound, details=self.details)
+        reached = bound is not None and self.gap > 0 and value - bound <= self.gap * abs(value)
+        if not reached:
+            return Result("limit", *self._answer(path), bound, details=self.details)
+        # Where the root's bound is within the gap, its leaf is a proof.
+        least = min(self.root.bound - self.incumbent.rounding, value)
+        if value - least <= self.gap * abs(value):
+            tree = [leaf(self.root.weights, self.bounds.rows, self.graph.resources)]
+            return Result("within-gap", *self._answer(path), least, tree, self.details)
+        return Result("within-gap", *self._answer(path), bound, details=self.details)
+
+    def _answer(self, path: IntArray) -> tuple[IntArray, IntArray, float, FloatArray]:
+        """Path, arcs, objective and resources, from the data as given."""
+        costs, amounts = self.graph.terms(path)
+        used = np.array([math.fsum(row) for row in amounts])
+        if isinstance(self.graph, Layered):
+            return path, self.graph.path_arcs(path), math.fsum(costs), used
+        vertices = np.concatenate(([self.graph.source], self.graph.head[path]))
+        return vertices, path, math.fsum(costs), used
+
+    def _witness(self, nodes: int) -> list[Node] | None:
+        graph = self.graph
+        arcs = graph.layers * graph.states**2 if isinstance(graph, Layered) else len(graph.cost)
+        proof = branch(
+            self.paths,
+            self.bounds,
+            graph.resources,
+            self.incumbent,
+            self.incumbent.proved,
+            self.model,
+            self.root.cuts,
+            self.root.weights[1:],
+            max_nodes=min(nodes, WITNESS_WORK // max(arcs, 1)),
+            deadline=self.deadline,
+        )
+        self.details["nodes"] = proof.nodes
+        return proof.tree
+
+
+def _limits(name: str, value: Any, rows: int) -> FloatArray:
+    """(R,) numbers; infinity above is allowed."""
+    try:
+        array = np.atleast_1d(np.asarray(value, dtype=np.float64))
+    except (TypeError, ValueError):
+        raise InputError(name, shown(value), f"{rows} numbers") from None
+    if isinstance(value, str | bytes) or value is None or array.shape != (rows,):
+        raise InputError(name, shown(value), f"{rows} numbers, one for each resource")
+    for r in np.flatnonzero(~(array > -np.inf)):
+        raise InputError(name if rows == 1 else f"{name}[{r}]", f"{array[r]}", "a number; inf for no limit")
+    return array
+
+
+def _check_lower(lower: Any, rows: int) -> None:
+    if lower is None:
+        return
+    for r, value in enumerate(_limits("lower", lower, rows)):
+        if value > 0:
+            raise InputError(
+                "lower" if rows == 1 else f"lower[{r}]",
+                f"{value}",
+                "values <= 0: under a positive lower limit a path that another beats in cost and resources may be "
+                "the only feasible one, so dominance would not be exact",
+            )
+
+
+def _check_options(upper: Any, gap: Any, time_limit: Any, max_labels: Any, witness_nodes: Any) -> None:
+    def real(value: Any) -> bool:
+        return isinstance(value, int | float | np.number) and not isinstance(value, bool) and not math.isnan(value)
+
+    if not real(upper) or upper == -math.inf:
+        raise InputError("upper", shown(upper), "a number; inf for none")
+    if not real(gap) or not 0 <= gap < math.inf:
+        raise InputError("gap", shown(gap), "a finite number >= 0")
+    if time_limit is not None and (not real(time_limit) or time_limit < 0):
+        raise InputError("time_limit", shown(time_limit), "seconds >= 0, or None")
+    for name, value in (("max_labels", max_labels), ("witness_nodes", witness_nodes)):
+        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if not whole or value < 0:
+            raise InputError(name, shown(value), "a whole number >= 0")
