@@ -299,9 +299,10 @@ class Knapsack(Limited):
         return sum(map(getitem, prices.minima, state))
 
     def sums(self, node: Sequence[Any], state: tuple[int, ...], needed: int) -> int:
-        if len(node) != 3 or len(self.rows) != 1 or self.rows[0][1] is None:
+        limit = self.rows[0][1] if len(node) == 3 and len(self.rows) == 1 else None
+        if limit is None:
             _refuse("not 'sums', classes, multipliers of one limit")
-        (weight, limit), cost = self.rows[0], self.cost
+        weight, cost = self.rows[0][0], self.cost
         named = [_index(i, len(state), "a class") for i in _list(node[1], "its classes")]
         if len(set(named)) != len(named):
             _refuse("it names a class twice")

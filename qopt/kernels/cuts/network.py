@@ -197,10 +197,11 @@ class Network:
         visited, before = breadth_first_order(graph, root)
         reached = np.zeros(self.nodes, dtype=bool)
         reached[visited] = True
-        return reached, before
+        return reached, before.astype(np.int64)
 
     def _labels(self, side: BoolArray) -> IntArray:
-        return side[self.x].sum(axis=1)
+        labels: IntArray = side[self.x].sum(axis=1)
+        return labels
 
     def _split(self, values: np.ndarray) -> list[np.ndarray]:
         """Values of all edges by kind of edge."""

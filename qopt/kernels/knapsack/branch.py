@@ -91,11 +91,13 @@ class Part:
 
     def lightest(self) -> IntArray:
         """Positions of the lightest entries that are allowed."""
-        return self.rows + np.argmin(np.where(np.isfinite(self.cost), self.weight, np.inf), axis=1)
+        found: IntArray = self.rows + np.argmin(np.where(np.isfinite(self.cost), self.weight, np.inf), axis=1)
+        return found
 
     def allowed(self, row: int) -> BoolArray:
         """(s,) which entries of a class are allowed."""
-        return np.isfinite(self.cost[row])
+        allowed: BoolArray = np.isfinite(self.cost[row])
+        return allowed
 
     def drop(self, lam: float, excess: float, leaf: Node, tree: list[Node]) -> None:
         """Take out the entries whose reduced cost is at least `excess`, a class at a time, as leaves of the tree."""

@@ -26,7 +26,7 @@ from qopt.kernels.slack import with_slack
 ROUNDING = 1e-14
 """Partial sums within this share of the limit's scale are kept and rechecked exactly."""
 
-FIRST_STAGES, FIRST_NODES = 16, 250
+FIRST_STAGES, FIRST_NODES = 24, 250
 """A first round: partial sums over the classes with most at stake, for a good incumbent, and a small tree."""
 
 FIRST_LABELS = 400_000
@@ -155,7 +155,7 @@ class _Search:
         if self.lower >= self.incumbent.aim:
             return True, [["leaf", 1, self.lam]], self.lower
         if not self.incumbent.grain:
-            self.sums(max_labels, FIRST_STAGES)
+            self.sums(min(FIRST_LABELS, max_labels), FIRST_STAGES)
             found = self.branch(min(FIRST_NODES, branch_nodes))
             if found.complete:
                 return True, found.tree, self.incumbent.aim

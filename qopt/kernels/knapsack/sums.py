@@ -16,7 +16,7 @@ from qopt.arrays import BoolArray, FloatArray, IntArray
 from qopt.kernels.knapsack.incumbent import Incumbent
 from qopt.kernels.knapsack.relaxation import hull_steps
 
-CANDIDATES = 30_000_000
+CANDIDATES = 5_000_000
 """Sums made from one class at most: about 40 bytes each for a moment."""
 
 
