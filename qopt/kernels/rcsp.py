@@ -243,6 +243,10 @@ class _Run:
             if math.isinf(self.upper) or self.root.bound == math.inf:
                 return Result("infeasible", tree=tree, details=self.details)
             return Result("cutoff", bound=self.upper, tree=tree, details=self.details)
+        if tree is None and self.gap > 0 and witness_nodes:
+            within = self._by_root(path)  # what was asked for can be proved, what was found cannot
+            if within is not None:
+                return within
         objective = incumbent.value
         status: Literal["optimal", "optimal-by-solver"] = "optimal-by-solver" if tree is None else "optimal"
         return Result(status, *self._answer(path), objective, tree, self.details)
@@ -256,12 +260,16 @@ class _Run:
         reached = bound is not None and self.gap > 0 and value - bound <= self.gap * abs(value)
         if not reached:
             return Result("limit", *self._answer(path), bound, details=self.details)
-        # Where the root's bound is within the gap, its leaf is a proof.
+        return self._by_root(path) or Result("within-gap", *self._answer(path), bound, details=self.details)
+
+    def _by_root(self, path: IntArray) -> Result | None:
+        """The answer within the gap, where the root's bound alone proves it: its leaf is the tree."""
+        value = self.incumbent.value
         least = min(self.root.bound - self.incumbent.rounding, value)
-        if value - least <= self.gap * abs(value):
-            tree = [leaf(self.root.weights, self.bounds.rows, self.graph.resources)]
-            return Result("within-gap", *self._answer(path), least, tree, self.details)
-        return Result("within-gap", *self._answer(path), bound, details=self.details)
+        if value - least > self.gap * abs(value):
+            return None
+        tree = [leaf(self.root.weights, self.bounds.rows, self.graph.resources)]
+        return Result("within-gap", *self._answer(path), least, tree, self.details)
 
     def _answer(self, path: IntArray) -> tuple[IntArray, IntArray, float, FloatArray]:
         """Path, arcs, objective and resources, from the data as given."""
