@@ -61,33 +61,24 @@ def hull_steps(cost: FloatArray, weight: FloatArray, present: BoolArray) -> Step
     """
     n, k = cost.shape
     order = np.argsort(np.where(present, weight, np.inf), axis=1, kind="stable")
-    size = present.sum(axis=1)
-    order = order[:, : int(size.max(initial=1))]
-    flat = order + np.arange(n)[:, None] * k
-    c, w = cost.take(flat), weight.take(flat)
+    owner, at = np.nonzero(np.arange(k) < present.sum(axis=1)[:, None])
+    item = order[owner, at]
+    c, w = cost[owner, item], weight[owner, item]
     # An item on or above the line between its neighbours is on no lower hull; take such out until there is none.
-    while c.shape[1] > 2:
-        column = np.arange(1, c.shape[1] - 1)
-        rise, run = np.diff(c, axis=1), np.diff(w, axis=1)
-        above = (rise[:, :-1] * run[:, 1:] >= rise[:, 1:] * run[:, :-1]) & (column < size[:, None] - 1)
-        rows = np.flatnonzero(above.any(axis=1))
-        if not rows.size:
+    while True:
+        rise, run = c[1:] - c[:-1], w[1:] - w[:-1]
+        above = (rise[:-1] * run[1:] >= rise[1:] * run[:-1]) & (owner[2:] == owner[:-2])
+        if not above.any():
             break
-        gone = np.zeros((len(rows), c.shape[1]), dtype=bool)
-        gone[:, 1:-1] = above[rows]
-        moved = np.argsort(gone, axis=1, kind="stable")
-        size[rows] -= gone.sum(axis=1)
-        for array in (order, c, w):
-            array[rows] = np.take_along_axis(array[rows], moved, axis=1)
-        most = int(size.max())
-        order, c, w = order[:, :most], c[:, :most], w[:, :most]
-    owner, at = np.nonzero(np.arange(1, c.shape[1]) < size[:, None])
-    gain, load = c[owner, at] - c[owner, at + 1], w[owner, at + 1] - w[owner, at]
+        keep = np.concatenate(([True], ~above, [True]))
+        owner, item, c, w = owner[keep], item[keep], c[keep], w[keep]
+    step = np.flatnonzero(owner[1:] == owner[:-1])
+    gain, load = c[step] - c[step + 1], w[step + 1] - w[step]
     slope = gain / load
     # Stable: steps of one class keep their order where slopes tie by rounding.
     steepest = np.argsort(-slope, kind="stable")
-    owner, at = owner[steepest], at[steepest]
-    return Steps(owner, order[owner, at + 1], gain[steepest], load[steepest], slope[steepest], order[:, 0])
+    step, slope = step[steepest], slope[steepest]
+    return Steps(owner[step], item[step + 1], gain[steepest], load[steepest], slope, order[:, 0])
 
 
 @dataclass(frozen=True)
