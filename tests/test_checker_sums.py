@@ -1,4 +1,4 @@
-"""Leaves of sums, and gaps that an answer leaves: the checker against enumeration."""
+"""Leaves of sums, rounded leaves, and gaps that an answer leaves: the checker against enumeration."""
 
 from __future__ import annotations
 
@@ -159,3 +159,82 @@ def test_a_malformed_gap_is_refused_or_worth_nothing(gap: Any) -> None:
     worse = headed("witness", "mckp", choice=[0], tree=[["leaf", 1, 0.0]], gap=gap)
     assert not check(data, worse).accepted
     assert check(data, {**worse, "gap": 0.1000001}).accepted
+
+
+# --- rounded leaves -----------------------------------------------------------------------------------------------
+
+
+def strong(seed: int) -> Data:
+    """Profits are a weight, a few times, and a constant for each column."""
+    rng = np.random.default_rng(seed)
+    n, k = int(rng.integers(3, 6)), int(rng.integers(2, 5))
+    weight = np.cumsum(np.sort(rng.integers(1, 12, (n, k)), axis=1), axis=1) / float(rng.choice([1, 4]))
+    cost = -(weight * rng.integers(1, 4) + float(rng.integers(2, 9)) * np.arange(1, k + 1))
+    low, high = float(weight.min(axis=1).sum()), float(weight.max(axis=1).sum())
+    return exchange.mckp_instance(cost, weight, low + float(rng.uniform(0, 1)) * (high - low))
+
+
+def by_rounding() -> list[tuple[Data, Data]]:
+    found = []
+    for seed in range(800):
+        data = strong(seed)
+        witness = exchange.mckp_witness(solved(data))
+        if witness["tree"][0][0] == "rounded":
+            found.append((data, witness))
+    return found
+
+
+ROUNDED = by_rounding()
+
+
+def test_rounding_proves_what_enumeration_finds() -> None:
+    assert len(ROUNDED) >= 60
+    for data, witness in ROUNDED:
+        verdict = check(data, json.loads(json.dumps(witness)))
+        assert verdict.accepted, verdict.reason
+        assert verdict.objective == least(data)
+
+
+def test_rounding_of_other_data_or_multipliers_proves_nothing_false() -> None:
+    rng = np.random.default_rng(2)
+    refused = 0
+    for data, witness in ROUNDED * 3:
+        changed, proof = copy.deepcopy(data), copy.deepcopy(witness)
+        i, j = int(rng.integers(len(data["cost"]))), int(rng.integers(len(data["cost"][0])))
+        match int(rng.integers(4)):
+            case 0:
+                changed["cost"][i][j] -= float(rng.integers(1, 9))
+            case 1:
+                changed["weight"][0][i][j] -= float(rng.integers(1, 9))
+            case 2:
+                proof["tree"][0][1 + int(rng.integers(2))] *= float(rng.choice([0.0, 0.5, 1.1, 2.0]))
+            case _:
+                changed["limit"][0] += float(rng.integers(1, 5))
+        verdict = check(changed, proof)
+        refused += not verdict.accepted
+        if verdict.accepted:
+            assert verdict.objective is not None
+            assert verdict.objective - least(changed) <= abs(verdict.objective) / 10**9
+    assert refused >= 60
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        ["rounded"],
+        ["rounded", 1],
+        ["rounded", 1, -2.5],
+        ["rounded", -1, 2.5],
+        ["rounded", 1, "2.5"],
+        ["rounded", 1, 2.5, 0],
+        ["rounded", 1, 0.0],
+        ["rounded", 0.5, 2.5],
+    ],
+)
+def test_other_rounded_leaves_are_refused(node: list[Any]) -> None:
+    """Cost + weight is -10 for each item taken; 1.25 of them fit, so one does, and costs -10 - 4 at least."""
+    data = exchange.mckp_instance([[0, -13], [0, -14]], [[0, 3], [0, 4]], 4)
+    good = headed("witness", "mckp", choice=[0, 1], tree=[["rounded", 1, 2.5]])
+    assert check(data, good).accepted
+    assert not check(data, {**good, "tree": [["leaf", 1, 3.5]]}).accepted
+    assert not check(data, {**good, "tree": [node]}).accepted

@@ -231,7 +231,7 @@ def tree_bound(cost: Any, weight: Any, limit: float, tree: Any, target: Fraction
             first, second = list(classes), list(classes)
             first[i], second[i] = chosen, classes[i] - chosen
             return walk(walk(at + 1, first), second)
-        if node[0] == "sums":
+        if node[0] in ("sums", "rounded"):
             return at + 1  # left to the checker
         _, a, lam = node
         assert lam >= 0
@@ -307,6 +307,9 @@ def random_knapsack(rng: np.random.Generator, family: str, n: int, k: int) -> tu
     elif family == "correlated":
         weight = rng.integers(1, 30, (n, k)).astype(float)
         cost = 30.0 - weight + rng.integers(-3, 4, (n, k))
+    elif family == "strong":  # a profit is a weight and a constant for each column
+        weight = np.cumsum(np.sort(rng.integers(1, 12, (n, k)), axis=1), axis=1).astype(float)
+        cost = -(weight * rng.integers(1, 4) + float(rng.integers(2, 9)) * np.arange(1, k + 1))
     elif family == "negative":
         cost, weight = rng.normal(0, 5, (n, k)), rng.normal(0, 5, (n, k))
     else:  # decades
@@ -317,7 +320,7 @@ def random_knapsack(rng: np.random.Generator, family: str, n: int, k: int) -> tu
     return cost, weight, limit
 
 
-FAMILIES = ("ties", "law", "correlated", "negative", "decades")
+FAMILIES = ("ties", "law", "correlated", "strong", "negative", "decades")
 
 
 # --- knapsack ----------------------------------------------------------------------------------------------------

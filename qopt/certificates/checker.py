@@ -19,6 +19,8 @@ both   ``["leaf", a, lam_1, ..., lam_R]``.
 mckp   ``["sums", classes, multipliers]``, a leaf of another kind for one limit: sums of its columns are made class by
        class, those named last and in this order. A sum that another beats in cost and weight leaves, and one
        whose bound at one of the multipliers (0 is always among them) reaches. None may be left.
+       ``["rounded", mu, lam]``, likewise: cost + mu weight has a least sum at lam, rounded up to the grid of such sums;
+       an answer costs at least that less mu limit.
 cut    A label for each node. Its bound is tight without a tree: a flow proves it, see `Cut`.
 
 A float is an integer over a power of two, so everything is scaled to integers and nothing is rounded, except as part
@@ -122,7 +124,7 @@ def walk(
         if not waiting:
             _refuse("the tree goes on after its end")
         try:
-            if _list(node, "it") and node[0] in ("leaf", "sums"):
+            if _list(node, "it") and node[0] in ("leaf", "sums", "rounded"):
                 leaf(node, waiting.pop())
             else:
                 waiting.extend(reversed(split(node, waiting.pop())))
@@ -195,8 +197,8 @@ class Limited:
         gap, bounds = _gap(witness), []
 
         def leaf(node: Sequence[Any], state: Any) -> None:
-            if node[0] == "sums":
-                bounds.append(self.sums(node, state, _needed(objective, gap)))
+            if node[0] != "leaf":
+                bounds.append(self.other(node, state, _needed(objective, gap)))
                 return
             prices = self.prices(node)
             found = least(prices, state)
@@ -208,9 +210,9 @@ class Limited:
         walk(witness["tree"], start, split, leaf)
         return NOTHING if objective is None else _proved(objective, min(bounds), self.cost.shift, gap)
 
-    def sums(self, node: Sequence[Any], state: Any, needed: int) -> int:  # noqa: ARG002
-        """What a leaf of sums shows everything in it to cost, if it is as much as is needed."""
-        _refuse("sums, which are for knapsacks")
+    def other(self, node: Sequence[Any], state: Any, needed: int) -> int:  # noqa: ARG002
+        """What a leaf of another kind shows everything in it to cost, if it is as much as is needed."""
+        _refuse(f"{node[0]}, which is for knapsacks")
 
 
 def _gap(witness: dict[str, Any]) -> Fraction:
@@ -298,10 +300,33 @@ class Knapsack(Limited):
             prices.minima.extend(Minima(prices.lengths[a:b]) for a, b in pairwise(self.starts))
         return sum(map(getitem, prices.minima, state))
 
-    def sums(self, node: Sequence[Any], state: tuple[int, ...], needed: int) -> int:
+    def other(self, node: Sequence[Any], state: tuple[int, ...], needed: int) -> int:
         limit = self.rows[0][1] if len(node) == 3 and len(self.rows) == 1 else None
         if limit is None:
-            _refuse("not 'sums', classes, multipliers of one limit")
+            _refuse(f"not '{node[0]}' and two entries, for one limit")
+        return (self.sums if node[0] == "sums" else self.rounded)(node, state, needed, limit)
+
+    def rounded(self, node: Sequence[Any], state: tuple[int, ...], needed: int, limit: int) -> int:
+        multipliers, below = _scaled([_number(x, "a multiplier") for x in node[1:]])
+        if min(multipliers) < 0:
+            _refuse("a multiplier is negative")
+        weight, cost = self.rows[0][0], self.cost
+        shift = max(cost.shift, weight.shift + below)
+        mu, lam = (x << (shift - weight.shift - below) for x in multipliers)
+        together = [(c << (shift - cost.shift)) + mu * w for c, w in zip(cost.values, weight.values, strict=True)]
+        spans = list(pairwise(self.starts))
+        base = sum(together[a] for a, _ in spans)
+        step = math.gcd(*(x - together[a] for a, b in spans for x in together[a:b])) or 1
+        prices = [x + lam * w for x, w in zip(together, weight.values, strict=True)]
+        least = sum(
+            min(x for c, x in enumerate(prices[a:b]) if mask >> c & 1)
+            for (a, b), mask in zip(spans, state, strict=True)
+        )
+        total = Row(together, shift, base, step).up(least - lam * limit, shift)
+        bound = cost.up(total - mu * limit, shift)
+        return bound if bound >= needed else _refuse("its bound does not reach the cost of the answer")
+
+    def sums(self, node: Sequence[Any], state: tuple[int, ...], needed: int, limit: int) -> int:
         weight, cost = self.rows[0][0], self.cost
         named = [_index(i, len(state), "a class") for i in _list(node[1], "its classes")]
         if len(set(named)) != len(named):

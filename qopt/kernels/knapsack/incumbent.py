@@ -23,6 +23,8 @@ class Incumbent:
     value : its shifted cost; before there is a choice, the cutoff.
     aim : nothing of interest costs less than `value` and at least this: what separates the two is rounding, the
         grid of the costs, or the gap that the caller allows.
+    floor : a proved lower bound on every choice. Where it reaches the aim, `closed` holds and the aim is -inf: any
+        search then ends at once.
     doubtful : a choice of lower cost was rejected by the exact test, so the search has a blind spot.
     """
 
@@ -47,6 +49,7 @@ class Incumbent:
         self.grain = grain - 0.1 * grain if grain else 0.0
         self.choice: IntArray | None = None
         self.doubtful = False
+        self.floor = -math.inf
         self._rows = np.arange(len(c))
         self._set(math.ceil(cutoff / grain) * grain if grain and math.isfinite(cutoff) else cutoff)
 
@@ -55,11 +58,27 @@ class Incumbent:
         self.aim = value
         if math.isfinite(value):
             self.aim -= max(ROUNDING * abs(value), self.grain, self.gap * abs(self.offset + value))
+        self._close()
+
+    def _close(self) -> None:
+        if self.floor >= self.aim:
+            self.aim = -math.inf
+
+    @property
+    def closed(self) -> bool:
+        """Whether the floor shows that nothing of interest is left."""
+        return self.aim == -math.inf
+
+    def raise_floor(self, bound: float) -> None:
+        """A lower bound on every choice has been proved."""
+        self.floor = max(self.floor, bound)
+        self._close()
 
     def settle(self, tolerance: float) -> None:
         """The value is known to be optimal: what is left is to show it, to a relative tolerance."""
         if math.isfinite(self.value):
             self.aim = min(self.aim, self.value - tolerance * abs(self.offset + self.value))
+            self._close()
 
     def offer(self, choice: IntArray) -> bool:
         """Take a choice if it is feasible and better."""

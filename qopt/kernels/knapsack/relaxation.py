@@ -59,9 +59,8 @@ def hull_steps(cost: FloatArray, weight: FloatArray, present: BoolArray) -> Step
     ----------
     present : (n, k) mask without dominated items, as `undominated` gives it, and without empty classes.
     """
-    n, k = cost.shape
     order = np.argsort(np.where(present, weight, np.inf), axis=1, kind="stable")
-    owner, at = np.nonzero(np.arange(k) < present.sum(axis=1)[:, None])
+    owner, at = np.nonzero(np.arange(cost.shape[1]) < present.sum(axis=1)[:, None])
     item = order[owner, at]
     c, w = cost[owner, item], weight[owner, item]
     # An item on or above the line between its neighbours is on no lower hull; take such out until there is none.

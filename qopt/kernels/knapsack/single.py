@@ -20,6 +20,7 @@ from qopt.kernels.knapsack.branch import Node, Search, branch
 from qopt.kernels.knapsack.incumbent import Incumbent
 from qopt.kernels.knapsack.relaxation import hull_steps, relax, undominated
 from qopt.kernels.knapsack.result import Result
+from qopt.kernels.knapsack.rounding import Rounded, rounded
 from qopt.kernels.knapsack.sums import Outcome, search
 from qopt.kernels.slack import with_slack
 
@@ -111,6 +112,8 @@ def solve(
     relaxed = relax(c, w, hull_steps(c, w, present), capacity + margin)
     incumbent.offer_if_cheap(relaxed.choice, -math.inf)
     search = _Search(c, w, present, relaxed.multiplier, incumbent, deadline)
+    if whole is not None and step and not incumbent.closed:
+        search.round_up(rounded(cost, weight, capacity, relaxed.multiplier, step))
     complete, tree, bound = search.run(branch_nodes, max_labels)
 
     details: dict[str, Any] = {"lp_bound": offset + relaxed.bound} | search.details
@@ -149,32 +152,45 @@ class _Search:
             self.lower -= lam * (incumbent.capacity + incumbent.margin)
         self.excess = reduced - least[:, None]
         self.details: dict[str, Any] = {"nodes": 0, "labels": 0}
+        self.root: Node = ["leaf", 1, lam]
+        """The node whose bound is the incumbent's floor."""
+        incumbent.raise_floor(self.lower)
+
+    def round_up(self, found: Rounded | None) -> None:
+        """Take a rounded bound where it is better."""
+        if found is not None and found.bound > self.incumbent.floor:
+            self.root = ["rounded", found.mu, found.multiplier]
+            self.incumbent.raise_floor(found.bound)
 
     def run(self, branch_nodes: int, max_labels: int) -> tuple[bool, list[Node] | None, float]:
         """Whether the search is complete, its tree if there is one, and a bound."""
-        if self.lower >= self.incumbent.aim:
-            return True, [["leaf", 1, self.lam]], self.lower
-        if not self.incumbent.grain:
+        incumbent = self.incumbent
+        if not incumbent.grain and not incumbent.closed:
             self.sums(min(FIRST_LABELS, max_labels), FIRST_STAGES)
             found = self.branch(min(FIRST_NODES, branch_nodes))
-            if found.complete:
-                return True, found.tree, self.incumbent.aim
-        bound = self.lower
+            if found.complete and not incumbent.closed:
+                return True, found.tree, incumbent.aim
+        bound = incumbent.floor
         for labels, nodes in ((min(FIRST_LABELS, max_labels), branch_nodes), (max_labels, 0)):
             state = self.sums(labels)
-            if state.complete:
-                return True, self.prove(state, branch_nodes), self.incumbent.aim
+            if state.complete or incumbent.closed:
+                return True, self.prove(state, branch_nodes), self.proved
             found = self.branch(nodes)
-            if found.complete:
-                return True, found.tree, self.incumbent.aim
+            if found.complete or incumbent.closed:
+                return True, [self.root] if incumbent.closed else found.tree, self.proved
             bound = max(bound, state.bound, found.bound)
         return False, None, bound
+
+    @property
+    def proved(self) -> float:
+        """What a complete search shows everything to cost at least."""
+        return self.incumbent.floor if self.incumbent.closed else self.incumbent.aim
 
     def prove(self, state: Outcome, branch_nodes: int) -> list[Node] | None:
         """A tree for what partial sums found: without a choice, or with the best one."""
         self.incumbent.settle(PROVED)
-        if self.lower >= self.incumbent.aim:
-            return [["leaf", 1, self.lam]]
+        if self.incumbent.closed:
+            return [self.root]
         found = self.branch(min(PROOF_NODES, branch_nodes))
         if found.complete or state.labels > PROOF_LABELS:
             return found.tree
@@ -182,7 +198,7 @@ class _Search:
 
     def sums(self, max_labels: int, max_stages: int | None = None) -> Outcome:
         """Partial sums over the items that reduced costs leave."""
-        if max_labels <= 0:
+        if max_labels <= 0 or self.incumbent.closed:
             return Outcome(False, -math.inf, np.empty(0, dtype=np.int64), 0)
         present = self.present & (self.excess + self.lower < self.incumbent.aim)
         state = search(
@@ -193,6 +209,8 @@ class _Search:
 
     def branch(self, max_nodes: int) -> Search:
         """Branch and bound; where the incumbent is settled, as a proof."""
+        if self.incumbent.closed:
+            return Search(None, -math.inf, 0)
         found = branch(
             self.c,
             self.w,
