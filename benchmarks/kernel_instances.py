@@ -231,12 +231,45 @@ class Placement:
 
 
 def operations(n: int, tiers: int, seed: int) -> Placement:
-    """A random graph of operations on a line of tiers."""
+    """A random graph of operations on a line of tiers: about ten stand side by side."""
     rng = np.random.default_rng(seed)
     reads: list[list[int]] = [[] for _ in range(n)]
     for v in range(1, n):
         for u in set(rng.integers(max(0, v - 30), v, int(rng.integers(1, 3))).tolist()):
             reads[u].append(v)
+    return _placed(reads, tiers, rng)
+
+
+def network(n: int, tiers: int, seed: int) -> Placement:
+    """Layers as networks have them, one behind the other: plain, residual and with up to four branches."""
+    rng = np.random.default_rng(seed)
+    reads: list[list[int]] = [[] for _ in range(n)]
+    last, free = 0, 1
+
+    def chain(length: int) -> int:
+        """A few layers behind `last`; the end of them."""
+        nonlocal free
+        end = last
+        for _ in range(min(length, n - 1 - free)):
+            reads[end].append(free)
+            end, free = free, free + 1
+        return end
+
+    while free < n:
+        kind = rng.random()
+        branches = 1 if kind < 0.8 else int(rng.integers(2, 5))
+        ends = {chain(int(rng.integers(1, 4))) for _ in range(branches)}
+        if kind >= 0.5:
+            ends |= {last} if kind < 0.8 else set()
+        for end in ends - {free}:
+            reads[end].append(free)
+        last, free = free, free + 1
+    return _placed(reads, tiers, rng)
+
+
+def _placed(reads: list[list[int]], tiers: int, rng: np.random.Generator) -> Placement:
+    """Costs of any kind on a graph: which operations read what each one makes."""
+    n = len(reads)
     unary = 10.0 ** rng.uniform(-1, 1, (n, 1)) * np.exp(rng.normal(0, 1, (n, tiers)))
     unary[:10, 1:] = np.inf
     made = [u for u in range(n) if reads[u]]

@@ -90,6 +90,10 @@ def _switching(
     )
 
 
+def _cut(name: str, draw: Callable[[int, int, int], instances.Instance], n: int, asked: float | None = None) -> Row:
+    return Row("cut", name, lambda seed: draw(n, 4, seed), ("qopt", "highs", "scipy"), asked=asked)
+
+
 ROWS: tuple[Row, ...] = (
     _knapsacks("qpart", 50, 15, 0.003),
     _knapsacks("unc", 50, 15, 0.001),
@@ -108,22 +112,18 @@ ROWS: tuple[Row, ...] = (
     _knapsacks("strong-real", 1000, 20),
     _knapsacks("qpart", 100_000, 16, gap=1e-6),
     _knapsacks("unc", 100_000, 16, gap=1e-6),
-    _switching(50, 20, 0.097),
-    _switching(50, 20, 0.097, correlated=True),
+    _switching(50, 20, 0.05),
+    _switching(50, 20, 0.05, correlated=True),
     _switching(500, 600, gap=1e-3),
     _switching(500, 600, correlated=True, gap=1e-3),
     *(_orlib(name) for name in PUBLISHED),
-    Row(
-        "cut",
-        "10 000 operations, 4 tiers",
-        lambda seed: instances.operations(10_000, 4, seed),
-        ("qopt", "highs", "scipy"),
-    ),
+    _cut("network of 10 000 operations, 4 tiers", instances.network, 10_000, 0.3),
+    _cut("random graph of 10 000 operations, 4 tiers", instances.operations, 10_000),
 )
 
 QUICK: tuple[Row, ...] = (
     _switching(8, 5),
-    Row("cut", "200 operations, 4 tiers", lambda seed: instances.operations(200, 4, seed), ("qopt", "highs", "scipy")),
+    _cut("network of 200 operations, 4 tiers", instances.network, 200),
     _knapsacks("qpart", 20, 8),
     _knapsacks("unc", 20, 8),
     _knapsacks("subset-sum", 6, 5),
