@@ -1,0 +1,69 @@
+"""What the kernels take: arrays of numbers and the options that they share, checked in one place."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from qopt.arrays import FloatArray
+from qopt.errors import InputError, shown
+
+LARGEST = 1e300
+"""Greater numbers are refused: sums and products of them leave the range of floats."""
+
+
+def table(name: str, values: Any, dimensions: str, *, infinite: bool = False) -> FloatArray:
+    """An array of floats up to 1e300 in size.
+
+    Parameters
+    ----------
+    dimensions : its axes in words, such as ``(n, k)``; their number is checked.
+    infinite : whether +infinity may stand in it.
+
+    Raises
+    ------
+    InputError
+        Not such an array; the entry that is no number, or too large.
+    """
+    axes = dimensions.count(",") + 1
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(name, "rows of unequal length, or what is not a number", f"{dimensions} numbers") from None
+    if array.ndim != axes:
+        raise InputError(name, f"shape {array.shape}", f"{dimensions} numbers")
+    good = np.abs(array) <= LARGEST
+    if infinite:
+        good |= array == np.inf
+    if not good.all():
+        at = tuple(np.argwhere(~good)[0].tolist())
+        allowed = f"finite numbers up to {LARGEST:g}" + (", or inf" if infinite else "")
+        raise InputError(f"{name}[{', '.join(map(str, at))}]", f"{array[at]}", allowed)
+    return array
+
+
+def number(name: str, value: Any, allowed: str = "a number; inf for none") -> float:
+    """A number up to 1e300 in size, or +infinity."""
+    if not _real(value) or not (-LARGEST <= value <= LARGEST or value == math.inf):
+        raise InputError(name, shown(value), allowed)
+    return float(value)
+
+
+def check_options(upper: Any, gap: Any, time_limit: Any, **whole: Any) -> None:
+    """Raise what is wrong with the options of a search; those in `whole` are whole numbers >= 0, or None."""
+    number("upper", upper)
+    if not _real(gap) or not 0 <= gap < math.inf:
+        raise InputError("gap", shown(gap), "a finite number >= 0")
+    if time_limit is not None and (not _real(time_limit) or not time_limit >= 0):
+        raise InputError("time_limit", shown(time_limit), "seconds >= 0, or None")
+    for name, value in whole.items():
+        if value is None:
+            continue
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 0:
+            raise InputError(name, shown(value), "a whole number >= 0")
+
+
+def _real(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and not math.isnan(value)
