@@ -48,8 +48,8 @@ class Clock:
 
     @property
     def left(self) -> float | None:
-        """Seconds left, None without a limit."""
-        return None if self.limit is None else self.limit - (time.perf_counter() - self.start)
+        """Seconds left, 0 where it is over; None without a limit."""
+        return None if self.limit is None else max(self.limit - (time.perf_counter() - self.start), 0.0)
 
     @property
     def over(self) -> bool:

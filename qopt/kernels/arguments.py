@@ -46,6 +46,8 @@ def table(name: str, values: Any, dimensions: str, *, infinite: bool = False) ->
 
 def number(name: str, value: Any, allowed: str = "a number; inf for none") -> float:
     """A number up to 1e300 in size, or +infinity."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()
     if not _real(value) or not (-LARGEST <= value <= LARGEST or value == math.inf):
         raise InputError(name, shown(value), allowed)
     return float(value)

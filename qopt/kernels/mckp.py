@@ -13,17 +13,16 @@ The kernel knows nothing of networks.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from qopt.errors import InputError
+from qopt.kernels.arguments import check_options
 from qopt.kernels.knapsack import single
 from qopt.kernels.knapsack.front import Front, Point, front
 from qopt.kernels.knapsack.relaxation import hull_steps, relax, undominated
 from qopt.kernels.knapsack.result import Result
-from qopt.kernels.knapsack.ties import merge
 from qopt.kernels.slack import with_slack
 
 __all__ = ["Front", "Point", "Result", "front", "lp_bound", "prove", "solve"]
@@ -48,7 +47,7 @@ def solve(
     ----------
     cost : (n, k), a class a row, finite, of any sign and scale.
     weight : (n, k), or (R, n, k) for R rows, likewise.
-    limit : on the sum of weights, or (R,); relative slack 1e-12; infinite for none.
+    limit : on the sum of weights, (R,) with R rows; relative slack 1e-12; infinite for none.
     ties : groups of classes that must take the same column; the tree then speaks of merged classes.
     upper : only choices of lower cost than this are of interest.
     gap : relative; the search may stop once objective - bound <= gap |objective|.
@@ -62,34 +61,25 @@ def solve(
     InputError
         Shapes that differ, a number that is not finite, a class tied twice.
     """
+    check_options(upper, gap, time_limit, branch_nodes=branch_nodes, max_labels=max_labels)
     options: dict[str, Any] = {"upper": upper, "gap": gap, "time_limit": time_limit, "on_grid": on_grid}
     for name, value in (("branch_nodes", branch_nodes), ("max_labels", max_labels)):
         if value is not None:
             options[name] = value
-    if ties:
-        return _tied(cost, weight, limit, ties, options)
-    if np.ndim(weight) != 3:
-        return single.solve(cost, weight, limit, **options)
+    if _axes(weight) != 3:
+        return single.solve(cost, weight, limit, ties=ties, **options)
     if len(weight) == 1 and np.shape(limit) == (1,):
-        return single.solve(cost, weight[0], limit[0], **options)
+        return single.solve(cost, weight[0], limit[0], ties=ties, **options)
     from qopt.kernels.knapsack import rows
 
-    return rows.solve(cost, weight, limit, **options)
+    return rows.solve(cost, weight, limit, ties=ties, **options)
 
 
-def _tied(cost: Any, weight: Any, limit: Any, ties: Any, options: dict[str, Any]) -> Result:
-    """Solve over merged classes, and say it in the given ones."""
-    cost, weight = np.asarray(cost, dtype=np.float64), np.asarray(weight, dtype=np.float64)
-    if cost.ndim != 2 or weight.ndim not in (2, 3) or weight.shape[-2:] != cost.shape:
-        raise InputError("weight", f"shapes {cost.shape} and {weight.shape}", "(n, k), and (n, k) or (R, n, k)")
-    merged = merge(ties, len(cost))
-    result = solve(merged.table(cost), merged.table(weight), limit, **options)
-    if result.choice is None or result.objective is None:
-        return result
-    choice = merged.expand(result.choice)
-    objective = math.fsum(cost[np.arange(len(cost)), choice].tolist())
-    bound = objective if result.bound == result.objective else result.bound
-    return replace(result, choice=choice, objective=objective, bound=bound)
+def _axes(weight: Any) -> int:
+    try:
+        return np.ndim(weight)
+    except ValueError:
+        raise InputError("weight", "rows of unequal length", "(n, k) or (R, n, k) numbers") from None
 
 
 def prove(cost: Any, weight: Any, limit: Any, target: float, max_nodes: int) -> list[list[Any]] | None:

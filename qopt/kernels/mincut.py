@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from qopt.arrays import BoolArray, FloatArray, IntArray
+from qopt.kernels.arguments import LARGEST
 from qopt.kernels.cuts.data import Tensors, checked
 from qopt.kernels.cuts.network import INFINITE, Network
 from qopt.kernels.cuts.sweep import sweep
@@ -150,13 +151,15 @@ def solve(unary: Any, tensors: Any) -> Result:
         grids, rounds = grids + 1, rounds + used
         objective, bound = _cost(unary, tensors, found), grid.bound(flow)
         previous, best, value = value, found, _above(unary, tensors, found, floor)
-        # A first labelling of great cost makes a coarse grid.
-        if objective - bound <= CLOSE * abs(objective) or not value <= FAR * previous:
+        # A first labelling of great cost makes a coarse grid; a cheaper one makes a finer one.
+        proved = objective - bound <= PROVED * abs(objective)
+        if objective - bound <= CLOSE * abs(objective) or not value < (FAR if proved else 1.0) * previous:
             break
-    proved = objective - bound <= PROVED * abs(objective)
+    dual = grid.float_flow(flow)
+    proved &= bool(np.all(np.abs(dual) <= LARGEST))  # what a checker takes
     status: Literal["optimal", "optimal-by-solver"] = "optimal" if proved else "optimal-by-solver"
     details = {"grids": grids, "rounds": rounds, **size}
-    return Result(status, best, objective, min(bound, objective), grid.float_flow(flow), tensors, details)
+    return Result(status, best, objective, min(bound, objective), dual, tensors, details)
 
 
 def to_networkx(unary: Any, tensors: Any) -> networkx.DiGraph[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -17,6 +18,10 @@ class Incumbent:
 
     Sums of shifted weights carry rounding: within `margin` of the capacity the exact test decides, on the
     weights as given.
+
+    Parameters
+    ----------
+    terms : the weights of a choice as given, for the exact test.
 
     Attributes
     ----------
@@ -34,7 +39,7 @@ class Incumbent:
         w: FloatArray,
         capacity: float,
         margin: float,
-        weight: FloatArray,
+        terms: Callable[[IntArray], FloatArray],
         allowed: float,
         cutoff: float,
         *,
@@ -42,8 +47,9 @@ class Incumbent:
         grain: float = 0.0,
         gap: float = 0.0,
     ) -> None:
-        self.c, self.w, self.weight = c, w, weight
+        self.c, self.w = c, w
         self.capacity, self.margin, self.allowed = capacity, margin, allowed
+        self.terms = terms
         self.offset, self.gap = offset, gap
         # Sums of n shifted costs are known to about this; a bound must pass the grid point below by more.
         self.grain = grain - 0.1 * grain if grain else 0.0
@@ -51,13 +57,15 @@ class Incumbent:
         self.doubtful = False
         self.floor = -math.inf
         self._rows = np.arange(len(c))
+        # The grid point above the cutoff, so that nothing below it is missed for rounding.
         self._set(math.ceil(cutoff / grain) * grain if grain and math.isfinite(cutoff) else cutoff)
 
     def _set(self, value: float) -> None:
         self.value = value
         self.aim = value
         if math.isfinite(value):
-            self.aim -= max(ROUNDING * abs(value), self.grain, self.gap * abs(self.offset + value))
+            gap = 0.0 if self.choice is None else self.gap * abs(self.offset + value)  # no gap to a mere cutoff
+            self.aim -= max(ROUNDING * abs(value), self.grain, gap)
         self._close()
 
     def _close(self) -> None:
@@ -88,7 +96,7 @@ class Incumbent:
         load = float(self.w[self._rows, choice].sum())
         if load > self.capacity - self.margin and (
             load > self.capacity + self.margin
-            or (self.margin and math.fsum([*self.weight[self._rows, choice], -self.allowed]) > 0)
+            or (self.margin and math.fsum([*self.terms(choice).tolist(), -self.allowed]) > 0)
         ):
             self.doubtful |= load <= self.capacity + self.margin
             return False

@@ -18,7 +18,8 @@ class Result:
     ----------
     status : ``optimal`` (search complete, with a tree), ``optimal-by-solver`` (complete, the tree grew too large to
         be kept), ``within-gap`` (the requested gap is proved), ``infeasible``, ``cutoff`` (nothing below the given
-        upper value), ``limit`` (stopped early).
+        upper value), ``limit`` (stopped early, or a choice within rounding of the limit was refused, and what it may
+        have hidden cannot be told).
     choice : (n,) item of each class, None if there is none.
     objective : sum of the chosen costs, None if there is none.
     bound : lower bound on the optimum, None if infeasible.

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from qopt.arrays import BoolArray, FloatArray
-from qopt.errors import InputError, shown
+from qopt.arrays import BoolArray, FloatArray, IntArray
+from qopt.errors import InputError
+from qopt.kernels.arguments import LARGEST, number, table
 from qopt.kernels.grid import grain, room
 from qopt.kernels.knapsack.branch import Node, Search, branch
 from qopt.kernels.knapsack.incumbent import Incumbent
@@ -22,6 +23,7 @@ from qopt.kernels.knapsack.relaxation import hull_steps, relax, undominated
 from qopt.kernels.knapsack.result import Result
 from qopt.kernels.knapsack.rounding import Rounded, rounded
 from qopt.kernels.knapsack.sums import Outcome, search
+from qopt.kernels.knapsack.ties import merge
 from qopt.kernels.slack import with_slack
 
 ROUNDING = 1e-14
@@ -49,6 +51,9 @@ asked to make again."""
 PRICES = (-math.inf, -3.0, -2.0, -1.5, -1.0, -0.75, -0.5, -0.25, -0.1, 0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 """Powers of two by which multipliers for that are spread around the relaxation's; the first is 0."""
 
+CLOSE = 1e-13
+"""Relative: what sums of shifted costs round by, at most."""
+
 PROVED = 0.5e-9
 """Where partial sums found the optimum to the last digit, the tree shows it to this, relative: half of what a
 certificate asks for."""
@@ -59,6 +64,7 @@ def solve(
     weight: Any,
     limit: float,
     *,
+    ties: Any = None,
     upper: float = math.inf,
     gap: float = 0.0,
     time_limit: float | None = None,
@@ -66,12 +72,13 @@ def solve(
     max_labels: int = MAX_LABELS,
     on_grid: bool = True,
 ) -> Result:
-    """Solve a multiple-choice knapsack to proved optimality.
+    """Solve a multiple-choice knapsack to proved optimality. Options as in `qopt.kernels.mckp.solve`.
 
     Parameters
     ----------
     cost, weight : (n, k), a class a row, finite, of any sign and scale.
     limit : on the sum of weights, with relative slack 1e-12; infinite for none.
+    ties : groups of classes that must take the same column.
     upper : only choices of lower cost than this are of interest.
     gap : relative; the search may stop once objective - bound <= gap |objective|.
     time_limit : seconds; when it is over, the best choice and a valid bound are returned.
@@ -85,50 +92,134 @@ def solve(
         Shapes that differ, or a number that is not finite.
     """
     deadline = None if time_limit is None else time.perf_counter() + time_limit
-    cost, weight = checked(cost, weight, limit)
-    if not 0.0 <= gap < math.inf:
-        raise InputError("gap", shown(gap), "a finite number >= 0")
-    n = len(cost)
-    rows = np.arange(n)
-    # Shifted to the least cost and weight of each class, so that sums round relative to what is chosen.
-    floor_c, floor_w = cost.min(axis=1, initial=math.inf), weight.min(axis=1, initial=math.inf)
-    c, w = cost - floor_c[:, None], weight - floor_w[:, None]
-    offset = math.fsum(floor_c)
-    allowed = with_slack(limit)
-    whole = room(weight, allowed) if math.isfinite(limit) and on_grid else None
-    if whole is not None:
-        capacity, margin = whole, 0.0
-    elif math.isfinite(limit):
-        capacity = math.fsum([allowed, *(-floor_w)])
-        margin = ROUNDING * (abs(limit) + float(np.abs(floor_w).sum()))
+    given_cost, given_weight = checked(cost, weight, limit)
+    limit = float(limit)
+    rows = np.arange(len(given_cost))
+    merged = None if ties is None or not len(ties) else merge(ties, len(given_cost))
+    if merged is None:
+        cost, weight, error_c, error_w = given_cost, given_weight, 0.0, 0.0
     else:
-        capacity, margin = math.inf, 0.0
-    if capacity < 0:
-        return Result("infeasible", tree=[RAY])
-    step = grain(cost, abs(offset) + float(c.max(axis=1, initial=0.0).sum())) if on_grid else 0.0
-    incumbent = Incumbent(c, w, capacity, margin, weight, allowed, upper - offset, offset=offset, grain=step, gap=gap)
+        cost, weight = merged.table(given_cost), merged.table(given_weight)
+        error_c, error_w = float(merged.error(given_cost)), float(merged.error(given_weight))
 
-    present = undominated(c, w)
-    relaxed = relax(c, w, hull_steps(c, w, present), capacity + margin)
+    def expanded(choice: IntArray) -> IntArray:
+        return choice if merged is None else merged.expand(choice)
+
+    data = _Data(cost, weight, limit, on_grid, error_c, error_w)
+    if data.capacity < 0:
+        return Result("infeasible", tree=[RAY])
+    incumbent = Incumbent(
+        data.c,
+        data.w,
+        data.capacity,
+        data.margin,
+        lambda choice: given_weight[rows, expanded(choice)],
+        data.allowed,
+        math.ldexp(upper - data.offset, -data.cost_unit),
+        offset=math.ldexp(data.offset, -data.cost_unit),
+        grain=math.ldexp(data.step, -data.cost_unit),
+        gap=gap,
+    )
+    present = undominated(data.c, data.w)
+    relaxed = relax(data.c, data.w, hull_steps(data.c, data.w, present), data.capacity + data.margin)
     incumbent.offer_if_cheap(relaxed.choice, -math.inf)
-    search = _Search(c, w, present, relaxed.multiplier, incumbent, deadline)
-    if whole is not None and step and not incumbent.closed:
-        search.round_up(rounded(cost, weight, capacity, relaxed.multiplier, step))
+    search = _Search(data.c, data.w, present, relaxed.multiplier, incumbent, deadline)
+    if data.whole is not None and data.step and not incumbent.closed:
+        multiplier = relaxed.multiplier * data.price_unit
+        search.round_up(rounded(cost, weight, data.whole, multiplier, data.step), data)
     complete, tree, bound = search.run(branch_nodes, max_labels)
 
-    details: dict[str, Any] = {"lp_bound": offset + relaxed.bound} | search.details
-    choice = incumbent.choice
-    objective = None if choice is None else math.fsum(cost[rows, choice])
+    details: dict[str, Any] = {"lp_bound": data.total(relaxed.bound)} | search.details
+    choice = None if incumbent.choice is None else expanded(incumbent.choice)
+    objective = None if choice is None else math.fsum(given_cost[rows, choice].tolist())
     if not complete:
-        return Result("limit", choice, objective, offset + min(bound, incumbent.value), tree, details)
+        return Result("limit", choice, objective, data.total(min(bound, incumbent.value)), None, details)
+    tree = data.in_given_units(tree)
     if choice is None and math.isinf(upper):
         return Result("infeasible", tree=tree, details=details)
     if objective is None or objective >= upper:  # shifted sums and given ones round differently
         return Result("cutoff", bound=upper, tree=tree, details=details)
+    if not data.certain(incumbent.value, objective):
+        tree = None
     if gap and bound < incumbent.value:
-        proved = max(objective - gap * abs(objective), offset + bound)
+        proved = max(objective - gap * abs(objective), data.total(bound))
         return Result("within-gap", choice, objective, proved, tree, details)
     return Result("optimal" if tree else "optimal-by-solver", choice, objective, objective, tree, details)
+
+
+class _Data:
+    """The data as the search sees them: less the least of each class, in units of a power of two.
+
+    Attributes
+    ----------
+    c, w : (n, k) costs and weights; sums round relative to what is chosen.
+    capacity, margin : on the sum of w, and what that may be off by; 0 on a grid, where sums are exact.
+    allowed : what the weights as given may add up to.
+    offset : sum of the least costs.
+    cost_unit, weight_unit : exponents of the units.
+    whole : capacity in the given unit where weights lie on a grid, else None.
+    step : grid of the costs in the given unit, 0.0 without one.
+    """
+
+    def __init__(
+        self, cost: FloatArray, weight: FloatArray, limit: float, on_grid: bool, error_c: float, error_w: float
+    ) -> None:
+        """Errors: what sums over tied classes were rounded by, in all; nothing lies on a grid then."""
+        floor_c, floor_w = cost.min(axis=1, initial=math.inf), weight.min(axis=1, initial=math.inf)
+        c, w = cost - floor_c[:, None], weight - floor_w[:, None]
+        self.cost_unit, self.weight_unit = (math.frexp(float(x.max(initial=0.0)))[1] for x in (c, w))
+        self.c, self.w = np.ldexp(c, -self.cost_unit), np.ldexp(w, -self.weight_unit)
+        self.offset = math.fsum(floor_c.tolist())
+        self.allowed = with_slack(limit)
+        self.whole = room(weight, self.allowed) if math.isfinite(limit) and on_grid and not error_w else None
+        self.margin = 0.0
+        if self.whole is not None:
+            capacity = self.whole
+        elif math.isfinite(limit):
+            capacity = math.fsum([self.allowed, *(-floor_w).tolist(), error_w])
+            rounding = ROUNDING * (abs(limit) + float(np.abs(floor_w).sum())) + 2.0 * error_w
+            self.margin = math.ldexp(rounding, -self.weight_unit)
+        else:
+            capacity = math.inf
+        try:
+            self.capacity = math.ldexp(capacity, -self.weight_unit)
+        except OverflowError:
+            self.capacity = math.copysign(math.inf, capacity)
+        size = abs(self.offset) + float(c.max(axis=1, initial=0.0).sum())
+        self.step = grain(cost, size) if on_grid and not error_c else 0.0
+        self.error = error_c
+
+    @property
+    def price_unit(self) -> float:
+        """What a multiplier of 1 is in the given units; 0 or infinite where floats end."""
+        try:
+            return math.ldexp(1.0, self.cost_unit - self.weight_unit)
+        except OverflowError:
+            return math.inf
+
+    def total(self, value: float) -> float:
+        """A sum of shifted costs as one of given costs."""
+        return self.offset + math.ldexp(value, self.cost_unit)
+
+    def certain(self, value: float, objective: float) -> bool:
+        """Whether the rounding of sums is far below what a certificate asks for (it is not where costs cancel)."""
+        blur = 2 * CLOSE * abs(math.ldexp(value, self.cost_unit)) + 2.0**-52 * abs(self.offset) + self.error
+        return bool(self.step) or (value == 0.0 and not self.error) or blur <= PROVED * abs(objective)
+
+    def in_given_units(self, tree: list[Node] | None) -> list[Node] | None:
+        """A tree with its multipliers in the given units; None where they are none that a checker takes."""
+        unit = self.price_unit
+        if tree is None or unit == 1.0:
+            return tree
+        converted: dict[int, Node] = {}  # nodes that stand in several places stay one
+        for node in tree:
+            if node[0] == "leaf" and node[1] == 1 and id(node) not in converted:
+                converted[id(node)] = ["leaf", 1, node[2] * unit]
+            elif node[0] == "sums":
+                converted[id(node)] = ["sums", node[1], [x * unit for x in node[2]]]
+        scaled = [converted.get(id(node), node) for node in tree]
+        prices = [x for node in scaled if node[0] != "split" for x in np.ravel(node[-1]).tolist()]
+        return scaled if all(x <= LARGEST for x in prices) else None
 
 
 class _Search:
@@ -156,11 +247,14 @@ class _Search:
         """The node whose bound is the incumbent's floor."""
         incumbent.raise_floor(self.lower)
 
-    def round_up(self, found: Rounded | None) -> None:
-        """Take a rounded bound where it is better."""
-        if found is not None and found.bound > self.incumbent.floor:
+    def round_up(self, found: Rounded | None, data: _Data) -> None:
+        """Take a rounded bound, which is in the given units, where it is better."""
+        if found is None:
+            return
+        bound = math.ldexp(found.bound, -data.cost_unit)
+        if bound > self.incumbent.floor:
             self.root = ["rounded", found.mu, found.multiplier]
-            self.incumbent.raise_floor(found.bound)
+            self.incumbent.raise_floor(bound)
 
     def run(self, branch_nodes: int, max_labels: int) -> tuple[bool, list[Node] | None, float]:
         """Whether the search is complete, its tree if there is one, and a bound."""
@@ -224,17 +318,11 @@ class _Search:
         return found
 
 
-def checked(cost: Any, weight: Any, limit: float) -> tuple[FloatArray, FloatArray]:
+def checked(cost: Any, weight: Any, limit: Any) -> tuple[FloatArray, FloatArray]:
     """Arrays of costs and weights that can be used; InputError otherwise."""
-    cost, weight = np.asarray(cost, dtype=np.float64), np.asarray(weight, dtype=np.float64)
-    if cost.ndim != 2 or cost.shape != weight.shape or (len(cost) and cost.shape[1] == 0):
+    cost, weight = table("cost", cost, "(n, k)"), table("weight", weight, "(n, k)")
+    if cost.shape != weight.shape or (len(cost) and cost.shape[1] == 0):
         raise InputError("weight", f"shapes {cost.shape} and {weight.shape}", "two arrays of one shape (n, k), k >= 1")
-    for name, array in (("cost", cost), ("weight", weight)):
-        bad = np.argwhere(~np.isfinite(array))
-        if bad.size:
-            i, j = bad[0]
-            raise InputError(f"{name}[{i}, {j}]", f"{array[i, j]}", "finite numbers")
-    if not isinstance(limit, int | float | np.number) or math.isnan(limit) or limit == -math.inf:
-        raise InputError("limit", shown(limit), "a number")
+    number("limit", limit)
     # Without a class any number of columns is right; zero of them have no least item.
     return (cost, weight) if len(cost) else (np.zeros((0, 1)), np.zeros((0, 1)))

@@ -1,6 +1,8 @@
 """Classes that must take the same column, merged into one.
 
-A group stands at the position of its first member; its costs and weights are the sums over its members.
+A group stands at the position of its first member; its costs and weights are the sums over its members. Such a sum
+is rounded, so what decides about a choice adds up the terms as given, and `Merged.error` says how far off sums of
+merged numbers may be.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import numpy as np
 
 from qopt.arrays import FloatArray, IntArray
 from qopt.errors import InputError, shown
+from qopt.kernels.arguments import LARGEST
 
 
 @dataclass(frozen=True)
@@ -22,26 +25,51 @@ class Merged:
     Attributes
     ----------
     owner : (n,) merged class of each class.
-    members : classes of each merged class, ascending.
+    heads : (m,) first member of each merged class.
+    groups : (merged class, its members, ascending), of those with several members.
     """
 
     owner: IntArray
-    members: tuple[tuple[int, ...], ...]
+    heads: IntArray
+    groups: tuple[tuple[int, list[int]], ...]
 
     def table(self, values: FloatArray) -> FloatArray:
-        """(..., n, k) values as (..., m, k): those of a group added up, each sum rounded once."""
-        merged: FloatArray = values[..., [group[0] for group in self.members], :].copy()
-        for at, group in enumerate(self.members):
-            if len(group) > 1:
-                together = np.moveaxis(values[..., list(group), :], -2, -1)
-                sums = [math.fsum(entry) for entry in together.reshape(-1, len(group)).tolist()]
-                merged[..., at, :] = np.reshape(sums, together.shape[:-1])
+        """(..., n, k) values as (..., m, k): those of a group added up, each sum rounded once.
+
+        Raises
+        ------
+        InputError
+            A sum beyond what a number given may be.
+        """
+        merged: FloatArray = values[..., self.heads, :]
+        for at, group in self.groups:
+            merged[..., at, :] = _summed(values[..., group, :])
+            if np.abs(merged[..., at, :]).max(initial=0.0) > LARGEST:
+                raise InputError("ties", f"sums over classes {shown(group)} beyond {LARGEST:g}", "smaller numbers")
         return merged
+
+    def error(self, values: FloatArray) -> FloatArray:
+        """(...) how far the sum over any choice of merged values may be from that of (..., n, k) values; 0: exact."""
+        worst = [np.zeros(values.shape[:-2])]
+        for _, group in self.groups:
+            part = values[..., group, :]
+            # The difference is rounded, but 0 only where it is 0.
+            off = _summed(np.concatenate((part, -_summed(part)[..., None, :]), axis=-2))
+            worst.append(np.abs(off).max(axis=-1, initial=0.0))
+        found: FloatArray = _summed(np.stack(worst, axis=-1)[..., None]).reshape(values.shape[:-2])
+        return found * (1.0 + 2.0**-50)
 
     def expand(self, choice: IntArray) -> IntArray:
         """(..., n) columns of all classes, from the (..., m) columns of merged ones."""
         expanded: IntArray = choice[..., self.owner]
         return expanded
+
+
+def _summed(values: FloatArray) -> FloatArray:
+    """(..., k) sums along the last axis but one of (..., g, k) values, each rounded once."""
+    terms = np.moveaxis(values, -2, -1)
+    sums = [math.fsum(entry) for entry in terms.reshape(-1, terms.shape[-1]).tolist()]
+    return np.reshape(np.array(sums, dtype=np.float64), terms.shape[:-1])
 
 
 def merge(ties: Any, classes: int) -> Merged:
@@ -61,17 +89,22 @@ def merge(ties: Any, classes: int) -> Merged:
     named: set[int] = set()
     if ties is not None and not isinstance(ties, list | tuple):
         raise InputError("ties", shown(ties), "a list of lists of classes")
+    groups: dict[int, list[int]] = {}
     for g, group in enumerate(ties or []):
         if not isinstance(group, list | tuple) or not group:
             raise InputError(f"ties[{g}]", shown(group), "a list of at least one class")
         for place, i in enumerate(group):
             where = f"ties[{g}][{place}]"
             if isinstance(i, bool) or not isinstance(i, int | np.integer) or not 0 <= i < classes:
-                raise InputError(where, shown(i), f"a whole number from 0 to {classes - 1}")
+                allowed = f"a whole number from 0 to {classes - 1}" if classes else "nothing, without classes"
+                raise InputError(where, shown(i), allowed)
             if int(i) in named:
                 raise InputError(where, f"class {i} once more", "a class in one group, once")
             named.add(int(i))
-        first[list(group)] = min(group)
+        members = sorted(map(int, group))
+        first[members] = members[0]
+        if len(members) > 1:
+            groups[members[0]] = members
     heads, owner = np.unique(first, return_inverse=True)
-    members = tuple(tuple(np.flatnonzero(owner == at).tolist()) for at in range(len(heads)))
-    return Merged(owner.astype(np.int64), members)
+    at = np.searchsorted(heads, list(groups)).tolist()
+    return Merged(owner.astype(np.int64), heads, tuple(zip(at, groups.values(), strict=True)))
