@@ -11,9 +11,7 @@ import numpy as np
 
 from qopt.arrays import FloatArray, IntArray
 from qopt.errors import InputError, shown
-
-LARGEST = 1e300
-"""Numbers beyond this are refused: sums of them have no float."""
+from qopt.kernels.arguments import LARGEST
 
 
 @dataclass(frozen=True, eq=False)
