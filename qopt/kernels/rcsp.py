@@ -8,7 +8,8 @@ constrained shortest path problem, Networks 10 (1980) 293-309; J. E. Beasley and
 incumbent leave for good. Labels, pruned by suffixes for several multipliers and by dominance, then find the
 optimum, in passes of growing width. Last, branch and bound writes the proof, a tree that anyone can check.
 
-Sums round: labels within rounding of a limit are kept, and complete paths are judged by the exact test.
+Sums round: labels within rounding of a limit are kept, and complete paths are judged by the exact test. Where
+rounding might hide the optimum, a search in whole numbers settles it.
 The kernel knows nothing of networks.
 """
 
@@ -23,6 +24,7 @@ import numpy as np
 
 from qopt.arrays import BoolArray, FloatArray, IntArray
 from qopt.errors import InputError, shown
+from qopt.kernels.arguments import check_options, number, table
 from qopt.kernels.paths.dual import Dual, ascent, maximise
 from qopt.kernels.paths.graph import Digraph, Layered, read_orlib
 from qopt.kernels.paths.labels import Outcome, Paths, search
@@ -42,6 +44,9 @@ WITNESS_NODES = 500
 WITNESS_WORK = 100_000_000
 """Arcs times nodes that may go into a proof, so that it costs little in large graphs."""
 
+EXACT_ARCS = 100_000
+"""Arcs of a graph that is searched again in exact arithmetic where floats cannot tell."""
+
 WIDTHS = (100.0, 2_000.0, 50_000.0, math.inf)
 """Labels kept in a round, pass by pass."""
 
@@ -55,9 +60,11 @@ class Result:
 
     Attributes
     ----------
-    status : ``optimal`` (proved by `tree`), ``optimal-by-solver`` (the search is complete, the tree would be too
-        large), ``infeasible``, ``cutoff`` (nothing below the given upper value), ``within-gap``, ``limit``
-        (stopped early).
+    status : ``optimal`` (proved by `tree`), ``optimal-by-solver`` (the search is complete, up to rounding of its
+        sums, but the tree would be too large, or costs cancel so that floats cannot prove it), ``infeasible``,
+        ``cutoff`` (nothing below the given upper value, up to rounding), ``within-gap``, ``limit`` (stopped early;
+        or a cheaper path exceeds a limit by no more than rounding, and the graph is too large to be searched in
+        exact arithmetic).
     path : (K,) states of a layered graph, or the vertices of a digraph's path; None if there is none.
     arcs : arcs of the path; of a layered graph, those of `Layered.digraph`.
     objective : sum of the path's costs.
@@ -90,8 +97,8 @@ def solve(
     upper: float = math.inf,
     gap: float = 0.0,
     time_limit: float | None = None,
-    max_labels: int = MAX_LABELS,
-    witness_nodes: int = WITNESS_NODES,
+    max_labels: int | None = MAX_LABELS,
+    witness_nodes: int | None = WITNESS_NODES,
 ) -> Result:
     """Solve a resource-constrained shortest path to proved optimality.
 
@@ -105,6 +112,7 @@ def solve(
     time_limit : seconds; when it is over, the best path and a valid bound are returned.
     max_labels : labels kept before the search stops, as at a time limit.
     witness_nodes : nodes of branch and bound spent on the proof, fewer in large graphs; 0 for no proof.
+        None, here and for `max_labels`, stands for what is usual.
 
     Raises
     ------
@@ -115,9 +123,34 @@ def solve(
         raise InputError("graph", shown(graph), "a Layered or a Digraph")
     checked = _limits("limit", limit, graph.resources)
     _check_lower(lower, graph.resources)
-    _check_options(upper, gap, time_limit, max_labels, witness_nodes)
+    check_options(upper, gap, time_limit, max_labels=max_labels, witness_nodes=witness_nodes)
+    max_labels = MAX_LABELS if max_labels is None else max_labels
+    witness_nodes = WITNESS_NODES if witness_nodes is None else witness_nodes
+    at_once = _at_once(graph, checked, float(upper), witness_nodes > 0)
+    if at_once is not None:
+        return at_once
     run = _Run(graph, limits(graph, checked), float(upper), gap, time_limit)
     return run.finish(run.search(max_labels), witness_nodes)
+
+
+def _at_once(graph: Layered | Digraph, limit: FloatArray, upper: float, prove: bool) -> Result | None:
+    """What needs no search: a limit below 0, which no resources keep, and an empty path, which none beats."""
+    negative, empty = np.flatnonzero(limit < 0), isinstance(graph, Digraph) and graph.source == graph.target
+    if not negative.size and not empty:
+        return None
+    node: Node = ["leaf", 0 if negative.size else 1, *[0.0] * graph.resources]
+    if negative.size:
+        node[2 + int(negative[0])] = 1.0
+    tree = [node] if prove else None
+    details = {"root_bound": None if negative.size else 0.0, "root_leaf": node}
+    if negative.size:
+        return Result("infeasible", tree=tree, details=details)
+    if not upper > 0:
+        return Result("cutoff", bound=upper, tree=tree, details=details)
+    assert isinstance(graph, Digraph)
+    none, used = np.zeros(0, dtype=np.int64), np.zeros(graph.resources)
+    status: Literal["optimal", "optimal-by-solver"] = "optimal" if prove else "optimal-by-solver"
+    return Result(status, np.array([graph.source]), none, 0.0, used, 0.0, tree, details)
 
 
 class _Run:
@@ -192,7 +225,9 @@ class _Run:
             weights = np.zeros(1 + len(room))
             weights[1 + i] = 1.0
             allowed = allowed & (self.paths.through(weights, allowed) <= room[i])
-        while not self.late():
+        if not allowed.any():
+            self.bound = math.inf
+        while allowed.any() and not self.late():
             before = int(np.count_nonzero(allowed))
             shift = float(dual.weights[1:] @ room)
             allowed = allowed & (self.paths.through(dual.weights, allowed) - shift < self.incumbent.target)
@@ -229,15 +264,17 @@ class _Run:
 
     def finish(self, complete: bool, witness_nodes: int) -> Result:
         """The answer, with a proof where one is found in time."""
-        incumbent, path = self.incumbent, self.incumbent.path
-        if incumbent.doubtful < incumbent.value:
-            complete = False  # a cheaper path was refused within rounding: it may have hidden one that fits
+        incumbent, settled = self.incumbent, False
+        if complete and (incumbent.doubtful < incumbent.value or not incumbent.precise):
+            settled = self._settle()
+            # A cheaper path was refused within rounding: it may have hidden one that fits.
+            complete = settled or not incumbent.doubtful < incumbent.value
         if not complete:
             return self._unproved()
-        tree: list[Node] | None = None
+        path, tree = incumbent.path, None
         if self.root.bound >= incumbent.proved:
             tree = [leaf(self.root.weights, self.bounds.rows, self.graph.resources)] if witness_nodes else None
-        elif witness_nodes:
+        elif witness_nodes and incumbent.precise:
             tree = self._witness(witness_nodes)
         if path is None:
             if math.isinf(self.upper) or self.root.bound == math.inf:
@@ -247,9 +284,28 @@ class _Run:
             within = self._by_root(path)  # what was asked for can be proved, what was found cannot
             if within is not None:
                 return within
-        objective = incumbent.value
         status: Literal["optimal", "optimal-by-solver"] = "optimal-by-solver" if tree is None else "optimal"
-        return Result(status, *self._answer(path), objective, tree, self.details)
+        bound = incumbent.value
+        if tree is None and not (settled or incumbent.precise):
+            bound -= 4 * incumbent.rounding
+        return Result(status, *self._answer(path), bound, tree, self.details)
+
+    def _settle(self) -> bool:
+        """Search again in whole numbers, where the graph is small; whether that is complete."""
+        graph = self.graph
+        arcs = graph.layers * graph.states**2 if isinstance(graph, Layered) else len(graph.cost)
+        if arcs > EXACT_ARCS:
+            return False
+        from qopt.kernels.paths.exact import settle
+
+        network = graph.digraph() if isinstance(graph, Layered) else graph
+        complete, found = settle(network, self.bounds, self.root.weights[1:], self.incumbent.value, self.deadline)
+        if found is not None:
+            path = np.array(found, dtype=np.int64)
+            if isinstance(graph, Layered):  # every second arc enters a state
+                path = (network.head[path[:-1:2]] - 1) % graph.states
+            self.incumbent.offer(path)
+        return complete
 
     def _unproved(self) -> Result:
         """Stopped early: the best path and the bound."""
@@ -265,7 +321,7 @@ class _Run:
     def _by_root(self, path: IntArray) -> Result | None:
         """The answer within the gap, where the root's bound alone proves it: its leaf is the tree."""
         value = self.incumbent.value
-        least = min(self.root.bound - self.incumbent.rounding, value)
+        least = min(self.root.bound, value)
         if value - least > self.gap * abs(value):
             return None
         tree = [leaf(self.root.weights, self.bounds.rows, self.graph.resources)]
@@ -301,14 +357,12 @@ class _Run:
 
 def _limits(name: str, value: Any, rows: int) -> FloatArray:
     """(R,) numbers; infinity above is allowed."""
-    try:
-        array = np.atleast_1d(np.asarray(value, dtype=np.float64))
-    except (TypeError, ValueError):
-        raise InputError(name, shown(value), f"{rows} numbers") from None
-    if isinstance(value, str | bytes) or value is None or array.shape != (rows,):
+    if isinstance(value, list | tuple | np.ndarray):
+        array = table(name, np.atleast_1d(value) if isinstance(value, np.ndarray) else value, "(R)", infinite=True)
+    else:
+        array = np.array([number(name, value, "a number, or one for each resource; inf for no limit")])
+    if array.shape != (rows,):
         raise InputError(name, shown(value), f"{rows} numbers, one for each resource")
-    for r in np.flatnonzero(~(array > -np.inf)):
-        raise InputError(name if rows == 1 else f"{name}[{r}]", f"{array[r]}", "a number; inf for no limit")
     return array
 
 
@@ -323,19 +377,3 @@ def _check_lower(lower: Any, rows: int) -> None:
                 "values <= 0: under a positive lower limit a path that another beats in cost and resources may be "
                 "the only feasible one, so dominance would not be exact",
             )
-
-
-def _check_options(upper: Any, gap: Any, time_limit: Any, max_labels: Any, witness_nodes: Any) -> None:
-    def real(value: Any) -> bool:
-        return isinstance(value, int | float | np.number) and not isinstance(value, bool) and not math.isnan(value)
-
-    if not real(upper) or upper == -math.inf:
-        raise InputError("upper", shown(upper), "a number; inf for none")
-    if not real(gap) or not 0 <= gap < math.inf:
-        raise InputError("gap", shown(gap), "a finite number >= 0")
-    if time_limit is not None and (not real(time_limit) or time_limit < 0):
-        raise InputError("time_limit", shown(time_limit), "seconds >= 0, or None")
-    for name, value in (("max_labels", max_labels), ("witness_nodes", witness_nodes)):
-        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        if not whole or value < 0:
-            raise InputError(name, shown(value), "a whole number >= 0")

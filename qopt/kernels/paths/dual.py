@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from qopt.arrays import BoolArray, FloatArray, IntArray
-from qopt.kernels.paths.limits import Incumbent, Limits
-from qopt.kernels.paths.model import Cuts, OuterModel
+from qopt.kernels.paths.limits import Incumbent, Limits, longest
+from qopt.kernels.paths.model import HUGE, Cuts, OuterModel
 
 KEPT = 40
 """Cuts kept by a model; those least tight at the best multiplier leave first."""
@@ -34,7 +34,8 @@ class Dual:
 
     Attributes
     ----------
-    bound : infinite where nothing is feasible.
+    bound : less what its sums may be off by, so that exact arithmetic finds no less; infinite where nothing is
+        feasible.
     weights : (1 + r,) the leaf's numbers: 1 or, for a ray, 0; then the multipliers.
     cuts : of the model at its end.
     light, heavy : paths of least and greatest weighted resource that attain the maximum; None where it is one path.
@@ -84,7 +85,7 @@ def ascent(
     guess : (r,) multipliers to begin with.
     target : stop once the bound reaches it; None for the incumbent's.
     """
-    room = bounds.room
+    room, reach = bounds.room, longest(incumbent.graph)
     best, best_lam = -math.inf, np.zeros(len(room))
     lam = np.zeros(len(room)) if guess is None and not cuts.paths else guess
     for _ in range(most):
@@ -96,11 +97,14 @@ def ascent(
             if not ray and target is not None and top < target:
                 best_lam = lam  # no multiplier can reach the target: what ties here is where to split
                 break
+        with np.errstate(over="ignore", invalid="ignore"):
+            if not float(lam @ (room + reach * bounds.largest)) < HUGE:
+                break
         weights = np.concatenate(([0.0 if ray else 1.0], lam))
         length, path = yield weights
-        if path is None or (ray and length > float(lam @ (room + bounds.margin))):
+        if path is None or (ray and length > float(lam @ (room + bounds.margin)) + incumbent.underflow(lam)):
             return Dual(math.inf, weights, cuts)
-        value = length - float(lam @ room)
+        value = length - float(lam @ room) - incumbent.error(weights, length)
         if not ray and value > best:
             best, best_lam = value, lam
         new = _learn(incumbent, bounds, cuts, path)

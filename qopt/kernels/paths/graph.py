@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from qopt.arrays import BoolArray, FloatArray, IntArray
 from qopt.errors import InputError, shown
+from qopt.kernels.arguments import LARGEST, table
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,7 @@ class Layered:
     Raises
     ------
     InputError
-        A shape that does not fit, a NaN, a cost of -inf, a resource that is negative or infinite.
+        A shape that does not fit, a NaN, a number beyond 1e300, a cost of -inf, a resource that is negative.
     """
 
     node_cost: FloatArray
@@ -67,11 +67,16 @@ class Layered:
                 raise InputError("arc_resource", f"shape {arc_resource.shape[1 if single else 0 :]}", allowed)
         for name, array in (("node_cost", cost), ("arc_cost", arc_cost)):
             if array is not None:
-                _refuse(name, array, lambda a: ~(a > -np.inf), "numbers; inf for what is absent")
+                _refuse(
+                    name,
+                    array,
+                    lambda a: ~(np.abs(a) <= LARGEST) & (a != np.inf),
+                    f"numbers up to {LARGEST:g}; inf for what is absent",
+                )
         for name, array in (("node_resource", resource), ("arc_resource", arc_resource)):
             if array is not None:
                 as_given = array[0] if single else array
-                _refuse(name, as_given, lambda a: ~((a >= 0) & (a < np.inf)), "finite numbers >= 0")
+                _refuse(name, as_given, lambda a: ~((a >= 0) & (a <= LARGEST)), f"numbers from 0 to {LARGEST:g}")
         for name, value in (
             ("node_cost", cost),
             ("node_resource", resource),
@@ -225,7 +230,7 @@ class Digraph:
     Raises
     ------
     InputError
-        A vertex that does not exist, a NaN, a cost of -inf, a resource that is negative or infinite, a
+        A vertex that does not exist, a NaN, a number beyond 1e300, a cost of -inf, a resource that is negative, a
         negative cost in a graph with cycles.
     """
 
@@ -240,13 +245,11 @@ class Digraph:
     def __post_init__(self) -> None:
         if not isinstance(self.vertices, int | np.integer) or isinstance(self.vertices, bool) or self.vertices < 1:
             raise InputError("vertices", shown(self.vertices), "a whole number >= 1")
-        cost = _numbers("cost", self.cost)
-        if cost.ndim != 1:
-            raise InputError("cost", f"shape {cost.shape}", "(arcs,)")
+        cost = table("cost", self.cost, "(arcs)", infinite=True)
         resource = _numbers("resource", self.resource)
         if resource.ndim not in (1, 2) or resource.shape[-1] != len(cost) or (resource.ndim == 2 and not len(resource)):
             raise InputError("resource", f"shape {resource.shape}", f"({len(cost)},) or (resources, {len(cost)})")
-        _refuse("resource", resource, lambda a: ~((a >= 0) & (a < np.inf)), "finite numbers >= 0")
+        _refuse("resource", resource, lambda a: ~((a >= 0) & (a <= LARGEST)), f"numbers from 0 to {LARGEST:g}")
         resource = resource[None] if resource.ndim == 1 else resource
         ends = [_vertices(name, getattr(self, name), len(cost), int(self.vertices)) for name in ("tail", "head")]
         for name in ("source", "target"):
@@ -255,7 +258,6 @@ class Digraph:
             if not whole or not 0 <= value < self.vertices:
                 raise InputError(name, shown(value), f"a vertex, 0 to {int(self.vertices) - 1}")
             object.__setattr__(self, name, int(value))
-        _refuse("cost", cost, lambda a: ~(a > -np.inf), "numbers; inf for what is absent")
         object.__setattr__(self, "vertices", int(self.vertices))
         for name, array in (("tail", ends[0]), ("head", ends[1]), ("cost", cost), ("resource", resource)):
             object.__setattr__(self, name, array)
@@ -291,26 +293,43 @@ def read_orlib(file: str | Path) -> tuple[Digraph, FloatArray, FloatArray]:
     in passing through it; for each arc its tail, head, cost and K amounts. The path leads from the first vertex to
     the last. An arc takes over what its head consumes; the first vertex's amounts, which every path consumes, are
     taken off the limits.
+
+    Raises
+    ------
+    InputError
+        A file that cannot be read, or holds something else.
     """
-    words = Path(file).read_text(encoding="utf-8").split()
+    allowed = "an OR-Library file of this problem"
+    try:
+        words = Path(file).read_text(encoding="utf-8").split()
+    except (OSError, ValueError) as error:
+        raise InputError(str(file), shown(error), allowed) from None
     try:
         numbers = [float(word) for word in words]
-        n, m, rows = (int(number) for number in numbers[:3])
+        n, m, rows = (_whole(number) for number in numbers[:3])
         start = 3 + 2 * rows
         lower, upper = np.array(numbers[3 : 3 + rows]), np.array(numbers[3 + rows : start])
         passing = np.array(numbers[start : start + n * rows]).reshape(n, rows)
         arcs = np.array(numbers[start + n * rows :]).reshape(m, 3 + rows)
-    except ValueError as error:
-        raise InputError(str(file), f"{len(words)} words: {error}", "an OR-Library file of this problem") from None
-    tail, head = arcs[:, 0].astype(np.int64) - 1, arcs[:, 1].astype(np.int64) - 1
-    graph = Digraph(n, tail, head, arcs[:, 2], (arcs[:, 3:] + passing[head]).T, 0, n - 1)
+        tail, head = (np.array([_whole(number) for number in column], dtype=np.int64) for column in arcs[:, :2].T)
+        if np.any((np.minimum(tail, head) < 1) | (np.maximum(tail, head) > n)):
+            raise ValueError("an arc between vertices that do not exist")
+    except (ValueError, OverflowError) as error:
+        raise InputError(str(file), f"{len(words)} words: {error}", allowed) from None
+    graph = Digraph(n, tail - 1, head - 1, arcs[:, 2], (arcs[:, 3:] + passing[head - 1]).T, 0, n - 1)
     return graph, lower - passing[0], upper - passing[0]
+
+
+def _whole(number: float) -> int:
+    if number < 0 or number != int(number):
+        raise ValueError(f"{number} is no whole number >= 0")
+    return int(number)
 
 
 def _numbers(name: str, value: Any) -> FloatArray:
     try:
         array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(name, shown(value), "an array of numbers") from None
     return array
 
@@ -355,8 +374,3 @@ def _topological(vertices: int, tail: IntArray, head: IntArray) -> IntArray | No
         ready = reached[entering[reached] == 0]
     found = np.concatenate(order) if order else np.zeros(0, dtype=np.int64)
     return found if len(found) == vertices else None
-
-
-def slack_limit(limit: float) -> float:
-    """What resources may add up to: the limit relaxed upwards by 1e-12 of its size."""
-    return limit if math.isinf(limit) else limit * (1.0 + 1e-12 if limit >= 0 else 1.0 - 1e-12)

@@ -14,13 +14,15 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from qopt.arrays import BoolArray, FloatArray, IntArray
 from qopt.kernels.paths.layers import Labels, Tables
 from qopt.kernels.paths.limits import Incumbent, Limits
+
+SmallArray = np.ndarray[Any, np.dtype[np.int32]]
 
 COMPARED = 200
 """With several limits a label is compared with this many of the strongest at its vertex."""
@@ -61,6 +63,16 @@ class Outcome:
     labels: int
 
 
+class Round(NamedTuple):
+    """What is remembered of a round's labels: the label before, the last step, and, where paths may come back, the
+    vertex.
+    """
+
+    parent: SmallArray
+    step: SmallArray
+    visited: SmallArray
+
+
 def search(
     paths: Paths,
     bounds: Limits,
@@ -85,7 +97,7 @@ def search(
     room = bounds.room + bounds.margin
     shift = weights[:, 1:] @ room
     labels = paths.start(allowed)
-    history: list[tuple[IntArray, IntArray]] = []
+    history: list[Round] = []
     stored: Labels | None = None
     left_out, total = math.inf, 0
     while True:
@@ -95,6 +107,9 @@ def search(
         bound = (reach - shift[:, None]).max(axis=0, initial=-math.inf)
         keep = bound < incumbent.target
         labels, bound = labels.take(np.flatnonzero(keep)), bound[keep]
+        if stored is not None and len(room) > 1:
+            keep = _onward(labels, stored, history)
+            labels, bound = labels.take(keep), bound[keep]
         keep, stored = _undominated(labels, bound, stored, paths.revisits)
         labels, bound = labels.take(keep), bound[keep]
         if len(bound) > width:
@@ -102,7 +117,8 @@ def search(
             left_out = min(left_out, float(bound[order[int(width) :]].min()))
             keep = np.sort(order[: int(width)])
             labels, bound = labels.take(keep), bound[keep]
-        history.append((labels.parent.astype(np.int32), labels.step.astype(np.int32)))
+        visited = labels.vertex if paths.revisits else labels.vertex[:0]
+        history.append(Round(labels.parent.astype(np.int32), labels.step.astype(np.int32), visited.astype(np.int32)))
         total += len(bound)
         _complete(paths, tables, labels, room, history, incumbent)
         keep = (bound < incumbent.target) & ~paths.finished(labels.vertex)
@@ -125,7 +141,7 @@ def _complete(
     tables: Tables,
     labels: Labels,
     room: FloatArray,
-    history: list[tuple[IntArray, IntArray]],
+    history: list[Round],
     incumbent: Incumbent,
 ) -> None:
     """Offer the cheapest completions of labels by stored suffixes that fit."""
@@ -148,13 +164,29 @@ def _complete(
             return
 
 
-def _prefix(history: list[tuple[IntArray, IntArray]], label: int) -> list[int]:
+def _prefix(history: list[Round], label: int) -> list[int]:
     """Steps behind a label of the last round."""
     steps = []
-    for parent, step in reversed(history):
-        steps.append(int(step[label]))
-        label = int(parent[label])
+    for past in reversed(history):
+        steps.append(int(past.step[label]))
+        label = int(past.parent[label])
     return [step for step in reversed(steps) if step >= 0]
+
+
+def _onward(labels: Labels, stored: Labels, history: list[Round]) -> IntArray:
+    """Labels that do not come back to a vertex of their own path, told where dominance does not compare all.
+
+    Else a cycle of no cost would go on for ever, one of little cost for long.
+    """
+    top = int(max(labels.vertex.max(initial=0), stored.vertex.max(initial=0))) + 1
+    there = np.bincount(stored.vertex, minlength=top) + np.bincount(labels.vertex, minlength=top)
+    walking = np.flatnonzero(there[labels.vertex] > COMPARED)
+    back = np.zeros(len(labels.vertex), dtype=bool)
+    ancestor: Any = labels.parent[walking]
+    for past in reversed(history):
+        back[walking] |= past.visited[ancestor] == labels.vertex[walking]
+        ancestor = past.parent[ancestor]
+    return np.flatnonzero(~back)
 
 
 def _undominated(

@@ -10,7 +10,8 @@ from fractions import Fraction
 import numpy as np
 
 from qopt.arrays import FloatArray, IntArray
-from qopt.kernels.paths.graph import Digraph, Layered, slack_limit
+from qopt.kernels.paths.graph import Digraph, Layered
+from qopt.kernels.slack import with_slack
 
 UNIT = 2.0**-52
 
@@ -61,7 +62,7 @@ class Limits:
 def limits(graph: Layered | Digraph, limit: FloatArray) -> Limits:
     """Slack, grid and margin of every finite limit."""
     rows = np.flatnonzero(np.isfinite(limit))
-    allowed = np.array([slack_limit(float(limit[r])) for r in rows])
+    allowed = np.array([with_slack(float(limit[r])) for r in rows])
     room, largest = allowed.copy(), np.zeros(len(rows))
     for i, r in enumerate(rows):
         if isinstance(graph, Layered):
@@ -72,12 +73,17 @@ def limits(graph: Layered | Digraph, limit: FloatArray) -> Limits:
         step = grid(arrays)
         if step and abs(allowed[i]) < step * 2.0**52:
             room[i] = float(math.floor(Fraction(float(allowed[i])) / Fraction(step)) * Fraction(step))
-    return Limits(rows, allowed, room, UNIT * (2 * length(graph) + 8) * np.abs(room), largest)
+    return Limits(rows, allowed, room, UNIT * operations(graph, len(rows)) * np.abs(room), largest)
 
 
-def length(graph: Layered | Digraph) -> int:
+def longest(graph: Layered | Digraph) -> int:
     """Most terms that a path's sum has."""
     return 2 * graph.layers - 1 if isinstance(graph, Layered) else graph.vertices
+
+
+def operations(graph: Layered | Digraph, rows: int) -> int:
+    """Most roundings that a weighted length, its limits taken off, goes through."""
+    return 2 * longest(graph) + 4 * rows + 8
 
 
 class Incumbent:
@@ -96,28 +102,58 @@ class Incumbent:
         self.graph, self.bounds, self.value = graph, bounds, cutoff
         self.path: IntArray | None = None
         self.doubtful = math.inf
-        arrays = [graph.node_cost, graph.arc_cost] if isinstance(graph, Layered) else [graph.cost]
-        self.largest = max(_largest(array) for array in arrays if array is not None)
-        self.rounding = UNIT * (2 * length(graph) + 8) * self.largest
+        given = [graph.node_cost, graph.arc_cost] if isinstance(graph, Layered) else [graph.cost]
+        arrays = [array for array in given if array is not None]
+        self.largest = max(_largest(array) for array in arrays)
+        self._terms = UNIT * operations(graph, len(bounds.rows))
+        self._negative = any(_least(array) < 0 for array in arrays)
+        self._size = longest(graph) * self.largest
         step = grid(arrays)
-        self.step = step if 1e6 * self.rounding < step else 0.0
+        self.step = step if 1e6 * self._terms * self.largest < step else 0.0
+
+    @property
+    def rounding(self) -> float:
+        """By which a sum of costs near the value may be off. Where none is negative, it is of the value's order."""
+        if self.step:
+            return 0.0
+        relative = math.isfinite(self.value) and not self._negative
+        return self._terms * (abs(self.value) if relative else self._size)
+
+    @property
+    def precise(self) -> bool:
+        """Whether rounding is far below what an optimum may be off by, so that sums in floats settle it."""
+        return self.path is None or 16 * self.rounding <= 1e-9 * abs(self.value)
 
     @property
     def target(self) -> float:
         """What a bound must reach so that nothing better is left, up to what sums round by."""
-        if self.step or not math.isfinite(self.value):
-            return self.proved
-        return min(self.proved, self.value - self.rounding)
+        value = self.value
+        if not math.isfinite(value) or self.step:
+            return self._below()
+        if self.path is None:
+            return value + self.rounding
+        return min(value - 1e-13 * abs(value), value - self.rounding)
 
     @property
     def proved(self) -> float:
-        """What a bound must reach in a proof."""
+        """What a bound must reach in a proof, half of what its reader grants."""
         if not math.isfinite(self.value):
             return self.value
-        if self.step:
-            # The value itself need not lie on the grid: it may be a cutoff from outside.
-            return math.ceil(self.value / self.step - 1e-6) * self.step - self.step * (1.0 - 1e-6)
-        return self.value - 1e-13 * abs(self.value)
+        return min(self._below(), self.value - 0.5e-9 * abs(self.value))
+
+    def error(self, weights: FloatArray, size: float) -> float:
+        """By which a dual value may be off, for weights (1 + r,) and the length of a shortest path."""
+        if self.step and not weights[1:].any():
+            return 0.0
+        size = abs(size) + float(weights[1:] @ np.abs(self.bounds.room))
+        if self._negative:
+            size += 2 * self._size
+        return self._terms * size + self.underflow(weights[1:])
+
+    def underflow(self, multipliers: FloatArray) -> float:
+        """By which a length may be off because products fall below the least float."""
+        exact = bool(np.all((multipliers == 0) | (multipliers == 1)))
+        return 0.0 if exact else math.ldexp(self._terms, -1020)
 
     def offer(self, path: IntArray) -> bool:
         """Take a path if it is feasible and better."""
@@ -138,6 +174,21 @@ class Incumbent:
             return False
         self.value, self.path = cost, path.copy()
         return True
+
+    def _below(self) -> float:
+        """The value; or a little above the greatest multiple of the grid's step that is below it.
+
+        A bound that reaches this rounds up to the value or more. The value may be a cutoff off the grid, so this
+        is told exactly.
+        """
+        if not self.step or not math.isfinite(self.value):
+            return self.value
+        step = Fraction(self.step)
+        return float((math.ceil(Fraction(self.value) / step) - 1 + Fraction(1, 10**6)) * step)
+
+
+def _least(array: FloatArray) -> float:
+    return float(np.min(array, initial=0.0))
 
 
 def _largest(array: FloatArray) -> float:

@@ -16,6 +16,9 @@ import numpy as np
 
 from qopt.arrays import FloatArray, IntArray
 
+HUGE = 1e305
+"""Multipliers that make lengths as great as this are not tried: sums would leave the range of floats."""
+
 
 @dataclass
 class Cuts:
@@ -81,10 +84,13 @@ class OuterModel:
         status = h.getModelStatus()
         if status == highspy.HighsModelStatus.kOptimal:
             x = np.maximum(np.array(h.getSolution().col_value)[1:], 0.0)
-            lam: FloatArray = x * (self.cost_unit / self.units)
-            return float(np.min(cuts.cost + excess @ lam)), lam, False
+            with np.errstate(over="ignore", invalid="ignore"):
+                lam: FloatArray = x * (self.cost_unit / self.units)
+                return float(np.min(cuts.cost + excess @ lam)), lam, False
         _, found, direction = h.getPrimalRay()
-        ray = np.maximum(direction[1:], 0.0) / self.units if found else np.zeros(len(self.room))
+        # Of a ray only the direction counts: divided by the least unit it cannot grow out of range.
+        shares = self.units.min() / self.units
+        ray = np.maximum(direction[1:], 0.0) * shares if found else np.zeros(len(self.room))
         return 0.0, ray, True
 
     def _clear(self) -> None:
@@ -109,8 +115,10 @@ def _crossing(cost: FloatArray, excess: FloatArray) -> tuple[float, FloatArray, 
     light, heavy = np.flatnonzero(excess <= 0), np.flatnonzero(excess > 0)
     if light.size == 0:
         return 0.0, np.ones(1), True
-    candidates = (cost[light, None] - cost[heavy]) / (excess[heavy] - excess[light, None])
-    candidates = np.append(candidates[candidates > 0], 0.0)
+    with np.errstate(over="ignore"):
+        candidates = (cost[light, None] - cost[heavy]) / (excess[heavy] - excess[light, None])
+        usable = (candidates > 0) & (candidates * np.abs(excess).max() < HUGE)
+    candidates = np.append(candidates[usable], 0.0)
     values = (cost[:, None] + excess[:, None] * candidates).min(axis=0)
     best = int(np.argmax(values))
     return float(values[best]), candidates[best : best + 1], False

@@ -13,6 +13,7 @@ of the arcs that cross from the vertices up to p to those after it (that leave v
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -130,7 +131,10 @@ def _fixed(
         root.cuts, root.guess = dual.cuts, dual.weights[1:]
         if dual.bound >= target or (deadline is not None and time.perf_counter() > deadline):
             return tree, root
-        excess = paths.through(dual.weights, root.allowed) - float(dual.weights[1:] @ bounds.room)
+        shift = float(dual.weights[1:] @ bounds.room)
+        if math.isfinite(target):  # else only what has no path at all is too dear
+            shift += incumbent.error(dual.weights, target + shift)
+        excess = paths.through(dual.weights, root.allowed) - shift
         nodes, left = paths.apart(root.allowed, excess >= target)
         if 2 * np.count_nonzero(left) > np.count_nonzero(root.allowed):
             return tree, root
