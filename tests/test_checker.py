@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import itertools
 import json
 import math
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from qopt.certificates import checker
 from qopt.certificates.checker import check
 from qopt.errors import InputError
 from qopt.kernels import exchange, mckp, mincut, rcsp
+from qopt.kernels.knapsack.result import Result
 from qopt.kernels.paths.graph import Digraph, Layered
 
 Data = dict[str, Any]
@@ -794,3 +796,49 @@ def test_what_is_not_proved_has_no_witness() -> None:
         exchange.mckp_instance([[1.0]], [[1.0]], [1.0, 2.0])
     with pytest.raises(InputError):
         exchange.mckp_instance([[1.0]], [[1.0]], -math.inf)
+
+
+@pytest.mark.parametrize(
+    ("call", "field"),
+    [
+        (lambda: exchange.mckp_instance([[1.0], [1.0, 2.0]], [[1.0]], 1.0), "cost"),
+        (lambda: exchange.mckp_instance([[1.0]], [[1.0], [1.0, 2.0]], 1.0), "weight"),
+        (lambda: exchange.mckp_instance([["a"]], [[1.0]], 1.0), "cost"),
+        (lambda: exchange.mckp_instance([[1.0]], [[1.0]], "much"), "limit"),
+        (lambda: exchange.mckp_instance([[1.0]], [[1.0]], 1.0, [[0, 1]]), "ties[0][1]"),
+        (lambda: exchange.mckp_instance([[1.0]], [[1.0]], 1.0, 3), "ties"),
+        (lambda: exchange.rcsp_instance(5, 5), "graph"),  # type: ignore[arg-type]
+        (lambda: exchange.rcsp_instance(Digraph(2, [0], [1], [1.0], [1.0], 0, 1), "x"), "limit"),  # type: ignore[arg-type]
+        (lambda: exchange.mckp_witness(None), "result"),
+        (lambda: exchange.rcsp_witness(3), "result"),
+        (lambda: exchange.cut_witness(None), "result"),
+        (lambda: exchange.save("nowhere.json", {"x": math.nan}), "data"),
+        (lambda: exchange.save("nowhere.json", {"x": np.zeros(2)}), "data"),
+    ],
+)
+def test_what_cannot_be_written_is_one_line(call: Callable[[], object], field: str) -> None:
+    with pytest.raises(InputError) as caught:
+        call()
+    assert caught.value.field == field
+    assert "\n" not in str(caught.value)
+    assert not Path("nowhere.json").exists()
+
+
+def test_a_gap_is_written_in_plain_numbers() -> None:
+    tree = [["leaf", 1, np.float64(0.5)]]
+    result = Result("within-gap", np.zeros(1, dtype=np.int64), np.float64(2.0), np.float64(1.5), tree)
+    witness = exchange.mckp_witness(result)
+    assert type(witness["gap"]) is float
+    assert type(witness["tree"][0][2]) is float
+    assert witness["gap"] == pytest.approx(0.25)
+    assert exchange.mckp_witness(dataclasses.replace(result, objective=0.0, bound=0.0))["gap"] == 0.0
+    with pytest.raises(InputError):
+        exchange.mckp_witness(dataclasses.replace(result, objective=0.0, bound=-1.0))
+
+
+@pytest.mark.parametrize("data", [GRAPH, CUT])
+def test_only_a_knapsack_has_ties(data: Data) -> None:
+    for ties in ([], [[0, 1]]):
+        verdict = check({**data, "ties": ties}, None)
+        assert not verdict.accepted
+        assert "its fields are not" in verdict.reason

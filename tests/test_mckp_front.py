@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from scipy.optimize import linprog
 
 from qopt.errors import InputError
+from qopt.kernels.knapsack import front as front_module
 from qopt.kernels.knapsack.front import Front, front
 from qopt.kernels.knapsack.front_sums import rounded_sums
 
@@ -170,6 +172,66 @@ def test_beyond_the_limit_nothing_is_claimed() -> None:
     assert bound <= truth.cost
 
 
+@pytest.mark.parametrize("limit", [1.0, math.inf])
+def test_a_point_beyond_the_limit_that_hides_another_one_proves_nothing(limit: float) -> None:
+    """most + 1e-17 rounds to most, and is cheaper; but within 1.0 only most itself is."""
+    most = allowed(1.0)
+    cost, weight = np.array([[5.0, 0.0], [2.0, 0.0]]), np.array([[0.0, most], [0.0, 1e-17]])
+    best = min(c for w, c in sums(cost, weight) if w <= Fraction(most))
+    assert best == 2
+    found = front(cost, weight, limit)
+    point, bound = found.at(1.0), found.lower_bound(1.0)
+    assert point is not None
+    assert bound is not None
+    assert bound <= best
+    assert not (point.proved and point.cost > best)
+    assert found.complete == math.isinf(limit)
+
+
+class Ticking:
+    """A clock that is a second further each time that someone looks."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+def test_time_may_end_at_any_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the lists, or when their points are added up: supported points remain, and all is well."""
+    cost, weight = instance(np.random.default_rng(1), "negative", 5, 4)
+    whole, complete = front(cost, weight), []
+    monkeypatch.setattr(front_module, "AT_ONCE", 5)
+    for seconds in range(1, 60):
+        monkeypatch.setattr(front_module, "time", Ticking())
+        part = front(cost, weight, time_limit=float(seconds))
+        check_points(part, cost, weight)
+        complete.append(part.complete)
+        if part.complete:
+            np.testing.assert_array_equal(part.weight, whole.weight)
+        else:
+            assert set(part.weight.tolist()) <= set(whole.weight.tolist())
+    assert complete == sorted(complete)
+    # Two looks for each of the five classes, and one for each point.
+    assert complete.index(True) >= 10 + len(whole)
+
+
+def test_points_are_added_up_in_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+
+    def noted(values: Any) -> Any:
+        sizes.append(values.size)
+        return rounded_sums(values)
+
+    monkeypatch.setattr(front_module, "rounded_sums", noted)
+    monkeypatch.setattr(front_module, "AT_ONCE", 60)
+    cost, weight = instance(np.random.default_rng(1), "negative", 5, 4)
+    assert len(front(cost, weight)) > 12
+    assert max(sizes) <= 60
+
+
 @pytest.mark.parametrize("options", [{"max_labels": 10}, {"time_limit": 0.0}])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_supported_points_where_lists_grow_too_long(family: str, options: dict[str, Any]) -> None:
@@ -225,7 +287,10 @@ def test_ties() -> None:
         found = front(cost, weight, ties=ties)
         check_points(found, cost, weight)
         check_staircase(found, undominated(sums(cost, weight, ties), math.inf), cost, weight)
-        for choice in found.choices(range(len(found))):
+        part = front(cost, weight, ties=ties, max_labels=2)
+        assert not part.complete
+        check_points(part, cost, weight)
+        for choice in [*found.choices(range(len(found))), *part.choices(range(len(part)))]:
             assert choice[0] == choice[3]
             assert choice[2] == choice[4]
 
@@ -276,11 +341,39 @@ def test_sums_are_rounded_once() -> None:
         ([[1.0]], [[1.0]], math.nan, None, "limit"),
         ([[1.0]], [[1.0]], -math.inf, None, "limit"),
         ([[1.0]], [[1.0]], "1", None, "limit"),
+        ([[1.0]], [[1.0]], True, None, "limit"),
+        ([["a"]], [[1.0]], 1.0, None, "cost"),
+        ([[1.0], [math.nan]], [[1.0]] * 2, 1.0, [[0, 1]], "cost[1, 0]"),
+        ([[1.0]] * 2, [[1.0]] * 2, 1.0, np.array([[0, 1]]), "ties"),
         ([[1.0]], [[1.0]], 1.0, [[0, 1]], "ties[0][1]"),
     ],
 )
 def test_bad_arrays_are_named(cost: Any, weight: Any, limit: Any, ties: Any, field: str) -> None:
     with pytest.raises(InputError) as caught:
         front(cost, weight, limit, ties=ties)
+    assert caught.value.field == field
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "field"),
+    [
+        (lambda: front([[1.0]], [[1.0]], max_labels="1"), "max_labels"),  # type: ignore[arg-type]
+        (lambda: front([[1.0]], [[1.0]], max_labels=-1), "max_labels"),
+        (lambda: front([[1.0]], [[1.0]], time_limit=math.nan), "time_limit"),
+        (lambda: front([[1.0]], [[1.0]], time_limit=-1.0), "time_limit"),
+        (lambda: front([[1.0]], [[1.0]]).choice(99), "points"),
+        (lambda: front([[1.0]], [[1.0]]).choice(-1), "points"),
+        (lambda: front([[1.0]], [[1.0]]).choice(0.5), "points"),  # type: ignore[arg-type]
+        (lambda: front([[1.0]], [[1.0]]).choices([0, [1]]), "points"),
+        (lambda: front([[1.0]], [[1.0]]).at("1"), "limit"),  # type: ignore[arg-type]
+        (lambda: front([[1.0]], [[1.0]]).at(math.nan), "limit"),
+        (lambda: front([[1.0]], [[1.0]]).lower_bound(True), "weight"),
+        (lambda: front([[1.0]], [[1.0]]).lower_bound(-math.inf), "weight"),
+    ],
+)
+def test_bad_options_are_named(call: Callable[[], object], field: str) -> None:
+    with pytest.raises(InputError) as caught:
+        call()
     assert caught.value.field == field
     assert "\n" not in str(caught.value)

@@ -27,7 +27,7 @@ def table(name: str, values: Any, dimensions: str, *, infinite: bool = False) ->
     InputError
         Not such an array; the entry that is no number, or too large.
     """
-    axes = dimensions.count(",") + 1
+    axes = len(dimensions.strip("()").rstrip(",").split(","))
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):

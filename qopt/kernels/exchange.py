@@ -27,7 +27,9 @@ import numpy as np
 from qopt.arrays import FloatArray
 from qopt.errors import InputError, shown
 from qopt.files import write_whole
+from qopt.kernels.arguments import table
 from qopt.kernels.cuts.data import checked
+from qopt.kernels.knapsack.ties import merge
 from qopt.kernels.paths.graph import Digraph, Layered
 
 MAX_VERTICES = 2**24
@@ -81,16 +83,16 @@ def mckp_instance(cost: Any, weight: Any, limit: Any, ties: Any = None) -> dict[
     Raises
     ------
     InputError
-        Shapes that do not fit, or a number that is not finite.
+        Shapes that do not fit, a number that is not finite or beyond 1e300, or bad ties.
     """
-    cost, weight = np.asarray(cost, dtype=np.float64), np.asarray(weight, dtype=np.float64)
-    weight = weight[None] if weight.ndim == 2 else weight
-    limit = np.atleast_1d(np.asarray(limit, dtype=np.float64))
-    if cost.ndim != 2 or limit.ndim != 1 or weight.shape != (len(limit), *cost.shape):
+    cost, limit = table("cost", cost, "(n, k)"), _limits(limit)
+    weight = table("weight", weight, "(R, n, k)") if _axes(weight) == 3 else table("weight", weight, "(n, k)")[None]
+    if weight.shape != (len(limit), *cost.shape):
         found = f"shapes {cost.shape}, {weight.shape} and {limit.shape}"
         raise InputError("weight", found, "(n, k), (R, n, k) and (R,) for cost, weight and limit")
+    merge(ties, len(cost))
     data = {"cost": _listed(cost, "cost"), "weight": _listed(weight, "weight"), "limit": _listed(limit, "limit", True)}
-    if ties is not None and len(ties):
+    if ties:
         data["ties"] = [[int(i) for i in group] for group in ties]
     return _headed(INSTANCE, "mckp", data)
 
@@ -106,10 +108,11 @@ def rcsp_instance(graph: Digraph | Layered, limit: Any) -> dict[str, Any]:
     Raises
     ------
     InputError
-        Not one limit for each resource, or one that is no number.
+        Not a graph, not one limit for each resource, or one that is no number.
     """
-    graph = graph.digraph() if isinstance(graph, Layered) else graph
-    limit = np.atleast_1d(np.asarray(limit, dtype=np.float64))
+    if not isinstance(graph, Digraph | Layered):
+        raise InputError("graph", shown(graph), "a Digraph, or Layered")
+    graph, limit = graph.digraph() if isinstance(graph, Layered) else graph, _limits(limit)
     if limit.shape != (graph.resources,):
         raise InputError("limit", f"shape {limit.shape}", f"({graph.resources},): one for each resource")
     numbers = [_listed(graph.cost, "cost", True), *_listed(graph.resource, "resource")]
@@ -149,23 +152,30 @@ def cut_instance(unary: Any, tensors: Any) -> dict[str, Any]:
 
 def mckp_witness(result: Any) -> dict[str, Any]:
     """The choice and the tree of a result of `mckp.solve`; InputError if it comes without a proof."""
-    return _headed(WITNESS, "mckp", {"choice": _answer(result.choice), **_proof(result)})
+    proof = _proof(result, "choice", "mckp")
+    return _headed(WITNESS, "mckp", {"choice": _answer(result.choice), **proof})
 
 
 def rcsp_witness(result: Any) -> dict[str, Any]:
     """The arcs and the tree of a result of `rcsp.solve`; InputError if it comes without a proof."""
-    return _headed(WITNESS, "rcsp", {"path": _answer(result.arcs), **_proof(result)})
+    proof = _proof(result, "arcs", "rcsp")
+    return _headed(WITNESS, "rcsp", {"path": _answer(result.arcs), **proof})
 
 
 def cut_witness(result: Any) -> dict[str, Any]:
     """The labels and the flow of a result of `mincut.solve`, which always has one."""
+    if not hasattr(result, "witness"):
+        raise InputError("result", shown(result), "a result of mincut.solve")
     witness: dict[str, Any] = result.witness()
     return witness
 
 
 def save(path: str | os.PathLike[str], data: dict[str, Any]) -> None:
-    """Write an instance or a witness; InputError if the path cannot be written."""
-    text = json.dumps(data, allow_nan=False) + "\n"
+    """Write an instance or a witness; InputError if the path cannot be written, or the data are no JSON."""
+    try:
+        text = json.dumps(data, allow_nan=False) + "\n"
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError("data", shown(error), "lists and objects of finite numbers and text") from None
     write_whole(path, lambda file: file.write(text.encode()))
 
 
@@ -186,17 +196,43 @@ def _listed(array: FloatArray, field: str, infinite: bool = False) -> list[Any]:
     return list(boxed.tolist())
 
 
-def _proof(result: Any) -> dict[str, Any]:
+def _axes(values: Any) -> int:
+    """Dimensions of what may be no array at all."""
+    try:
+        return np.ndim(values)
+    except ValueError:
+        return 0
+
+
+def _limits(limit: Any) -> FloatArray:
+    """(R,) limits, from one number too."""
+    return table("limit", [limit] if _axes(limit) == 0 else limit, "(R,)", infinite=True)
+
+
+def _proof(result: Any, answer: str, kind: str) -> dict[str, Any]:
     """The tree, and the gap that it leaves where one was asked for."""
+    if not all(hasattr(result, name) for name in (answer, "status", "tree", "objective", "bound")):
+        raise InputError("result", shown(result), f"a result of {kind}.solve")
     if result.status not in ("optimal", "within-gap", "infeasible") or result.tree is None:
         found = f"status {result.status} with{'out' if result.tree is None else ''} a tree"
         raise InputError("result", found, "optimal, within-gap or infeasible, with a tree")
+    tree = [_plain(node) for node in result.tree]
     if result.status != "within-gap":
-        return {"tree": result.tree}
-    if not result.objective:
+        return {"tree": tree}
+    objective, gap = float(result.objective), float(result.objective) - float(result.bound)
+    if gap <= 0:
+        return {"tree": tree, "gap": 0.0}
+    if objective == 0:
         raise InputError("result", "a gap to an objective of 0", "another objective, or an optimal result")
     # The rounding of the two is far below this.
-    return {"tree": result.tree, "gap": result.gap / abs(result.objective) * (1 + 1e-9) + 1e-15}
+    return {"tree": tree, "gap": gap / abs(objective) * (1 + 1e-9) + 1e-15}
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of NumPy as those of Python, in lists."""
+    if isinstance(value, list):
+        return [_plain(x) for x in value]
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _answer(chosen: Any) -> list[int] | None:

@@ -358,7 +358,7 @@ class _Run:
 def _limits(name: str, value: Any, rows: int) -> FloatArray:
     """(R,) numbers; infinity above is allowed."""
     if isinstance(value, list | tuple | np.ndarray):
-        array = table(name, np.atleast_1d(value) if isinstance(value, np.ndarray) else value, "(R)", infinite=True)
+        array = table(name, np.atleast_1d(value) if isinstance(value, np.ndarray) else value, "(R,)", infinite=True)
     else:
         array = np.array([number(name, value, "a number, or one for each resource; inf for no limit")])
     if array.shape != (rows,):

@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from qopt.arrays import FloatArray, IntArray
+from qopt.arrays import BoolArray, FloatArray, IntArray
 from qopt.errors import InputError, shown
-from qopt.kernels.knapsack.front_sums import rounded_sums
+from qopt.kernels.arguments import check_options, number, table
+from qopt.kernels.knapsack.front_sums import rounded_sums, walked_sums
 from qopt.kernels.knapsack.relaxation import Steps, hull_steps, undominated
 from qopt.kernels.knapsack.ties import Merged, merge
 from qopt.kernels.slack import with_slack
@@ -30,8 +31,8 @@ MAX_LABELS = 10_000_000
 ROUNDING = 1e-14
 """Partial sums within this share of the limit's scale are kept and rechecked exactly."""
 
-AT_ONCE = 50_000
-"""Points recovered together."""
+AT_ONCE = 4_000_000
+"""Items of points recovered together."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class Front:
     Attributes
     ----------
     weight, cost : (P,) ascending and descending.
-    complete : these are all non-dominated points within the limit; otherwise the supported ones among them.
+    complete : these are all non-dominated points within the limit; otherwise some, as a rule the supported ones.
     gap : how far a point's cost may be above the optimum at weights from there to the next point, as a share of that
         cost, at most (infinite where that is 0); 0 if complete.
     limit : within which points were asked for.
@@ -132,21 +133,25 @@ class Front:
         return len(self.weight)
 
     def choice(self, point: int) -> IntArray:
-        """(n,) the column of each class at a point."""
+        """(n,) the column of each class at a point; InputError if there is no such point."""
         found: IntArray = self.choices([point])[0]
         return found
 
     def choices(self, points: Any) -> IntArray:
-        """(P, n) the columns at some points."""
-        return self._ties.expand(self._origin.choices(self._labels[np.asarray(points, dtype=np.int64)]))
+        """(P, n) the columns at some points; InputError if there is no such point."""
+        try:
+            chosen = np.asarray(points)
+        except ValueError:
+            chosen = np.zeros((0, 0))
+        whole = chosen.ndim == 1 and (chosen.dtype.kind in "iu" or not chosen.size)
+        if not whole or np.any((chosen < 0) | (chosen >= len(self))):
+            raise InputError("points", shown(points), f"whole numbers from 0 to {len(self) - 1}, the points")
+        return self._ties.expand(self._origin.choices(self._labels[chosen.astype(np.int64)]))
 
     def at(self, limit: float) -> Point | None:
         """The cheapest point within a limit, with its slack of 1e-12, by the exact test; None if there is none."""
-        allowed = with_slack(_number("limit", limit))
-        index = int(np.searchsorted(self.weight, allowed, side="right")) - 1
-        # A weight is a sum rounded once: only where that is the limit itself can the exact sum be above.
-        if index >= 0 and self.weight[index] == allowed and not self._within(index, allowed):
-            index -= 1
+        allowed = with_slack(number("limit", limit))
+        index = self._last(allowed)
         if index < 0:
             return None
         cost, bound = float(self.cost[index]), self.lower_bound(limit)
@@ -155,19 +160,25 @@ class Front:
     def lower_bound(self, weight: float) -> float | None:
         """A lower bound on the cost of every choice within a weight; None where there is no such choice.
 
-        The optimum where the front is complete, otherwise the linear relaxation.
+        The optimum where the front is complete and no point is just above the weight, within what its sums may be
+        off, to hide another one; otherwise the linear relaxation.
         """
-        allowed = with_slack(_number("weight", weight))
-        if self.curve.weight[0] > allowed:
+        allowed = with_slack(number("weight", weight))
+        index = self._last(allowed)
+        if index < 0 and self.curve.weight[0] > allowed + self.curve.blur:
             return None
-        index = int(np.searchsorted(self.weight, allowed, side="right")) - 1
-        if self.complete and allowed <= with_slack(self.limit):
-            return float(self.cost[index]) if index >= 0 else None
+        clear = index + 1 == len(self) or self.weight[index + 1] > allowed + self.curve.blur
+        if self.complete and clear and index >= 0 and allowed <= with_slack(self.limit):
+            return float(self.cost[index])
         return float(self.curve.below(allowed))
 
-    def _within(self, index: int, allowed: float) -> bool:
-        terms = self._given_weight[np.arange(len(self._given_weight)), self.choice(index)]
-        return math.fsum([*terms.tolist(), -allowed]) <= 0
+    def _last(self, allowed: float) -> int:
+        """The heaviest point within a weight; -1 if there is none."""
+        index = int(np.searchsorted(self.weight, allowed, side="right")) - 1
+        # A weight is a sum rounded once: only where that is the limit itself can the exact sum be above.
+        if index >= 0 and self.weight[index] == allowed and not _keeps(self._given_weight, self.choice(index), allowed):
+            index -= 1
+        return index
 
 
 def front(
@@ -177,7 +188,7 @@ def front(
     *,
     ties: Any = None,
     time_limit: float | None = None,
-    max_labels: int = MAX_LABELS,
+    max_labels: int | None = None,
 ) -> Front:
     """All non-dominated pairs of weight and cost of complete choices.
 
@@ -187,7 +198,7 @@ def front(
     limit : only points within it, with relative slack 1e-12.
     ties : groups of classes that must take the same column.
     time_limit : seconds after which only supported points are returned.
-    max_labels : partial sums kept (of some ten bytes each) before the same.
+    max_labels : partial sums kept (of some ten bytes each) before the same. None: 10 million.
 
     Returns
     -------
@@ -197,39 +208,51 @@ def front(
     Raises
     ------
     InputError
-        Shapes that differ, a number that is not finite, bad ties.
+        Shapes that differ, a number that is not finite or beyond 1e300, bad ties, bad options.
     """
+    check_options(math.inf, 0.0, time_limit, max_labels=max_labels)
     deadline = None if time_limit is None else time.perf_counter() + time_limit
-    given_cost, given_weight = _table("cost", cost), _table("weight", weight)
+    given_cost, given_weight = table("cost", cost, "(n, k)"), table("weight", weight, "(n, k)")
     if given_cost.shape != given_weight.shape or (len(given_cost) and given_cost.shape[1] == 0):
         found = f"shapes {given_cost.shape} and {given_weight.shape}"
         raise InputError("weight", found, "two arrays of one shape (n, k), k >= 1")
-    limit = _number("limit", limit)
+    limit = number("limit", limit)
     tied = merge(ties, len(given_cost))
     if not len(given_cost):
         given_cost = given_weight = np.zeros((0, 1))
     c, w = tied.table(given_cost), tied.table(given_weight)
+    error_c, error_w = float(tied.error(given_cost)), float(tied.error(given_weight))
     allowed = with_slack(limit)
     present = undominated(c, w)
     steps = hull_steps(c, w, present)
-    curve = _curve(c, w, steps)
-    listed, labels = _lists(c, w, present, allowed, deadline, min(max_labels, 2**31 - 1))
-    origin: Listed | Stepped
-    if listed is None:
-        origin, last = Stepped(steps), np.flatnonzero(curve.weight <= allowed + curve.blur)
+    curve = _curve(c, w, steps, error_c, error_w)
+    most = min(MAX_LABELS if max_labels is None else max_labels, 2**31 - 1)
+    origin: Listed | Stepped | None
+    origin, labels = _lists(c, w, present, allowed, error_w, deadline, most)
+    made = None if origin is None else _listed(origin, given_cost, given_weight, tied, allowed, deadline)
+    if origin is None or made is None:
+        origin = Stepped(steps)
+        loads, costs = walked_sums(given_weight, steps, tied), walked_sums(given_cost, steps, tied)
+        last, complete = np.arange(len(loads)), False
+        for at in np.flatnonzero(loads == allowed).tolist():
+            if not _keeps(given_weight, tied.expand(origin.choices(np.array([at])))[0], allowed):
+                loads[at] = math.inf
     else:
-        origin, last = listed, np.arange(listed.points)
-    found_w, found_c, last = _exact(origin, last, given_cost, given_weight, tied, allowed)
+        loads, costs = made
+        last = np.arange(origin.points)
+        # A label that passed for one within the limit may have hidden another one that is.
+        complete = not np.any(loads > allowed)
+    found_w, found_c, last = _staircase(loads, costs, last, allowed)
     gap = 0.0
-    if listed is None and len(last):
+    if not complete and len(last):
         bound = curve.below(np.append(found_w[1:], allowed))
         above, size = np.maximum(found_c - bound, 0.0), np.abs(found_c)
         shares = np.divide(above, size, out=np.where(above > 0, np.inf, 0.0), where=size > 0)
         gap = float(shares.max())
-    return Front(found_w, found_c, listed is not None, gap, limit, labels, curve, last, origin, tied, given_weight)
+    return Front(found_w, found_c, complete, gap, limit, labels, curve, last, origin, tied, given_weight)
 
 
-def _curve(c: FloatArray, w: FloatArray, steps: Steps) -> Curve:
+def _curve(c: FloatArray, w: FloatArray, steps: Steps, error_c: float, error_w: float) -> Curve:
     """The relaxation's optimum by limit, from the lightest choice to the cheapest."""
     rows = np.arange(len(c))
     loads = math.fsum(w[rows, steps.start]) + np.concatenate(([0.0], np.cumsum(steps.load)))
@@ -238,11 +261,17 @@ def _curve(c: FloatArray, w: FloatArray, steps: Steps) -> Curve:
     blur, blur_c = (2.0**-52 * (len(loads) + 8) * size for size in sizes)
     costs -= blur_c
     costs[-1] = math.fsum(c.min(axis=1, initial=math.inf))
-    return Curve(loads, costs, blur)
+    return Curve(loads, costs - error_c, blur + error_w)
 
 
 def _lists(
-    c: FloatArray, w: FloatArray, present: Any, allowed: float, deadline: float | None, max_labels: int
+    c: FloatArray,
+    w: FloatArray,
+    present: BoolArray,
+    allowed: float,
+    error: float,
+    deadline: float | None,
+    max_labels: int,
 ) -> tuple[Listed | None, int]:
     """Non-dominated sums over all classes; None if a limit is reached first. And the labels kept."""
     floor_w = w.min(axis=1, initial=math.inf)
@@ -250,18 +279,22 @@ def _lists(
     room = math.inf
     if math.isfinite(allowed):
         room = math.fsum([allowed, *(-floor_w)]) + ROUNDING * (abs(allowed) + float(np.abs(floor_w).sum()))
+        room += error
     # Classes of small costs first: lists grow with what their classes can tell apart.
     order = np.argsort(np.where(present, shift_c, 0.0).max(axis=1), kind="stable")
     label_c, label_w = np.zeros(1), np.zeros(1)
     history: list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]] = []
-    total = 0
+    total, pace = 0, 0.0
     if room < 0:
         nothing = np.zeros(0, dtype=np.int32)
         return Listed(0, list(range(len(c))), [(nothing, nothing)] * len(c)), 0
     for i in order.tolist():
         items = np.flatnonzero(present[i])
         size = len(label_c)
-        if size * len(items) > max_labels or (deadline is not None and time.perf_counter() >= deadline):
+        begin = time.perf_counter()
+        # As long as the last class took for each of its sums, at least.
+        late = deadline is not None and begin + pace * size * len(items) >= deadline
+        if late or size * len(items) > max_labels:
             return None, total
         # A run of rising weights for each item, so that a stable sort merges them.
         cand_w = (shift_w[i, items][:, None] + label_w).ravel()
@@ -277,49 +310,42 @@ def _lists(
         item_type = np.uint8 if c.shape[1] <= 256 else np.uint16 if c.shape[1] <= 65536 else np.int64
         history.append(((made % size).astype(np.int32), items[made // size].astype(item_type)))
         total += len(keep)
+        pace = (time.perf_counter() - begin) / len(order_w)
         if total > max_labels:
             return None, total
     return Listed(len(label_c), order.tolist(), history), total
 
 
-def _exact(
-    origin: Listed | Stepped,
-    labels: IntArray,
-    cost: FloatArray,
-    weight: FloatArray,
-    tied: Merged,
-    allowed: float,
-) -> tuple[FloatArray, FloatArray, IntArray]:
-    """Weights and costs of labels, each summed exactly and rounded once; those within the limit and not dominated."""
+def _listed(
+    origin: Listed, cost: FloatArray, weight: FloatArray, tied: Merged, allowed: float, deadline: float | None
+) -> tuple[FloatArray, FloatArray] | None:
+    """Weights (infinite beyond the limit) and costs of all points, each rounded once; None if that takes too long."""
     rows = np.arange(len(cost))
-    w, c = np.empty(len(labels)), np.empty(len(labels))
-    for begin in range(0, len(labels), AT_ONCE):
-        part = slice(begin, begin + AT_ONCE)
-        choices = tied.expand(origin.choices(labels[part]))
-        loads = weight[rows, choices]
-        w[part], c[part] = rounded_sums(loads), rounded_sums(cost[rows, choices])
-        for at in np.flatnonzero(w[part] == allowed).tolist():
-            if math.fsum([*loads[at].tolist(), -allowed]) > 0:
+    w, c = np.empty(origin.points), np.empty(origin.points)
+    at_once = max(1, AT_ONCE // max(1, len(cost)))
+    for begin in range(0, origin.points, at_once):
+        if deadline is not None and time.perf_counter() >= deadline:
+            return None
+        part = np.arange(begin, min(begin + at_once, origin.points))
+        choices = tied.expand(origin.choices(part))
+        w[part], c[part] = rounded_sums(weight[rows, choices]), rounded_sums(cost[rows, choices])
+        for at in np.flatnonzero((w[part] == allowed) & math.isfinite(allowed)).tolist():
+            if not _keeps(weight, choices[at], allowed):
                 w[begin + at] = math.inf
+    return w, c
+
+
+def _staircase(
+    w: FloatArray, c: FloatArray, labels: IntArray, allowed: float
+) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Weights, costs and labels of the points within the limit that no other one dominates."""
     order = np.lexsort((c, w))
     order = order[(w[order] <= allowed) & (w[order] < math.inf)]
-    best = np.minimum.accumulate(c[order]) if len(order) else np.zeros(0)
+    best = np.minimum.accumulate(c[order])
     order = order[np.concatenate((np.ones(min(1, len(order)), dtype=bool), c[order][1:] < best[:-1]))]
     return w[order], c[order], labels[order]
 
 
-def _number(field: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not float(value) > -math.inf:
-        raise InputError(field, shown(value), "a number")
-    return float(value)
-
-
-def _table(field: str, values: Any) -> FloatArray:
-    table = np.asarray(values, dtype=np.float64)
-    if table.ndim != 2:
-        raise InputError(field, f"shape {table.shape}", "an array of shape (n, k)")
-    bad = np.argwhere(~np.isfinite(table))
-    if bad.size:
-        i, j = bad[0].tolist()
-        raise InputError(f"{field}[{i}, {j}]", f"{table[i, j]}", "finite numbers")
-    return table
+def _keeps(weight: FloatArray, choice: IntArray, allowed: float) -> bool:
+    """The exact test."""
+    return math.fsum([*weight[np.arange(len(weight)), choice].tolist(), -allowed]) <= 0

@@ -1,4 +1,4 @@
-"""Many sums at once, each rounded once: `math.fsum` along the rows of an array."""
+"""Many sums at once, each rounded once, as `math.fsum` does."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import math
 import numpy as np
 
 from qopt.arrays import FloatArray
+from qopt.kernels.knapsack.relaxation import Steps
+from qopt.kernels.knapsack.ties import Merged
 
 EPSILON = 2.0**-52
 
@@ -32,3 +34,31 @@ def rounded_sums(values: FloatArray) -> FloatArray:
     for row in np.flatnonzero(~(low == high)).tolist():
         low[row] = math.fsum(values[row].tolist())
     return low
+
+
+def walked_sums(values: FloatArray, steps: Steps, tied: Merged) -> FloatArray:
+    """(T + 1,) sums over the choices after 0, 1, ..., T hull steps, correctly rounded.
+
+    A step changes one merged class, so that the sums are kept exactly, as whole numbers of the last digit of all,
+    and never added up anew.
+
+    Parameters
+    ----------
+    values : (n, k) of the classes given.
+    """
+    mantissa, exponent = np.frexp(values)
+    shift = exponent - 53
+    least = int(shift.min(initial=0))
+    digits, up = np.ldexp(mantissa, 53).astype(np.int64), shift - least
+    at = tied.expand(steps.start)
+    rows = np.arange(len(values))
+    start = sum(d << s for d, s in zip(digits[rows, at].tolist(), up[rows, at].tolist(), strict=True))
+    several = dict(tied.groups)
+    now = steps.start.tolist()
+    found, unit = [start], 1 << -least
+    for owner, item in zip(steps.owner.tolist(), steps.item.tolist(), strict=True):
+        for i in several.get(owner) or (tied.heads[owner],):
+            start += (int(digits[i, item]) << int(up[i, item])) - (int(digits[i, now[owner]]) << int(up[i, now[owner]]))
+        now[owner] = item
+        found.append(start)
+    return np.array([whole / unit for whole in found])  # true division of integers rounds once

@@ -20,12 +20,15 @@ from typing import Any
 import numpy as np
 
 from qopt.arrays import BoolArray, FloatArray, IntArray
-from qopt.errors import InputError, shown
+from qopt.errors import InputError
+from qopt.kernels.arguments import check_options, table
 from qopt.kernels.knapsack.result import Result, Status
-from qopt.kernels.knapsack.rows_core import EPSILON, Best, Core, Shifted, shifted
+from qopt.kernels.knapsack.rows_best import Best
+from qopt.kernels.knapsack.rows_core import EPSILON, Core, Shifted, shifted
 from qopt.kernels.knapsack.rows_dual import Relaxation
 from qopt.kernels.knapsack.rows_search import Known, Search
 from qopt.kernels.knapsack.rows_tree import Node, grouped, leaves, subtree
+from qopt.kernels.knapsack.ties import merge
 from qopt.kernels.slack import with_slack
 
 BRANCH_NODES = 100_000
@@ -58,11 +61,12 @@ def solve(
     weight: Any,
     limit: Any,
     *,
+    ties: Any = None,
     upper: float = math.inf,
     gap: float = 0.0,
     time_limit: float | None = None,
-    branch_nodes: int = BRANCH_NODES,
-    max_labels: int = MAX_LABELS,
+    branch_nodes: int | None = None,
+    max_labels: int | None = None,
     on_grid: bool = True,
 ) -> Result:
     """Solve a multiple-choice knapsack with R rows to proved optimality.
@@ -72,11 +76,12 @@ def solve(
     cost : (n, k), a class a row, finite, of any sign and scale.
     weight : (R, n, k), likewise.
     limit : (R,) on the sums of weights, each with relative slack 1e-12; infinite for none.
+    ties : groups of classes that must take the same column; the tree then speaks of merged classes.
     upper : only choices of lower cost than this are of interest.
     gap : relative: stop where objective - bound <= gap * |objective|.
     time_limit : seconds; when it is over, the best choice and a valid bound are returned.
-    branch_nodes : nodes of the tree before it is given up; the search goes on without.
-    max_labels : extensions of partial choices before the search stops, as at a time limit.
+    branch_nodes : nodes of the tree before it is given up; the search goes on without. None: 100 000.
+    max_labels : extensions of partial choices before the search stops, as at a time limit. None: 100 million.
     on_grid : whether the tree may rely on costs and weights that lie on a grid (see `qopt.kernels.grid`).
 
     Returns
@@ -87,14 +92,14 @@ def solve(
     Raises
     ------
     InputError
-        Shapes that differ, a number that is not finite, a gap that is not a number >= 0.
+        Shapes that differ, a number that is not finite or beyond 1e300, bad ties, bad options.
     """
+    check_options(upper, gap, time_limit, branch_nodes=branch_nodes, max_labels=max_labels)
+    branch_nodes = BRANCH_NODES if branch_nodes is None else branch_nodes
+    max_labels = MAX_LABELS if max_labels is None else max_labels
     deadline = None if time_limit is None else time.perf_counter() + time_limit
     cost, weight, limit = _checked(cost, weight, limit)
-    if not upper > -math.inf:
-        raise InputError("upper", shown(upper), "a number")
-    if not 0.0 <= gap < math.inf:
-        raise InputError("gap", shown(gap), "a finite number >= 0")
+    tied = merge(ties, len(cost))
     rows = len(weight)
     kept = np.flatnonzero(np.isfinite(limit))
     allowed = np.array([with_slack(float(x)) for x in limit[kept]])
@@ -105,7 +110,7 @@ def solve(
         cost, weight = np.zeros((1, 1)), np.zeros((rows, 1, 1))
         empty = solve(cost, weight, limit, upper=upper)
         return empty if empty.choice is None else replace(empty, choice=empty.choice[:0])
-    data = shifted(cost, weight[kept], allowed, on_grid)
+    data = shifted(cost, weight[kept], allowed, on_grid, tied)
     return _Attempt(data, cost, kept, rows, upper, gap, deadline, branch_nodes, max_labels).result()
 
 
@@ -115,7 +120,7 @@ class _Attempt:
     def __init__(
         self,
         data: Shifted,
-        cost: FloatArray,
+        given_cost: FloatArray,
         kept: IntArray,
         rows: int,
         upper: float,
@@ -124,15 +129,15 @@ class _Attempt:
         branch_nodes: int,
         max_labels: int,
     ) -> None:
-        self.data, self.cost, self.kept, self.rows = data, cost, kept, rows
+        self.data, self.given_cost, self.kept, self.rows = data, given_cost, kept, rows
         self.upper, self.gap, self.deadline = upper, gap, deadline
         self.branch_nodes, self.max_labels = branch_nodes, max_labels
         with np.errstate(over="ignore"):
             below = float(np.ldexp(upper - data.offset, -data.cost_unit))
         self.ceiling = data.ceiling
-        self.best = Best(data, min(self.ceiling, below), gap)
+        self.best = Best(data, min(self.ceiling, below), gap, deadline)
         self.known = Known([np.zeros(len(kept))])
-        self.allowed: BoolArray = np.ones(cost.shape, dtype=bool)
+        self.allowed: BoolArray = np.ones(data.cost.shape, dtype=bool)
         self.dropped: list[tuple[int, dict[int, list[int]]]] = []
         """Classes and the columns that left, by what closed them."""
         self.last: int | None = None
@@ -140,35 +145,48 @@ class _Attempt:
         self.bound = -math.inf
         self.details: dict[str, Any] = {}
         self.programs = 0
+        self.open = False
+        """Whether the time was over before the last search."""
 
     def result(self) -> Result:
         search = self._search()
         if search is None:
-            return self._answer(self._tree(None))
+            return self._stopped() if self.open else self._answer(self._tree(None))
         finished = search.run()
         self.programs += search.programs
         self.details |= {"labels": search.labels, "core": search.core.stages}
         if not finished:
-            self.bound = max(self.bound, min(search.open, self.best.proved, self.best.value))
-            return self._answer(None, stopped=True)
+            self.bound = max(self.bound, search.open)
+            return self._stopped()
         return self._answer(self._tree(search) if search.recording else None)
 
+    def late(self) -> bool:
+        """Whether the time is over."""
+        return self.deadline is not None and time.perf_counter() >= self.deadline
+
     def _search(self) -> Search | None:
-        """The search that is left to do; None if everything is closed."""
+        """The search that is left to do; None if everything is closed, or left `open` because the time is over."""
         if self._too_heavy():
             return None
         data, known = self.data, self.known
         first = self._relaxation(np.where(self.allowed, data.cost, np.inf), data.weight)
-        found = first.multipliers(data.capacity)
-        root = known.add(known.all[0] if found is None else found)
+        for share in (0.5, 1.0):  # some of the time is for a choice
+            found = first.multipliers(data.capacity, share=share)
+            root = known.add(known.all[0] if found is None else found)
+            reduced = np.where(self.allowed, data.cost + np.tensordot(known.all[root], data.weight, 1), np.inf)
+            self.best.repair(np.argmin(reduced, axis=1), self.allowed, known.all[root])
+            if not first.interrupted or self.late():
+                break
         self.programs += first.programs
         common = [0, root]
-        reduced = np.where(self.allowed, data.cost + np.tensordot(known.all[root], data.weight, 1), np.inf)
-        self.best.repair(np.argmin(reduced, axis=1), self.allowed, known.all[root])
-        self._search_in(common, None).beam(NARROW)
+        if not self.late():
+            self._search_in(common, None).beam(NARROW)
         if self._drop(common):
             return None
         self.details["lp_bound"] = data.offset + math.ldexp(self.bound, data.cost_unit)
+        if self.late():
+            self.open = True
+            return None
         core = Core(data, self.allowed, known.all[root])
         if core.stages > FEW:
             relaxation = self._relaxation(core.cost, core.weight)
@@ -180,6 +198,8 @@ class _Attempt:
                 )
                 if near is not None:
                     common.append(known.add(near))
+                if self.late():
+                    break
             self.programs += relaxation.programs
             if self._drop(common):
                 return None
@@ -226,6 +246,8 @@ class _Attempt:
         bound, by = np.full(data.cost.shape, -np.inf), np.zeros(data.cost.shape, dtype=np.int64)
         at_once = max(1, AT_ONCE // data.cost.size)
         for begin in range(0, len(names), at_once):
+            if begin and self.late():
+                break
             some = np.array(names[begin : begin + at_once], dtype=np.int64)
             multipliers = self.known.stacked(some)
             reduced = np.where(self.allowed, data.cost + np.tensordot(multipliers, data.weight, 1), np.inf)
@@ -268,13 +290,18 @@ class _Attempt:
         del tree[-2]  # the last columns of a class need no split
         return tree
 
+    def _stopped(self) -> Result:
+        """The answer of a search that did not come to its end."""
+        self.bound = min(self.bound, self.best.proved, self.best.value)
+        return self._answer(None, stopped=True)
+
     def _answer(self, tree: list[Node] | None, stopped: bool = False) -> Result:
         data, best = self.data, self.best
-        choice = best.choice
+        choice = None if best.choice is None else best.choice[data.owner]
         if choice is not None and not best.certain:
             tree = None
         details = self.details | {"programs": self.programs, "nodes": 0 if tree is None else len(tree)}
-        objective = None if choice is None else math.fsum(self.cost[np.arange(len(choice)), choice])
+        objective = None if choice is None else math.fsum(self.given_cost[np.arange(len(choice)), choice].tolist())
         if stopped:
             bound = _downward(data, self.bound)
             if objective is not None:
@@ -295,26 +322,16 @@ class _Attempt:
 def _downward(data: Shifted, value: float) -> float:
     """A shifted bound in the units given, lowered by what its sums may be off."""
     above = math.ldexp(value, data.cost_unit)
-    return data.offset + above - EPSILON * (len(data.cost) + 8) * (abs(above) + abs(data.offset))
+    blur = data.cost_error + EPSILON * (len(data.cost) + 8) * (abs(above) + abs(data.offset))
+    return data.offset + above - blur
 
 
 def _checked(cost: Any, weight: Any, limit: Any) -> tuple[FloatArray, FloatArray, FloatArray]:
-    cost, weight = np.asarray(cost, dtype=np.float64), np.asarray(weight, dtype=np.float64)
-    if cost.ndim != 2 or weight.ndim != 3 or weight.shape[1:] != cost.shape or (len(cost) and cost.shape[1] == 0):
+    cost, weight = table("cost", cost, "(n, k)"), table("weight", weight, "(R, n, k)")
+    if weight.shape[1:] != cost.shape or (len(cost) and cost.shape[1] == 0):
         found = f"shapes {cost.shape} and {weight.shape}"
         raise InputError("weight", found, "cost of shape (n, k), k >= 1, and weight of shape (R, n, k)")
-    for name, array in (("cost", cost), ("weight", weight)):
-        bad = np.argwhere(~np.isfinite(array))
-        if bad.size:
-            place = ", ".join(map(str, bad[0].tolist()))
-            raise InputError(f"{name}[{place}]", f"{array[tuple(bad[0])]}", "finite numbers")
-    try:
-        limit = np.asarray(limit, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InputError("limit", shown(limit), "a number for each row") from None
-    if limit.shape != (len(weight),):
-        raise InputError("limit", f"shape {limit.shape}", f"a number for each of the {len(weight)} rows")
-    for r, value in enumerate(limit.tolist()):
-        if math.isnan(value) or value == -math.inf:
-            raise InputError(f"limit[{r}]", f"{value}", "a number")
+    limit = table("limit", limit, "(R,)", infinite=True)
+    if len(limit) != len(weight):
+        raise InputError("limit", f"{len(limit)} numbers", f"a number for each of the {len(weight)} rows")
     return cost, weight, limit

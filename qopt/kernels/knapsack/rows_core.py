@@ -14,12 +14,7 @@ import numpy as np
 
 from qopt.arrays import BoolArray, FloatArray, IntArray
 from qopt.kernels.grid import grain, room
-
-TOLERANCE = 1e-13
-"""Relative: what is within this of the best choice is closed, which is what sums round by."""
-
-PROVED = 0.5e-9
-"""Relative to the objective, whatever its offset: half of what a certificate asks for."""
+from qopt.kernels.knapsack.ties import Merged
 
 EPSILON = 2.0**-52
 
@@ -32,11 +27,13 @@ class Shifted:
     ----------
     cost : (n, k), at least 0, about 1 at most.
     weight : (R, n, k), at least 0, rows scaled to about 1.
-    capacity, margin : (R,) what weights may add up to, and how far sums may be off.
+    capacity, margin : (R,) what weights may add up to, at most, and how far sums may be off.
     cost_unit, weight_unit : exponents of two that scale back: an int, and (R,).
     offset : cost of the classes' least items, in the units given.
     grid : no two sums of `cost` are nearer than this; 0 if nothing is known.
-    given_weight, allowed : (R, n, k) and (R,), for the exact test.
+    cost_error : how far costs of choices may be off because tied classes were merged, in the units given.
+    given_weight, allowed : (R, g, k) and (R,), for the exact test.
+    owner : (g,) class here of each class given: tied ones are merged.
     """
 
     cost: FloatArray
@@ -47,8 +44,10 @@ class Shifted:
     weight_unit: IntArray
     offset: float
     grid: float
+    cost_error: float
     given_weight: FloatArray
     allowed: FloatArray
+    owner: IntArray
 
     @property
     def ceiling(self) -> float:
@@ -57,34 +56,41 @@ class Shifted:
 
     def broken(self, choice: IntArray) -> int | None:
         """A row that a choice breaks by the exact test."""
-        rows = np.arange(len(choice))
-        for r, allowed in enumerate(self.allowed):
-            if math.fsum([*self.given_weight[r, rows, choice], -allowed]) > 0:
+        given = choice[self.owner]
+        classes = np.arange(len(given))
+        for r, allowed in enumerate(self.allowed.tolist()):
+            if math.fsum([*self.given_weight[r, classes, given].tolist(), -allowed]) > 0:
                 return r
         return None
 
 
-def shifted(cost: FloatArray, weight: FloatArray, allowed: FloatArray, on_grid: bool) -> Shifted:
-    """Shift and scale data; every row has a finite limit.
+def shifted(
+    given_cost: FloatArray, given_weight: FloatArray, allowed: FloatArray, on_grid: bool, tied: Merged
+) -> Shifted:
+    """Merge, shift and scale data; every row has a finite limit.
 
     Parameters
     ----------
     allowed : (R,) limits with their slack.
     on_grid : whether to make use of costs and weights that lie on a grid.
+    tied : which classes to merge; a table in which that rounds is on no grid.
     """
+    cost, weight = tied.table(given_cost), tied.table(given_weight)
+    cost_error, error = float(tied.error(given_cost)), tied.error(given_weight)
     floor_c, floor_w = cost.min(axis=1), weight.min(axis=2)
     c, w = cost - floor_c[:, None], weight - floor_w[:, :, None]
     capacity, margin = np.empty(len(weight)), np.zeros(len(weight))
     for r, row in enumerate(weight):
-        whole = room(row, float(allowed[r])) if on_grid else None
+        whole = room(row, float(allowed[r])) if on_grid and error[r] == 0 else None
         if whole is None:
-            capacity[r] = math.fsum([allowed[r], *(-floor_w[r])])
+            capacity[r] = math.fsum([allowed[r], error[r], *(-floor_w[r])])
             margin[r] = EPSILON * (len(cost) + 8) * (abs(allowed[r]) + float(np.abs(floor_w[r]).sum()))
+            margin[r] += 2.0 * error[r]
         else:
             capacity[r] = whole
     offset = math.fsum(floor_c)
     top = float(c.max())
-    step = grain(cost, abs(offset) + float(c.max(axis=1).sum())) if on_grid else 0.0
+    step = grain(cost, abs(offset) + float(c.max(axis=1).sum())) if on_grid and cost_error == 0 else 0.0
     cost_unit = _exponent(top)
     sizes = [capacity[r] if capacity[r] > 0 else float(w[r].max()) for r in range(len(weight))]
     weight_unit = np.array([_exponent(size) for size in sizes], dtype=np.int64)
@@ -97,116 +103,15 @@ def shifted(cost: FloatArray, weight: FloatArray, allowed: FloatArray, on_grid: 
         weight_unit,
         offset,
         float(np.ldexp(step, -cost_unit)),
-        weight,
+        cost_error,
+        given_weight,
         allowed,
+        tied.owner,
     )
 
 
 def _exponent(size: float) -> int:
     return math.frexp(size)[1] if 0.0 < size < math.inf else 0
-
-
-class Best:
-    """Best choice so far, or the cost that a choice must stay below to be of interest.
-
-    Attributes
-    ----------
-    value : shifted cost of the choice, or that cost.
-    proved : least bound at which something was closed only because a gap was allowed.
-    """
-
-    def __init__(self, data: Shifted, value: float, gap: float) -> None:
-        self.data, self.value, self.gap = data, value, gap
-        self.choice: IntArray | None = None
-        self.proved = math.inf
-        self._rows = np.arange(len(data.cost))
-
-    @property
-    def objective(self) -> float:
-        """Cost with its offset, scaled."""
-        return self.value + float(np.ldexp(self.data.offset, -self.data.cost_unit))
-
-    @property
-    def whole(self) -> bool:
-        """Whether costs lie on a grid so coarse that rounding cannot matter."""
-        return self.data.grid > 1e6 * TOLERANCE * abs(self.value)
-
-    @property
-    def certain(self) -> bool:
-        """Whether floats tell what `PROVED` asks for: not where the offset cancels nearly all of the cost."""
-        return self.whole or PROVED * abs(self.objective) >= self._blur
-
-    @property
-    def exact(self) -> float:
-        """Bounds from here on close a subproblem for good."""
-        if self.choice is None:
-            return self.value - TOLERANCE * abs(self.value)
-        if self.whole:
-            return self.value - self.data.grid * (1.0 - 1e-6)
-        return self.value - min(TOLERANCE * abs(self.value), max(PROVED * abs(self.objective), self._blur))
-
-    @property
-    def _blur(self) -> float:
-        return EPSILON * (len(self._rows) + 8) * abs(self.value)
-
-    @property
-    def threshold(self) -> float:
-        """Bounds from here on close a subproblem, up to the gap that is allowed."""
-        if self.choice is None or self.gap == 0.0:
-            return self.exact
-        return min(self.exact, self.value - self.gap * abs(self.objective))
-
-    def closed(self, bounds: FloatArray) -> None:
-        """Take note of what is about to be closed."""
-        if self.gap and bounds.size:
-            least = float(bounds.min())
-            if least < self.exact:
-                self.proved = min(self.proved, least)
-
-    def offer(self, choice: IntArray) -> bool:
-        """Take a choice if it is cheaper and keeps all rows, and improve it by exchanges of single items."""
-        value = float(self.data.cost[self._rows, choice].sum())
-        if value >= self.value or self.data.broken(choice) is not None:
-            return False
-        self.value, self.choice = value, choice.copy()
-        better = self._exchanged(choice)
-        value = float(self.data.cost[self._rows, better].sum())
-        if value < self.value and self.data.broken(better) is None:
-            self.value, self.choice = value, better
-        return True
-
-    def repair(self, choice: IntArray, allowed: BoolArray, multipliers: FloatArray) -> None:
-        """Exchange one item at a time until all rows are kept: most relief for the least increase of priced cost."""
-        data, choice = self.data, choice.copy()
-        priced = data.cost + np.tensordot(multipliers, data.weight, 1)
-        for _ in range(2 * len(choice)):
-            w, p = data.weight[:, self._rows, choice], priced[self._rows, choice]
-            left = data.capacity - w.sum(axis=1)
-            over = float(np.maximum(-left, 0.0).sum())
-            if over == 0.0:
-                break
-            after = np.maximum(data.weight - w[:, :, None] - left[:, None, None], 0.0).sum(axis=0)
-            relief = np.where(allowed, over - after, 0.0)
-            price = np.maximum(priced - p[:, None], 0.0) + 1e-9
-            i, j = divmod(int(np.argmax(relief / price)), data.cost.shape[1])
-            if relief[i, j] <= 0:
-                break
-            choice[i] = j
-        self.offer(choice)
-
-    def _exchanged(self, choice: IntArray) -> IntArray:
-        """Exchange one item at a time for the greatest saving that fits, until none does."""
-        data, choice = self.data, choice.copy()
-        for _ in range(len(choice)):
-            c, w = data.cost[self._rows, choice], data.weight[:, self._rows, choice]
-            left = data.capacity - data.margin - w.sum(axis=1)
-            fits = np.all(data.weight - w[:, :, None] <= left[:, None, None], axis=0)
-            saving = np.where(fits, c[:, None] - data.cost, 0.0)
-            i, j = divmod(int(np.argmax(saving)), data.cost.shape[1])
-            if saving[i, j] <= 0:
-                break
-            choice[i] = j
-        return choice
 
 
 @dataclass(frozen=True)

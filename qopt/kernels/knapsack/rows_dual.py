@@ -26,6 +26,10 @@ class Relaxation:
     weight : (R, m, k), rows scaled to about 1.
     penalty : price of relief, far above any cost.
     deadline : `time.perf_counter` at which to stop.
+
+    Attributes
+    ----------
+    interrupted : the last program ran out of time; asked again, HiGHS goes on from there.
     """
 
     def __init__(self, cost: FloatArray, weight: FloatArray, penalty: float, deadline: float | None) -> None:
@@ -70,10 +74,14 @@ class Relaxation:
         )
         self._usable = status != highspy.HighsStatus.kError
         self._rows, self._deadline = rows, deadline
-        self.programs = 0
+        self._time_limit = highspy.HighsModelStatus.kTimeLimit
+        self.programs, self.interrupted = 0, False
 
-    def multipliers(self, capacity: FloatArray, first: int = 0) -> FloatArray | None:
-        """(R,) optimal multipliers for classes ``first``, ``first + 1``, ...; None where HiGHS has none to offer."""
+    def multipliers(self, capacity: FloatArray, first: int = 0, share: float = 1.0) -> FloatArray | None:
+        """(R,) optimal multipliers for classes ``first``, ``first + 1``, ...; None where HiGHS has none to offer.
+
+        HiGHS may take a `share` of the time that is left.
+        """
         if not self._usable:
             return None
         rows = self._rows
@@ -82,10 +90,11 @@ class Relaxation:
         self._lower[rows:] = self._upper[rows:]
         self._solver.changeRowsBounds(len(self._index), self._index, self._lower, self._upper)
         if self._deadline is not None:  # HiGHS counts all its runs
-            left = max(self._deadline - time.perf_counter(), 1e-3)
+            left = max(share * (self._deadline - time.perf_counter()), 1e-3)
             self._solver.setOptionValue("time_limit", self._solver.getRunTime() + left)
         self._solver.run()
         self.programs += 1
+        self.interrupted = self._solver.getModelStatus() == self._time_limit
         solution = self._solver.getSolution()
         dual = -np.array(solution.row_dual[:rows])
         if not solution.dual_valid or len(dual) != rows or not np.all(np.isfinite(dual)):

@@ -13,13 +13,11 @@ from typing import Any
 import numpy as np
 
 from qopt.arrays import FloatArray, IntArray
+from qopt.kernels.arguments import LARGEST
 from qopt.kernels.knapsack.rows_core import Core, Shifted
 from qopt.kernels.knapsack.rows_search import Block, Known
 
 Node = list[Any]
-
-LARGEST = 1e300
-"""Multipliers beyond this are cut: a proof is written in finite numbers."""
 
 
 def leaves(known: Known, data: Shifted, kept: IntArray, rows: int, rays: bool) -> Callable[[int], Node]:
@@ -41,7 +39,7 @@ def leaves(known: Known, data: Shifted, kept: IntArray, rows: int, rays: bool) -
             else:
                 with np.errstate(over="ignore"):
                     scaled = np.ldexp(known.all[name], data.cost_unit - data.weight_unit)
-                multipliers[kept] = np.minimum(scaled, LARGEST)
+                multipliers[kept] = np.minimum(scaled, LARGEST)  # a proof is written in finite numbers
             made[name] = ["leaf", 0 if rays or name < 0 else 1, *multipliers.tolist()]
         return made[name]
 

@@ -1,0 +1,156 @@
+"""The best choice found so far in a knapsack with several rows, and what a bound must reach to close a subproblem."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from qopt.arrays import BoolArray, FloatArray, IntArray
+from qopt.kernels.knapsack.rows_core import EPSILON, Shifted
+
+TOLERANCE = 1e-13
+"""Relative: what is within this of the best choice is closed, which is what sums round by."""
+
+PROVED = 0.5e-9
+"""Relative to the objective, whatever its offset: half of what a certificate asks for."""
+
+Score = Callable[[IntArray, IntArray, FloatArray], FloatArray]
+"""(m, k) what exchanges in some classes are worth: of the classes, the choice, and what it leaves of the capacity."""
+
+
+class Best:
+    """Best choice so far, or the cost that a choice must stay below to be of interest.
+
+    Parameters
+    ----------
+    below : shifted cost that a choice must stay below.
+    gap : relative, which may stay unproved.
+    deadline : `time.perf_counter` at which exchanges stop.
+
+    Attributes
+    ----------
+    value : shifted cost of the choice, or the one to stay below.
+    proved : least bound at which something was closed only because a gap was allowed.
+    """
+
+    def __init__(self, data: Shifted, below: float, gap: float, deadline: float | None) -> None:
+        self.data, self.gap, self.deadline = data, gap, deadline
+        # So that bounds which reach `exact` reach what was asked for.
+        self.value = below + 2.0 * TOLERANCE * abs(below)
+        self.choice: IntArray | None = None
+        self.proved = math.inf
+        self._rows = np.arange(len(data.cost))
+
+    @property
+    def objective(self) -> float:
+        """Cost with its offset, scaled."""
+        return self.value + float(np.ldexp(self.data.offset, -self.data.cost_unit))
+
+    @property
+    def whole(self) -> bool:
+        """Whether costs lie on a grid so coarse that rounding cannot matter."""
+        return self.data.grid > 1e6 * TOLERANCE * abs(self.value)
+
+    @property
+    def certain(self) -> bool:
+        """Whether floats tell what `PROVED` asks for: not where the offset cancels nearly all of the cost."""
+        return self.whole or PROVED * abs(self.objective) >= self._blur
+
+    @property
+    def exact(self) -> float:
+        """Bounds from here on close a subproblem for good."""
+        if self.choice is None:
+            return self.value - TOLERANCE * abs(self.value)
+        if self.whole:
+            return self.value - self.data.grid * (1.0 - 1e-6)
+        return self.value - min(TOLERANCE * abs(self.value), max(PROVED * abs(self.objective), self._blur))
+
+    @property
+    def _blur(self) -> float:
+        rounding = EPSILON * (len(self._rows) + 8) * abs(self.value)
+        return rounding + float(np.ldexp(self.data.cost_error, -self.data.cost_unit))
+
+    @property
+    def threshold(self) -> float:
+        """Bounds from here on close a subproblem, up to the gap that is allowed."""
+        if self.choice is None or self.gap == 0.0:
+            return self.exact
+        return min(self.exact, self.value - self.gap * abs(self.objective))
+
+    def closed(self, bounds: FloatArray) -> None:
+        """Take note of what is about to be closed."""
+        if self.gap and bounds.size:
+            least = float(bounds.min())
+            if least < self.exact:
+                self.proved = min(self.proved, least)
+
+    def offer(self, choice: IntArray) -> bool:
+        """Take a choice if it is cheaper and keeps all rows, and improve it by exchanges of single items."""
+        value = float(self.data.cost[self._rows, choice].sum())
+        if value >= self.value or self.data.broken(choice) is not None:
+            return False
+        self.value, self.choice = value, choice.copy()
+        better = self._exchanged(choice, self._savings, len(choice))
+        value = float(self.data.cost[self._rows, better].sum())
+        if value < self.value and self.data.broken(better) is None:
+            self.value, self.choice = value, better
+        return True
+
+    def repair(self, choice: IntArray, allowed: BoolArray, multipliers: FloatArray) -> None:
+        """Exchange one item at a time until all rows are kept: most relief for the least increase of priced cost."""
+        data = self.data
+        priced = data.cost + np.tensordot(multipliers, data.weight, 1)
+
+        def relief(some: IntArray, choice: IntArray, left: FloatArray) -> FloatArray:
+            before = data.weight[:, some, choice[some]] + left[:, None]
+            after = np.maximum(data.weight[:, some] - before[:, :, None], 0.0).sum(axis=0)
+            less = np.where(allowed[some], np.maximum(-left, 0.0).sum() - after, 0.0)
+            found: FloatArray = less / (np.maximum(priced[some] - priced[some, choice[some]][:, None], 0.0) + 1e-9)
+            return found
+
+        self.offer(self._exchanged(choice, relief, 2 * len(choice), until_kept=True))
+
+    def _savings(self, some: IntArray, choice: IntArray, left: FloatArray) -> FloatArray:
+        data, now = self.data, choice[some]
+        most = data.weight[:, some, now] + (left - data.margin)[:, None]
+        fits = np.all(data.weight[:, some] <= most[:, :, None], axis=0)
+        found: FloatArray = np.where(fits, data.cost[some, now][:, None] - data.cost[some], 0.0)
+        return found
+
+    def _exchanged(self, choice: IntArray, score: Score, most: int, until_kept: bool = False) -> IntArray:
+        """Exchange one item at a time, that of the best score, until none is worth it, or all rows are kept.
+
+        An exchange changes the scores in all classes, nearly always downwards: a class is scored anew only when it
+        comes first with its old score (Minoux' lazy greedy, 1978), and all are scored in the end.
+        """
+        data, choice, made = self.data, choice.copy(), 0
+        while True:
+            left = data.capacity - data.weight[:, self._rows, choice].sum(axis=1)
+            if until_kept and left.min(initial=0.0) >= 0:
+                return choice
+            scores = score(self._rows, choice, left)
+            item = np.argmax(scores, axis=1)
+            best = scores[self._rows, item]
+            worth = np.flatnonzero(best > 0)
+            if not worth.size:
+                return choice
+            waiting = [
+                (-s, i, j, made)
+                for s, i, j in zip(best[worth].tolist(), worth.tolist(), item[worth].tolist(), strict=True)
+            ]
+            heapq.heapify(waiting)
+            while waiting and not (until_kept and left.min(initial=0.0) >= 0):
+                if made >= most or (self.deadline is not None and time.perf_counter() >= self.deadline):
+                    return choice
+                _, i, j, scored = heapq.heappop(waiting)
+                if scored == made:
+                    left = left + data.weight[:, i, choice[i]] - data.weight[:, i, j]
+                    choice[i], made = j, made + 1
+                now = score(np.array([i]), choice, left)[0]
+                j = int(np.argmax(now))
+                if now[j] > 0:
+                    heapq.heappush(waiting, (-float(now[j]), i, j, made))
