@@ -1,0 +1,614 @@
+"""Is a kernel's answer right? Exact integers and the standard library: copy this file anywhere and run it.
+
+    python checker.py INSTANCE.json WITNESS.json        prints  yes: ...  (exit 0)  or  no: why  (exit 1)
+
+The claim: the answer keeps every limit and nothing is cheaper by more than 1e-9 of its cost; or nothing keeps them.
+
+Lagrange. For any lam_r >= 0, an answer x that keeps the limits, weight_r(x) <= limit_r, costs at least
+    min over x of (a cost(x) + sum_r lam_r weight_r(x))  -  sum_r lam_r limit_r           with a = 1,
+since what is added is <= 0. Without limits the minimum is easy. Where it is > 0 for a = 0, no x keeps the limits.
+
+One such bound is rarely enough, so the answers are divided until each part has its own. A witness is a *tree*, a list
+of nodes in preorder: a split is followed by its first subtree, then its second; the bound of each leaf must reach.
+
+mckp   One column for each class. ``["split", i, columns]``: class i takes one of these; or one of the others left.
+rcsp   A path of arcs. ``["out", v, arcs]``: of the arcs that leave v it takes none but these; or none of these. (A path
+       without a cycle takes one at most.) ``["cross", p, arcs]``: the same for arcs with tail <= p < head, of which a
+       path takes one at most where every arc has tail < head.
+both   ``["leaf", a, lam_1, ..., lam_R]``.
+mckp   ``["sums", classes, multipliers]``, a leaf of another kind for one limit: sums of its columns are made class by
+       class, those named last and in this order. A sum that another beats in cost and weight leaves, and one
+       whose bound at one of the multipliers (0 is always among them) reaches. None may be left.
+       ``["rounded", mu, lam]``, likewise: cost + mu weight has a least sum at lam, rounded up to the grid of such sums;
+       an answer costs at least that less mu limit.
+cut    A label for each node. Its bound is tight without a tree: a flow proves it, see `Cut`.
+
+A float is an integer over a power of two, so everything is scaled to integers and nothing is rounded, except as part
+of the claim: limit W stands for the float W (1 + 1e-12), or W (1 - 1e-12) if W < 0; and where costs (or weights) can
+only sum up to base + k step with k whole, a bound is rounded up (a limit down) to such a sum.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import math
+import sys
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from graphlib import CycleError, TopologicalSorter
+from itertools import accumulate, compress, pairwise
+from operator import getitem
+from typing import Any, NamedTuple, NoReturn
+
+LARGEST = 1e300
+MOST_SUMS = 50_000_000
+REMEMBERED = 64
+"""Sets of multipliers whose prices are kept: leaves share them."""
+
+
+class Verdict(NamedTuple):
+    """The answer's cost and what everything costs at least (None: nothing is feasible); what is proved, or why not."""
+
+    accepted: bool
+    objective: Fraction | None
+    bound: Fraction | None
+    reason: str
+
+
+NOTHING = Verdict(True, None, None, "nothing is feasible")
+
+
+class _Refused(Exception):
+    """What is wrong, in a line."""
+
+
+def _refuse(why: str) -> NoReturn:
+    raise _Refused(why)
+
+
+def _index(x: Any, below: int, what: str) -> int:
+    return x if type(x) is int and 0 <= x < below else _refuse(f"{what} is not a whole number from 0 to {below - 1}")
+
+
+def _number(x: Any, what: str) -> int | float:
+    if type(x) not in (int, float) or not abs(x) <= LARGEST:
+        _refuse(f"{what} is not a number up to {LARGEST:g}")
+    found: int | float = x
+    return found
+
+
+def _list(x: Any, what: str, length: int | None = None) -> Sequence[Any]:
+    if not isinstance(x, list | tuple) or length not in (None, len(x)):
+        _refuse(f"{what} is not a list" + ("" if length is None else f" of {length}"))
+    return x
+
+
+def _scaled(numbers: Sequence[int | float]) -> tuple[list[int], int]:
+    """Numbers as integers over 2^shift."""
+    ratios = [x.as_integer_ratio() for x in numbers]
+    shift = max((below.bit_length() for _, below in ratios), default=1) - 1
+    return [(top << shift) // below for top, below in ratios], shift
+
+
+class Row(NamedTuple):
+    """Integers over 2^shift, one for each column or arc; an answer's sum is base + k step for some whole k."""
+
+    values: list[int]
+    shift: int
+    base: int
+    step: int
+
+    def down(self, limit: Any, what: str) -> int | None:
+        """The largest sum within a limit; None: no limit."""
+        if limit is None:
+            return None
+        size = float(_number(limit, what))
+        top, below = (size * (1 + 1e-12 if size >= 0 else 1 - 1e-12)).as_integer_ratio()
+        return self.base + ((top << self.shift) // below - self.base) // self.step * self.step
+
+    def up(self, bound: int, shift: int) -> int:
+        """The least sum that is not below bound / 2^shift, for a shift at least that of the row."""
+        return self.base - (self.base + (-bound >> (shift - self.shift))) // self.step * self.step
+
+
+# --- trees --------------------------------------------------------------------------------------------------------
+
+
+def walk(
+    tree: Any, state: Any, split: Callable[[Any, Any], tuple[Any, Any]], leaf: Callable[[Any, Any], object]
+) -> None:
+    """Follow a tree in preorder. A state says what is still allowed; `split` divides it, `leaf` must close it."""
+    waiting = [state]
+    for at, node in enumerate(_list(tree, "the tree")):
+        if not waiting:
+            _refuse("the tree goes on after its end")
+        try:
+            if _list(node, "it") and node[0] in ("leaf", "sums", "rounded"):
+                leaf(node, waiting.pop())
+            else:
+                waiting.extend(reversed(split(node, waiting.pop())))
+        except _Refused as why:
+            _refuse(f"node {at} of the tree: {why}")
+    if waiting:
+        _refuse("the tree ends too early")
+
+
+class Minima(dict[int, int]):
+    """The least length of a class by the mask of its allowed columns, each found once."""
+
+    def __init__(self, lengths: list[int]) -> None:
+        self.lengths = lengths
+
+    def __missing__(self, mask: int) -> int:
+        self[mask] = min(x for c, x in enumerate(self.lengths) if mask >> c & 1)
+        return self[mask]
+
+
+class Prices(NamedTuple):
+    """a cost + sum lam weight of each column or arc, and sum lam limit, over 2^shift; a knapsack's minima."""
+
+    lengths: list[int]
+    constant: int
+    shift: int
+    minima: list[Minima]
+
+
+class Limited:
+    """What knapsacks and paths share: a cost, rows with limits, the bound of a leaf."""
+
+    def __init__(self, cost: Row, weights: Sequence[Row], limits: Sequence[Any]) -> None:
+        self.cost = cost
+        self.rows = [(row, row.down(x, f"limit[{r}]")) for r, (row, x) in enumerate(zip(weights, limits, strict=True))]
+        self.known: dict[tuple[int | float, ...], Prices] = {}
+
+    def value(self, chosen: Sequence[int]) -> int:
+        """Cost of the columns or arcs of an answer, which must keep the limits."""
+        for r, (row, limit) in enumerate(self.rows):
+            if limit is not None and sum(row.values[x] for x in chosen) > limit:
+                _refuse(f"the answer breaks limit {r}")
+        return sum(self.cost.values[x] for x in chosen)
+
+    def prices(self, leaf: Sequence[Any]) -> Prices:
+        """The multipliers of a leaf, checked and applied."""
+        if len(leaf) != 2 + len(self.rows) or type(leaf[1]) is not int or leaf[1] not in (0, 1):
+            _refuse(f"not 'leaf', then 0 or 1, then {len(self.rows)} multipliers")
+        if any(_number(x, "a multiplier") < 0 for x in leaf[2:]):
+            _refuse("a multiplier is negative")
+        key = tuple(leaf[1:])
+        if key not in self.known:
+            if len(self.known) >= REMEMBERED:
+                self.known.clear()
+            multipliers, below = _scaled(leaf[2:])
+            shift = max(self.cost.shift, *(row.shift + below for row, _ in self.rows), 0)
+            lengths, constant = [leaf[1] * x << (shift - self.cost.shift) for x in self.cost.values], 0
+            for multiplier, (row, limit) in zip(multipliers, self.rows, strict=True):
+                if multiplier and limit is None:
+                    _refuse("a row without a limit has a multiplier")
+                if multiplier and limit is not None:
+                    factor = multiplier << (shift - row.shift - below)
+                    lengths = [x + factor * weight for x, weight in zip(lengths, row.values, strict=True)]
+                    constant += factor * limit
+            self.known[key] = Prices(lengths, constant, shift, [])
+        return self.known[key]
+
+    def prove(self, objective: int | None, witness: dict[str, Any], start: Any, split: Any, least: Any) -> Verdict:
+        """Follow the tree. `least` is the least sum of lengths over what a state allows; None: it allows nothing."""
+        gap, bounds = _gap(witness), []
+
+        def leaf(node: Sequence[Any], state: Any) -> None:
+            if node[0] != "leaf":
+                bounds.append(self.other(node, state, _needed(objective, gap)))
+                return
+            prices = self.prices(node)
+            found = least(prices, state)
+            if found is not None and node[1] == 1:
+                bounds.append(_reaches(self.cost.up(found - prices.constant, prices.shift), objective, gap))
+            elif found is not None and found <= prices.constant:
+                _refuse("a ray that proves nothing")
+
+        walk(witness["tree"], start, split, leaf)
+        return NOTHING if objective is None else _proved(objective, min(bounds), self.cost.shift, gap)
+
+    def other(self, node: Sequence[Any], state: Any, needed: int) -> int:  # noqa: ARG002
+        """What a leaf of another kind shows everything in it to cost, if it is as much as is needed."""
+        _refuse(f"{node[0]}, which is for knapsacks")
+
+
+def _gap(witness: dict[str, Any]) -> Fraction:
+    """How much cheaper, as a share of its cost, something may be than the answer: 1e-9 unless the witness says more."""
+    claimed = witness.get("gap")
+    return max(Fraction(1, 10**9), Fraction(0 if claimed is None else _number(claimed, "the gap")))
+
+
+def _needed(objective: int | None, gap: Fraction) -> int:
+    """What everything must cost at least."""
+    if objective is None:
+        _refuse("it does not show that nothing is feasible")
+    return math.ceil(objective - gap * abs(objective))
+
+
+def _reaches(bound: int, objective: int | None, gap: Fraction) -> int:
+    return bound if bound >= _needed(objective, gap) else _refuse("its bound does not reach the cost of the answer")
+
+
+def _proved(objective: int, bound: int, shift: int, gap: Fraction) -> Verdict:
+    reason = "nothing is cheaper" + ("" if bound >= objective else f" by more than {float(gap):.3g} of it")
+    return Verdict(True, Fraction(objective, 1 << shift), Fraction(min(bound, objective), 1 << shift), reason)
+
+
+# --- multiple-choice knapsack -------------------------------------------------------------------------------------
+
+
+class Knapsack(Limited):
+    """A state is a mask of allowed columns for each group: a class, or tied classes at the place of their first."""
+
+    def __init__(self, data: dict[str, Any]) -> None:
+        self.widths = [len(_list(row, f"cost[{i}]")) for i, row in enumerate(_list(data["cost"], "cost"))]
+        groups, tied = {i: [i] for i in range(len(self.widths))}, set[int]()
+        for tie in _list(data.get("ties") or [], "ties"):
+            group = sorted(_index(i, len(self.widths), "a tied class") for i in _list(tie, "a tie"))
+            if len({*group} - tied) != len(group) or len({self.widths[i] for i in group}) != 1:
+                _refuse("a tie of nothing, of classes of several widths, or of one tied already")
+            tied.update(group)
+            groups[group[0]] = group
+            for i in group[1:]:
+                del groups[i]
+        self.groups = list(groups.values())
+        self.starts = list(accumulate((self.widths[group[0]] for group in self.groups), initial=0))
+        if 0 in self.widths:
+            _refuse("a class without columns")
+        limits = _list(data["limit"], "limit")
+        weights = [self.row(x, f"weight[{r}]") for r, x in enumerate(_list(data["weight"], "weight", len(limits)))]
+        super().__init__(self.row(data["cost"], "cost"), weights, limits)
+
+    def row(self, table: Any, what: str) -> Row:
+        """A number for each class and column, summed over each group."""
+        rows = [
+            _list(row, f"{what}[{i}]", self.widths[i]) for i, row in enumerate(_list(table, what, len(self.widths)))
+        ]
+        values, shift = _scaled([_number(x, what) for row in rows for x in row])
+        ends = list(accumulate(self.widths, initial=0))
+        classes = [values[a:b] for a, b in pairwise(ends)]
+        merged = [[sum(column) for column in zip(*(classes[i] for i in group), strict=True)] for group in self.groups]
+        step = math.gcd(*(x - group[0] for group in merged for x in group)) or 1
+        return Row([x for group in merged for x in group], shift, sum(group[0] for group in merged), step)
+
+    def answer(self, choice: Any) -> list[int]:
+        """The column that each group takes."""
+        for c, width in zip(_list(choice, "the choice", len(self.widths)), self.widths, strict=True):
+            _index(c, width, "a choice")
+        if any(choice[i] != choice[group[0]] for group in self.groups for i in group):
+            _refuse("tied classes take different columns")
+        return [start + choice[group[0]] for start, group in zip(self.starts, self.groups, strict=False)]
+
+    def split(self, node: Sequence[Any], state: tuple[int, ...]) -> tuple[Any, Any]:
+        if len(node) != 3 or node[0] != "split":
+            _refuse("neither a leaf nor ['split', class, columns]")
+        i, named = _index(node[1], len(state), "its class"), 0
+        for c in _list(node[2], "its third entry"):
+            column = 1 << _index(c, state[i].bit_length(), "a column")
+            if named & column or not state[i] & column:
+                _refuse("it names a column twice, or one no longer allowed")
+            named |= column
+        if named in (0, state[i]):
+            _refuse("one of its sides is empty")
+        return (*state[:i], named, *state[i + 1 :]), (*state[:i], state[i] - named, *state[i + 1 :])
+
+    def least(self, prices: Prices, state: tuple[int, ...]) -> int:
+        if not prices.minima:
+            prices.minima.extend(Minima(prices.lengths[a:b]) for a, b in pairwise(self.starts))
+        return sum(map(getitem, prices.minima, state))
+
+    def other(self, node: Sequence[Any], state: tuple[int, ...], needed: int) -> int:
+        limit = self.rows[0][1] if len(node) == 3 and len(self.rows) == 1 else None
+        if limit is None:
+            _refuse(f"not '{node[0]}' and two entries, for one limit")
+        return (self.sums if node[0] == "sums" else self.rounded)(node, state, needed, limit)
+
+    def rounded(self, node: Sequence[Any], state: tuple[int, ...], needed: int, limit: int) -> int:
+        multipliers, below = _scaled([_number(x, "a multiplier") for x in node[1:]])
+        if min(multipliers) < 0:
+            _refuse("a multiplier is negative")
+        weight, cost = self.rows[0][0], self.cost
+        shift = max(cost.shift, weight.shift + below)
+        mu, lam = (x << (shift - weight.shift - below) for x in multipliers)
+        together = [(c << (shift - cost.shift)) + mu * w for c, w in zip(cost.values, weight.values, strict=True)]
+        spans = list(pairwise(self.starts))
+        base = sum(together[a] for a, _ in spans)
+        step = math.gcd(*(x - together[a] for a, b in spans for x in together[a:b])) or 1
+        prices = [x + lam * w for x, w in zip(together, weight.values, strict=True)]
+        least = sum(
+            min(x for c, x in enumerate(prices[a:b]) if mask >> c & 1)
+            for (a, b), mask in zip(spans, state, strict=True)
+        )
+        total = Row(together, shift, base, step).up(least - lam * limit, shift)
+        bound = cost.up(total - mu * limit, shift)
+        return bound if bound >= needed else _refuse("its bound does not reach the cost of the answer")
+
+    def sums(self, node: Sequence[Any], state: tuple[int, ...], needed: int, limit: int) -> int:
+        weight, cost = self.rows[0][0], self.cost
+        named = [_index(i, len(state), "a class") for i in _list(node[1], "its classes")]
+        if len(set(named)) != len(named):
+            _refuse("it names a class twice")
+        classes = [*(i for i in range(len(state)) if i not in set(named)), *named]
+        columns = [
+            [(weight.values[x], cost.values[x]) for x in range(a, b) if mask >> (x - a) & 1]
+            for (a, b), mask in zip(pairwise(self.starts), state, strict=True)
+        ]
+        # A sum may leave once its bound, rounded up to the grid, reaches: once it exceeds the grid point before that.
+        least = cost.up(needed, cost.shift)
+        prices = []
+        for multiplier in (0, *_list(node[2], "its multipliers")):
+            (factor,), below = _scaled([_number(multiplier, "a multiplier")])
+            if factor < 0:
+                _refuse("a multiplier is negative")
+            shift = max(cost.shift, weight.shift + below)
+            a, b = 1 << (shift - cost.shift), factor << (shift - weight.shift - below)
+            rest = [min(a * c + b * w for w, c in columns[i]) for i in classes]
+            after = list(accumulate(reversed(rest), initial=0))[-2::-1]
+            prices.append((a, b, [a * (least - cost.step) + b * limit - x for x in after]))
+        lightest = list(accumulate((min(columns[i])[0] for i in reversed(classes)), initial=0))[-2::-1]
+        kept, made = [(0, 0)], 0
+        for at, i in enumerate(classes):
+            room, tops = limit - lightest[at], [(a, b, top[at]) for a, b, top in prices]
+            longer = sorted((w + x, c + y) for x, y in columns[i] for w, c in kept if w + x <= room)
+            kept, cheapest = [], None
+            for w, c in longer:
+                if (cheapest is None or c < cheapest) and not any(a * c + b * w > top for a, b, top in tops):
+                    kept.append((w, c))
+                    cheapest = c
+            made += len(longer)
+            if made > MOST_SUMS:
+                _refuse(f"it asks for more than {MOST_SUMS} sums")
+        return least if not kept else _refuse("a sum is left that is cheaper")
+
+    def verdict(self, witness: dict[str, Any]) -> Verdict:
+        objective = None if witness["choice"] is None else self.value(self.answer(witness["choice"]))
+        start = tuple((1 << self.widths[group[0]]) - 1 for group in self.groups)
+        return self.prove(objective, witness, start, self.split, self.least)
+
+
+# --- constrained shortest path ------------------------------------------------------------------------------------
+
+
+class Path(Limited):
+    """A state is a flag for each arc that is still allowed; arcs are put in an order in which paths take them.
+
+    An arc of cost null is absent. Loops may be taken, but nothing is gained by them.
+    """
+
+    def __init__(self, data: dict[str, Any]) -> None:
+        self.vertices = _index(data["vertices"], 2**63, "vertices")
+        self.source, self.target = (_index(data[end], self.vertices, end) for end in ("source", "target"))
+        limits, arcs = _list(data["limit"], "limit"), _list(data["arcs"], "arcs")
+        sorter = TopologicalSorter[int]()
+        for k, arc in enumerate(arcs):
+            for end in _list(arc, f"arcs[{k}]", 3 + len(limits))[:2]:
+                _index(end, self.vertices, f"an end of arcs[{k}]")
+            for x in arc[2:] if arc[2] is not None else arc[3:]:
+                _number(x, f"a number of arcs[{k}]")
+            if arc[2] is not None and arc[0] != arc[1]:
+                sorter.add(arc[1], arc[0])
+        rank: dict[int, int] = {}
+        try:
+            rank = {v: at for at, v in enumerate(sorter.static_order())}
+            self.cyclic = False
+        except CycleError:
+            self.cyclic = True
+        if any(x < 0 for arc in arcs if self.cyclic or arc[0] == arc[1] for x in arc[2:] if x is not None):
+            _refuse("a number is negative in a graph with cycles, where a cycle might pay, or on a loop")
+        order = sorted(range(len(arcs)), key=lambda k: rank.get(arcs[k][0], 0))
+        self.place = {k: at for at, k in enumerate(order)}
+        self.tails, self.heads = [arcs[k][0] for k in order], [arcs[k][1] for k in order]
+        self.present = [arcs[k][2] is not None for k in order]
+        ends = list(zip(self.tails, self.heads, strict=True))
+        self.start = bytes(there and tail != head for there, (tail, head) in zip(self.present, ends, strict=True))
+        self.upward = all(tail < head for tail, head in compress(ends, self.start))
+        self.leaving: dict[int, list[int]] = {}
+        for at, tail in enumerate(self.tails):
+            self.leaving.setdefault(tail, []).append(at)
+        columns = [[arcs[k][x] or 0 for k in order] for x in range(2, 3 + len(limits))]
+        rows = [Row(x, shift, 0, math.gcd(*x) or 1) for x, shift in map(_scaled, columns)]
+        super().__init__(rows[0], rows[1:], limits)
+
+    def answer(self, path: Any) -> list[int]:
+        """The places of arcs that lead from the source to the target."""
+        arcs = [self.place[_index(k, len(self.place), "an arc of the path")] for k in _list(path, "the path")]
+        if [self.source, *(self.heads[at] for at in arcs)] != [*(self.tails[at] for at in arcs), self.target]:
+            _refuse("the path does not lead from the source to the target")
+        if not all(self.present[at] for at in arcs):
+            _refuse("the path takes an absent arc")
+        return arcs
+
+    def split(self, node: Sequence[Any], state: bytes) -> tuple[Any, Any]:
+        if len(node) != 3 or node[0] not in ("out", "cross") or (node[0] == "cross" and not self.upward):
+            _refuse("neither a leaf nor ['out', vertex, arcs], nor ['cross', vertex, arcs] where all arcs lead upwards")
+        v = _index(node[1], self.vertices, "its vertex")
+        group: Sequence[int] = self.leaving.get(v, [])
+        if node[0] == "cross":
+            group = [at for at, (tail, head) in enumerate(zip(self.tails, self.heads, strict=True)) if tail <= v < head]
+        before = {at for at in group if state[at]}
+        places = [self.place[_index(k, len(state), "an arc")] for k in _list(node[2], "its third entry")]
+        named = before.intersection(places)
+        if len(named) != len(places) or len(named) in (0, len(before)):
+            _refuse("it names an arc twice, or one not allowed there, or one of its sides is empty")
+        first, second = bytearray(state), bytearray(state)
+        for at in before:
+            (second if at in named else first)[at] = 0
+        return bytes(first), bytes(second)
+
+    def least(self, prices: Prices, state: bytes) -> int | None:
+        best = {self.source: 0}
+        if not self.cyclic:
+            for tail, head, length in compress(zip(self.tails, self.heads, prices.lengths, strict=True), state):
+                if tail in best and (head not in best or best[tail] + length < best[head]):
+                    best[head] = best[tail] + length
+            return best.get(self.target)
+        queue, done = [(0, self.source)], set[int]()  # Dijkstra: no length is negative
+        while queue and self.target not in done:
+            length, v = heapq.heappop(queue)
+            for at in () if v in done else self.leaving.get(v, ()):
+                head, through = self.heads[at], length + prices.lengths[at]
+                if state[at] and (head not in best or through < best[head]):
+                    best[head] = through
+                    heapq.heappush(queue, (through, head))
+            done.add(v)
+        return best.get(self.target)
+
+    def verdict(self, witness: dict[str, Any]) -> Verdict:
+        objective = None if witness["path"] is None else self.value(self.answer(witness["path"]))
+        return self.prove(objective, witness, self.start, self.split, self.least)
+
+
+# --- minimum cut --------------------------------------------------------------------------------------------------
+
+
+class Cut:
+    """A label for each node. A tensor's readers have labels at least its producer's; each link between is paid once.
+
+    Let x_v,l = 1 if label(v) > l, else 0. A flow gives each tensor t, link l and reader j a number f such that the
+    positive ones of a tensor and link sum up to its weight w at most (anything where that is infinite). Then tensor t
+    with producer u pays  w max_j (x_j,l - x_u,l) >= sum_j f (x_j,l - x_u,l)  there, as no difference is negative.
+    Collected by nodes, these are gains r[v][l] that v has for every link l below its label, so that everything costs
+    at least  sum over v of  min over l of (unary[v][l] + r[v][0] + ... + r[v][l-1]).
+    Where nothing is feasible, the same with unary and w at 0 is positive.
+    """
+
+    def __init__(self, data: dict[str, Any]) -> None:
+        self.unary, self.tensors = _list(data["unary"], "unary"), _list(data["tensors"], "tensors")
+        self.labels, n = _index(data["labels"], 2**63, "labels"), len(self.unary)
+        numbers = []
+        for v, row in enumerate(self.unary):
+            numbers += [_number(x, f"unary[{v}]") for x in _list(row, f"unary[{v}]", self.labels) if x is not None]
+        for t, tensor in enumerate(self.tensors):
+            producer, readers, weights = _list(tensor, f"tensors[{t}]", 3)
+            for v in (producer, *_list(readers, "its readers")):
+                _index(v, n, f"a node of tensors[{t}]")
+            for x in _list(weights, f"the weights of tensors[{t}]", self.labels - 1):
+                if x is not None:
+                    numbers.append(_number(x, f"a weight of tensors[{t}]"))
+                    if x < 0:
+                        _refuse(f"a weight of tensors[{t}] is negative")
+        values, self.shift = _scaled(numbers)
+        self.costs = Row(values, self.shift, 0, math.gcd(*values) or 1)
+
+    def scaled(self, x: int | float, shift: int) -> int:
+        top, below = x.as_integer_ratio()
+        return (top << shift) // below
+
+    def value(self, labels: Any) -> int:
+        """Cost of labels, which must be allowed and in order."""
+        paid = []
+        for v, (label, row) in enumerate(zip(_list(labels, "labels", len(self.unary)), self.unary, strict=True)):
+            paid.append(row[_index(label, self.labels, f"labels[{v}]")])
+        for t, (producer, readers, weights) in enumerate(self.tensors):
+            if any(labels[v] < labels[producer] for v in readers):
+                _refuse(f"a reader of tensors[{t}] has a lower label than its producer")
+            paid += weights[labels[producer] : max((labels[v] for v in readers), default=0)]
+        if None in paid:
+            _refuse("a label or a link that is forbidden")
+        return sum(self.scaled(x, self.shift) for x in paid)
+
+    def verdict(self, witness: dict[str, Any]) -> Verdict:
+        objective = None if witness["labels"] is None else self.value(witness["labels"])
+        flow = _list(witness["flow"], "the flow")
+        for entry in flow:
+            t = _index(_list(entry, "an entry of the flow", 4)[0], len(self.tensors), "its tensor")
+            _index(entry[1], self.labels - 1, "its link")
+            _index(entry[2], len(self.tensors[t][1]), "its reader")
+            _number(entry[3], "its value")
+        if len({tuple(entry[:3]) for entry in flow}) != len(flow):
+            _refuse("the flow has an entry twice")
+        values, shift = _scaled([entry[3] for entry in flow])
+        shift, below = max(shift, self.shift), shift
+        gains = [[0] * (self.labels - 1) for _ in self.unary]
+        used: dict[tuple[int, int], int] = {}
+        for (t, link, j, _), value in zip(flow, values, strict=True):
+            value <<= shift - below
+            producer, readers, _ = self.tensors[t]
+            gains[readers[j]][link] += value
+            gains[producer][link] -= value
+            used[t, link] = used.get((t, link), 0) + max(value, 0)
+        for (t, link), total in used.items():
+            weight = self.tensors[t][2][link]
+            if weight is not None and total > (0 if objective is None else self.scaled(weight, shift)):
+                _refuse(f"the flow of tensors[{t}] over link {link} is above its weight")
+        bound = 0
+        for row, gain in zip(self.unary, gains, strict=True):
+            sums = zip(row, accumulate(gain, initial=0), strict=True)
+            allowed = [r + (0 if objective is None else self.scaled(x, shift)) for x, r in sums if x is not None]
+            if not allowed:
+                return NOTHING
+            bound += min(allowed)
+        if objective is not None:
+            gap = Fraction(1, 10**9)
+            return _proved(objective, _reaches(self.costs.up(bound, shift), objective, gap), self.shift, gap)
+        return NOTHING if bound > 0 else _refuse("a flow that proves nothing")
+
+
+# --- files --------------------------------------------------------------------------------------------------------
+
+KINDS: dict[str, tuple[type[Knapsack | Path | Cut], set[str], set[str]]] = {
+    "mckp": (Knapsack, {"cost", "weight", "limit"}, {"choice", "tree"}),
+    "rcsp": (Path, {"vertices", "source", "target", "arcs", "limit"}, {"path", "tree"}),
+    "cut": (Cut, {"labels", "unary", "tensors"}, {"labels", "flow"}),
+}
+"""By kind: who checks it, the fields of an instance, those of a witness."""
+OTHER_FIELDS = {"format", "version", "kind", "ties", "name", "note"}
+
+
+def check(instance: Any, witness: Any) -> Verdict:
+    """Whether a witness proves an answer to an instance, both as read from JSON; it raises nothing."""
+    subject = "the instance"
+    try:
+        kind = _kind(instance, "qopt/kernel-instance")
+        checker, fields, proof = KINDS[kind]
+        if not fields <= instance.keys() <= fields | OTHER_FIELDS:
+            _refuse(f"its fields are not {', '.join(sorted(fields))}")
+        problem = checker(instance)
+        subject = "the witness"
+        if _kind(witness, "qopt/kernel-witness") != kind or not proof <= witness.keys():
+            _refuse(f"not one of kind {kind} with fields {', '.join(sorted(proof))}")
+        return problem.verdict(witness)
+    except _Refused as why:
+        return Verdict(False, None, None, f"{subject}: {why}")
+    except Exception as error:  # the promise is an answer, whatever the files contain
+        return Verdict(False, None, None, f"{subject}: malformed ({type(error).__name__})")
+
+
+def _kind(data: Any, form: str) -> str:
+    if type(data) is not dict or data.get("format") != form or type(data.get("version")) is not int:
+        _refuse(f"not an object of format {form}")
+    if data["version"] != 1 or type(data.get("kind")) is not str or data["kind"] not in KINDS:
+        _refuse(f"not version 1, or none of the kinds {', '.join(KINDS)}")
+    return str(data["kind"])
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a field twice in one object")
+    return dict(pairs)
+
+
+def main(names: Sequence[str]) -> int:
+    """Check two files; print one line."""
+    if len(names) != 2:
+        print("usage: python checker.py INSTANCE.json WITNESS.json", file=sys.stderr)
+        return 2
+    read = []
+    for name in names:
+        try:
+            with open(name, encoding="utf-8") as file:
+                read.append(json.load(file, object_pairs_hook=_once))
+        except (OSError, ValueError, RecursionError, MemoryError) as error:
+            print(f"not readable: {name}: {' '.join(str(error).split())}", file=sys.stderr)
+            return 2
+    accepted, objective, bound, reason = check(*read)
+    numbers = "" if objective is None or bound is None else f"objective {float(objective)!r}, bound {float(bound)!r}: "
+    print(f"yes: {numbers}{reason}" if accepted else f"no: {reason}")
+    return 0 if accepted else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
