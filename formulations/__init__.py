@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-__all__ = ["qpart", "qpart_convex"]
+__all__ = ["placement", "qpart", "qpart_convex"]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,9 +8,19 @@ An instance whose optimum was worked by hand keeps it.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import qopt
+from qopt.plan import QPartPlan
 from qopt.problems.reading import bundled, load, save
+
+
+def decision(plan: Any) -> dict[str, Any]:
+    """What a plan of any family decides."""
+    if isinstance(plan, QPartPlan):
+        widths = {"weights": [int(b) for b in plan.weights], "activations": [int(b) for b in plan.activations]}
+        return {"cut": plan.cut, **widths}
+    return {"operator": plan.operator, "tiers": dict(plan.tiers)}
 
 
 def main() -> None:
@@ -26,13 +36,11 @@ def main() -> None:
             raise SystemExit(f"{name}: {solution.status}, nothing written")
         found = {
             "objective": solution.objective,
-            "cut": solution.plan.cut,
-            "weights": [int(b) for b in solution.plan.weights],
-            "activations": [int(b) for b in solution.plan.activations],
+            **decision(solution.plan),
             "how": f"method {solution.method}, proved by {solution.certificate.kind}",
         }
         save(problem.replace({"best_known": found}), folder / f"{name}.json")
-        print(name, found["objective"], "cut", found["cut"])
+        print(name, found["objective"])
 
 
 if __name__ == "__main__":

@@ -191,7 +191,7 @@ def instance(depth: int) -> QPart:
     net = resnet(depth)
     request = REQUESTS[depth]
     coefficients, delta = noise(net, seed=depth)
-    return from_data(
+    made: QPart = from_data(
         {
             "format": "qopt/qpart",
             "name": f"resnet{depth}",
@@ -214,6 +214,7 @@ def instance(depth: int) -> QPart:
             "inferences": request.get("inferences", 1),
         }
     )
+    return made
 
 
 def main() -> None:

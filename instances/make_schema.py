@@ -1,9 +1,10 @@
-"""Writes schema/qpart-1.json, the JSON Schema of QPART instance files.
+"""Writes schema/qpart-1.json and schema/placement-1.json, the JSON Schemas of instance files.
 
     python instances/make_schema.py
 
-It is generated from the classes that validate, so that it cannot say something else. Relations between fields
-(equal lengths, lo <= hi, a level that is in the table) are beyond JSON Schema and are checked on reading.
+They are generated from the classes that validate, so that they cannot say something else. Relations between fields
+(equal lengths, lo <= hi, a level that is in the table, operations in order) are beyond JSON Schema and are checked on
+reading.
 """
 
 from __future__ import annotations
@@ -12,9 +13,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from qopt.problems.qpart import QPart
+from qopt.families import FAMILIES, Family
 
-PATH = Path(__file__).resolve().parent / "schema" / "qpart-1.json"
+FOLDER = Path(__file__).resolve().parent / "schema"
+
+TITLES = {"qpart": "QPART request", "placement": "Placement of operations on tiers"}
+
+
+def path(family: Family) -> Path:
+    """Where a family's schema stands."""
+    return FOLDER / f"{family.name}-1.json"
 
 
 def _without_titles(node: Any) -> Any:
@@ -26,23 +34,24 @@ def _without_titles(node: Any) -> Any:
     return node
 
 
-def schema() -> dict[str, Any]:
-    """The published schema as plain data."""
-    generated = _without_titles(QPart.model_json_schema(mode="validation"))
+def schema(family: Family) -> dict[str, Any]:
+    """The published schema of a family as plain data."""
+    generated = _without_titles(family.part("problem").model_json_schema(mode="validation"))
     required = ["format", *generated.pop("required")]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": "urn:qopt:schema:qpart-1",
-        "title": "QPART request, version 1 (qopt instance file)",
+        "$id": f"urn:qopt:schema:{family.name}-1",
+        "title": f"{TITLES[family.name]}, version 1 (qopt instance file)",
         **generated,
         "required": required,
     }
 
 
-def text() -> str:
+def text(family: Family) -> str:
     """The schema as it stands in its file."""
-    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(schema(family), indent=2, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":
-    PATH.write_text(text(), encoding="utf-8")
+    for each in FAMILIES.values():
+        path(each).write_text(text(each), encoding="utf-8")

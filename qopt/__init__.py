@@ -19,26 +19,31 @@ if TYPE_CHECKING:
     from qopt import kernels as kernels
     from qopt import plots as plots
     from qopt.certificates.certificate import Certificate as Certificate
-    from qopt.certificates.qpart import certify as certify
     from qopt.comparison import compare as compare
     from qopt.errors import InputError as InputError
     from qopt.errors import MethodError as MethodError
     from qopt.errors import QoptError as QoptError
+    from qopt.placement.front import front as front
+    from qopt.placement.front import recommend as recommend
+    from qopt.placement.plan import PlacementPlan as PlacementPlan
+    from qopt.placement.strategies import strategies as strategies
     from qopt.plan import QPartPlan as QPartPlan
     from qopt.plan import read_plan as read_plan
     from qopt.plan import save_plan as save_plan
     from qopt.problems import generate as generate
+    from qopt.problems.placement import Placement as Placement
     from qopt.problems.qpart import QPart as QPart
     from qopt.problems.reading import bundled as bundled
     from qopt.problems.reading import load as load
     from qopt.problems.reading import save as save
-    from qopt.serving.breakpoints import breakpoints as breakpoints
     from qopt.serving.requests import Requests as Requests
     from qopt.serving.requests import fading_rates as fading_rates
     from qopt.serving.table import decide as decide
     from qopt.serving.table import offline as offline
     from qopt.serving.table_file import load_table as load_table
     from qopt.solution import Solution as Solution
+    from qopt.solving import breakpoints as breakpoints
+    from qopt.solving import certify as certify
     from qopt.solving import methods as methods
     from qopt.solving import solve as solve
 
@@ -50,11 +55,16 @@ _HOME = {
     "bundled": "qopt.problems.reading",
     "QPart": "qopt.problems.qpart",
     "QPartPlan": "qopt.plan",
+    "Placement": "qopt.problems.placement",
+    "PlacementPlan": "qopt.placement.plan",
+    "strategies": "qopt.placement.strategies",
+    "recommend": "qopt.placement.front",
+    "front": "qopt.placement.front",
     "read_plan": "qopt.plan",
     "save_plan": "qopt.plan",
     "solve": "qopt.solving",
     "methods": "qopt.solving",
-    "certify": "qopt.certificates.qpart",
+    "certify": "qopt.solving",
     "Certificate": "qopt.certificates.certificate",
     "Solution": "qopt.solution",
     "compare": "qopt.comparison",
@@ -63,7 +73,7 @@ _HOME = {
     "offline": "qopt.serving.table",
     "decide": "qopt.serving.table",
     "load_table": "qopt.serving.table_file",
-    "breakpoints": "qopt.serving.breakpoints",
+    "breakpoints": "qopt.solving",
     "InputError": "qopt.errors",
     "MethodError": "qopt.errors",
     "QoptError": "qopt.errors",

@@ -23,7 +23,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
-    help="Bit-widths and cuts for neural networks at the edge, solved exactly and proved.",
+    help="Bit-widths, cuts and tiers for neural networks at the edge, solved exactly and proved.",
     epilog="Exit codes: 0 a plan was found, 1 proved infeasible, 2 bad input, 3 no plan within the limits.",
 )
 
@@ -53,6 +53,9 @@ def _problem(instance: str, changes: list[str] | None, cut: int | None = None, l
         except (ValueError, RecursionError):
             fields[name] = text
     for option, name, value in (("--cut", "cuts", None if cut is None else [cut]), ("--level", "level", level)):
+        if value is not None and name not in type(problem).model_fields:
+            family = problem.format.removeprefix("qopt/")
+            raise InputError(option, str(cut if name == "cuts" else value), f"nothing: a {family} has no {option[2:]}")
         if value is not None and name in fields:
             raise InputError(option, f"{option} beside --set {name}", "one or the other")
         if value is not None:
@@ -125,11 +128,11 @@ def check(
 
     Exit code 1 if the plan is not feasible, or if it is proved that there is none.
     """
-    from qopt.certificates.qpart import certify
     from qopt.plan import read_answer
+    from qopt.solving import certify
 
     problem = _problem(instance, change, cut, level)
-    decision, witness = read_answer(plan)
+    decision, witness = read_answer(plan, problem)
     certificate = certify(problem, decision, witness)
     if decision is not None and decision.problem not in ("", problem.name):
         note = f"the plan was made for {decision.problem}, this is {problem.name}"
@@ -171,16 +174,21 @@ def compare(
 
 
 @app.command()
-def instances(as_json: AsJson = False) -> int:
+def instances(
+    family: Annotated[str | None, typer.Option(help="Only qpart or placement.")] = None,
+    as_json: AsJson = False,
+) -> int:
     """List the bundled instances."""
+    from qopt.families import family_named
     from qopt.problems.reading import bundled, load
 
     records: list[dict[str, Any]] = []
-    for name in bundled():
+    folder = "" if family is None else f"{family_named(family).name}/"
+    for name in (name for name in bundled() if name.startswith(folder)):
         problem = load(name)
         known = (problem.best_known or {}).get("objective")
         about = problem.description.split(". ")[0].rstrip(".")
-        records.append({"name": name, "layers": len(problem.network), "best_known": known, "about": about})
+        records.append({"name": name, "layers": problem.layers, "best_known": known, "about": about})
     if as_json:
         _print_json(records)
         return FOUND
@@ -202,12 +210,13 @@ def instances(as_json: AsJson = False) -> int:
 @app.command()
 def methods(
     instance: Annotated[str | None, typer.Argument(help="Say which can solve this one.")] = None,
+    family: Annotated[str, typer.Option(help="Without an instance: qpart or placement.")] = "qpart",
     as_json: AsJson = False,
 ) -> int:
     """List the methods, what each proves, and why one cannot be used."""
     from qopt.solving import methods as listed
 
-    records = listed(instance)
+    records = listed(instance, family=family)
     if as_json:
         _print_json(records)
         return FOUND
@@ -216,11 +225,14 @@ def methods(
     from qopt.report import console
 
     table = Table(header_style="bold", box=None, pad_edge=False)
-    for heading in ("method", "bits", "proves", "how", "solvers", "usable"):
+    bits = any(r["bits"] for r in records)
+    for heading in ("method", *(("bits",) if bits else ()), "proves", "how", "solvers", "usable"):
         table.add_column(heading)
     for r in records:
         solvers = ", ".join(name if why is None else f"{name} ({why})" for name, why in r["solvers"].items())
-        table.add_row(r["name"], r["bits"], r["proves"], r["summary"], solvers, r["reason"] or "yes")
+        table.add_row(
+            r["name"], *([r["bits"]] if bits else []), r["proves"], r["summary"], solvers, r["reason"] or "yes"
+        )
     console().print(table)
     return FOUND
 

@@ -6,33 +6,18 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qopt.algorithms import registry
+from qopt.algorithms.method import Method
 from qopt.errors import InputError, MethodError, shown
-from qopt.problems.qpart import QPart
+from qopt.families import family_of
+from qopt.problems.problem import Problem
 from qopt.solving import as_problem, solve
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = (
-    "problem",
-    "method",
-    "bits",
-    "status",
-    "objective",
-    "bound",
-    "gap",
-    "seconds",
-    "verified",
-    "proved",
-    "cut",
-    "payload",
-    "message",
-)
-
 
 def rows(
-    problems: Iterable[QPart | str | os.PathLike[str]],
+    problems: Iterable[Problem | str | os.PathLike[str]],
     methods: Sequence[str] | None = None,
     *,
     time_limit: float | None = None,
@@ -46,18 +31,21 @@ def rows(
     asked = [as_problem(p) for p in problems]
     if not asked:
         raise InputError("problems", "none", "at least one")
-    chosen = [registry.get(name) for name in methods] if methods is not None else list(registry.METHODS)
-    if not chosen:
+    chosen = [_chosen(problem, methods) for problem in asked]
+    if not all(chosen):
         raise InputError("methods", "none", "at least one")
     if time_limit is not None and not (isinstance(time_limit, int | float) and 0 <= time_limit < float("inf")):
         raise InputError("time_limit", shown(time_limit), "seconds >= 0")
     records = []
-    for problem in asked:
-        for method in chosen:
+    for problem, its_methods in zip(asked, chosen, strict=True):
+        own = family_of(problem).part("report")
+        for method in its_methods:
             if progress:
                 progress(problem.name, method.name)
-            record: dict[str, Any] = dict.fromkeys(COLUMNS)
-            record.update(problem=problem.name, method=method.name, bits=method.bits)
+            record: dict[str, Any] = dict.fromkeys(own.COLUMNS)
+            record.update(problem=problem.name, method=method.name)
+            if method.bits is not None:
+                record.update(bits=method.bits)
             reason = method.unavailable(problem)
             if reason:
                 record.update(status="unavailable", message=reason)
@@ -86,16 +74,21 @@ def rows(
                 seconds=solution.seconds,
                 verified=certificate.feasible if solution.plan else None,
                 proved=certificate.proved or certificate.infeasible,
-                cut=solution.plan.cut if solution.plan else None,
-                payload=certificate.cost.payload if certificate.cost else None,
                 message=solution.message,
+                **own.facts(problem, solution),
             )
             records.append(record)
     return records
 
 
+def _chosen(problem: Problem, names: Sequence[str] | None) -> list[Method]:
+    """The methods of a problem's family, all or those of some names."""
+    registry = family_of(problem).part("registry")
+    return list(registry.METHODS) if names is None else [registry.get(name) for name in names]
+
+
 def compare(
-    problems: Iterable[QPart | str | os.PathLike[str]],
+    problems: Iterable[Problem | str | os.PathLike[str]],
     methods: Sequence[str] | None = None,
     *,
     time_limit: float | None = None,
@@ -111,8 +104,11 @@ def compare(
     Returns
     -------
     DataFrame with a row for each problem and method: objective, bound and gap (the certificate's), seconds (the
-    method's, model building included), verified (every constraint recomputed), proved, cut, payload [bits].
+    method's, model building included), verified (every constraint recomputed), proved; for QPART bits, cut,
+    payload [bits], for a placement operator, tiers, latency [s].
     """
     import pandas as pd
 
-    return pd.DataFrame.from_records(rows(problems, methods, time_limit=time_limit), columns=list(COLUMNS))
+    records = rows(problems, methods, time_limit=time_limit)
+    columns = list(dict.fromkeys(name for record in records for name in record))
+    return pd.DataFrame.from_records(records, columns=columns)

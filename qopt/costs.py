@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -101,6 +101,8 @@ class Cost:
     Payloads in bits, times in seconds, energies in joules. `download` is what one plan sends to the device;
     time and energy charge each inference its share of it.
     """
+
+    equations: ClassVar[str] = "recomputed from Eqs. 5-17"
 
     download: float
     upload: float

@@ -9,14 +9,28 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from qopt.errors import InputError, shown
+from qopt.families import FAMILIES, family_of
 from qopt.files import write_whole
-from qopt.problems.qpart import Frozen, QPart
+from qopt.problems.problem import Frozen, Problem
+from qopt.problems.qpart import QPart
 from qopt.problems.reading import read_json
 
 BitWidth = Annotated[float, Field(ge=0, le=64, allow_inf_nan=False, strict=True)]
 
 
-class QPartPlan(Frozen):
+class Plan(Frozen):
+    """What plans of all families share: a format, and the name of the problem that they answer."""
+
+    format: str
+    version: int
+    problem: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        raise NotImplementedError
+
+
+class QPartPlan(Plan):
     """A cut and the bit-widths of what crosses it or runs before it.
 
     Attributes
@@ -29,7 +43,6 @@ class QPartPlan(Frozen):
 
     format: Literal["qopt/qpart-plan"] = "qopt/qpart-plan"
     version: Literal[1] = 1
-    problem: str = ""
     bits: Literal["whole", "real"] = "whole"
     cut: Annotated[int, Field(ge=0, strict=True)]
     weights: tuple[BitWidth, ...]
@@ -73,28 +86,38 @@ def checked_plan(problem: QPart, plan: QPartPlan) -> QPartPlan:
     return plan
 
 
-def read_answer(path: str | os.PathLike[str]) -> tuple[QPartPlan | None, Any]:
+def read_answer(path: str | os.PathLike[str], problem: Problem | None = None) -> tuple[Plan | None, Any]:
     """Read a plan file, or the plan and the witness of a solution file (``qopt solve --json``).
 
     The plan is None where a solution says that there is none. The witness is handed on as it stands: whether it
     is one is for its checker to say.
+
+    Parameters
+    ----------
+    problem : the problem whose plan it must be; by default the file's ``format`` says the family.
     """
     data: Any = read_json(path)
     if isinstance(data, dict) and data.get("format") == "qopt/solution":
         if data.get("version", 1) != 1:
             raise InputError("version", shown(data.get("version")), "1")
         plan = data.get("plan")
-        return None if plan is None else _plan(plan), data.get("witness")
-    return _plan(data), None
+        return None if plan is None else _plan(plan, problem), data.get("witness")
+    return _plan(data, problem), None
 
 
-def _plan(data: Any) -> QPartPlan:
+def _plan(data: Any, problem: Problem | None) -> Plan:
+    family = FAMILIES["qopt/qpart"] if problem is None else family_of(problem)
+    form = data.get("format") if isinstance(data, dict) else None
+    if problem is None and isinstance(form, str):
+        family = FAMILIES.get(form.removesuffix("-plan"), family)
+    kind: type[Plan] = family.part("plan")
     if not isinstance(data, dict):
-        raise InputError("plan", shown(data), "an object with cut, weights and activations")
-    return QPartPlan(**data)
+        own = [name for name in kind.model_fields if name not in (*Plan.model_fields, "bits")]
+        raise InputError("plan", shown(data), "an object with " + ", ".join(own[:-1]) + f" and {own[-1]}")
+    return kind(**data)
 
 
-def read_plan(path: str | os.PathLike[str]) -> QPartPlan:
+def read_plan(path: str | os.PathLike[str]) -> Plan:
     """Read a plan from a plan file or a solution file."""
     plan, _ = read_answer(path)
     if plan is None:
@@ -102,6 +125,6 @@ def read_plan(path: str | os.PathLike[str]) -> QPartPlan:
     return plan
 
 
-def save_plan(plan: QPartPlan, path: str | os.PathLike[str]) -> None:
+def save_plan(plan: Plan, path: str | os.PathLike[str]) -> None:
     """Write a plan file."""
     write_whole(path, lambda file: file.write((json.dumps(plan.to_dict(), indent=1) + "\n").encode()))

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from qopt.certificates.certificate import Certificate, relative_gap
-from qopt.plan import QPartPlan
 
 Status = Literal[
     "optimal",  # the certificate proves it
@@ -29,7 +28,7 @@ class Outcome:
     ----------
     status : "optimal" where the method claims optimality; `qopt.solve` turns the claim into "optimal" or
         "optimal-by-solver" after looking at the certificate.
-    plan : the best plan found, or None.
+    plan : the best plan found (of the family's class), or None.
     bound : the method's own lower bound on the objective, or None.
     witness : a proof that anyone can check (`qopt.certificates.witness`), or None.
     message : one line for the user, for example why it failed.
@@ -37,7 +36,7 @@ class Outcome:
     """
 
     status: Status
-    plan: QPartPlan | None = None
+    plan: Any = None
     bound: float | None = None
     witness: dict[str, Any] | None = None
     message: str = ""
@@ -46,11 +45,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Solution:
-    """A solved request.
+    """A solved problem.
 
     Attributes
     ----------
-    problem, method, solver, bits : what was solved, how, and over which bits (``whole`` or ``real``).
+    problem, method, solver, bits : what was solved, how, and over which bits (``whole`` or ``real``; None for a
+        family without bits).
     status : why the method stopped (`Status`).
     plan, objective, bound : None where there is none. `bound` is the method's claim; the proved one is the
         certificate's.
@@ -60,9 +60,9 @@ class Solution:
     problem: str
     method: str
     solver: str | None
-    bits: str
+    bits: str | None
     status: Status
-    plan: QPartPlan | None
+    plan: Any
     objective: float | None
     bound: float | None
     seconds: float

@@ -6,11 +6,11 @@ import os
 import time
 from typing import Any
 
-from qopt.algorithms import registry
 from qopt.algorithms.method import Method, Options
-from qopt.certificates.qpart import certify
-from qopt.errors import InputError
-from qopt.problems.qpart import QPart
+from qopt.certificates.certificate import Certificate
+from qopt.errors import InputError, shown
+from qopt.families import FAMILIES, family_named, family_of
+from qopt.problems.problem import Problem
 from qopt.problems.reading import load
 from qopt.solution import Outcome, Solution, Status
 
@@ -18,17 +18,27 @@ LABELS = 300_000
 """Partial sums by which `solve` lets the certificate close a gap: about a second. `qopt.certify` goes on for longer."""
 
 
-def as_problem(problem: QPart | str | os.PathLike[str]) -> QPart:
+def as_problem(problem: Problem | str | os.PathLike[str]) -> Any:
     """A problem, or the one that a bundled name or path stands for."""
-    return problem if isinstance(problem, QPart) else load(problem)
+    if isinstance(problem, Problem):
+        return problem
+    if not isinstance(problem, str | os.PathLike):
+        raise InputError("problem", shown(problem), "a problem, a bundled name, or the path of an instance file")
+    return load(problem)
 
 
-def choose(problem: QPart, method: str, bits: str | None) -> Method:
-    """The method to run for a name (or ``auto``) and a choice of bits."""
+def choose(problem: Problem, method: str, bits: str | None) -> Method:
+    """The method to run for a name (or ``auto``) and a choice of bits, where the family has bits."""
+    family = family_of(problem)
+    registry, has_bits = family.part("registry"), family is FAMILIES["qopt/qpart"]
+    if bits is not None and not has_bits:
+        raise InputError("bits", shown(bits), f"nothing: a {family.name} problem has no bits to choose")
     if bits not in (None, "whole", "real"):
         raise InputError("bits", repr(bits), "whole or real")
+    chosen: Method
     if method == "auto":
-        return registry.default(problem, bits or "whole")
+        chosen = registry.default(problem, (bits or "whole") if has_bits else None)
+        return chosen
     chosen = registry.get(method)
     if bits is not None and chosen.bits != bits:
         others = ", ".join(m.name for m in registry.METHODS if m.bits == bits)
@@ -40,8 +50,25 @@ def choose(problem: QPart, method: str, bits: str | None) -> Method:
     return chosen
 
 
+def certify(problem: Problem, plan: Any, witness: Any = None, **options: Any) -> Certificate:
+    """What is true of a plan, or (plan None) of the claim that there is none; see the family's certificate.
+
+    Parameters
+    ----------
+    problem : the problem, of any family.
+    plan : a plan of that family, or None.
+    witness : an untrusted proof, as `Solution.witness` or a file has it.
+    options : of `qopt.certificates.qpart.certify`: bits and labels; a placement takes none.
+    """
+    family = family_of(problem)
+    if plan is not None and not isinstance(plan, family.part("plan")):
+        raise InputError("plan", f"a {type(plan).__name__}", f"a plan for a {family.name} problem")
+    found: Certificate = family.part("certificate").certify(problem, plan, witness, **options)
+    return found
+
+
 def solve(
-    problem: QPart | str | os.PathLike[str],
+    problem: Problem | str | os.PathLike[str],
     method: str = "auto",
     *,
     bits: str | None = None,
@@ -51,13 +78,13 @@ def solve(
     threads: int | None = None,
     seed: int | None = None,
 ) -> Solution:
-    """Solve a request and certify the answer.
+    """Solve a problem of any family and certify the answer.
 
     Parameters
     ----------
     problem : a problem, a bundled name, or the path of an instance file.
     method : a name listed by `qopt.methods`, or ``auto``: the fastest that proves optimality.
-    bits : ``whole`` (default) or ``real``; a named method implies it.
+    bits : ``whole`` (default) or ``real``, for QPART; a named method implies it.
     solver, formulation : for methods that offer a choice.
     time_limit : seconds of wall time for the method.
     threads, seed : handed to the solver.
@@ -68,19 +95,20 @@ def solve(
         Before anything is solved: malformed input, an unknown method, an option that the method lacks,
         a package that is not installed. Infeasibility and limits are no errors: see `Solution.status`.
     """
-    problem = as_problem(problem)
-    chosen = choose(problem, method, bits)
+    asked: Problem = as_problem(problem)
+    chosen = choose(asked, method, bits)
     solver = chosen.default_solver() if solver is None else solver
     options = Options(time_limit=time_limit, threads=threads, seed=seed, solver=solver, formulation=formulation)
-    chosen.check(problem, options)
+    chosen.check(asked, options)
     function = chosen.load()  # importing a solver is not solving
     start = time.perf_counter()
-    outcome = function(problem, options)
+    outcome = function(asked, options)
     seconds = time.perf_counter() - start
-    certificate = certify(problem, outcome.plan, outcome.witness, bits=chosen.bits, labels=LABELS)
+    effort = {} if chosen.bits is None else {"bits": chosen.bits, "labels": LABELS}
+    certificate = certify(asked, outcome.plan, outcome.witness, **effort)
     objective = certificate.objective if outcome.plan else None
     return Solution(
-        problem=problem.name,
+        problem=asked.name,
         method=chosen.name,
         solver=solver,
         bits=chosen.bits,
@@ -107,8 +135,23 @@ def _status(outcome: Outcome, proved: bool, infeasible: bool) -> Status:
     return outcome.status
 
 
-def methods(problem: QPart | str | os.PathLike[str] | None = None) -> list[dict[str, Any]]:
+def breakpoints(problem: Problem | str | os.PathLike[str], parameter: str, **options: Any) -> Any:
+    """The best plan for every value of one parameter, exactly; the range is ``low`` to ``high``.
+
+    See `qopt.serving.breakpoints.breakpoints` for QPART (it takes ``bits`` too), and
+    `qopt.placement.breakpoints.breakpoints`.
+    """
+    asked: Problem = as_problem(problem)
+    return family_of(asked).part("breakpoints")(asked, parameter, **options)
+
+
+def methods(problem: Problem | str | os.PathLike[str] | None = None, *, family: str = "qpart") -> list[dict[str, Any]]:
     """What can solve a problem, what each method promises, and why a method cannot be used here.
+
+    Parameters
+    ----------
+    problem : whose methods to list.
+    family : whose methods to list without a problem, ``qpart`` or ``placement``.
 
     Returns
     -------
@@ -116,6 +159,7 @@ def methods(problem: QPart | str | os.PathLike[str] | None = None) -> list[dict[
     formulations, reason (None if it can be used).
     """
     asked = None if problem is None else as_problem(problem)
+    own = family_named(family) if asked is None else family_of(asked)
     return [
         {
             "name": m.name,
@@ -127,5 +171,5 @@ def methods(problem: QPart | str | os.PathLike[str] | None = None) -> list[dict[
             "formulations": list(m.formulations),
             "reason": m.unavailable(asked),
         }
-        for m in registry.METHODS
+        for m in own.part("registry").METHODS
     ]

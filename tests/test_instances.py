@@ -14,6 +14,7 @@ import pytest
 from qopt.instances import make_resnets, make_schema
 
 from qopt.costs import base_costs, prices, tensor_prices
+from qopt.families import FAMILIES, Family
 from qopt.problems.qpart import QPart
 from qopt.problems.reading import bundled, load, to_json
 from qopt.problems.terms import coefficients, noise_terms, within
@@ -28,20 +29,23 @@ def raw(name: str) -> Any:
 # --- the schema ------------------------------------------------------------------------------------
 
 
-def validator() -> jsonschema.Draft202012Validator:
-    schema = json.loads(make_schema.PATH.read_text(encoding="utf-8"))
+def validator(form: str = "qopt/qpart") -> jsonschema.Draft202012Validator:
+    schema = json.loads(make_schema.path(FAMILIES[form]).read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema)
 
 
-def test_schema_is_current() -> None:
-    assert make_schema.PATH.read_text(encoding="utf-8") == make_schema.text(), "run python instances/make_schema.py"
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=lambda f: f.name)
+def test_schema_is_current(family: Family) -> None:
+    standing = make_schema.path(family).read_text(encoding="utf-8")
+    assert standing == make_schema.text(family), "run python instances/make_schema.py"
 
 
 @pytest.mark.parametrize("name", bundled())
 def test_bundled_instances_fit_the_schema(name: str) -> None:
-    validator().validate(raw(name))
-    validator().validate(json.loads(to_json(load(name))))
+    problem = load(name)
+    validator(problem.format).validate(raw(name))
+    validator(problem.format).validate(json.loads(to_json(problem)))
 
 
 MALFORMED = [

@@ -7,11 +7,13 @@ import importlib.util
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from qopt.errors import InputError, MethodError, shown
-from qopt.problems.qpart import QPart
 from qopt.solution import Outcome
+
+if TYPE_CHECKING:
+    from qopt.problems.problem import Problem
 
 Bits = Literal["whole", "real"]
 
@@ -84,9 +86,9 @@ class Method:
     Attributes
     ----------
     name, summary : how users call it, and what it is in one line.
-    bits : ``whole`` or ``real``, what its plans are made of.
+    bits : ``whole`` or ``real``, what its plans are made of; None for families without bits.
     proves : what it promises.
-    noise : models of noise it can handle.
+    noise : models of noise it can handle, where the family has noise; none listed is all.
     target : ``module:function``, called with (problem, options).
     exact : whether it claims optimality.
     needs : packages it needs.
@@ -97,18 +99,18 @@ class Method:
 
     name: str
     summary: str
-    bits: Bits
+    bits: Bits | None
     proves: str
     target: str
     exact: bool = True
-    noise: tuple[str, ...] = ("law", "grid", "table")
+    noise: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     solvers: tuple[Backend, ...] = ()
     formulations: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
-    refuses: Callable[[QPart], str | None] | None = None
+    refuses: Callable[[Any], str | None] | None = None
 
-    def unavailable(self, problem: QPart | None = None) -> str | None:
+    def unavailable(self, problem: Problem | None = None) -> str | None:
         """Why this method cannot be used (here, or on this problem), or None."""
         for package in self.needs:
             if importlib.util.find_spec(package) is None:
@@ -116,8 +118,9 @@ class Method:
         if self.solvers and all(s.missing() for s in self.solvers):
             return self.solvers[0].missing()
         if problem is not None:
-            if problem.noise.model not in self.noise:
-                return f"it takes noise by {' or '.join(self.noise)}, this problem's is a {problem.noise.model}"
+            model = getattr(getattr(problem, "noise", None), "model", None)
+            if self.noise and model not in self.noise:
+                return f"it takes noise by {' or '.join(self.noise)}, this problem's is a {model}"
             if self.refuses:
                 return self.refuses(problem)
         return None
@@ -126,7 +129,7 @@ class Method:
         """The first back end that is installed; None for a method that offers no choice, or has none left."""
         return next((s.name for s in self.solvers if s.missing() is None), None)
 
-    def check(self, problem: QPart, options: Options) -> None:
+    def check(self, problem: Problem, options: Options) -> None:
         """Raise what is wrong with a call before anything is solved."""
         for name in ("time_limit", "threads", "seed", "solver", "formulation"):
             value = getattr(options, name)
@@ -156,12 +159,12 @@ class Method:
         if reason:
             raise MethodError(f"method {self.name}: {reason}")
 
-    def load(self) -> Callable[[QPart, Options], Outcome]:
+    def load(self) -> Callable[[Any, Options], Outcome]:
         """The function behind this method; its packages are imported now."""
         module, name = self.target.split(":")
-        function: Callable[[QPart, Options], Outcome] = getattr(importlib.import_module(module), name)
+        function: Callable[[Any, Options], Outcome] = getattr(importlib.import_module(module), name)
         return function
 
-    def run(self, problem: QPart, options: Options) -> Outcome:
+    def run(self, problem: Problem, options: Options) -> Outcome:
         """Solve; the claim is unchecked."""
         return self.load()(problem, options)

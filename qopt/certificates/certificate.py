@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from qopt.costs import Cost
-
 
 def relative_gap(objective: float | None, bound: float | None) -> float | None:
     """(objective - bound) / \\|objective\\|; None where either is missing, or for a gap to an objective of 0."""
@@ -19,17 +17,26 @@ def relative_gap(objective: float | None, bound: float | None) -> float | None:
 
 @dataclass(frozen=True)
 class Slack:
-    """One constraint: what the plan uses, what is allowed, and whether the exact test holds."""
+    """One constraint: what the plan uses, what is allowed, and whether the exact test holds.
+
+    With `at_least` the limit is one from below: `used` is what the plan reaches, and must be `limit` or more.
+    """
 
     name: str
     used: float
     limit: float
     holds: bool
+    at_least: bool = False
 
     @property
     def slack(self) -> float:
-        """Allowed less used."""
-        return self.limit - self.used
+        """How far the limit is: allowed less used, or reached less asked for."""
+        return self.used - self.limit if self.at_least else self.limit - self.used
+
+    @property
+    def text(self) -> str:
+        """``100 of 150``, or ``0.78, at least 0.75``."""
+        return f"{self.used:.6g}{', at least' if self.at_least else ' of'} {self.limit:.6g}"
 
 
 @dataclass(frozen=True)
@@ -54,13 +61,14 @@ class Certificate:
 
     Attributes
     ----------
-    bits : ``whole`` or ``real``: the problem the statement is about.
+    bits : ``whole`` or ``real``: the problem the statement is about; None for families without bits.
     feasible : every constraint holds in the exact test.
-    objective, cost : recomputed from Eqs. 5-17; None without a plan.
+    objective, cost : recomputed from the problem; None without a plan. A family's costs are a class of its own
+        (`qopt.costs.Cost`, `qopt.placement.costs.PlacementCost`).
     constraints : slack of every constraint.
     violations : a line for each constraint that fails.
     bound : proved lower bound on every feasible plan's objective, None if there is none to give.
-    kind : kind of the bound: ``kkt-dual``, ``lagrangian``, ``witness``, ``enumeration``.
+    kind : kind of the bound: ``kkt-dual``, ``lagrangian``, ``witness``, ``enumeration``, ``flow``.
     proved : the plan is feasible and optimal within tolerance, by this bound.
     infeasible : no plan exists, proved.
     kkt : residuals, real-valued bits only.
@@ -68,10 +76,10 @@ class Certificate:
     seconds : time it took to certify.
     """
 
-    bits: str
+    bits: str | None
     feasible: bool
     objective: float | None
-    cost: Cost | None
+    cost: Any
     constraints: tuple[Slack, ...] = ()
     violations: tuple[str, ...] = ()
     bound: float | None = None

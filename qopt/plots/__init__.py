@@ -7,6 +7,7 @@ tell apart; no meaning hangs on colour alone.
 from __future__ import annotations
 
 from qopt.plots.methods import plot_comparison
+from qopt.plots.placement import plot_break_even, plot_front, plot_placement
 from qopt.plots.requests import plot_bits, plot_cut_by_rate, plot_noise, plot_objective_by_cut
 from qopt.plots.serving import plot_breakpoints, plot_fading, plot_published
 from qopt.plots.water import plot_water_level
@@ -21,4 +22,7 @@ __all__ = [
     "plot_breakpoints",
     "plot_fading",
     "plot_published",
+    "plot_placement",
+    "plot_break_even",
+    "plot_front",
 ]

@@ -20,6 +20,7 @@ from qopt.plots.style import (
     PINK,
     SEQUENCE,
     SKY,
+    as_request,
     axes_for,
     number,
     tensor_name,
@@ -48,6 +49,7 @@ def plot_objective_by_cut(problem: QPart, ax: Axes | None = None) -> Axes:
     problem : the request. Every admissible cut is solved exactly, so this is for networks of up to about 100 layers.
     ax : where to draw.
     """
+    problem = as_request(problem)
     cuts = [int(p) for p in problem.admissible_cuts]
     one = [problem.replace({"cuts": [p]}) for p in cuts]
     solutions = [solve(q, bits="whole") for q in one]
@@ -129,6 +131,7 @@ def plot_cut_by_rate(problem: QPart, rates: Sequence[float], bits: str = "whole"
     InputError
         The channel is not given by a rate, or there are fewer than two rates.
     """
+    problem = as_request(problem)
     if problem.channel.rate is None:
         raise InputError("channel.rate", "nothing", "a rate, which is what is varied here")
     if len(rates) < 2:
@@ -187,6 +190,7 @@ def plot_bits(
     InputError
         There is nothing to draw, or a plan does not fit the problem.
     """
+    problem = as_request(problem)
     from matplotlib.ticker import MaxNLocator
 
     named = plans if isinstance(plans, Mapping) else {_plan_name(p, k): p for k, p in enumerate(plans)}
@@ -247,6 +251,7 @@ def plot_noise(problem: QPart, tensors: Sequence[int] | None = None, ax: Axes | 
     InputError
         The request has no measured table, or a tensor does not exist.
     """
+    problem = as_request(problem)
     if problem.noise.model != "table":
         raise InputError("noise.model", repr(problem.noise.model), "table")
     n = len(problem.network)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from qopt.errors import InputError
-from qopt.plots.style import BLUE, GREY, INK, MARKERS, RED, SEQUENCE, axes_for
+from qopt.plots.style import BLUE, GREY, INK, MARKERS, RED, SEQUENCE, as_request, axes_for
 from qopt.problems.qpart import QPart
 from qopt.problems.terms import noise_terms
 from qopt.serving.breakpoints import breakpoints
@@ -34,8 +34,8 @@ def plot_breakpoints(
     problem: QPart,
     parameter: str,
     *,
-    low: float,
-    high: float,
+    low: float | None = None,
+    high: float | None = None,
     bits: Literal["whole", "real"] = "whole",
     ax: Axes | None = None,
 ) -> Axes:
@@ -44,14 +44,18 @@ def plot_breakpoints(
     Parameters
     ----------
     problem, parameter, bits : as `qopt.breakpoints` takes them.
-    low, high : range drawn, 0 < low < high < infinity; both axes are logarithmic.
+    low, high : range drawn, 0 < low < high < infinity, and always asked for; both axes are logarithmic.
     ax : where to draw.
 
     Raises
     ------
     InputError
-        As `qopt.breakpoints`, and if the range does not suit logarithmic axes or no cut has a plan.
+        As `qopt.breakpoints`, and if the range does not suit logarithmic axes, no cut has a plan, or the problem is a
+        placement (see `plot_break_even`).
     """
+    problem = as_request(problem, "plot_break_even")
+    if low is None or high is None:
+        raise InputError("low" if low is None else "high", "nothing", "the range to draw, low= and high=")
     if not 0 < low < high < math.inf:
         raise InputError("low", f"{low:g} with high {high:g}", "0 < low < high, both finite")
     found = breakpoints(problem, parameter, low=low, high=high, bits=bits)
@@ -158,7 +162,7 @@ def plot_published(problems: Sequence[QPart], ax: Axes | None = None) -> Axes:
     ax : where to draw.
     """
     share, excess, kept = [], [], []
-    for problem in problems:
+    for problem in map(as_request, problems):
         paper, best = solve(problem, "qpart-paper"), solve(problem)
         if paper.plan is None or paper.objective is None or best.objective is None:
             continue

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from qopt.errors import InputError, shown
 from qopt.problems.qpart import QPart
 
 if TYPE_CHECKING:
@@ -23,6 +24,14 @@ def axes_for(ax: Axes | None, width: float, height: float) -> Axes:
         _, ax = plt.subplots(figsize=(width, height), layout="constrained")
     ax.spines[["top", "right"]].set_visible(False)
     return ax
+
+
+def as_request(problem: Any, instead: str = "plot_placement, plot_front, plot_break_even") -> QPart:
+    """The problem, if it is a QPART request; otherwise an error that names the pictures of placements."""
+    if isinstance(problem, QPart):
+        return problem
+    found = getattr(problem, "name", problem)
+    raise InputError("problem", shown(found), f"a QPART request (for a placement: {instead})")
 
 
 def tensor_name(problem: QPart, tensor: int) -> str:

@@ -17,6 +17,7 @@ from qopt.plots.style import (
     INK,
     ORANGE,
     SKY,
+    as_request,
     axes_for,
     number,
     tensor_name,
@@ -57,6 +58,7 @@ def plot_water_level(problem: QPart, cut: int, plan: QPartPlan | None = None, ax
         The noise does not follow the law, the cut or the plan does not fit, no widths keep the limits, or the
         device's memory binds, so that there is no one level.
     """
+    problem = as_request(problem)
     from matplotlib.patches import Rectangle
 
     if problem.noise.model != "law":

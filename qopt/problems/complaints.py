@@ -23,6 +23,10 @@ _ALLOWED = {
     "tuple_type": "a list",
     "dict_type": "an object",
     "literal_error": "{expected}",
+    "too_short": "a list of {min_length} or more entries",
+    "too_long": "a list of {max_length} entries or fewer",
+    "string_too_short": "a text of at least {min_length} characters",
+    "string_too_long": "a text of at most {max_length} characters",
 }
 
 

@@ -1,4 +1,4 @@
-"""Seeded random QPART requests of any size, for tests, benchmarks and exercises.
+"""Seeded random problems of any size, for tests, benchmarks and exercises: QPART requests, and placements.
 
 Sizes and sensitivities are log-uniform, as those of real networks roughly are; the accuracy constraint
 is set so that a known plan meets it, and the link so that computing and transmission weigh about the same.
@@ -14,6 +14,8 @@ import numpy as np
 
 from qopt.arrays import FloatArray, IntArray
 from qopt.errors import InputError, shown
+from qopt.problems.draws import log_uniform, real, whole
+from qopt.problems.generate_placement import placement as placement
 from qopt.problems.qpart import BitRange, Device, QPart, Server
 from qopt.problems.terms import noise_terms
 
@@ -30,20 +32,6 @@ TABLE_II: dict[str, Any] = {
 }
 
 
-def _whole(name: str, value: object, lo: int, hi: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not lo <= value <= hi:
-        raise InputError(name, shown(value), f"a whole number from {lo} to {hi}")
-    return int(value)
-
-
-def _real(name: str, value: object, lo: float, hi: float, *, above: bool = False) -> float:
-    """A real number in [lo, hi], or in (lo, hi] where it must be `above` lo."""
-    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if not number or not (lo < value if above else lo <= value) or not value <= hi:  # type: ignore[operator]
-        raise InputError(name, shown(value), f"a number {'>' if above else '>='} {lo:g} and <= {hi:g}")
-    return float(value)  # type: ignore[arg-type]
-
-
 def _bit_range(bits: object) -> BitRange:
     if not isinstance(bits, Sequence) or isinstance(bits, str) or len(bits) != 2:
         raise InputError("bits", shown(bits), "a pair (lo, hi)")
@@ -51,11 +39,6 @@ def _bit_range(bits: object) -> BitRange:
         return BitRange(lo=bits[0], hi=bits[1])
     except InputError as error:
         raise InputError(f"bits.{error.field}" if error.field else "bits", error.found, error.allowed) from None
-
-
-def _log_uniform(rng: np.random.Generator, decades: float, middle: float, size: int) -> FloatArray:
-    """Numbers whose logarithm is uniform, `decades` wide around `middle`."""
-    return middle * 10.0 ** rng.uniform(-decades / 2, decades / 2, size)
 
 
 def _last_readers(rng: np.random.Generator, layers: int) -> IntArray:
@@ -132,32 +115,32 @@ def qpart(
         An argument is out of range; its name is the error's field.
     """
     call = ", ".join(f"{k}={v!r}" for k, v in locals().items() if k not in ("layers", "name"))
-    layers = _whole("layers", layers, 1, MAX_LAYERS)
-    rng = np.random.default_rng(_whole("seed", seed, 0, 2**63 - 1))
-    spread = _real("spread", spread, 0, 12)
-    insensitive = _real("insensitive", insensitive, 0, 1)
-    objective_scale = _real("objective_scale", objective_scale, 0, 1e300, above=True)
-    noise_scale = _real("noise_scale", noise_scale, 0, 1e300, above=True)
+    layers = whole("layers", layers, 1, MAX_LAYERS)
+    rng = np.random.default_rng(whole("seed", seed, 0, 2**63 - 1))
+    spread = real("spread", spread, 0, 12)
+    insensitive = real("insensitive", insensitive, 0, 1)
+    objective_scale = real("objective_scale", objective_scale, 0, 1e300, above=True)
+    noise_scale = real("noise_scale", noise_scale, 0, 1e300, above=True)
     admissible = _bit_range(bits)
     lo, hi = admissible.lo, admissible.hi
-    reference = min(max(6, lo), hi) if reference_bits is None else _whole("reference_bits", reference_bits, lo, hi)
+    reference = min(max(6, lo), hi) if reference_bits is None else whole("reference_bits", reference_bits, lo, hi)
     if memory is not None:
-        memory = _real("memory", memory, 0, 1e300)
+        memory = real("memory", memory, 0, 1e300)
     if noise not in ("law", "grid", "table"):
         raise InputError("noise", shown(noise), "'law', 'grid' or 'table'")
     if not isinstance(branches, bool | np.bool_):
         raise InputError("branches", shown(branches), "true or false")
 
-    weights = np.maximum(np.rint(_log_uniform(rng, spread, 3e4, layers)), 1)
-    activations = np.maximum(np.rint(_log_uniform(rng, spread, 3e3, layers)), 1)
-    positions = np.maximum(np.rint(_log_uniform(rng, spread, 30, layers)), 1)
-    s_weights = _log_uniform(rng, spread, noise_scale, layers)
-    s_activations = _log_uniform(rng, spread, noise_scale, layers)
-    robustness = _log_uniform(rng, min(spread, 1.0), 1.0, 2 * layers)
+    weights = np.maximum(np.rint(log_uniform(rng, spread, 3e4, layers)), 1)
+    activations = np.maximum(np.rint(log_uniform(rng, spread, 3e3, layers)), 1)
+    positions = np.maximum(np.rint(log_uniform(rng, spread, 30, layers)), 1)
+    s_weights = log_uniform(rng, spread, noise_scale, layers)
+    s_activations = log_uniform(rng, spread, noise_scale, layers)
+    robustness = log_uniform(rng, min(spread, 1.0), 1.0, 2 * layers)
     robustness[rng.random(2 * layers) < insensitive] = math.inf
     rho_weights, rho_activations = robustness[:layers], robustness[layers:]
-    input_size = float(np.maximum(np.rint(_log_uniform(rng, spread, 3e3, 1)), 1)[0])
-    tilt = float(_log_uniform(rng, 0.6, 1.0, 1)[0])
+    input_size = float(np.maximum(np.rint(log_uniform(rng, spread, 3e3, 1)), 1)[0])
+    tilt = float(log_uniform(rng, 0.6, 1.0, 1)[0])
     last_reader = _last_readers(rng, layers) if branches else None
 
     table = None

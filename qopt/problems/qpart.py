@@ -13,10 +13,10 @@ import math
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from qopt.arrays import FloatArray, IntArray
-from qopt.errors import InputError, shown
+from qopt.errors import shown
 from qopt.problems.columns import (
     AmountRows,
     Amounts,
@@ -26,30 +26,10 @@ from qopt.problems.columns import (
     Widths,
     complaint,
 )
-from qopt.problems.complaints import as_input_error
+from qopt.problems.problem import Amount, Flag, Frozen, Positive, Problem
 
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 PositiveWhole = Annotated[int, Field(ge=1, le=2**53, strict=True)]
 Width = Annotated[int, Field(ge=1, le=32, strict=True)]
-Flag = Annotated[bool, Field(strict=True)]
-
-
-class Frozen(BaseModel):
-    """Immutable data; an unknown field is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
-
-    def __init__(self, **data: Any) -> None:
-        try:
-            super().__init__(**data)
-        except ValidationError as error:
-            raise as_input_error(error, type(self)) from None
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Frozen) and type(self) is type(other) and self.model_dump() == other.model_dump()
-
-    __hash__ = None  # type: ignore[assignment]
 
 
 def _same_length(columns: dict[str, np.ndarray[Any, Any] | None], axis: int, length: int, of: str) -> None:
@@ -330,7 +310,7 @@ class BitRange(Frozen):
         return self
 
 
-class QPart(Frozen):
+class QPart(Problem):
     """One QPART request: minimise Eq. 17 over cut and bit-widths under the accuracy constraint.
 
     Attributes
@@ -344,10 +324,6 @@ class QPart(Frozen):
 
     format: Literal["qopt/qpart"] = "qopt/qpart"
     version: Literal[1] = 1
-    name: str = "unnamed"
-    description: str = ""
-    source: str = ""
-    best_known: dict[str, Any] | None = None
     network: Network
     device: Device
     server: Server
@@ -406,21 +382,7 @@ class QPart(Frozen):
         row: FloatArray = self.accuracy.delta[self.level_row]
         return row
 
-    def replace(self, changes: dict[str, Any]) -> QPart:
-        """A copy with some fields changed, validated anew.
-
-        Parameters
-        ----------
-        changes : dotted field names and their new values, e.g. ``{"channel.rate": 1e6, "cuts": [6]}``.
-        """
-        data = self.model_dump()
-        for path, value in changes.items():
-            *parents, last = path.split(".")
-            at = data
-            for step in parents:
-                inner = at.get(step) if isinstance(at, dict) else None
-                if not isinstance(inner, dict):
-                    raise InputError(path, "no such field", ", ".join(at))
-                at = inner
-            at[last] = value
-        return QPart(**data)
+    @property
+    def layers(self) -> int:
+        """L."""
+        return len(self.network)

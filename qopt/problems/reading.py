@@ -13,14 +13,12 @@ from importlib import resources
 from typing import Any
 
 from qopt.errors import InputError, shown
+from qopt.families import FAMILIES
 from qopt.files import write_whole
-from qopt.problems.qpart import QPart
+from qopt.problems.problem import Problem
 
 MAX_BYTES = 256 * 2**20
 """Largest file that is read. A network of 100 000 layers with a measured noise table needs about 64 MiB."""
-
-FAMILIES: dict[str, type[QPart]] = {"qopt/qpart": QPart}
-"""Problem families by the ``format`` their files name."""
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -67,14 +65,14 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         raise InputError(name, str(error).split(";")[0].lower(), "numbers of ordinary length") from None
 
 
-def from_data(data: Any) -> QPart:
+def from_data(data: Any) -> Any:
     """A problem from the parsed content of an instance file."""
     if not isinstance(data, dict):
         raise InputError("file", shown(data), "an object with a field 'format'")
     family = data.get("format")
     if not isinstance(family, str) or family not in FAMILIES:
         raise InputError("format", shown(family) if "format" in data else "nothing", " or ".join(FAMILIES))
-    return FAMILIES[family](**data)
+    return FAMILIES[family].part("problem")(**data)
 
 
 def bundled() -> list[str]:
@@ -90,25 +88,28 @@ def bundled() -> list[str]:
     )
 
 
-def load(name: str | os.PathLike[str]) -> QPart:
+def load(name: str | os.PathLike[str]) -> Any:
     """Load an instance by its bundled name or by path.
 
     Parameters
     ----------
     name : a bundled name such as ``"qpart/mnist-mlp6"`` (see `bundled`), or the path of an instance file.
     """
+    if not isinstance(name, str | os.PathLike):
+        raise InputError("instance", shown(name), "a bundled name or the path of an instance file")
     text = os.fspath(name)
     names = bundled()
     if text in names:
         with resources.as_file(resources.files("qopt.instances").joinpath(f"{text}.json")) as path:
             return from_data(read_json(path))
     if not os.path.exists(text):  # unlike Path.exists, also for names that no file can have
-        near = difflib.get_close_matches(text, names, n=3, cutoff=0.4) or names[:3]
+        one_each = list({name.split("/")[0]: name for name in reversed(names)}.values())
+        near = difflib.get_close_matches(text, names, n=3, cutoff=0.4) or one_each
         raise InputError("instance", shown(text), "the path of a file, or a bundled name such as " + ", ".join(near))
     return from_data(read_json(text))
 
 
-def to_json(problem: QPart) -> str:
+def to_json(problem: Problem) -> str:
     """The instance file of a problem: one line a column, fields in the order of the schema."""
     data = problem.model_dump(exclude_none=True, exclude_defaults=False)
 
@@ -117,7 +118,7 @@ def to_json(problem: QPart) -> str:
             inner = indent + "  "
             fields = [f"{inner}{json.dumps(k)}: {render(v, inner)}" for k, v in value.items()]
             return "{\n" + ",\n".join(fields) + f"\n{indent}}}"
-        if isinstance(value, list) and value and isinstance(value[0], list):
+        if isinstance(value, list | tuple) and value and isinstance(value[0], list | dict):
             inner = indent + "  "
             return "[\n" + ",\n".join(inner + json.dumps(row) for row in value) + f"\n{indent}]"
         return json.dumps(value, allow_nan=False, ensure_ascii=False)
@@ -125,6 +126,6 @@ def to_json(problem: QPart) -> str:
     return render(data, "") + "\n"
 
 
-def save(problem: QPart, path: str | os.PathLike[str]) -> None:
+def save(problem: Problem, path: str | os.PathLike[str]) -> None:
     """Write a problem as an instance file."""
     write_whole(path, lambda file: file.write(to_json(problem).encode()))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import bisect
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -171,7 +172,9 @@ def _number(field: str, value: object) -> float:
     return float(value)
 
 
-def lower_envelope(lines: list[tuple[float, float]], low: float, high: float) -> list[tuple[float, float, int]]:
+def lower_envelope(
+    lines: Sequence[tuple[Fraction | float, Fraction | float]], low: float, high: float
+) -> list[tuple[float, float, int]]:
     """Least of some lines ``intercept + slope x`` over low <= x <= high, as (start, stop, line).
 
     Of lines that are equal the first counts.

@@ -18,6 +18,7 @@ from qopt.algorithms.kkt import at_cut
 from qopt.arrays import FloatArray, IntArray
 from qopt.errors import InputError, MethodError, shown
 from qopt.plan import QPartPlan
+from qopt.problems.problem import Frozen
 from qopt.problems.qpart import QPart
 from qopt.segments import segments
 from qopt.serving.curves import STEEPEST, Curve, curves
@@ -73,8 +74,10 @@ def offline(problems: Problem | Iterable[Problem], bits: Literal["whole", "real"
         Real-valued bits for noise that does not follow the law.
     """
     networks: dict[str, QPart] = {}
-    given = [problems] if isinstance(problems, QPart | str | os.PathLike) else problems
+    given = [problems] if isinstance(problems, Frozen | str | os.PathLike) else problems
     for problem in map(as_problem, given):
+        if not isinstance(problem, QPart):
+            raise InputError("problems", f"{problem.name!r}, no QPART request", "QPART requests")
         if problem.name in networks:
             raise InputError("problems", f"{problem.name!r} twice", "networks of different names")
         networks[problem.name] = problem

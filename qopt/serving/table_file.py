@@ -66,7 +66,9 @@ def load_table(path: str | os.PathLike[str]) -> Table:
             for field, known in (("format", (FORMAT,)), ("version", (1,)), ("bits", ("whole", "real"))):
                 if header[field] not in known:
                     raise InputError(f"{name}: {field}", shown(header[field]), " or ".join(map(str, known)))
-            networks = {str(key): from_data(data) for key, data in header["networks"].items()}
+            networks: dict[str, QPart] = {str(key): from_data(data) for key, data in header["networks"].items()}
+            if not all(isinstance(problem, QPart) for problem in networks.values()):
+                raise ValueError
             whole = {}
             for i, (key, row) in enumerate(header["tables"]):
                 plans = Entries(**{field: file[f"{i}.{field}"] for field in FIELDS})

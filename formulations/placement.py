@@ -1,0 +1,228 @@
+"""Operators on tiers: a minimum cut on ordered labels, and a mixed-integer program where limits hold too.
+
+Sets and data (of one operator o; all of them depend on it)
+    v in V            operations that o keeps, and node 0, the raw input
+    k in 0..K-1       tiers, in a line; link k leads from tier k to tier k + 1
+    c_vk              cost of running v on tier k: (w_t + w_e power_k + w_p price_k) time_vk
+    t in T            tensors with producer u(t) and readers R(t)
+    w_tk              cost of sending t over link k: w_t (latency_k + overhead_k bits_t / rate_k) + energy and price
+    m_v, M_k          bytes of weights of v, and how many tier k holds
+    a_o, A            accuracy of operator o, and the least one asked for
+
+Variables
+    above[v, k]       x_vk = 1 if v runs above tier k, so tier_v = sum_k x_vk;  x_v,-1 = 1 and x_v,K-1 = 0
+    sent[t, k]        z_tk = 1 if tensor t crosses link k
+    chosen[o]         y_o = 1 if operator o is taken
+
+Model ``lp`` for one operator: the minimum cut
+    minimise    sum_vk c_vk (x_v,k-1 - x_vk) + sum_tk w_tk z_tk
+    rising      x_v,k+1 <= x_vk
+    upward      x_uk <= x_rk                    for r in R(t), u = u(t): data only moves up the line
+    crossing    z_tk >= x_rk - x_uk             once per tensor, however many readers
+    0 <= x <= 1
+
+It is the dual of a maximum flow: every row is a difference of two variables, so its vertices are integral, and x
+need not be declared binary. That is why any number of tiers is solved exactly: tiers are ordered. As a cut, x_vk says
+on which side node (v, k) is; c_vk is the capacity of the arc (v, k-1) -> (v, k), and w_tk that of the arc from an
+auxiliary node, on the side of one as soon as one reader is, to (u, k). For any number 0 < h <= 1 the plan "x_vk = 1
+where the solution's is >= h" is optimal too, which is how a solution inside a face is read.
+
+Model ``mip`` for all operators: x, z of each operator at most y_o,
+    one_operator   sum_o y_o = 1,  over operators with a_o >= A
+    memory         sum_v m_v (x_v,k-1 - x_vk) <= M_k y_o       for each o and tier k with a limit
+    latency        the same sum of seconds <= target y_o
+    x, y binary
+
+Memory rows break the total unimodularity: the LP is then only a bound. Scaling: costs are divided by `model.unit`,
+rows by their limits. `model.cost` is in the problem's units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pyomo.environ as pyo
+
+from qopt.errors import InputError, MethodError, shown
+from qopt.placement.costs import Labelling, Limit, binding, labellings, limits
+from qopt.placement.plan import PlacementPlan, plan_of
+from qopt.placement.strategies import as_placement
+from qopt.placement.terms import Terms, terms
+from qopt.problems.placement import Placement
+from qopt.problems.terms import limit_with_slack
+
+FORMS = ("mip", "lp")
+"""Forms of the joint model: ``lp`` is ``mip`` without limits and with x, y between 0 and 1."""
+
+
+def operators(problem: Placement) -> dict[str, tuple[Terms, Labelling, tuple[Limit, ...]]]:
+    """Network, costs and limits of every operator that reaches the accuracy target."""
+    return {name: (own, costs, limits(problem, own, costs)) for name, (own, costs) in labellings(problem).items()}
+
+
+def joint(problem: Placement, form: str = "mip") -> pyo.ConcreteModel:
+    """The choice of operator and tiers as one Pyomo model, in one of `FORMS`; see the head of this file.
+
+    Returns
+    -------
+    A model with ``chosen[o]``, ``above[o, v, k]``, ``sent[o, t, k]``, the rows named above and the expression
+    ``cost``. Read the plan with `extract`.
+
+    Raises
+    ------
+    InputError
+        The problem is no placement, or the form is none of `FORMS`.
+    MethodError
+        No operator reaches the accuracy target, or form ``lp`` of a problem with limits that can bind.
+    """
+    if form not in FORMS:
+        raise InputError("form", shown(form), ", ".join(FORMS))
+    problem = as_placement(problem)
+    data = operators(problem)
+    if not data:
+        raise MethodError("no operator reaches the accuracy target")
+    if form == "lp":
+        _refuse_limits(problem, (row for _, _, rows in data.values() for row in rows), "form lp")
+    domain = pyo.Binary if form == "mip" else pyo.UnitInterval
+    nodes = [(o, v) for o, (_, costs, _) in data.items() for v in range(len(costs.unary))]
+    tensors = [(o, t) for o, (_, costs, _) in data.items() for t in range(len(costs.producer))]
+    tiers = range(len(problem.tiers))
+    links = range(len(problem.links))
+
+    model = pyo.ConcreteModel(name=problem.name)
+    model.chosen = pyo.Var(list(data), domain=domain)
+    model.above = pyo.Var(nodes, links, domain=domain)
+    model.sent = pyo.Var(tensors, links, domain=pyo.UnitInterval)
+    x, z, y = model.above, model.sent, model.chosen
+
+    def on(o: str, v: int, k: int) -> Any:
+        """1 if v runs on tier k: x_v,k-1 - x_vk."""
+        return (x[o, v, k - 1] if k > 0 else y[o]) - (x[o, v, k] if k < len(links) else 0)
+
+    def total(o: str, unary: Any, weight: Any) -> Any:
+        """What operator o's plan costs, or uses of a limit."""
+        run = sum(float(unary[v, k]) * on(o, v, k) for (p, v) in nodes if p == o for k in tiers if unary[v, k] < np.inf)
+        carry = sum(
+            float(weight[t, k]) * z[o, t, k] for (p, t) in tensors if p == o for k in links if weight[t, k] < np.inf
+        )
+        return run + carry
+
+    model.cost = pyo.Expression(expr=sum(total(o, costs.unary, costs.weight) for o, (_, costs, _) in data.items()))
+    model.unit = unit(costs for _, costs, _ in data.values())
+    model.objective = pyo.Objective(expr=model.cost / model.unit)
+
+    model.one_operator = pyo.Constraint(expr=sum(y[o] for o in data) == 1)
+
+    def rising(_: Any, o: str, v: int, k: int) -> Any:
+        return x[o, v, k] <= (x[o, v, k - 1] if k > 0 else y[o])
+
+    model.rising = pyo.Constraint(nodes, links, rule=rising)
+
+    forbidden = [(o, v, k) for o, v in nodes for k in tiers if np.isinf(data[o][1].unary[v, k])]
+    model.pinned = pyo.Constraint(forbidden, rule=lambda _, o, v, k: on(o, v, k) == 0)
+
+    readings = [(o, t, r) for o, t in tensors for r in data[o][1].readers[t]]
+
+    def upward(_: Any, o: str, t: int, r: int, k: int) -> Any:
+        u = data[o][1].producer[t]
+        return pyo.Constraint.Skip if u == r else x[o, u, k] <= x[o, r, k]
+
+    def crossing(_: Any, o: str, t: int, r: int, k: int) -> Any:
+        costs = data[o][1]
+        u, weight = costs.producer[t], costs.weight[t, k]
+        if np.isinf(weight):
+            return x[o, r, k] == x[o, u, k]
+        return z[o, t, k] >= x[o, r, k] - x[o, u, k] if weight > 0 or form == "mip" else pyo.Constraint.Skip
+
+    model.upward = pyo.Constraint(readings, links, rule=upward)
+    model.crossing = pyo.Constraint(readings, links, rule=crossing)
+
+    if form == "mip":
+        model.limits = pyo.ConstraintList(doc="memory of each tier and latency, of each operator")
+        for o, (_, _, rows) in data.items():
+            for row in rows:
+                limit = limit_with_slack(row.limit)
+                scale = limit or float(max(row.unary.max(), row.weight.max(initial=0.0))) or 1.0
+                model.limits.add(total(o, row.unary / scale, row.weight / scale) <= limit / scale * y[o])
+    return model
+
+
+def _refuse_limits(problem: Placement, rows: Iterable[Limit], model: str) -> None:
+    """Refuse limits that a minimum cut would leave out: with them in it, its vertices are no plans."""
+    row = binding(problem, tuple(rows))
+    if row is not None:
+        raise MethodError(f"{model}: the {row.name} can bind, and it takes no limits; form mip of joint does")
+
+
+def unit(costs: Iterable[Labelling]) -> float:
+    """What the objective is divided by: a thousandth of the cheapest operator's cost when every tier is its dearest."""
+    known = [np.where(np.isinf(c.unary), 0.0, c.unary).max(axis=1).sum() for c in costs]
+    return float(min(known) or 1.0) / 1000.0
+
+
+def extract(model: Any, problem: Placement) -> PlacementPlan:
+    """The plan that a solved joint model holds: the operator with the largest ``chosen``, x at least half of it.
+
+    Whether it keeps the limits is for the certificate to say.
+    """
+
+    def value(variable: Any) -> float:
+        return pyo.value(variable, exception=False) or 0.0
+
+    name = max(model.chosen, key=lambda o: value(model.chosen[o]))
+    half = value(model.chosen[name]) / 2.0 or 0.5
+    own = terms(problem, problem.operator(name))
+    links = range(len(problem.links))
+    labels = [sum(value(model.above[name, v, k]) >= half for k in links) for v in range(1, len(own.names) + 1)]
+    return plan_of(problem, own, labels)
+
+
+def cut_cvxpy(problem: Placement, operator: str) -> Any:
+    """The minimum cut of one operator in CVXPY, as the mathematics writes it: w max_r (x_r - x_u)^+ once per tensor.
+
+    Returns a `cvxpy.Problem` with one variable ``above``, (nodes, links); node 0 is the raw input. Its objective is
+    divided by `unit`. Read the plan with `extract_cvxpy`.
+
+    Raises
+    ------
+    InputError
+        The problem is no placement.
+    MethodError
+        The operator is unknown or misses the accuracy target, there is one tier only, or a limit can bind.
+    """
+    import cvxpy as cp  # 0.9 s: only when asked for
+
+    problem = as_placement(problem)
+    data = labellings(problem)
+    if operator not in data:
+        raise MethodError(f"operator {shown(operator)}: not one that reaches the accuracy target: {', '.join(data)}")
+    if not problem.links:
+        raise MethodError("one tier: there is nothing to cut")
+    own, costs = data[operator]
+    _refuse_limits(problem, limits(problem, own, costs), "cut_cvxpy")
+    nodes, tiers = costs.unary.shape
+    x = cp.Variable((nodes, tiers - 1), name="above")
+    ones, zeros = np.ones((nodes, 1)), np.zeros((nodes, 1))
+    on = cp.hstack([ones, x]) - cp.hstack([x, zeros])  # (nodes, tiers): 1 where v runs
+    forbidden = np.isinf(costs.unary)
+    run = cp.sum(cp.multiply(np.where(forbidden, 0.0, costs.unary), on))
+    constraints = [on >= 0, on[forbidden] == 0]
+    carry = []
+    for u, readers, weight in zip(costs.producer, costs.readers, costs.weight, strict=True):
+        for r in readers:
+            constraints.append(x[u] <= x[r])
+            if np.isinf(weight).any():
+                constraints.append(x[u][np.isinf(weight)] == x[r][np.isinf(weight)])
+        finite = np.where(np.isinf(weight), 0.0, weight)
+        highest = x[readers[0]] if len(readers) == 1 else cp.maximum(*(x[r] for r in readers))
+        carry.append(finite @ cp.pos(highest - x[u]))
+    return cp.Problem(cp.Minimize((run + cp.sum(carry)) / unit([costs])), constraints)
+
+
+def extract_cvxpy(model: Any, problem: Placement, operator: str) -> PlacementPlan:
+    """The plan that a solved `cut_cvxpy` holds."""
+    own = terms(problem, problem.operator(operator))
+    labels = (model.var_dict["above"].value[1:] >= 0.5).sum(axis=1)
+    return plan_of(problem, own, labels)

@@ -1,0 +1,255 @@
+"""Break-even of placements: the best operator and tiers as a function of one parameter, exactly.
+
+A plan's objective is affine in 1 / rate of a link, in 1 / speed of a tier, and in sizes, latencies, powers and prices.
+The best of all plans is therefore the lower envelope of lines, concave and piecewise linear, and all of it is found
+by intersection (Eisner and Severance 1976): solve at both ends; where the two lines cross, solve again; if that
+plan is below both lines, go on left and right of it, else the crossing is a break-even point. With b break-even
+points that is about 2 b + 2 minimum cuts. Lines and crossings are rational numbers.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from qopt.arrays import FloatArray
+from qopt.errors import InputError, MethodError, shown
+from qopt.placement.costs import way_back
+from qopt.placement.plan import PlacementPlan
+from qopt.placement.terms import kept_operations, terms
+from qopt.problems.placement import Operator, Placement
+from qopt.serving.breakpoints import lower_envelope
+from qopt.solving import solve
+
+INVERSE = r"links\[\d+\]\.(?:rate|down_rate)|tiers\[\d+\]\.speed"
+AFFINE = (
+    r"input\.size|links\[\d+\]\.(?:latency|overhead|energy|price)|tiers\[\d+\]\.(?:power|price)"
+    r"|objective\.(?:time|energy|price)"
+)
+KNOWN = (
+    "input.size, links[i].rate, .down_rate, .latency, .overhead, .energy, .price, tiers[i].speed, .power, .price, "
+    "objective.time, .energy, .price"
+)
+
+RANGE = 1000.0
+"""By default a parameter ranges from its value over this factor to its value times it."""
+
+ROUNDING = Fraction(1, 10**12)
+"""A plan counts as better than a line only beyond this share of it: the cut's costs are rounded, the lines are not."""
+
+
+@dataclass(frozen=True)
+class PlacementPiece:
+    """One plan is best from `start` to `stop`, at intercept + slope * x (x the parameter or its inverse)."""
+
+    start: float
+    stop: float
+    plan: PlacementPlan
+    intercept: float
+    slope: float
+
+
+@dataclass(frozen=True)
+class PlacementBreakpoints:
+    """The best plan for every value of a parameter.
+
+    Attributes
+    ----------
+    parameter : field name.
+    inverse : whether the objective is affine in the parameter's inverse.
+    pieces : ascending in the parameter; together they cover [low, high]. Empty if no plan keeps the limits.
+    solved : minimum cuts (or searches) that it took.
+    """
+
+    parameter: str
+    inverse: bool
+    pieces: tuple[PlacementPiece, ...]
+    solved: int
+
+    @property
+    def values(self) -> list[float]:
+        """The break-even values, ascending."""
+        return [piece.stop for piece in self.pieces[:-1]]
+
+    def at(self, value: float) -> PlacementPiece:
+        """The piece that holds a value; at a break-even point, the one below it."""
+        self._inside(np.asarray(value, dtype=float))
+        return self.pieces[min(bisect.bisect_left(self.values, value), len(self.pieces) - 1)]
+
+    def objective(self, values: FloatArray | float) -> FloatArray:
+        """Least objective at one or many values."""
+        given = np.asarray(values, dtype=np.float64)
+        self._inside(given)
+        x = 1.0 / given if self.inverse else given
+        least: FloatArray = np.min([piece.intercept + piece.slope * x for piece in self.pieces], axis=0)
+        return least
+
+    def _inside(self, values: FloatArray) -> None:
+        """Refuse values that the pieces do not cover."""
+        if not self.pieces:
+            raise InputError(self.parameter, "a value", "nothing: no plan keeps the limits")
+        start, stop = self.pieces[0].start, self.pieces[-1].stop
+        bad = values[~((values >= start * (1 - 1e-12)) & (values <= stop * (1 + 1e-12)))]
+        if bad.size:
+            raise InputError(self.parameter, f"{bad.flat[0]:g}", f"a value from {start:g} to {stop:g}")
+
+
+def exact_cost(problem: Placement, plan: PlacementPlan) -> Fraction:
+    """The objective of a plan, without any rounding of its sums and products."""
+    own = terms(problem, problem.operator(plan.operator))
+    number = {name: k for k, name in enumerate(problem.tier_names)}
+    at = [problem.birth, *(number[plan.tiers[name]] for name in own.names)]
+    w = problem.objective
+    of_time, of_energy, of_price = Fraction(w.time), Fraction(w.energy), Fraction(w.price)
+    per_second = [of_time + of_energy * Fraction(t.power) + of_price * Fraction(t.price) for t in problem.tiers]
+
+    def message(bits: float, link: int, rate: float) -> Fraction:
+        there = problem.links[link]
+        wire = Fraction(there.overhead) * Fraction(bits)
+        seconds = Fraction(there.latency) + wire / Fraction(rate)
+        return of_time * seconds + (of_energy * Fraction(there.energy) + of_price * Fraction(there.price)) * wire
+
+    total = sum((Fraction(float(own.time[v, k])) * per_second[k] for v, k in enumerate(at[1:])), Fraction(0))
+    for flow in own.flows:
+        for link in range(at[flow.producer], max(at[r] for r in flow.readers)):
+            total += message(flow.bits, link, problem.links[link].rate)
+    if problem.output is not None and own.output is not None:
+        total += sum((message(problem.output.size, *hop) for hop in way_back(problem, at[own.output])), Fraction(0))
+    return total
+
+
+def breakpoints(
+    problem: Placement, parameter: str, *, low: float | None = None, high: float | None = None
+) -> PlacementBreakpoints:
+    """Intervals of a parameter and the best plan in each.
+
+    Parameters
+    ----------
+    problem : the placement; everything but the parameter stays as it is.
+    parameter : ``input.size`` (bits), or a field such as ``links[0].rate``; the error lists all.
+    low, high : range, both finite and > 0; default the parameter's value over and times 1000.
+
+    Raises
+    ------
+    InputError
+        An unknown parameter, the speed of a tier that no eligible operator uses, an empty range, or a latency target
+        (which the parameter changes too).
+    MethodError
+        A problem whose optimum could not be proved.
+    """
+    name = parameter if isinstance(parameter, str) else ""
+    inverse = re.fullmatch(INVERSE, name) is not None
+    if not inverse and re.fullmatch(AFFINE, name) is None:
+        raise InputError(
+            "parameter", shown(parameter), f"one in whose value or inverse the objective is affine: {KNOWN}"
+        )
+    if problem.targets.latency is not None:
+        raise InputError("targets.latency", f"{problem.targets.latency:g}", "no latency target: the parameter moves it")
+    value = _value(problem, name)
+    if name.endswith(".speed") and problem.eligible and not any(_by_speed(problem, o) for o in problem.eligible):
+        allowed = "a parameter that moves something: every eligible operator here has speeds or times of its own"
+        raise InputError("parameter", f"{name}, on which no time depends", allowed)
+    ends = []
+    for end, given, default in (("low", low, 1 / RANGE), ("high", high, RANGE)):
+        if given is None and not value:
+            raise InputError(end, "nothing", f"a number > 0, since {name} has no value > 0")
+        number = (value or 0.0) * default if given is None else given
+        if isinstance(number, bool) or not isinstance(number, int | float | np.number) or not 0 < number < math.inf:
+            raise InputError(end, shown(given), "a finite number > 0")
+        ends.append(float(number))
+    if ends[0] >= ends[1]:
+        raise InputError("low", f"{ends[0]:g} with high {ends[1]:g}", "low < high")
+    search = _Lines(problem, name, inverse)
+    first, last = sorted((search.abscissa(ends[0]), search.abscissa(ends[1])))
+    if search.solve(first) is None:
+        return PlacementBreakpoints(name, inverse, (), search.solved)
+    search.between(first, last)
+    lines = list(search.lines.values())
+    pieces = []
+    for start, stop, i in lower_envelope([(a, b) for a, b, _ in lines], float(first), float(last)):
+        reach = (1.0 / stop, 1.0 / start) if inverse else (start, stop)
+        intercept, slope, plan = lines[i]
+        pieces.append(PlacementPiece(*reach, plan, float(intercept), float(slope)))
+    return PlacementBreakpoints(name, inverse, tuple(reversed(pieces) if inverse else pieces), search.solved)
+
+
+def _by_speed(problem: Placement, operator: Operator) -> bool:
+    """Whether some operation's time is its work over the tier's speed under an operator."""
+    if operator.time is not None or operator.speeds is not None:
+        return False
+    kept = kept_operations(problem, operator)
+    return any(problem.graph.operations[i] not in problem.graph.time for i in kept)
+
+
+def _value(problem: Placement, name: str) -> float | None:
+    """What the parameter is now."""
+    if name == "input.size":
+        return problem.input.size
+    section, field = name.split(".")
+    found = re.fullmatch(r"(\w+)\[(\d+)\]", section)
+    if found is None:
+        return float(getattr(problem.objective, field))
+    entries = getattr(problem, found[1])
+    if int(found[2]) >= len(entries):
+        last = f"{found[1]}[{len(entries) - 1}].{field}"
+        known = f"{found[1]}[0].{field}" + (f" to {last}" if len(entries) > 1 else "")
+        raise InputError("parameter", name, known if entries else f"another one: this problem has no {found[1]}")
+    value = getattr(entries[int(found[2])], field)
+    return None if value is None else float(value)
+
+
+class _Lines:
+    """The lines of the plans found so far, and how often was solved."""
+
+    def __init__(self, problem: Placement, name: str, inverse: bool) -> None:
+        self.problem, self.name, self.inverse = problem, name, inverse
+        self.lines: dict[tuple[Fraction, Fraction], tuple[Fraction, Fraction, PlacementPlan]] = {}
+        self.solved = 0
+
+    def abscissa(self, value: float) -> Fraction:
+        """x of a parameter's value."""
+        return 1 / Fraction(value) if self.inverse else Fraction(value)
+
+    def moved(self, value: float) -> Placement:
+        """The problem with the parameter at a value."""
+        return self.problem.replace({"input.sizes": [value]} if self.name == "input.size" else {self.name: value})
+
+    def solve(self, x: Fraction) -> tuple[Fraction, Fraction] | None:
+        """Intercept and slope of the best plan at x; None if no plan keeps the limits."""
+        value = float(1 / x if self.inverse else x)
+        solution = solve(self.moved(value))
+        self.solved += 1
+        if solution.status == "infeasible":
+            return None
+        if solution.status != "optimal":
+            raise MethodError(f"{self.name} = {value:g}: {solution.status}, not proved")
+        values = (value, value * 2.0)
+        (x1, c1), (x2, c2) = ((self.abscissa(v), exact_cost(self.moved(v), solution.plan)) for v in values)
+        slope = (c2 - c1) / (x2 - x1)
+        line = (c1 - slope * x1, slope)
+        self.lines.setdefault(line, (*line, solution.plan))
+        return line
+
+    def between(self, first: Fraction, last: Fraction) -> None:
+        """Find every line of the envelope between two abscissas."""
+        left, right = self.solve(first), self.solve(last)
+        assert left is not None
+        assert right is not None
+        waiting = [(left, right)]
+        while waiting:
+            left, right = waiting.pop()
+            if left[1] <= right[1]:  # the envelope is concave: slopes fall, or both are one line
+                continue
+            x = (right[0] - left[0]) / (left[1] - right[1])
+            if not first < x < last:
+                continue
+            line = self.solve(x)
+            assert line is not None
+            here = left[0] + left[1] * x
+            if line[0] + line[1] * x < here - ROUNDING * abs(here):
+                waiting += [(left, line), (line, right)]

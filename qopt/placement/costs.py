@@ -1,0 +1,277 @@
+"""What a placement costs: latency, energy and price per tier and link, in one place.
+
+Two readings of the same sums. `breakdown` follows a plan, seconds, joules and price apart; `labelling` is the
+linear form that optimization needs: a cost of each tier for each operation, a cost of each link for each tensor.
+
+    latency = sum_v time[v, tier_v] + sum over tensors and links crossed of (latency_l + overhead_l bits / rate_l)
+    energy  = sum_v power[tier_v] time[v, tier_v] + sum over tensors and links of energy_l overhead_l bits
+    price   = sum_v price[tier_v] time[v, tier_v] + sum over tensors and links of price_l overhead_l bits
+
+A tensor crosses each link from its producer's tier to its highest reader's once. An output that returns is one
+more message on every link on its way.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from qopt.arrays import FloatArray
+from qopt.errors import InputError
+from qopt.placement.terms import Terms, terms
+from qopt.problems.placement import Placement
+
+if TYPE_CHECKING:
+    from qopt.placement.plan import PlacementPlan
+
+
+@dataclass(frozen=True)
+class PlacementCost:
+    """A plan's latency, energy and price, and the objective they add up to.
+
+    Seconds, joules, bits; `computing`, `memory` [bytes] are per tier, `sending`, `bits` (of tensors, without overhead)
+    per link; `returning` is the output's way back. `latencies` are those of each input size, `latency` that of their
+    mean.
+    """
+
+    equations: ClassVar[str] = "recomputed from the problem's times, sizes and rates"
+
+    operator: str
+    accuracy: float
+    computing: tuple[float, ...]
+    sending: tuple[float, ...]
+    returning: float
+    bits: tuple[float, ...]
+    memory: tuple[float, ...]
+    latency: float
+    latencies: tuple[float, ...]
+    computing_energy: float
+    transmission_energy: float
+    price: float
+    objective: float
+
+    @property
+    def energy(self) -> float:
+        """Joules for one inference."""
+        return self.computing_energy + self.transmission_energy
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, with the totals."""
+        return {**self.__dict__, "energy": self.energy}
+
+
+def way_back(problem: Placement, tier: int) -> list[tuple[int, float]]:
+    """Links on the output's way from a tier, each with its rate; empty without an output that returns."""
+    if problem.output is None:
+        return []
+    goal = problem.tier_names.index(problem.output.tier)
+    up = [(link, problem.links[link].rate) for link in range(tier, goal)]
+    down = [(link, problem.links[link].down_rate or problem.links[link].rate) for link in range(goal, tier)]
+    return up or down
+
+
+def breakdown(problem: Placement, plan: PlacementPlan) -> PlacementCost:
+    """Cost of a plan, term by term. The plan's shape must fit the problem (`checked_placement`)."""
+    own = terms(problem, problem.operator(plan.operator))
+    number = {name: k for k, name in enumerate(problem.tier_names)}
+    at = [problem.birth, *(number[plan.tiers[name]] for name in own.names)]
+    tiers, links, w = problem.tiers, problem.links, problem.objective
+    placed = list(enumerate(at[1:]))
+    computing = [math.fsum(float(own.time[v, k]) for v, k in placed if k == tier) for tier in range(len(tiers))]
+    memory = [math.fsum(float(own.memory[v]) for v, k in placed if k == tier) for tier in range(len(tiers))]
+
+    def sent(bits: float, link: int, rate: float) -> float:
+        return links[link].latency + links[link].overhead * bits / rate
+
+    crossing = [
+        (flow.bits, link) for flow in own.flows for link in range(at[flow.producer], max(at[r] for r in flow.readers))
+    ]
+    bits = [math.fsum(b for b, link in crossing if link == i) for i in range(len(links))]
+    sending = [math.fsum(sent(b, link, links[i].rate) for b, link in crossing if link == i) for i in range(len(links))]
+    back = [] if own.output is None else way_back(problem, at[own.output])
+    size = 0.0 if problem.output is None else problem.output.size
+    returning = math.fsum(sent(size, link, rate) for link, rate in back)
+    carried = [*crossing, *((size, link) for link, _ in back)]
+    on_wire = [(links[link], links[link].overhead * b) for b, link in carried]
+    latency = math.fsum([*computing, *sending, returning])
+    raw = range(problem.birth, max(at[r] for r in own.flows[0].readers))
+    latencies = tuple(
+        latency + math.fsum(sent(b, i, links[i].rate) - sent(own.flows[0].bits, i, links[i].rate) for i in raw)
+        for b in problem.input.sizes.tolist()
+    )
+    computing_energy = math.fsum(tier.power * t for tier, t in zip(tiers, computing, strict=True))
+    transmission_energy = math.fsum(link.energy * b for link, b in on_wire)
+    price = math.fsum(
+        [*(tier.price * t for tier, t in zip(tiers, computing, strict=True)), *(link.price * b for link, b in on_wire)]
+    )
+    return PlacementCost(
+        operator=plan.operator,
+        accuracy=own.operator.accuracy,
+        computing=tuple(computing),
+        sending=tuple(sending),
+        returning=returning,
+        bits=tuple(bits),
+        memory=tuple(memory),
+        latency=latency,
+        latencies=latencies,
+        computing_energy=computing_energy,
+        transmission_energy=transmission_energy,
+        price=price,
+        objective=w.time * latency + w.energy * (computing_energy + transmission_energy) + w.price * price,
+    )
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """One operator's problem as costs of labels: node 0 is the raw input, label k is tier k.
+
+    Attributes
+    ----------
+    unary : (n + 1, tiers) cost of each tier for each node; infinite where it may not run.
+    producer, readers : of each tensor; order alone where its weights are all 0.
+    weight : (tensors, tiers - 1) cost of each link for each tensor; infinite: it may not cross.
+    """
+
+    unary: FloatArray
+    producer: tuple[int, ...]
+    readers: tuple[tuple[int, ...], ...]
+    weight: FloatArray
+
+    @property
+    def rows(self) -> list[tuple[int, tuple[int, ...], list[float]]]:
+        """Tensors as the kernel takes them."""
+        return list(zip(self.producer, self.readers, self.weight.tolist(), strict=True))
+
+
+def labelling(problem: Placement, own: Terms, *, objective: tuple[float, float, float] | None = None) -> Labelling:
+    """Costs of one operator's network as unary and tensor terms.
+
+    Parameters
+    ----------
+    objective : weights of time, energy and price; default the problem's.
+
+    Raises
+    ------
+    InputError
+        The numbers are finite one by one and too large together.
+    """
+    w = problem.objective
+    of_time, of_energy, of_price = (w.time, w.energy, w.price) if objective is None else objective
+    tiers, links = problem.tiers, problem.links
+    per_second = np.array([of_time + of_energy * t.power + of_price * t.price for t in tiers])
+
+    def on_link(bits: float, link: int, rate: float) -> float:
+        there = links[link]
+        wire = there.overhead * bits
+        return of_time * (there.latency + wire / rate) + (of_energy * there.energy + of_price * there.price) * wire
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        unary = np.zeros((len(own.names) + 1, len(tiers)))
+        unary[0, np.arange(len(tiers)) != problem.birth] = np.inf
+        unary[1:] = own.time * per_second
+        if own.output is not None and problem.output is not None:
+            size = problem.output.size
+            unary[own.output] += [
+                math.fsum(on_link(size, *hop) for hop in way_back(problem, k)) for k in range(len(tiers))
+            ]
+        weight = [[on_link(flow.bits, link, links[link].rate) for link in range(len(links))] for flow in own.flows]
+        total = float(unary[1:].sum()) + math.fsum(x for row in weight for x in row if math.isfinite(x))
+    if not math.isfinite(total) or not np.all(np.isfinite(weight)) or total > 1e300:
+        allowed = "times, sizes, rates and weights whose products are below 1e300"
+        raise InputError("objective", f"a cost of {total:g}", allowed)
+    unary[1:][~own.allowed] = np.inf
+    if own.private:
+        weight[0] = [math.inf] * len(links)
+    producer, readers = [flow.producer for flow in own.flows], [flow.readers for flow in own.flows]
+    for group in own.together:  # a cycle of orders: equal tiers
+        for u, v in zip(group, (*group[1:], group[0]), strict=True):
+            producer.append(u)
+            readers.append((v,))
+            weight.append([0.0] * len(links))
+    return Labelling(unary, tuple(producer), tuple(readers), np.array(weight).reshape(len(weight), len(links)))
+
+
+def labellings(problem: Placement) -> dict[str, tuple[Terms, Labelling]]:
+    """Terms and costs of every operator that reaches the accuracy target, by its name."""
+    found = {}
+    for operator in problem.eligible:
+        own = terms(problem, operator)
+        found[operator.name] = (own, labelling(problem, own))
+    return found
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One row: what a plan uses of it is a sum over the same nodes and tensors as its cost.
+
+    Attributes
+    ----------
+    name : ``memory of TIER`` or ``latency``.
+    limit : bytes or seconds.
+    unary, weight : uses, shaped as a `Labelling`'s costs and finite.
+    """
+
+    name: str
+    limit: float
+    unary: FloatArray
+    weight: FloatArray
+
+
+def limits(problem: Placement, own: Terms, costs: Labelling) -> tuple[Limit, ...]:
+    """The rows that not every plan keeps: memory of a tier below the operator's weights, and latency."""
+    rows = []
+    total = math.fsum(own.memory.tolist())
+    for k, tier in enumerate(problem.tiers):
+        if tier.memory is not None and total > tier.memory:
+            uses = np.zeros_like(costs.unary)
+            uses[1:, k] = own.memory
+            rows.append(Limit(f"memory of {tier.name}", tier.memory, uses, np.zeros_like(costs.weight)))
+    if problem.targets.latency is not None:
+        time = labelling(problem, own, objective=(1.0, 0.0, 0.0))
+        unary = np.where(np.isinf(time.unary), 0.0, time.unary)
+        weight = np.where(np.isinf(time.weight), 0.0, time.weight)
+        rows.append(Limit("latency", problem.targets.latency, unary, weight))
+    return tuple(rows)
+
+
+def binding(problem: Placement, rows: tuple[Limit, ...]) -> Limit | None:
+    """The first row that can bind, so that a minimum cut alone does not solve the problem; None if none can.
+
+    A limit on a latency that is itself the objective is none: the least latency keeps it, or nothing does.
+    """
+    latency_alone = problem.objective.energy == 0 and problem.objective.price == 0
+    return next((row for row in rows if row.name != "latency" or not latency_alone), None)
+
+
+def used(costs: Labelling, unary: FloatArray, weight: FloatArray, labels: list[int]) -> list[float]:
+    """The terms that add up to what labels (node 0 included) cost, or use of a row."""
+    terms_of: list[float] = unary[np.arange(len(labels)), labels].tolist()
+    for t, (u, readers) in enumerate(zip(costs.producer, costs.readers, strict=True)):
+        terms_of += weight[t, labels[u] : max(labels[r] for r in readers)].tolist()
+    return terms_of
+
+
+SLACK = 1.0 - 2.0**-48
+"""Relaxed costs are lowered by this factor: above what rounding can have added."""
+
+
+def relaxed(costs: Labelling, rows: tuple[Limit, ...], multipliers: list[float], share: float = 1.0) -> Labelling:
+    """Lagrange's relaxation: ``share`` times the costs plus multipliers >= 0 times the uses, never above the exact sum.
+
+    The least cost of labels, less the sum of multiplier times limit, bounds every plan that keeps the rows; with
+    share 0, a value > 0 proves that no plan keeps them.
+    """
+    if share == 1.0 and not any(multipliers):
+        return costs
+    unary = share * np.where(np.isinf(costs.unary), 0.0, costs.unary)
+    weight = share * np.where(np.isinf(costs.weight), 0.0, costs.weight)
+    for row, multiplier in zip(rows, multipliers, strict=True):
+        unary += multiplier * row.unary
+        weight += multiplier * row.weight
+    unary, weight = unary * SLACK, weight * SLACK
+    unary[np.isinf(costs.unary)] = np.inf
+    weight[np.isinf(costs.weight)] = np.inf
+    return Labelling(unary, costs.producer, costs.readers, weight)

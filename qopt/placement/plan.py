@@ -1,0 +1,67 @@
+"""A placement: the operator, and the tier of each operation that it keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from qopt.errors import InputError, shown
+from qopt.placement.terms import Terms, kept_operations
+from qopt.plan import Plan
+from qopt.problems.placement import Placement
+
+if TYPE_CHECKING:
+    from qopt.arrays import IntArray
+
+
+class PlacementPlan(Plan):
+    """An operator, and the name of the tier that runs each operation it keeps."""
+
+    format: Literal["qopt/placement-plan"] = "qopt/placement-plan"
+    version: Literal[1] = 1
+    operator: str
+    tiers: dict[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return self.model_dump()
+
+
+def checked_placement(problem: Placement, plan: PlacementPlan) -> PlacementPlan:
+    """A plan whose shape fits the problem.
+
+    Raises
+    ------
+    InputError
+        The operator is unknown, a tier is, or the operations are not those that the operator keeps. (A limit
+        exceeded is for the certificate to say.)
+    """
+    known = tuple(operator.name for operator in problem.operators)
+    if plan.operator not in known:
+        raise InputError("plan.operator", shown(plan.operator), ", ".join(known))
+    graph = problem.graph
+    kept = [graph.operations[i] for i in kept_operations(problem, problem.operator(plan.operator))]
+    for name in kept:
+        if name not in plan.tiers:
+            raise InputError(f"plan.tiers.{name}", "nothing", "a tier for each operation that the operator keeps")
+    inside = set(kept)
+    for name, tier in plan.tiers.items():
+        if name not in inside:
+            what = "an operation that the operator skips" if name in graph.place else "an unknown operation"
+            raise InputError(f"plan.tiers.{name}", what, f"the {len(kept)} operations that {plan.operator} keeps")
+        if tier not in problem.tier_names:
+            raise InputError(f"plan.tiers.{name}", shown(tier), ", ".join(problem.tier_names))
+    return plan
+
+
+def tiers_used(problem: Placement, plan: PlacementPlan) -> str:
+    """The tiers that run something, from the device up: ``mobile-edge``."""
+    used = set(plan.tiers.values())
+    return "-".join(name for name in problem.tier_names if name in used)
+
+
+def plan_of(problem: Placement, own: Terms, labels: Sequence[int] | IntArray) -> PlacementPlan:
+    """The plan of tier indices, one for each kept operation."""
+    names = problem.tier_names
+    tiers = {name: names[int(k)] for name, k in zip(own.names, labels, strict=True)}
+    return PlacementPlan(problem=problem.name, operator=own.operator.name, tiers=tiers)
