@@ -83,8 +83,8 @@ class Incumbent:
         self._close()
 
     def settle(self, tolerance: float) -> None:
-        """The value is known to be optimal: what is left is to show it, to a relative tolerance."""
-        if math.isfinite(self.value):
+        """The choice is known to be optimal: what is left is to show it, to a relative tolerance."""
+        if self.choice is not None:
             self.aim = min(self.aim, self.value - tolerance * abs(self.offset + self.value))
             self._close()
 

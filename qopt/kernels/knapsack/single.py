@@ -29,8 +29,8 @@ from qopt.kernels.slack import with_slack
 ROUNDING = 1e-14
 """Partial sums within this share of the limit's scale are kept and rechecked exactly."""
 
-FIRST_STAGES, FIRST_NODES = 24, 250
-"""A first round: partial sums over the classes with most at stake, for a good incumbent, and a small tree."""
+FEW_LABELS, FIRST_NODES = 5_000, 250
+"""A first round: so few partial sums, which a checker makes again in no time, and a small tree."""
 
 FIRST_LABELS = 400_000
 """Partial sums that are tried before branch and bound."""
@@ -259,8 +259,10 @@ class _Search:
     def run(self, branch_nodes: int, max_labels: int) -> tuple[bool, list[Node] | None, float]:
         """Whether the search is complete, its tree if there is one, and a bound."""
         incumbent = self.incumbent
-        if not incumbent.grain and not incumbent.closed:
-            self.sums(min(FIRST_LABELS, max_labels), FIRST_STAGES)
+        state = self.sums(min(FEW_LABELS, max_labels))
+        if state.complete or incumbent.closed:
+            return True, self.prove(state, branch_nodes), self.proved
+        if not incumbent.grain:
             found = self.branch(min(FIRST_NODES, branch_nodes))
             if found.complete and not incumbent.closed:
                 return True, found.tree, incumbent.aim
@@ -285,19 +287,18 @@ class _Search:
         self.incumbent.settle(PROVED)
         if self.incumbent.closed:
             return [self.root]
-        found = self.branch(min(PROOF_NODES, branch_nodes))
-        if found.complete or state.labels > PROOF_LABELS:
-            return found.tree
+        if state.labels > FEW_LABELS:
+            found = self.branch(min(PROOF_NODES, branch_nodes))
+            if found.complete or state.labels > PROOF_LABELS:
+                return found.tree
         return [["sums", state.order.tolist(), [self.lam * 2.0**power for power in PRICES]]]
 
-    def sums(self, max_labels: int, max_stages: int | None = None) -> Outcome:
+    def sums(self, max_labels: int) -> Outcome:
         """Partial sums over the items that reduced costs leave."""
         if max_labels <= 0 or self.incumbent.closed:
             return Outcome(False, -math.inf, np.empty(0, dtype=np.int64), 0)
         present = self.present & (self.excess + self.lower < self.incumbent.aim)
-        state = search(
-            self.c, self.w, present, self.lam, self.lower, self.incumbent, self.deadline, max_labels, max_stages
-        )
+        state = search(self.c, self.w, present, self.lam, self.lower, self.incumbent, self.deadline, max_labels)
         self.details |= {"core": len(state.order), "labels": self.details["labels"] + state.labels}
         return state
 

@@ -39,7 +39,6 @@ def search(
     incumbent: Incumbent,
     deadline: float | None,
     max_labels: int,
-    max_stages: int | None = None,
 ) -> Outcome:
     """Search the items that are `present`; the best choice ends up in `incumbent`.
 
@@ -47,10 +46,9 @@ def search(
     ----------
     c, w : (n, k) costs and weights, shifted so that every class has least 0.
     lam, lower : multiplier of the whole and its Lagrangian bound, by which items leave as the incumbent improves.
-    max_labels : sums kept in all (5 bytes each) before the search stops.
-    max_stages : classes decided before it stops.
+    max_labels : sums kept in all (4 bytes each) before the search stops.
     """
-    n, k = c.shape
+    n = len(c)
     items_left = present.sum(axis=1)
     none = np.empty(0, dtype=np.int64)
     if np.any(items_left == 0):
@@ -73,7 +71,7 @@ def search(
     own, gain, load = stage_of[steps.owner], steps.gain, steps.load
     start_c, start_w = c[core, steps.start[core]], w[core, steps.start[core]]
     rest_c, rest_w = np.cumsum(start_c[::-1])[::-1], np.cumsum(start_w[::-1])[::-1]
-    history: list[tuple[IntArray, IntArray]] = []
+    history: list[tuple[IntArray, int, IntArray]] = []
     total, bound = 0, label_c
 
     def recover(stage: int, label: int) -> IntArray:
@@ -81,9 +79,9 @@ def search(
         found: IntArray = choice.copy()
         found[core[stage:]] = steps.start[core[stage:]]
         for s in range(stage - 1, -1, -1):
-            parent, taken = history[s]
-            found[core[s]] = taken[label]
-            label = int(parent[label])
+            kept, before, items = history[s]
+            item, label = divmod(int(kept[label]), before)
+            found[core[s]] = items[item]
         return found
 
     for stage in range(len(core) + 1):
@@ -117,9 +115,7 @@ def search(
             running = np.minimum.accumulate(cand_c[keep])
             keep = keep[np.concatenate(([True], running[1:] < running[:-1]))]
         if stage:
-            history.append(
-                ((keep % size).astype(np.int32), options[keep // size].astype(np.uint8 if k < 256 else np.int32))
-            )
+            history.append((keep.astype(np.int32), size, options))
         label_c, label_w, bound = cand_c[keep], cand_w[keep], bound[keep]
         total += len(keep)
         if keep.size == 0:
@@ -139,6 +135,6 @@ def search(
                 if incumbent.offer(recover(stage, int(label))):
                     break
         late = deadline is not None and time.perf_counter() > deadline
-        if stage < len(core) and (late or total > max_labels or stage == max_stages):
+        if stage < len(core) and (late or total > max_labels):
             return Outcome(False, float(bound.min()), core, total)
     return Outcome(not incumbent.doubtful, float(label_c.min()), core, total)
