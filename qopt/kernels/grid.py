@@ -18,8 +18,8 @@ from qopt.arrays import FloatArray, IntArray
 WHOLE = 2.0**53
 """Below this, floats hold every integer."""
 
-SAMPLE = 16
-"""So many numbers are tried first: real-valued data are told apart at once."""
+SAMPLE, SMALL = 16, 4096
+"""So many numbers are tried first, of at least so many: real-valued data are told apart at once."""
 
 
 def steps(values: FloatArray) -> tuple[IntArray, int] | None:
@@ -30,7 +30,7 @@ def steps(values: FloatArray) -> tuple[IntArray, int] | None:
     values : of any shape, finite.
     """
     flat = values.ravel()
-    for part in (flat[:SAMPLE], flat):
+    for part in (flat,) if flat.size < SMALL else (flat[:SAMPLE], flat):
         mantissa, exponent = np.frexp(part)
         whole = np.abs(np.ldexp(mantissa, 53)).astype(np.int64)
         low = np.where(whole > 0, whole & -whole, 1).astype(np.float64)
