@@ -217,10 +217,23 @@ def _signed_rank(left: FloatArray, right: FloatArray) -> float:
     difference = (left - right)[left != right]
     if difference.size == 0:
         return 1.0
-    # scipy counts out untied ranks. With equal differences that is exact in the extreme case, all of one sign.
     if difference.size <= EXACT:
-        return float(stats.wilcoxon(difference, method="exact").pvalue)
+        return _exact(difference)
     return float(stats.wilcoxon(difference).pvalue)
+
+
+def _exact(difference: FloatArray) -> float:
+    """Exact two-sided p-value, also where sizes tie (scipy counts untied ranks): all signs over twice the midranks."""
+    from scipy import stats
+
+    ranks = np.rint(2.0 * stats.rankdata(np.abs(difference))).astype(np.int64)
+    ways = np.zeros(int(ranks.sum()) + 1)  # by the sum of the positive ranks; at most 2^50, exact in floats
+    ways[0] = 1.0
+    for rank in ranks.tolist():
+        ways[rank:] = ways[rank:] + ways[: len(ways) - rank]
+    positive = int(ranks[difference > 0].sum())
+    lesser = min(positive, int(ranks.sum()) - positive)
+    return min(1.0, 2.0 * float(ways[: lesser + 1].sum()) / 2.0 ** len(ranks))
 
 
 def _groups(

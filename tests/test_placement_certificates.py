@@ -293,3 +293,30 @@ def test_accuracy_is_a_limit_from_below() -> None:
         assert (row.used, row.limit, row.holds, row.at_least, row.text) == (0.78, target, holds, True, text)
         assert row.slack == pytest.approx(0.78 - target)
         assert all(not other.at_least for other in certificate.constraints if other is not row)
+
+
+CHAIN: dict[str, Any] = {
+    "input": {"sizes": [1.0], "readers": ["a"]},
+    "operators": [{"name": "identity", "accuracy": 0.5}],
+    "links": [{"rate": 1.0, "latency": 5.0}],
+}
+
+
+@pytest.mark.parametrize("multiplier", [1e300, 1e295, 5e-324, 1e-300])
+def test_multipliers_that_leave_the_range_of_floats_prove_nothing(multiplier: float) -> None:
+    """Infinite costs would read as forbidden, and rounding of the smallest numbers is not relative."""
+    tensors = [{"producer": "a", "readers": ["b"], "size": 1.0}, {"producer": "b", "readers": ["c"], "size": 0.0}]
+    large, small = [3e9, 0.0, 1e9], [0.6, 0.6, 0.6]
+    for weights, memory in ((large, 3.5e9), (small, 1.5)):
+        problem = Placement(
+            name="chain",
+            graph={"operations": ["a", "b", "c"], "work": [1.0] * 3, "weights": weights, "tensors": tensors},
+            tiers=[{"name": "m", "speed": 1.0, "memory": memory}, {"name": "e", "speed": 1.0}],
+            pins={"a": ["m"], "b": ["m"]},
+            **CHAIN,
+        )
+        assert qopt.solve(problem).status == "optimal"
+        for labels, flow in ((None, []), ([0, 0, 0, 1], [])):
+            tree = [["leaf", 0, {"memory of m": multiplier}, labels, flow]]
+            forged = {"format": "qopt/placement-witness", "version": 1, "operators": {"identity": tree}}
+            assert not certify(problem, None, forged).infeasible

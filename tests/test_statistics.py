@@ -225,3 +225,22 @@ def test_without_scikit_posthocs(monkeypatch: pytest.MonkeyPatch, samples: dict[
     with pytest.raises(MethodError, match=r"pip install 'qopt\[study\]'"):
         statistics.compare(samples)
     assert len(statistics.summarize(samples)) == 3
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_signed_ranks_with_ties_are_counted_out(seed: int) -> None:
+    """Against all signs; scipy's exact p-value holds without ties only."""
+    rng = np.random.default_rng(seed)
+    left = rng.integers(0, 4, 9).astype(float)
+    right = rng.integers(0, 4, 9).astype(float) + (0.25 if seed % 2 else 0.0)
+    difference = (left - right)[left != right]
+    ranks = stats.rankdata(np.abs(difference))
+    sums = [
+        sum(r for r, s in zip(ranks, signs, strict=True) if s) for signs in itertools.product((0, 1), repeat=len(ranks))
+    ]
+    positive = float(ranks[difference > 0].sum())
+    extreme = min(positive, float(ranks.sum()) - positive)
+    expected = min(1.0, 2 * sum(x <= extreme + 1e-9 for x in sums) / len(sums))
+    groups = {"left": left.tolist(), "right": right.tolist()}
+    found = statistics.compare(groups, paired=True)["wilcoxon_p"][0]
+    assert found == pytest.approx(expected, rel=1e-12)

@@ -35,6 +35,9 @@ from qopt.problems.terms import limit_with_slack, within
 ENUMERATED = 5_000
 """Plans of one operator that the certificate looks at itself, where limits leave a gap and no witness closes it."""
 
+LEAST, MOST = 1e-290, 1e300
+"""Sizes of relaxed costs, other than 0, whose rounding `relaxed` covers."""
+
 MAX_NODES = 200_000
 """Nodes of a tree that are looked at."""
 
@@ -64,7 +67,14 @@ def leaf_bound(
     costs: Labelling, rows: tuple[Limit, ...], share: float, multipliers: list[float], labels: Any, flow: Any
 ) -> Fraction | float:
     """What the flow of one leaf proves: a lower bound on every plan's cost, infinite where there is no plan."""
-    instance = cut_instance(relaxed(costs, rows, multipliers, share))
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        priced = relaxed(costs, rows, multipliers, share)
+    for given, found in ((costs.unary, priced.unary), (costs.weight, priced.weight)):
+        # Beyond these, rounding is no longer relative: an infinite entry would read as forbidden.
+        entries = np.abs(found[np.isfinite(given)])
+        if not np.all((entries == 0.0) | ((entries >= LEAST) & (entries <= MOST))):
+            raise Refused(f"multipliers that make costs below {LEAST:g} or above {MOST:g}")
+    instance = cut_instance(priced)
     witness = {"format": "qopt/kernel-witness", "version": 1, "kind": "cut", "labels": labels, "flow": flow}
     verdict = check(instance, witness)
     if not verdict.accepted:
