@@ -27,7 +27,7 @@ class Plan(Frozen):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        raise NotImplementedError
+        return self.model_dump()
 
 
 class QPartPlan(Plan):

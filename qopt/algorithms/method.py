@@ -99,9 +99,9 @@ class Method:
 
     name: str
     summary: str
-    bits: Bits | None
     proves: str
     target: str
+    bits: Bits | None = None
     exact: bool = True
     noise: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
@@ -168,3 +168,23 @@ class Method:
     def run(self, problem: Problem, options: Options) -> Outcome:
         """Solve; the claim is unchecked."""
         return self.load()(problem, options)
+
+
+def named(methods: tuple[Method, ...], name: str) -> Method:
+    """The method of a name."""
+    for method in methods:
+        if method.name == name:
+            return method
+    raise InputError("method", repr(name), "auto, " + ", ".join(m.name for m in methods))
+
+
+def fastest(methods: tuple[Method, ...], problem: Problem, bits: Bits | None = None) -> Method:
+    """The first exact method, of such bits, that can solve a problem."""
+    candidates = [m for m in methods if m.bits == bits and m.exact]
+    for method in candidates:
+        if method.unavailable(problem) is None:
+            return method
+    reasons = "; ".join(f"{m.name}: {m.unavailable(problem)}" for m in candidates)
+    if bits is not None:
+        raise InputError("bits", repr(bits), f"another choice, since no exact method can be used ({reasons})")
+    raise InputError("method", "'auto'", f"a named method, since no exact one can be used ({reasons})")

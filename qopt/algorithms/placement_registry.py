@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from qopt.algorithms import placement_brute_force, placement_candidates, placement_chain, placement_pyomo
-from qopt.algorithms.method import Backend, Method
-from qopt.errors import InputError
+from qopt.algorithms.method import Backend, Method, fastest, named
 from qopt.problems.placement import Placement
 
 METHODS: tuple[Method, ...] = (
     Method(
         name="mincut",
         summary="a minimum cut for each operator",
-        bits=None,
         proves="optimal without binding limits, with a witness",
         target="qopt.algorithms.placement_mincut:solve",
         refuses=placement_candidates.binding,
@@ -19,7 +17,6 @@ METHODS: tuple[Method, ...] = (
     Method(
         name="chain-dp",
         summary="dynamic programming over operation and tier, chains only",
-        bits=None,
         proves="optimal without binding limits",
         target="qopt.algorithms.placement_chain:solve",
         refuses=placement_chain.refuses,
@@ -27,7 +24,6 @@ METHODS: tuple[Method, ...] = (
     Method(
         name="cut-branch",
         summary="minimum cuts under Lagrange multipliers of the limits, branching on tiers",
-        bits=None,
         proves="optimal within all limits, with a witness",
         target="qopt.algorithms.placement_branch:solve",
         options=("time_limit",),
@@ -35,7 +31,6 @@ METHODS: tuple[Method, ...] = (
     Method(
         name="highs-mip",
         summary="a mixed-integer program for each operator, as arrays for HiGHS, gap 0",
-        bits=None,
         proves="optimal by the solver's word",
         target="qopt.algorithms.placement_highs:solve",
         needs=("highspy",),
@@ -44,7 +39,6 @@ METHODS: tuple[Method, ...] = (
     Method(
         name="pyomo",
         summary="the readable joint model, as a mixed-integer program or (no limits) a linear one",
-        bits=None,
         proves="optimal by the solver's word",
         target="qopt.algorithms.placement_pyomo:solve",
         needs=("pyomo",),
@@ -59,7 +53,6 @@ METHODS: tuple[Method, ...] = (
     Method(
         name="cvxpy",
         summary="the minimum cut of each operator as a linear program",
-        bits=None,
         proves="optimal within the solver's tolerance",
         target="qopt.algorithms.placement_pyomo:solve_cvxpy",
         needs=("cvxpy",),
@@ -70,7 +63,6 @@ METHODS: tuple[Method, ...] = (
     Method(
         name="brute-force",
         summary="every plan, small instances",
-        bits=None,
         proves="optimal by enumeration",
         target="qopt.algorithms.placement_brute_force:solve",
         options=("time_limit",),
@@ -79,7 +71,6 @@ METHODS: tuple[Method, ...] = (
     Method(
         name="equal-size",
         summary="the study's split into two halves of equal weight size, on the best pair of tiers",
-        bits=None,
         proves="nothing: a heuristic",
         target="qopt.algorithms.placement_equal_size:solve",
         exact=False,
@@ -89,18 +80,9 @@ METHODS: tuple[Method, ...] = (
 
 def get(name: str) -> Method:
     """The method of a name."""
-    for method in METHODS:
-        if method.name == name:
-            return method
-    raise InputError("method", repr(name), "auto, " + ", ".join(m.name for m in METHODS))
+    return named(METHODS, name)
 
 
 def default(problem: Placement, bits: None = None) -> Method:
     """The fastest exact method for a problem."""
-    del bits
-    candidates = [m for m in METHODS if m.exact]
-    for method in candidates:
-        if method.unavailable(problem) is None:
-            return method
-    reasons = "; ".join(f"{m.name}: {m.unavailable(problem)}" for m in candidates)
-    raise InputError("method", "'auto'", f"a named method, since no exact one can be used ({reasons})")
+    return fastest(METHODS, problem, bits)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from qopt.algorithms import brute_force
-from qopt.algorithms.method import Backend, Method
-from qopt.errors import InputError
+from qopt.algorithms.method import Backend, Bits, Method, fastest, named
 from qopt.problems.qpart import QPart
 
 HIGHS = Backend("highs", module="highspy")
@@ -117,17 +116,9 @@ METHODS: tuple[Method, ...] = (
 
 def get(name: str) -> Method:
     """The method of a name."""
-    for method in METHODS:
-        if method.name == name:
-            return method
-    raise InputError("method", repr(name), "auto, " + ", ".join(m.name for m in METHODS))
+    return named(METHODS, name)
 
 
-def default(problem: QPart, bits: str) -> Method:
+def default(problem: QPart, bits: Bits) -> Method:
     """The fastest exact method for a problem over whole or real-valued bits."""
-    candidates = [m for m in METHODS if m.bits == bits and m.exact]
-    for method in candidates:
-        if method.unavailable(problem) is None:
-            return method
-    reasons = "; ".join(f"{m.name}: {m.unavailable(problem)}" for m in candidates)
-    raise InputError("bits", repr(bits), f"another choice, since no exact method can be used ({reasons})")
+    return fastest(METHODS, problem, bits)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from qopt.errors import InputError, shown
 from qopt.placement.terms import Terms, kept_operations
@@ -21,10 +21,6 @@ class PlacementPlan(Plan):
     version: Literal[1] = 1
     operator: str
     tiers: dict[str, str]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data."""
-        return self.model_dump()
 
 
 def checked_placement(problem: Placement, plan: PlacementPlan) -> PlacementPlan:

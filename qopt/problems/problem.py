@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -49,9 +50,9 @@ class Problem(Frozen):
     best_known: dict[str, Any] | None = None
 
     @property
+    @abstractmethod
     def layers(self) -> int:
         """How many layers or operations the network has."""
-        raise NotImplementedError
 
     def replace(self, changes: dict[str, Any]) -> Self:
         """A copy with some fields changed, validated anew.

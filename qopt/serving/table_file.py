@@ -85,7 +85,9 @@ def load_table(path: str | os.PathLike[str]) -> Table:
         raise
     except (EOFError, LookupError, MemoryError, RuntimeError, TypeError, AttributeError, ValueError) as error:
         raise _no_table(name) from error
-    except (ArithmeticError, zlib.error, zipfile.BadZipFile, NotImplementedError) as error:
+    except (ArithmeticError, zlib.error, zipfile.BadZipFile) as error:
+        raise _no_table(name) from error
+    except NotImplementedError as error:  # zipfile's word for a compression that it does not know
         raise _no_table(name) from error
     return Table("whole", networks, whole, {})
 

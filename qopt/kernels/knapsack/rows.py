@@ -73,26 +73,15 @@ def solve(
 
     Parameters
     ----------
-    cost : (n, k), a class a row, finite, of any sign and scale.
-    weight : (R, n, k), likewise.
-    limit : (R,) on the sums of weights, each with relative slack 1e-12; infinite for none.
-    ties : groups of classes that must take the same column; the tree then speaks of merged classes.
-    upper : only choices of lower cost than this are of interest.
-    gap : relative: stop where objective - bound <= gap * |objective|.
-    time_limit : seconds; when it is over, the best choice and a valid bound are returned.
-    branch_nodes : nodes of the tree before it is given up; the search goes on without. None: 100 000.
-    max_labels : extensions of partial choices before the search stops, as at a time limit. None: 100 million.
-    on_grid : whether the tree may rely on costs and weights that lie on a grid (see `qopt.kernels.grid`).
+    cost : (n, k), a class a row.
+    weight : (R, n, k).
+    limit : (R,) on the sums of weights; infinite for none.
+    others : as in `qopt.kernels.mckp.solve`, which says what is refused.
 
     Returns
     -------
     Result
         Its tree has R multipliers in every leaf, 0 for a row without a limit.
-
-    Raises
-    ------
-    InputError
-        Shapes that differ, a number that is not finite or beyond 1e300, bad ties, bad options.
     """
     check_options(upper, gap, time_limit, branch_nodes=branch_nodes, max_labels=max_labels)
     branch_nodes = BRANCH_NODES if branch_nodes is None else branch_nodes

@@ -72,24 +72,13 @@ def solve(
     max_labels: int = MAX_LABELS,
     on_grid: bool = True,
 ) -> Result:
-    """Solve a multiple-choice knapsack to proved optimality. Options as in `qopt.kernels.mckp.solve`.
+    """Solve a multiple-choice knapsack to proved optimality.
 
     Parameters
     ----------
     cost, weight : (n, k), a class a row, finite, of any sign and scale.
     limit : on the sum of weights, with relative slack 1e-12; infinite for none.
-    ties : groups of classes that must take the same column.
-    upper : only choices of lower cost than this are of interest.
-    gap : relative; the search may stop once objective - bound <= gap |objective|.
-    time_limit : seconds; when it is over, the best choice and a valid bound are returned.
-    branch_nodes : nodes of branch and bound before it gives up.
-    max_labels : partial sums kept before the search stops, as at a time limit.
-    on_grid : whether the tree may rely on costs that lie on a grid (see `qopt.kernels.grid`).
-
-    Raises
-    ------
-    InputError
-        Shapes that differ, or a number that is not finite.
+    others : as in `qopt.kernels.mckp.solve`, which says what is refused.
     """
     deadline = None if time_limit is None else time.perf_counter() + time_limit
     given_cost, given_weight = checked(cost, weight, limit)
