@@ -1,4 +1,4 @@
-"""Writes schema/qpart-1.json and schema/placement-1.json, the JSON Schemas of instance files.
+"""Writes schema/qpart-1.json, schema/placement-1.json and schema/jqodi-1.json, the JSON Schemas of instance files.
 
     python instances/make_schema.py
 
@@ -17,7 +17,7 @@ from qopt.families import FAMILIES, Family
 
 FOLDER = Path(__file__).resolve().parent / "schema"
 
-TITLES = {"qpart": "QPART request", "placement": "Placement of operations on tiers"}
+TITLES = {"qpart": "QPART request", "placement": "Placement of operations on tiers", "jqodi": "JQODI fine-tuning"}
 
 
 def path(family: Family) -> Path:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from qopt.errors import InputError as InputError
     from qopt.errors import MethodError as MethodError
     from qopt.errors import QoptError as QoptError
+    from qopt.jqodi.plan import JqodiPlan as JqodiPlan
     from qopt.placement.front import front as front
     from qopt.placement.front import recommend as recommend
     from qopt.placement.plan import PlacementPlan as PlacementPlan
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from qopt.plan import read_plan as read_plan
     from qopt.plan import save_plan as save_plan
     from qopt.problems import generate as generate
+    from qopt.problems.jqodi import Jqodi as Jqodi
     from qopt.problems.placement import Placement as Placement
     from qopt.problems.qpart import QPart as QPart
     from qopt.problems.reading import bundled as bundled
@@ -57,6 +59,8 @@ _HOME = {
     "QPartPlan": "qopt.plan",
     "Placement": "qopt.problems.placement",
     "PlacementPlan": "qopt.placement.plan",
+    "Jqodi": "qopt.problems.jqodi",
+    "JqodiPlan": "qopt.jqodi.plan",
     "strategies": "qopt.placement.strategies",
     "recommend": "qopt.placement.front",
     "front": "qopt.placement.front",

@@ -23,7 +23,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
-    help="Bit-widths, cuts and tiers for neural networks at the edge, solved exactly and proved.",
+    help="Models, bit-widths, cuts, tiers and servers for neural networks at the edge, solved exactly and proved.",
     epilog="Exit codes: 0 a plan was found, 1 proved infeasible, 2 bad input, 3 no plan within the limits.",
 )
 
@@ -79,6 +79,7 @@ def solve(
     bits: Annotated[str | None, typer.Option(help="whole or real; a named method implies it.")] = None,
     solver: Annotated[str | None, typer.Option(help="Back end, for methods that offer a choice.")] = None,
     formulation: Annotated[str | None, typer.Option(help="Model, for methods that offer a choice.")] = None,
+    gap: Annotated[float | None, typer.Option(help="Relative gap allowed, for methods with a guarantee.")] = None,
     time_limit: Annotated[float | None, typer.Option(help="Seconds of wall time.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of the solver.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the solver.")] = None,
@@ -98,6 +99,7 @@ def solve(
         bits=bits,
         solver=solver,
         formulation=formulation,
+        gap=gap,
         time_limit=time_limit,
         threads=threads,
         seed=seed,
@@ -175,7 +177,7 @@ def compare(
 
 @app.command()
 def instances(
-    family: Annotated[str | None, typer.Option(help="Only qpart or placement.")] = None,
+    family: Annotated[str | None, typer.Option(help="Only qpart, placement or jqodi.")] = None,
     as_json: AsJson = False,
 ) -> int:
     """List the bundled instances."""
@@ -210,7 +212,7 @@ def instances(
 @app.command()
 def methods(
     instance: Annotated[str | None, typer.Argument(help="Say which can solve this one.")] = None,
-    family: Annotated[str, typer.Option(help="Without an instance: qpart or placement.")] = "qpart",
+    family: Annotated[str, typer.Option(help="Without an instance: qpart, placement or jqodi.")] = "qpart",
     as_json: AsJson = False,
 ) -> int:
     """List the methods, what each proves, and why one cannot be used."""

@@ -105,7 +105,7 @@ def compare(
     -------
     DataFrame with a row for each problem and method: objective, bound and gap (the certificate's), seconds (the
     method's, model building included), verified (every constraint recomputed), proved; for QPART bits, cut,
-    payload [bits], for a placement operator, tiers, latency [s].
+    payload [bits], for a placement operator, tiers, latency [s], for JQODI model, width, servers, cuts, time [s].
     """
     import pandas as pd
 

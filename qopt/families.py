@@ -60,6 +60,15 @@ FAMILIES = {
         report="qopt.report_placement",
         breakpoints="qopt.placement.breakpoints:breakpoints",
     ),
+    "qopt/jqodi": Family(
+        name="jqodi",
+        problem="qopt.problems.jqodi:Jqodi",
+        plan="qopt.jqodi.plan:JqodiPlan",
+        registry="qopt.algorithms.jqodi_registry",
+        certificate="qopt.certificates.jqodi",
+        report="qopt.report_jqodi",
+        breakpoints="qopt.jqodi.front:breakpoints",
+    ),
 }
 """Families by the ``format`` of their instance files."""
 
@@ -70,7 +79,7 @@ def family_of(problem: Problem) -> Family:
 
 
 def family_named(name: str) -> Family:
-    """The family of a name, ``qpart`` or ``placement``."""
+    """The family of a name, ``qpart``, ``placement`` or ``jqodi``."""
     for family in FAMILIES.values():
         if family.name == name:
             return family

@@ -21,10 +21,10 @@ KINDS = {
     "flow": "minimum cuts, a flow for every operator, checked in exact arithmetic",
 }
 
-BUDGETS = ("accuracy", "memory", "latency")
+BUDGETS = ("accuracy", "memory", "latency", "time", "loss")
 """Constraints of which the amount used is worth a line; the others either hold or do not."""
 
-FACTS = ("cut", "operator", "tiers")
+FACTS = ("cut", "operator", "tiers", "model", "width", "servers", "cuts")
 """Columns of a comparison that say what a plan decides, as far as its family has them."""
 
 MAX_ROWS = 40

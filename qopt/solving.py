@@ -58,7 +58,7 @@ def certify(problem: Problem, plan: Any, witness: Any = None, **options: Any) ->
     problem : the problem, of any family.
     plan : a plan of that family, or None.
     witness : an untrusted proof, as `Solution.witness` or a file has it.
-    options : of `qopt.certificates.qpart.certify`: bits and labels; a placement takes none.
+    options : of `qopt.certificates.qpart.certify`: bits and labels; the others take none.
     """
     family = family_of(problem)
     if plan is not None and not isinstance(plan, family.part("plan")):
@@ -74,6 +74,7 @@ def solve(
     bits: str | None = None,
     solver: str | None = None,
     formulation: str | None = None,
+    gap: float | None = None,
     time_limit: float | None = None,
     threads: int | None = None,
     seed: int | None = None,
@@ -86,6 +87,7 @@ def solve(
     method : a name listed by `qopt.methods`, or ``auto``: the fastest that proves optimality.
     bits : ``whole`` (default) or ``real``, for QPART; a named method implies it.
     solver, formulation : for methods that offer a choice.
+    gap : relative; how far above the optimum the answer may be, for methods with such a guarantee.
     time_limit : seconds of wall time for the method.
     threads, seed : handed to the solver.
 
@@ -98,7 +100,9 @@ def solve(
     asked: Problem = as_problem(problem)
     chosen = choose(asked, method, bits)
     solver = chosen.default_solver() if solver is None else solver
-    options = Options(time_limit=time_limit, threads=threads, seed=seed, solver=solver, formulation=formulation)
+    options = Options(
+        time_limit=time_limit, threads=threads, seed=seed, solver=solver, formulation=formulation, gap=gap
+    )
     chosen.check(asked, options)
     function = chosen.load()  # importing a solver is not solving
     start = time.perf_counter()
@@ -138,8 +142,8 @@ def _status(outcome: Outcome, proved: bool, infeasible: bool) -> Status:
 def breakpoints(problem: Problem | str | os.PathLike[str], parameter: str, **options: Any) -> Any:
     """The best plan for every value of one parameter, exactly; the range is ``low`` to ``high``.
 
-    See `qopt.serving.breakpoints.breakpoints` for QPART (it takes ``bits`` too), and
-    `qopt.placement.breakpoints.breakpoints`.
+    See `qopt.serving.breakpoints.breakpoints` for QPART (it takes ``bits`` too),
+    `qopt.placement.breakpoints.breakpoints`, and `qopt.jqodi.front.breakpoints` for the time limit of a JQODI problem.
     """
     asked: Problem = as_problem(problem)
     return family_of(asked).part("breakpoints")(asked, parameter, **options)
@@ -151,7 +155,7 @@ def methods(problem: Problem | str | os.PathLike[str] | None = None, *, family: 
     Parameters
     ----------
     problem : whose methods to list.
-    family : whose methods to list without a problem, ``qpart`` or ``placement``.
+    family : whose methods to list without a problem, ``qpart``, ``placement`` or ``jqodi``.
 
     Returns
     -------

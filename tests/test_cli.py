@@ -357,7 +357,7 @@ BAD_FIELDS: list[tuple[str, Any, str]] = [
     ("bits", {"lo": 9, "hi": 2}, "bits"),
     ("level", 0.5, "level"),
     ("cuts", [7], "cuts"),
-    ("format", "qopt/jqodi", "format"),
+    ("format", "qopt/unknown", "format"),
     ("version", 99, "version: found 99"),
 ]
 

@@ -90,7 +90,7 @@ def test_exit_codes(qopt_cli: Cli) -> None:
         (["solve", TEACHING, "--method", "mckp"], "method: found 'mckp'"),
         (["solve", TEACHING, "--method", "chain-dp"], "not a chain"),
         (["compare", TEACHING, "qpart/teaching-3", "--methods", "mincut"], "method: found 'mincut'"),
-        (["methods", "--family", "jqodi"], "family: found 'jqodi'"),
+        (["methods", "--family", "tiers"], "family: found 'tiers'"),
     ],
 )
 def test_bad_calls(qopt_cli: Cli, arguments: list[str], words: str) -> None:

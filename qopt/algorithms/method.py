@@ -28,6 +28,7 @@ class Options:
     threads, seed : handed to the solver.
     solver : back end, one of `Method.solvers`.
     formulation : which model of the problem, one of `Method.formulations`.
+    gap : relative; how far above the optimum the answer may be, None for 0.
     """
 
     time_limit: float | None = None
@@ -35,6 +36,7 @@ class Options:
     seed: int | None = None
     solver: str | None = None
     formulation: str | None = None
+    gap: float | None = None
 
     def clock(self) -> Clock:
         """Start the clock of this solve."""
@@ -131,15 +133,16 @@ class Method:
 
     def check(self, problem: Problem, options: Options) -> None:
         """Raise what is wrong with a call before anything is solved."""
-        for name in ("time_limit", "threads", "seed", "solver", "formulation"):
+        for name in ("time_limit", "threads", "seed", "solver", "formulation", "gap"):
             value = getattr(options, name)
             if value is not None and name not in self.options:
                 takes = ", ".join(self.options) or "no options"
                 raise InputError(name, f"{value!r}, which {self.name} does not take", f"{takes} (method {self.name})")
-        limit = options.time_limit
-        number = isinstance(limit, int | float) and not isinstance(limit, bool)
-        if limit is not None and not (number and 0 <= limit < float("inf")):
+        limit, gap = options.time_limit, options.gap
+        if limit is not None and not (_is_number(limit) and 0 <= limit < float("inf")):
             raise InputError("time_limit", shown(limit), "seconds >= 0")
+        if gap is not None and not (_is_number(gap) and 0 < gap < float("inf")):
+            raise InputError("gap", shown(gap), "a number > 0, the relative gap that is allowed")
         for name, least, most in (("threads", 1, 1024), ("seed", 0, 2**31 - 1)):
             value = getattr(options, name)
             if value is None:
@@ -168,6 +171,10 @@ class Method:
     def run(self, problem: Problem, options: Options) -> Outcome:
         """Solve; the claim is unchecked."""
         return self.load()(problem, options)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def named(methods: tuple[Method, ...], name: str) -> Method:

@@ -136,8 +136,29 @@ def _type(ndim: int, item: dict[str, Any], validator: Callable[[Any], Any], base
     return Annotated[base, BeforeValidator(validator), PlainSerializer(_plain), WithJsonSchema(schema)]
 
 
+def _number_or(number: str, ok: Callable[[float], Any], column: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A validator that takes one number, or what `column` takes."""
+
+    def validate(value: Any) -> Any:
+        if isinstance(value, list | tuple | np.ndarray):
+            return column(value)
+        if _first_offender(value, "", 0, lambda x: bool(ok(x))):
+            raise complaint("", shown(value), f"{number}, or a list of them")
+        return float(value)
+
+    return validate
+
+
+def _plain_either(value: Any) -> Any:
+    return _plain(value) if isinstance(value, np.ndarray) else value
+
+
 def _amount(a: FloatArray) -> Any:
     return np.isfinite(a) & (a >= 0)
+
+
+def _moderate(a: Any) -> Any:
+    return np.abs(a) <= 1e300
 
 
 def _count(a: FloatArray) -> Any:
@@ -162,11 +183,28 @@ _WIDTH = {"type": "integer", "minimum": 1, "maximum": 32}
 _SHARE = {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
 _POSITIVE_OR_NULL = {"type": ["number", "null"], "exclusiveMinimum": 0}
 
+_MODERATE_WORDS = ("a number up to 1e300", "numbers up to 1e300")
 _AMOUNT_WORDS = ("a finite number >= 0", "finite numbers >= 0")
 _REACHED = "null where the loss is never reached"
 
 Amounts = _type(1, _NUMBER, _column(1, *_AMOUNT_WORDS, _amount), np.ndarray)
 AmountRows = _type(2, _NUMBER, _column(2, *_AMOUNT_WORDS, _amount), np.ndarray)
+Series = Annotated[
+    float | np.ndarray[Any, Any],
+    BeforeValidator(_number_or(_MODERATE_WORDS[0], _moderate, _column(1, *_MODERATE_WORDS, _moderate))),
+    PlainSerializer(_plain_either),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "array", "items": {"type": "number"}}]}),
+]
+"""One number for every epoch, or a list with one number an epoch."""
+AmountOrRows = Annotated[
+    float | np.ndarray[Any, Any],
+    BeforeValidator(
+        _number_or("a finite number >= 0", lambda x: 0 <= x < math.inf, _column(2, *_AMOUNT_WORDS, _amount))
+    ),
+    PlainSerializer(_plain_either),
+    WithJsonSchema({"anyOf": [_NUMBER, {"type": "array", "items": {"type": "array", "items": _NUMBER}}]}),
+]
+"""One number for every pair, or a matrix with one number a pair."""
 Counts = _type(
     1,
     _COUNT,

@@ -1,4 +1,4 @@
-"""Seeded random problems of any size, for tests, benchmarks and exercises: QPART requests, and placements.
+"""Seeded random problems of any size, for tests, benchmarks and exercises: QPART, placements, JQODI.
 
 Sizes and sensitivities are log-uniform, as those of real networks roughly are; the accuracy constraint
 is set so that a known plan meets it, and the link so that computing and transmission weigh about the same.
@@ -15,6 +15,7 @@ import numpy as np
 from qopt.arrays import FloatArray, IntArray
 from qopt.errors import InputError, shown
 from qopt.problems.draws import log_uniform, real, whole
+from qopt.problems.generate_jqodi import jqodi as jqodi
 from qopt.problems.generate_placement import placement as placement
 from qopt.problems.qpart import BitRange, Device, QPart, Server
 from qopt.problems.terms import noise_terms

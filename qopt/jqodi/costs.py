@@ -1,0 +1,277 @@
+"""What a plan costs: seconds and joules by node, by link and by epoch, straight from Eqs. 1-10.
+
+An account for people and for the certificate. It follows a plan through its epochs and does not use the tables that
+methods optimize over (`qopt.jqodi.terms`); both must come to the same sums.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+from qopt.jqodi.plan import JqodiPlan
+from qopt.problems.jqodi import Jqodi, Link, Model, Server, Width
+from qopt.problems.losses import losses
+
+NODES = ("device", "edge", "cloud", "device link", "cloud link")
+"""Where time and energy go: three nodes that compute, and the edge server's links with device and cloud."""
+
+
+@dataclass(frozen=True)
+class EpochCost:
+    """One epoch.
+
+    Attributes
+    ----------
+    epoch : 1..K.
+    server, cut : the state.
+    times, energies : seconds and joules of each of `NODES`; a time is None where it would not end.
+    switch_time, switch_energy : of the change before it.
+    time, energy : of all that; None where the state is impossible.
+    counted : whether its energy is part of the objective.
+    """
+
+    epoch: int
+    server: str
+    cut: int
+    times: tuple[float | None, ...]
+    energies: tuple[float, ...]
+    switch_time: float
+    switch_energy: float
+    time: float | None
+    energy: float | None
+    counted: bool
+
+
+@dataclass(frozen=True)
+class InferenceCost:
+    """One inference request with the last epoch's server and cut, at nominal speeds, and all of them.
+
+    Attributes
+    ----------
+    time, energy : of one request: layers 1..j on the device, `bits` up, the rest on the server.
+    requests : how many are part of the objective.
+    total_time, total_energy : of all; the time is not part of T_max.
+    """
+
+    time: float
+    energy: float
+    bits: float
+    requests: float
+    total_time: float
+    total_energy: float
+
+
+@dataclass(frozen=True)
+class JqodiCost:
+    """A plan's time and energy, and the objective.
+
+    Attributes
+    ----------
+    objective : joules of fine-tuning that count, and of inference requests; None where an epoch is impossible.
+    energy, time : joules of fine-tuning that count, and seconds of all epochs, quantizing included.
+    setup_time, setup_energy, switch_time, switch_energy : of quantizing, and of all changes.
+    node_times, node_energies : sums over the epochs (energies over those that count) for each of `NODES`; None where
+        an epoch is impossible there.
+    epochs : each of them.
+    inference : None where the problem does not say what a request sends, or the numbers are too large.
+    expected_losses, robust_losses : after 0, 1, ... epochs; empty where only K is known.
+    expected_epochs, robust_epochs : K by both estimates; None for never.
+    """
+
+    equations: ClassVar[str] = "recomputed from Eqs. 1-10"
+
+    model: str
+    bits: int
+    objective: float | None
+    energy: float | None
+    time: float | None
+    setup_time: float
+    setup_energy: float
+    switch_time: float
+    switch_energy: float
+    node_times: dict[str, float | None]
+    node_energies: dict[str, float]
+    epochs: tuple[EpochCost, ...]
+    inference: InferenceCost | None
+    expected_losses: tuple[float, ...]
+    robust_losses: tuple[float, ...]
+    expected_epochs: int | None
+    robust_epochs: int | None
+
+    @property
+    def impossible(self) -> tuple[int, ...]:
+        """Epochs, from 1 on, whose server and cut are impossible."""
+        return tuple(row.epoch for row in self.epochs if row.time is None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+
+def breakdown(problem: Jqodi, plan: JqodiPlan) -> JqodiCost:
+    """Cost of a plan, term by term. The plan's shape must fit the problem (`checked_plan`)."""
+    model = problem.model(plan.model)
+    width = model.width(plan.bits)
+    expected, robust = model.epochs(width)
+    epochs = len(plan.servers)
+    counted = epochs if expected is None else min(expected, epochs)
+    rows: list[EpochCost] = []
+    for k, (name, cut) in enumerate(zip(plan.servers, plan.cuts, strict=True)):
+        previous = (plan.servers[k - 1], plan.cuts[k - 1]) if k else (name, cut)
+        rows.append(_epoch(problem, model, width, k, (name, cut), previous, k < counted))
+    time = _sum_or_none([width.quantize_time, *(row.time for row in rows)])
+    # From the single terms, not from sums of epochs: one rounding instead of many.
+    joules = [x for row in rows if row.counted for x in (*row.energies, row.switch_energy)]
+    energy = None if time is None else math.fsum([width.quantize_energy, *joules])
+    inference = _inference(problem, model, width, plan)
+    served = problem.inference.requests
+    objective = energy
+    if energy is not None and served > 0:
+        objective = None if inference is None else math.fsum([width.quantize_energy, *joules, inference.total_energy])
+    return JqodiCost(
+        model=plan.model,
+        bits=plan.bits,
+        objective=objective,
+        energy=energy,
+        time=time,
+        setup_time=width.quantize_time,
+        setup_energy=width.quantize_energy,
+        switch_time=math.fsum(row.switch_time for row in rows),
+        switch_energy=math.fsum(row.switch_energy for row in rows if row.counted),
+        node_times={node: _sum_or_none(row.times[i] for row in rows) for i, node in enumerate(NODES)},
+        node_energies={node: math.fsum(row.energies[i] for row in rows if row.counted) for i, node in enumerate(NODES)},
+        epochs=tuple(rows),
+        inference=inference,
+        expected_losses=_losses(model, width, "expected", epochs),
+        robust_losses=_losses(model, width, "robust", epochs),
+        expected_epochs=expected,
+        robust_epochs=robust,
+    )
+
+
+def _sum_or_none(values: Iterable[float | None]) -> float | None:
+    """Their sum; None where one is."""
+    given = list(values)
+    numbers = [x for x in given if x is not None]
+    return math.fsum(numbers) if len(numbers) == len(given) else None
+
+
+def _duration(amount: float, rate: float) -> float | None:
+    """Seconds for an amount at a rate: none for nothing, and no end at a rate of 0."""
+    if amount == 0:
+        return 0.0
+    return amount / rate if rate > 0 else None
+
+
+def _factor(column: Any, k: int) -> float:
+    return 1.0 if column is None else float(column[k])
+
+
+def _link(problem: Jqodi, server: str) -> Link | None:
+    return next((link for link in problem.decided.links if link.server == server), None)
+
+
+def _server(problem: Jqodi, name: str) -> Server:
+    return next(server for server in problem.servers if server.name == name)
+
+
+def _epoch(
+    problem: Jqodi,
+    model: Model,
+    width: Width,
+    k: int,
+    state: tuple[str, int],
+    previous: tuple[str, int],
+    counted: bool,
+) -> EpochCost:
+    """Eqs. 1-10 for epoch k (from 0) in a state, after the change from the one before."""
+    name, cut = state
+    server, device, cloud, link = _server(problem, name), problem.decided, problem.cloud, _link(problem, name)
+    shallow, deep = model.macs[:cut].tolist(), model.macs[cut:].tolist()
+    images = problem.training_passes * device.training + device.validation
+    on_device = images * width.work * math.fsum(shallow)  # Eq. 3
+    on_server = images * width.work * math.fsum(deep)  # Eq. 4
+    on_cloud = images * math.fsum([*shallow, *deep]) if model.cloud_work is None else model.cloud_work
+    whole = math.fsum(model.weights.tolist()) * width.bits  # Eq. 1
+    sent = math.fsum(model.weights[:cut].tolist()) * width.bits  # Eq. 2
+
+    now = problem.conditions
+    here = None if now is None else now.servers.get(name)
+    available = here is None or here.available is None or here.available[k]
+    there = link is not None and server.cloud_rate is not None and available
+    device_rate = 0.0 if link is None else link.bits_per_second * _factor(here and here.device_rate, k)
+    cloud_rate = 0.0 if server.cloud_rate is None else server.cloud_rate * _factor(here and here.cloud_rate, k)
+    times = (
+        _duration(on_device, device.speed * _factor(now and now.device_speed, k)),
+        _duration(on_server, server.speed * _factor(here and here.speed, k)) if available else None,
+        _duration(on_cloud, cloud.speed * _factor(now and now.cloud_speed, k)),
+        _duration(2 * sent, device_rate),  # down and up: Eq. 9
+        _duration(2 * whole, cloud_rate),
+    )
+    energies = (
+        on_device * device.energy,
+        on_server * server.energy,
+        on_cloud * cloud.energy,
+        2 * sent * (0.0 if link is None else link.energy),
+        2 * whole * server.cloud_energy,
+    )
+    switch_time = _change(problem, previous, state, "time")
+    switch_energy = _change(problem, previous, state, "energy")
+    time = _sum_or_none([*times, switch_time]) if there else None
+    return EpochCost(
+        epoch=k + 1,
+        server=name,
+        cut=cut,
+        times=times,
+        energies=energies,
+        switch_time=switch_time,
+        switch_energy=switch_energy,
+        time=time,
+        energy=None if time is None else math.fsum([*energies, switch_energy]),
+        counted=counted,
+    )
+
+
+def _change(problem: Jqodi, old: tuple[str, int], new: tuple[str, int], what: str) -> float:
+    """What changing the state costs: the server's part and the cut's."""
+    names = problem.server_names
+    parts = []
+    for kind, i, j in (("server", names.index(old[0]), names.index(new[0])), ("cut", old[1], new[1])):
+        cost = getattr(problem.switching, f"{kind}_{what}")
+        if i != j:
+            parts.append(cost if isinstance(cost, float) else float(cost[i, j]))
+    return math.fsum(parts)
+
+
+def _inference(problem: Jqodi, model: Model, width: Width, plan: JqodiPlan) -> InferenceCost | None:
+    """A request in the last epoch's state; None where what it sends is not known, or there is no link."""
+    name, cut = plan.servers[-1], plan.cuts[-1]
+    server, device, link = _server(problem, name), problem.decided, _link(problem, name)
+    if link is None:
+        return None
+    if cut == len(model):
+        bits = 0.0
+    elif cut > 0:
+        if model.activations is None:
+            return None
+        bits = float(model.activations[cut - 1]) * width.bits
+    else:
+        if model.input_size is None or model.input_bits is None:
+            return None
+        bits = model.input_size * model.input_bits
+    on_device = width.work * math.fsum(model.macs[:cut].tolist())
+    on_server = width.work * math.fsum(model.macs[cut:].tolist())
+    time = math.fsum([on_device / device.speed, bits / link.bits_per_second, on_server / server.speed])
+    energy = math.fsum([on_device * device.energy, bits * link.energy, on_server * server.energy])
+    requests = problem.inference.requests
+    found = InferenceCost(time, energy, bits, requests, requests * time, requests * energy)
+    return found if all(math.isfinite(x) for x in asdict(found).values()) else None
+
+
+def _losses(model: Model, width: Width, estimate: str, epochs: int) -> tuple[float, ...]:
+    """Losses after 0, 1, ... epochs; empty where only K is known."""
+    parts = model.loss_parts(width, estimate)
+    return () if parts is None else tuple(float(loss) for loss in losses(*parts, epochs))

@@ -1,0 +1,313 @@
+"""Seconds and joules of every epoch and state: the numbers that methods, models and certificates share (Eqs. 1-10).
+
+For one model and bit-width, a *state* is a pair of server x and cut j. In epoch k it takes
+
+    t = D_j^ed / v_d + D_j^es / v_x + F_a / v_c + 2 (G / v_cx + G_j / v_xd)
+    e = D_j^ed e_d + D_j^es e_x + F_a e_c + 2 (G e_cx + G_j e_xd)
+
+D is work in MACs an epoch, G are parameters times bits. Work or bits of 0 take no time, whatever the speed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from qopt.arrays import FloatArray, IntArray
+from qopt.errors import InputError, shown
+from qopt.jqodi.plan import JqodiPlan
+from qopt.problems.draws import whole
+from qopt.problems.jqodi import LARGEST, Jqodi, Model, Width
+from qopt.problems.losses import MAX_EPOCHS
+from qopt.problems.terms import within
+
+State = tuple[str, int]
+
+MAX_ENTRIES = 50_000_000
+"""Epochs times states of one candidate, at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One model at one bit-width, with its S states over K epochs.
+
+    Attributes
+    ----------
+    model, bits : which.
+    states : (S,) pairs of server and cut: servers in their order, each with its cuts in order.
+    epochs : K, the epochs that must fit T_max.
+    counted : epochs whose energy counts, the first K^exp.
+    time : (K, S) seconds; infinite where a state is impossible.
+    energy : (K, S) joules that count: 0 from `counted` on, inference requests in the last epoch; infinite where the
+        time is.
+    setup_time, setup_energy : of quantizing, once.
+    switch_time, switch_energy : (S, S) of changing from row to column before an epoch; None where all are 0. Before
+        an epoch from `counted` on, the energy does not count (`arcs`).
+    """
+
+    model: str
+    bits: int
+    states: tuple[State, ...]
+    epochs: int
+    counted: int
+    time: FloatArray
+    energy: FloatArray
+    setup_time: float
+    setup_energy: float
+    switch_time: FloatArray | None
+    switch_energy: FloatArray | None
+
+    @cached_property
+    def index(self) -> dict[State, int]:
+        """Position of each state."""
+        return {state: s for s, state in enumerate(self.states)}
+
+    @property
+    def key(self) -> str:
+        """``MODEL/BITS``, as witnesses name it."""
+        return f"{self.model}/{self.bits}"
+
+
+def _each(amount: FloatArray, rate: FloatArray) -> FloatArray:
+    """amount / rate, where nothing takes no time and a rate of 0 takes forever; NaN where numbers overflow."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        found = np.where(amount == 0, 0.0, amount / rate)
+        return np.where((np.isinf(found) & (rate > 0)) | np.isinf(rate), np.nan, found)
+
+
+def _varying(nominal: float, column: Any, epochs: int) -> FloatArray:
+    """(epochs,) a speed or rate: its nominal value times the factors, where there are any."""
+    with np.errstate(over="ignore"):
+        return np.full(epochs, nominal) if column is None else nominal * np.asarray(column[:epochs], dtype=np.float64)
+
+
+def epoch_work(problem: Jqodi, model: Model, width: Width) -> tuple[FloatArray, float]:
+    """MACs of an epoch: of layers 1..j for j = 0..n (at the width's `work`), and the cloud's F_a."""
+    image = np.array([math.fsum(model.macs[:j].tolist()) for j in range(len(model) + 1)])
+    cloud = problem.images * float(image[-1]) if model.cloud_work is None else model.cloud_work
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused where it is used
+        return problem.images * width.work * image, cloud
+
+
+def candidate(problem: Jqodi, model: str, bits: int, *, epochs: int | None = None) -> Candidate:
+    """Seconds and joules of a model at a width.
+
+    Parameters
+    ----------
+    epochs : train so many; default K, and needed where the loss is never reached.
+
+    Raises
+    ------
+    InputError
+        No such model or width, no number of epochs, conditions that end before them, or numbers that are finite one by
+        one and too large together.
+    """
+    found = next(((m, w) for m in problem.models for w in m.widths if m.name == model and w.bits == bits), None)
+    if found is None:
+        known = ", ".join(f"{m.name} at {w.bits}" for m in problem.models for w in m.widths)
+        raise InputError("model", f"{shown(model)} at {bits!r} bits", known)
+    own, width = found
+    expected = own.epochs(width)[0]
+    needed = problem.needed(own, width) if epochs is None else whole("epochs", epochs, 1, MAX_EPOCHS)
+    if needed is None:
+        raise InputError("epochs", "nothing", f"a number, since {model} at {bits} bits never reaches its loss")
+    horizon = problem.horizon
+    if horizon is not None and needed > horizon:
+        raise InputError("conditions", f"{horizon} epochs", f"at least {needed}, the epochs of {model} at {bits} bits")
+    if needed * len(problem.servers) * len(own.admissible_cuts) > MAX_ENTRIES:
+        raise InputError("epochs", f"{needed} epochs of {model}", f"epochs times states up to {MAX_ENTRIES}")
+    counted = needed if expected is None else min(expected, needed)
+    states = tuple((server.name, j) for server in problem.servers for j in own.admissible_cuts)
+    time, energy = _tables(problem, own, width, needed)
+    energy[counted:][np.isfinite(energy[counted:])] = 0.0
+    if problem.inference.requests > 0:
+        with np.errstate(over="ignore"):  # what overflows is refused below
+            energy[-1] += problem.inference.requests * _request_energy(problem, own, width)
+    energy[np.isinf(time)] = np.inf
+    for what, table in (("time", time), ("energy", energy)):
+        if not np.all(table[~np.isinf(time)] <= LARGEST / needed):
+            allowed = f"work, sizes, speeds and rates whose sums stay below {LARGEST:g}"
+            raise InputError(f"the {what} of {model} at {bits} bits", "a number too large", allowed)
+        table.flags.writeable = False
+    switch = problem.switching
+    return Candidate(
+        model=model,
+        bits=bits,
+        states=states,
+        epochs=needed,
+        counted=counted,
+        time=time,
+        energy=energy,
+        setup_time=width.quantize_time,
+        setup_energy=width.quantize_energy,
+        switch_time=_switch(problem, own, switch.server_time, switch.cut_time),
+        switch_energy=_switch(problem, own, switch.server_energy, switch.cut_energy),
+    )
+
+
+def candidates(problem: Jqodi) -> tuple[Candidate, ...]:
+    """Every admissible model and width that reaches its loss, in the order of the problem."""
+    return tuple(
+        candidate(problem, model.name, width.bits)
+        for model, width in problem.admissible
+        if problem.needed(model, width) is not None
+    )
+
+
+def _tables(problem: Jqodi, model: Model, width: Width, epochs: int) -> tuple[FloatArray, FloatArray]:
+    """(K, S) seconds and joules of an epoch, servers and then cuts along S."""
+    cuts = np.array(model.admissible_cuts)
+    parts, cloud_work = epoch_work(problem, model, width)
+    on_device = parts[cuts]
+    _refuse_overflow(model, [*parts.tolist(), cloud_work, math.fsum(model.weights.tolist()) * width.bits])
+    # The server's share is summed from its own layers: the difference of two sums would round.
+    on_server = problem.images * width.work * np.array([math.fsum(model.macs[j:].tolist()) for j in cuts])
+    sizes = np.array([math.fsum(model.weights[:j].tolist()) for j in cuts]) * width.bits
+    whole = np.array(math.fsum(model.weights.tolist()) * width.bits)
+    cloud, device, conditions = problem.cloud, problem.decided, problem.conditions
+    links = {link.server: link for link in device.links}
+    cloud_speed = _varying(cloud.speed, conditions and conditions.cloud_speed, epochs)
+    device_speed = _varying(device.speed, conditions and conditions.device_speed, epochs)
+    of_all = _each(np.array(cloud_work), cloud_speed)[:, None] + _each(on_device, device_speed[:, None])
+    times, energies = [], []
+    for server in problem.servers:
+        link = links.get(server.name)
+        if link is None or server.cloud_rate is None:
+            times.append(np.full((epochs, len(cuts)), np.inf))
+            energies.append(np.full((epochs, len(cuts)), np.inf))
+            continue
+        own = None if conditions is None else conditions.servers.get(server.name)
+        speed = _varying(server.speed, own and own.speed, epochs)
+        to_cloud = _varying(server.cloud_rate, own and own.cloud_rate, epochs)
+        to_device = _varying(link.bits_per_second, own and own.device_rate, epochs)
+        sent = 2.0 * (_each(whole, to_cloud)[:, None] + _each(sizes, to_device[:, None]))
+        time = of_all + _each(on_server, speed[:, None]) + sent
+        time[_varying(1.0, own and own.available, epochs) == 0] = np.inf
+        with np.errstate(over="ignore"):
+            joules = (
+                on_device * device.energy
+                + on_server * server.energy
+                + cloud_work * cloud.energy
+                + 2.0 * (whole * server.cloud_energy + sizes * link.energy)
+            )
+        times.append(time)
+        energies.append(np.tile(joules, (epochs, 1)))
+    return np.concatenate(times, axis=1), np.concatenate(energies, axis=1)
+
+
+def _refuse_overflow(model: Model, amounts: list[float]) -> None:
+    if not np.all(np.array(amounts) <= LARGEST):
+        raise InputError(f"the work or size of {model.name}", "a number too large", f"sums below {LARGEST:g}")
+
+
+def _request_energy(problem: Jqodi, model: Model, width: Width) -> FloatArray:
+    """(S,) joules of one inference request in each state; infinite without a link."""
+    links = {link.server: link for link in problem.decided.links}
+    rows = []
+    for server in problem.servers:
+        for j in model.admissible_cuts:
+            link, bits = links.get(server.name), request_bits(model, width, j)
+            if link is None or bits is None:
+                rows.append(math.inf)
+                continue
+            device = width.work * math.fsum(model.macs[:j].tolist()) * problem.decided.energy
+            rows.append(device + width.work * math.fsum(model.macs[j:].tolist()) * server.energy + bits * link.energy)
+    return np.array(rows)
+
+
+def request_bits(model: Model, width: Width, cut: int) -> float | None:
+    """Bits that a request sends up at a cut: the input's, an activation's at the model's width, none after the last."""
+    if cut == len(model):
+        return 0.0
+    if cut:
+        return None if model.activations is None else float(model.activations[cut - 1]) * width.bits
+    if model.input_size is None or model.input_bits is None:
+        return None
+    return model.input_size * model.input_bits
+
+
+def _switch(problem: Jqodi, model: Model, of_server: Any, of_cut: Any) -> FloatArray | None:
+    """(S, S) cost of a change: the server's part plus the cut's; None where all are 0."""
+    cuts = np.array(model.admissible_cuts)
+    x = np.repeat(np.arange(len(problem.servers)), len(cuts))
+    j = np.tile(cuts, len(problem.servers))
+
+    def part(cost: Any, at: IntArray) -> FloatArray:
+        if isinstance(cost, float):
+            return np.where(at[:, None] == at[None, :], 0.0, cost)
+        rows: FloatArray = cost[at[:, None], at[None, :]]
+        return rows
+
+    found = part(of_server, x) + part(of_cut, j)
+    found.flags.writeable = False
+    return found if np.any(found) else None
+
+
+def arcs(own: Candidate) -> tuple[FloatArray | None, FloatArray | None]:
+    """Energy and time of changing, as a layered graph takes them: (S, S), or (K-1, S, S); None for zero.
+
+    Energies before an epoch from `counted` on are 0, and only then they differ by epoch.
+    """
+    energy = own.switch_energy
+    if energy is not None and own.counted < own.epochs:
+        shape = (own.epochs - 1, *energy.shape)
+        counts = (np.arange(1, own.epochs) < own.counted)[:, None, None]
+        energy = np.where(counts, np.broadcast_to(energy, shape), 0.0)
+    return energy, own.switch_time
+
+
+def terms_of(own: Candidate, states: Sequence[int] | IntArray) -> tuple[list[float], list[float]]:
+    """The numbers that the energy and the time of a plan are sums of, quantizing first.
+
+    Parameters
+    ----------
+    states : (K,) index of the state in each epoch.
+    """
+    at = np.asarray(states, dtype=np.int64)
+    rows = np.arange(own.epochs)
+    energy = [own.setup_energy, *own.energy[rows, at].tolist()]
+    time = [own.setup_time, *own.time[rows, at].tolist()]
+    if own.switch_energy is not None:
+        energy += own.switch_energy[at[:-1], at[1:]][: max(own.counted - 1, 0)].tolist()
+    if own.switch_time is not None:
+        time += own.switch_time[at[:-1], at[1:]].tolist()
+    return energy, time
+
+
+def totals(own: Candidate, states: Sequence[int] | IntArray) -> tuple[float, float]:
+    """Energy and time of a plan, exactly rounded; infinite where a state is impossible."""
+    energy, time = terms_of(own, states)
+    return math.fsum(energy), math.fsum(time)
+
+
+def keeps_limit(problem: Jqodi, own: Candidate, states: Sequence[int] | IntArray) -> bool:
+    """Whether a plan is possible in every epoch and within T_max, in the exact test."""
+    return within(terms_of(own, states)[1], problem.time_limit)
+
+
+def states_of(own: Candidate, plan: JqodiPlan) -> IntArray:
+    """(K,) index of the state in each epoch of a plan for this candidate."""
+    pairs = zip(plan.servers, plan.cuts, strict=True)
+    return np.array([own.index[pair] for pair in pairs], dtype=np.int64)
+
+
+def plan_of(problem: Jqodi, own: Candidate, states: Sequence[int] | IntArray) -> JqodiPlan:
+    """The plan of a state in each epoch."""
+    chosen = [own.states[int(s)] for s in states]
+    return JqodiPlan(
+        problem=problem.name,
+        model=own.model,
+        bits=own.bits,
+        servers=tuple(server for server, _ in chosen),
+        cuts=tuple(cut for _, cut in chosen),
+    )
+
+
+def candidate_of(problem: Jqodi, plan: JqodiPlan) -> Candidate:
+    """The candidate that a plan belongs to, over as many epochs as the plan has."""
+    return candidate(problem, plan.model, plan.bits, epochs=len(plan.servers))
