@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import qopt
+from qopt.jqodi.plan import JqodiPlan
 from qopt.plan import QPartPlan
 from qopt.problems.reading import bundled, load, save
 
@@ -20,6 +21,8 @@ def decision(plan: Any) -> dict[str, Any]:
     if isinstance(plan, QPartPlan):
         widths = {"weights": [int(b) for b in plan.weights], "activations": [int(b) for b in plan.activations]}
         return {"cut": plan.cut, **widths}
+    if isinstance(plan, JqodiPlan):
+        return {"model": plan.model, "bits": plan.bits, "servers": list(plan.servers), "cuts": list(plan.cuts)}
     return {"operator": plan.operator, "tiers": dict(plan.tiers)}
 
 
