@@ -58,7 +58,7 @@ def certify(problem: Problem, plan: Any, witness: Any = None, **options: Any) ->
     problem : the problem, of any family.
     plan : a plan of that family, or None.
     witness : an untrusted proof, as `Solution.witness` or a file has it.
-    options : of `qopt.certificates.qpart.certify`: bits and labels; the others take none.
+    options : of `qopt.certificates.qpart.certify`: bits and labels; a JQODI problem takes labels, a placement none.
     """
     family = family_of(problem)
     if plan is not None and not isinstance(plan, family.part("plan")):

@@ -7,6 +7,7 @@ constrained shortest path problem, Networks 10 (1980) 293-309; J. E. Beasley and
 379-394). The Lagrangian dual gives a bound and first paths. States and arcs whose best path is no better than the
 incumbent leave for good. Labels, pruned by suffixes for several multipliers and by dominance, then find the
 optimum, in passes of growing width. Last, branch and bound writes the proof, a tree that anyone can check.
+`approximate` settles for a guarantee, in polynomial time.
 
 Sums round: labels within rounding of a limit are kept, and complete paths are judged by the exact test. Where
 rounding might hide the optimum, a search in whole numbers settles it.
@@ -17,7 +18,6 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -25,15 +25,17 @@ import numpy as np
 from qopt.arrays import BoolArray, FloatArray, IntArray
 from qopt.errors import InputError, shown
 from qopt.kernels.arguments import check_options, number, table
+from qopt.kernels.paths.approximate import approximate
 from qopt.kernels.paths.dual import Dual, ascent, maximise
 from qopt.kernels.paths.graph import Digraph, Layered, read_orlib
-from qopt.kernels.paths.labels import Outcome, Paths, search
+from qopt.kernels.paths.labels import Outcome, Paths, guided
 from qopt.kernels.paths.layers import LayerPaths
 from qopt.kernels.paths.limits import Incumbent, Limits, limits
 from qopt.kernels.paths.model import Cuts, OuterModel
+from qopt.kernels.paths.result import Result, answer
 from qopt.kernels.paths.tree import Node, branch, leaf
 
-__all__ = ["Digraph", "Layered", "Result", "read_orlib", "solve"]
+__all__ = ["Digraph", "Layered", "Result", "approximate", "read_orlib", "solve"]
 
 MAX_LABELS = 20_000_000
 """Labels kept in all before the search stops with a bound."""
@@ -49,44 +51,6 @@ EXACT_ARCS = 100_000
 
 WIDTHS = (100.0, 2_000.0, 50_000.0, math.inf)
 """Labels kept in a round, pass by pass."""
-
-AROUND = (0.0, 0.5, 0.8, 1.25, 2.0)
-"""Multiples of the best multiplier whose suffixes bound labels too."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """Answer of `solve`.
-
-    Attributes
-    ----------
-    status : ``optimal`` (proved by `tree`), ``optimal-by-solver`` (the search is complete, up to rounding of its
-        sums, but the tree would be too large, or costs cancel so that floats cannot prove it), ``infeasible``,
-        ``cutoff`` (nothing below the given upper value, up to rounding), ``within-gap``, ``limit`` (stopped early;
-        or a cheaper path exceeds a limit by no more than rounding, and the graph is too large to be searched in
-        exact arithmetic).
-    path : (K,) states of a layered graph, or the vertices of a digraph's path; None if there is none.
-    arcs : arcs of the path; of a layered graph, those of `Layered.digraph`.
-    objective : sum of the path's costs.
-    used : (R,) sums of its resources.
-    bound : lower bound on the optimum; None if infeasible or if there is none yet.
-    tree : proof that no path costs less than `bound`, or that there is none; None if it was not found.
-    details : bound of the root and the tree's leaf that proves it, labels, nodes, elements left after fixing.
-    """
-
-    status: Literal["optimal", "optimal-by-solver", "infeasible", "cutoff", "within-gap", "limit"]
-    path: IntArray | None = None
-    arcs: IntArray | None = None
-    objective: float | None = None
-    used: FloatArray | None = None
-    bound: float | None = None
-    tree: list[Node] | None = None
-    details: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def gap(self) -> float | None:
-        """objective - bound, None where either is missing."""
-        return None if self.objective is None or self.bound is None else self.objective - self.bound
 
 
 def solve(
@@ -243,19 +207,11 @@ class _Run:
 
     def _pass(self, allowed: BoolArray, dual: Dual, width: float, max_labels: int) -> Outcome:
         """One search by labels."""
-        rows = len(self.bounds.rows)
-        lam = dual.weights[1:]
-        weights = np.array([[1.0, *lam], *([1.0, *(factor * lam)] for factor in AROUND)])
-        tables = self.paths.tables(weights, allowed)
-        units = np.column_stack((np.zeros(rows), np.eye(rows)))
-        least = self.paths.tables(units, allowed).length if rows else np.zeros((0, tables.length.shape[1]))
-        return search(
+        return guided(
             self.paths,
             self.bounds,
             allowed,
-            tables,
-            weights,
-            least,
+            dual.weights,
             self.incumbent,
             width=width,
             deadline=self.deadline,
@@ -288,7 +244,7 @@ class _Run:
         bound = incumbent.value
         if tree is None and not (settled or incumbent.precise):
             bound -= 4 * incumbent.rounding
-        return Result(status, *self._answer(path), bound, tree, self.details)
+        return Result(status, *answer(self.graph, path), bound, tree, self.details)
 
     def _settle(self) -> bool:
         """Search again in whole numbers, where the graph is small; whether that is complete."""
@@ -315,8 +271,8 @@ class _Run:
             return Result("limit", bound=bound, details=self.details)
         reached = bound is not None and self.gap > 0 and value - bound <= self.gap * abs(value)
         if not reached:
-            return Result("limit", *self._answer(path), bound, details=self.details)
-        return self._by_root(path) or Result("within-gap", *self._answer(path), bound, details=self.details)
+            return Result("limit", *answer(self.graph, path), bound, details=self.details)
+        return self._by_root(path) or Result("within-gap", *answer(self.graph, path), bound, details=self.details)
 
     def _by_root(self, path: IntArray) -> Result | None:
         """The answer within the gap, where the root's bound alone proves it: its leaf is the tree."""
@@ -325,16 +281,7 @@ class _Run:
         if value - least > self.gap * abs(value):
             return None
         tree = [leaf(self.root.weights, self.bounds.rows, self.graph.resources)]
-        return Result("within-gap", *self._answer(path), least, tree, self.details)
-
-    def _answer(self, path: IntArray) -> tuple[IntArray, IntArray, float, FloatArray]:
-        """Path, arcs, objective and resources, from the data as given."""
-        costs, amounts = self.graph.terms(path)
-        used = np.array([math.fsum(row) for row in amounts])
-        if isinstance(self.graph, Layered):
-            return path, self.graph.path_arcs(path), math.fsum(costs), used
-        vertices = np.concatenate(([self.graph.source], self.graph.head[path]))
-        return vertices, path, math.fsum(costs), used
+        return Result("within-gap", *answer(self.graph, path), least, tree, self.details)
 
     def _witness(self, nodes: int) -> list[Node] | None:
         graph = self.graph

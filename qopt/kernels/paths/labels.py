@@ -27,6 +27,9 @@ SmallArray = np.ndarray[Any, np.dtype[np.int32]]
 COMPARED = 200
 """With several limits a label is compared with this many of the strongest at its vertex."""
 
+AROUND = (0.0, 0.5, 0.8, 1.25, 2.0)
+"""Multiples of the best multiplier whose suffixes bound labels too."""
+
 
 class Paths(Protocol):
     """What a search needs of a graph; see `qopt.kernels.paths.layers.LayerPaths`."""
@@ -136,6 +139,38 @@ def search(
     return Outcome(complete, left_out, total)
 
 
+def guided(
+    paths: Paths,
+    bounds: Limits,
+    allowed: BoolArray,
+    weights: FloatArray,
+    incumbent: Incumbent,
+    *,
+    width: float,
+    deadline: float | None,
+    max_labels: int,
+) -> Outcome:
+    """`search` by the suffixes of a multiplier, (1 + r,) weights, and of multiples of it."""
+    rows = len(bounds.rows)
+    lam = weights[1:]
+    several = np.array([[1.0, *lam], *([1.0, *(factor * lam)] for factor in AROUND)])
+    tables = paths.tables(several, allowed)
+    units = np.column_stack((np.zeros(rows), np.eye(rows)))
+    least = paths.tables(units, allowed).length if rows else np.zeros((0, tables.length.shape[1]))
+    return search(
+        paths,
+        bounds,
+        allowed,
+        tables,
+        several,
+        least,
+        incumbent,
+        width=width,
+        deadline=deadline,
+        max_labels=max_labels,
+    )
+
+
 def _complete(
     paths: Paths,
     tables: Tables,
@@ -194,14 +229,14 @@ def _undominated(
 ) -> tuple[IntArray, Labels | None]:
     """Labels that no other, of this round or stored, dominates; and what to store."""
     if not revisits or stored is None:
-        keep = _pareto(labels.vertex, labels.cost, labels.used, strength)
+        keep = pareto(labels.vertex, labels.cost, labels.used, strength)
         return keep, labels.take(keep) if revisits else None
     touched = np.isin(stored.vertex, labels.vertex)
     past, rest = stored.take(np.flatnonzero(touched)), stored.take(np.flatnonzero(~touched))
     both = _joined(past, labels)
     old = len(past.vertex)
     # Stored labels come first, so that they win among equals.
-    keep = _pareto(both.vertex, both.cost, both.used, both.cost)
+    keep = pareto(both.vertex, both.cost, both.used, both.cost)
     return keep[keep >= old] - old, _joined(rest, both.take(keep))
 
 
@@ -215,7 +250,7 @@ def _joined(one: Labels, two: Labels) -> Labels:
     )
 
 
-def _pareto(vertex: IntArray, cost: FloatArray, used: FloatArray, strength: FloatArray) -> IntArray:
+def pareto(vertex: IntArray, cost: FloatArray, used: FloatArray, strength: FloatArray) -> IntArray:
     """Sorted indices of labels that none at their vertex is as good as in cost and every resource."""
     count = len(vertex)
     if count < 2:

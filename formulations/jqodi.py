@@ -1,0 +1,363 @@
+"""Model, bit-width, cut and server: one choice, a schedule or a path through the epochs, as mixed-integer programs.
+
+Sets and data
+    i = (a, q)        model a at bit-width q: those that reach their loss, L_a + gamma + sum_k l(k) <= L_max
+                      (Eqs. 12, 15.3), after a known number K_i of epochs; so the loss needs no row
+    k = 1..K_i        epochs
+    s = (x, j)        edge server and cut; those that are impossible in an epoch are left out (t = infinity)
+    t_iks, e_iks      time and energy of epoch k in state s (Eqs. 5-10); with the robust estimate K_i epochs are timed
+                      and the energy of the first K^exp counts; the last epoch's has the inference requests in it
+    tau_i, e_i        time and energy of quantizing
+    d_rs, c_rs        time and energy of changing from state r to s before an epoch, >= 0; d_ss = c_ss = 0
+    T_max             limit on time
+
+Variables, binary
+    chosen[i]         y_i = 1 if model and bit-width are i
+    state[i, s]       mode choice: eta_is = 1 for the one decision (eta_(a,q,j,x) in the paper)
+    state[i, k, s]    else x_iks = 1 if epoch k is in state s
+
+Mode ``choice`` (Eq. 16 with 15.1 and 15.2; the sums over epochs are numbers)
+    minimise    sum_is (e_i + sum_k e_iks) eta_is
+    one_state   sum_is eta_is = 1                                    (15.1), printed with <=
+    time        sum_is (tau_i + sum_k t_iks) eta_is <= T_max         (15.2)
+
+Mode ``schedule`` (Eq. 13)
+    minimise    sum_i e_i y_i + sum_iks e_iks x_iks
+    one_model   sum_i y_i = 1
+    one_state   sum_s x_iks = y_i                                    for each i, k
+    time        tau_i y_i + sum_ks t_iks x_iks <= T_max y_i          for each i
+
+Mode ``path``: the same, and changes z_ikrs between epoch k in r and k + 1 in s add sum c_rs z_ikrs to the energy and
+sum d_rs z_ikrs to the time. They are the products x_ikr x_i,k+1,s, made linear in one of two forms:
+    ``flow``        sum_s z_ikrs = x_ikr,  sum_r z_ikrs = x_i,k+1,s      what leaves a state came to it, z >= 0
+    ``assignment``  z_ikrs >= x_ikr + x_i,k+1,s - y_i                    only where changing costs, z >= 0
+In whole numbers both are exact. Relaxed, the assignment's changes vanish (z = 0 where no state has more than half),
+while the flow's are a mixture of paths: without the time row its vertices are paths, the shortest one among them.
+
+Scaling: the objective is divided by `model.unit`, time rows by T_max. `model.cost` is in joules.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pyomo.environ as pyo
+
+from qopt.arrays import FloatArray, IntArray
+from qopt.errors import InputError, MethodError, shown
+from qopt.jqodi.instances import possible
+from qopt.jqodi.plan import JqodiPlan
+from qopt.jqodi.terms import Candidate, arcs, candidates, plan_of, states_of, terms_of
+from qopt.problems.jqodi import Jqodi
+from qopt.problems.terms import limit_with_slack
+
+FORMS = ("flow", "assignment")
+"""Forms of mode path."""
+
+
+def data(problem: Jqodi) -> dict[str, Candidate]:
+    """Model and bit-width by ``MODEL/BITS``: those with a possible state in every epoch (for choice, one for all).
+
+    Raises
+    ------
+    InputError
+        The problem is no JQODI problem.
+    MethodError
+        There is none.
+    """
+    _check_family(problem)
+    constant = problem.mode == "choice"
+    found = {own.key: own for own in candidates(problem) if possible(own) and (not constant or len(_constant(own)))}
+    if not found:
+        raise MethodError("no model at an admissible width reaches its loss with a state that is possible")
+    return found
+
+
+def _check_family(problem: Any) -> None:
+    if not isinstance(problem, Jqodi):
+        raise InputError("problem", shown(getattr(problem, "name", problem)), "a JQODI problem")
+
+
+def _constant(own: Candidate) -> IntArray:
+    """States that are possible in all epochs."""
+    return np.flatnonzero(np.isfinite(own.time).all(axis=0))
+
+
+def joint(problem: Jqodi, form: str | None = None, *, relaxed: bool = False) -> pyo.ConcreteModel:
+    """The Pyomo model of the problem's mode; see the head of this file.
+
+    Parameters
+    ----------
+    form : of mode path, one of `FORMS`, default ``flow``; None in other modes, which have one form.
+    relaxed : variables between 0 and 1.
+
+    Returns
+    -------
+    A model with the variables and rows named above, the expression ``cost`` and an empty list of rows ``excluded``.
+    Read the plan with `extract`.
+
+    Raises
+    ------
+    InputError
+        The problem is no JQODI problem, or the form is none of its mode.
+    MethodError
+        Nothing can be chosen.
+    """
+    _check_form(problem, form)
+    if problem.mode == "choice":
+        return choice(problem, relaxed=relaxed)
+    return path(problem, form or "flow", relaxed=relaxed) if problem.mode == "path" else schedule(problem, relaxed)
+
+
+def _check_form(problem: Any, form: str | None) -> None:
+    _check_family(problem)
+    forms = FORMS if problem.mode == "path" else ()
+    if form is not None and form not in forms:
+        raise InputError("form", shown(form), ", ".join(forms) or f"None: mode {problem.mode} has one form")
+
+
+def choice(problem: Jqodi, *, relaxed: bool = False) -> pyo.ConcreteModel:
+    """One server and cut for all epochs. Parameters as `joint`."""
+    own = data(problem)
+    keys = [(i, s) for i, each in own.items() for s in _constant(each).tolist()]
+    sums = {(i, s): tuple(map(math.fsum, terms_of(own[i], np.full(own[i].epochs, s)))) for i, s in keys}
+    model = _start(problem, own)
+    model.state = pyo.Var(keys, domain=_domain(relaxed))
+    eta = model.state
+    _minimise(model, sum(sums[key][0] * eta[key] for key in keys))
+    model.one_state = pyo.Constraint(expr=sum(eta[key] for key in keys) == 1)
+    limit = limit_with_slack(problem.time_limit)
+    model.time = pyo.Constraint(expr=sum(sums[key][1] / limit * eta[key] for key in keys) <= 1.0)
+    return model
+
+
+def schedule(problem: Jqodi, relaxed: bool = False) -> pyo.ConcreteModel:
+    """One server and cut an epoch; what changing costs is left out. Parameters as `joint`."""
+    own = data(problem)
+    model = _start(problem, own)
+    _states(model, own, relaxed)
+    _minimise(model, _energy(model, own))
+    _time(model, problem, own, dict.fromkeys(own, 0.0))
+    return model
+
+
+def path(problem: Jqodi, form: str = "flow", *, relaxed: bool = False) -> pyo.ConcreteModel:
+    """One server and cut an epoch, and what changing costs. Parameters as `joint`."""
+    own = data(problem)
+    if form not in FORMS:
+        raise InputError("form", shown(form), ", ".join(FORMS))
+    model = _start(problem, own)
+    _states(model, own, relaxed)
+    x, y = model.state, model.chosen
+    pairs = [
+        (i, k, r, s)
+        for i, each in own.items()
+        for k in range(each.epochs - 1)
+        for r in _there(each, k)
+        for s in _there(each, k + 1)
+        if (form == "flow" and _switches(each)) or _change(each, k, r, s) != (0.0, 0.0)
+    ]
+    model.change = pyo.Var(pairs, domain=pyo.NonNegativeReals)
+    z = model.change
+    if form == "flow":
+        leaving: dict[Any, list[Any]] = {}
+        coming: dict[Any, list[Any]] = {}
+        for i, k, r, s in pairs:
+            leaving.setdefault((i, k, r), []).append(z[i, k, r, s])
+            coming.setdefault((i, k + 1, s), []).append(z[i, k, r, s])
+        model.leaving = pyo.Constraint(list(leaving), rule=lambda _, i, k, r: sum(leaving[i, k, r]) == x[i, k, r])
+        model.coming = pyo.Constraint(list(coming), rule=lambda _, i, k, s: sum(coming[i, k, s]) == x[i, k, s])
+    else:
+        model.product = pyo.Constraint(
+            pairs, rule=lambda _, i, k, r, s: z[i, k, r, s] >= x[i, k, r] + x[i, k + 1, s] - y[i]
+        )
+    costs = {key: _change(own[key[0]], *key[1:]) for key in pairs}
+    _minimise(model, _energy(model, own) + sum(costs[key][0] * z[key] for key in pairs if costs[key][0]))
+    seconds: dict[str, Any] = dict.fromkeys(own, 0.0)
+    for key in pairs:
+        if costs[key][1]:
+            seconds[key[0]] += costs[key][1] * z[key]
+    _time(model, problem, own, seconds)
+    return model
+
+
+def _start(problem: Jqodi, own: dict[str, Candidate]) -> pyo.ConcreteModel:
+    model = pyo.ConcreteModel(name=problem.name)
+    model.unit = unit(own)
+    model.excluded = pyo.ConstraintList(doc="plans that kept T_max only within the solver's tolerance")
+    return model
+
+
+def unit(own: dict[str, Candidate]) -> float:
+    """What the objective is divided by: a thousandth of the least energy that any plan takes."""
+    return min(each.setup_energy + float(each.energy.min(axis=1).sum()) for each in own.values()) / 1000.0 or 1.0
+
+
+def _domain(relaxed: bool) -> Any:
+    return pyo.UnitInterval if relaxed else pyo.Binary
+
+
+def _there(own: Candidate, k: int) -> list[int]:
+    """States that are possible in an epoch."""
+    found: list[int] = np.flatnonzero(np.isfinite(own.time[k])).tolist()
+    return found
+
+
+def _switches(own: Candidate) -> bool:
+    return own.switch_energy is not None or own.switch_time is not None
+
+
+def _change(own: Candidate, k: int, r: int, s: int) -> tuple[float, float]:
+    """Energy and time of changing from r to s after epoch k, 0-based."""
+    energy = 0.0 if own.switch_energy is None or k + 1 >= own.counted else float(own.switch_energy[r, s])
+    return energy, 0.0 if own.switch_time is None else float(own.switch_time[r, s])
+
+
+def _states(model: Any, own: dict[str, Candidate], relaxed: bool) -> None:
+    """y, x and the rows between them."""
+    model.chosen = pyo.Var(list(own), domain=_domain(relaxed))
+    model.state = pyo.Var(
+        [(i, k, s) for i, each in own.items() for k in range(each.epochs) for s in _there(each, k)],
+        domain=_domain(relaxed),
+    )
+    x, y = model.state, model.chosen
+    model.one_model = pyo.Constraint(expr=sum(y[i] for i in own) == 1)
+    model.one_state = pyo.Constraint(
+        [(i, k) for i, each in own.items() for k in range(each.epochs)],
+        rule=lambda _, i, k: sum(x[i, k, s] for s in _there(own[i], k)) == y[i],
+    )
+
+
+def _energy(model: Any, own: dict[str, Candidate]) -> Any:
+    """Energy of quantizing and of the epochs."""
+    x, y = model.state, model.chosen
+    return sum(each.setup_energy * y[i] for i, each in own.items()) + sum(
+        float(own[i].energy[k, s]) * x[i, k, s] for i, k, s in x
+    )
+
+
+def _time(model: Any, problem: Jqodi, own: dict[str, Candidate], changing: dict[str, Any]) -> None:
+    """T_max for each model and width, whose changes take some seconds."""
+    x, y = model.state, model.chosen
+    limit = limit_with_slack(problem.time_limit)
+
+    def row(_: Any, i: str) -> Any:
+        each = own[i]
+        epochs = sum(float(each.time[k, s]) * x[i, k, s] for k in range(each.epochs) for s in _there(each, k))
+        return (each.setup_time * y[i] + epochs + changing[i]) / limit <= y[i]
+
+    model.time = pyo.Constraint(list(own), rule=row)
+
+
+def _minimise(model: Any, energy: Any) -> None:
+    model.cost = pyo.Expression(expr=energy)
+    model.objective = pyo.Objective(expr=model.cost / model.unit)
+
+
+def extract(model: Any, problem: Jqodi) -> JqodiPlan:
+    """The plan that a solved model holds: the largest ``chosen``, and in each epoch the largest ``state``.
+
+    Whether it keeps T_max is for the certificate to say.
+    """
+
+    def value(variable: Any) -> float:
+        return pyo.value(variable, exception=False) or 0.0
+
+    own = data(problem)
+    if problem.mode == "choice":
+        i, s = max(model.state, key=lambda key: value(model.state[key]))
+        return plan_of(problem, own[i], np.full(own[i].epochs, s))
+    i = max(model.chosen, key=lambda key: value(model.chosen[key]))
+    states = [max(_there(own[i], k), key=lambda s: value(model.state[i, k, s])) for k in range(own[i].epochs)]
+    return plan_of(problem, own[i], states)
+
+
+def exclude(model: Any, problem: Jqodi, plan: JqodiPlan) -> None:
+    """Cut off one plan."""
+    key = f"{plan.model}/{plan.bits}"
+    states = states_of(data(problem)[key], plan).tolist()
+    if problem.mode == "choice":
+        model.excluded.add(model.state[key, states[0]] <= 0)
+    else:
+        taken = sum(model.state[key, k, s] for k, s in enumerate(states))
+        model.excluded.add(taken <= (len(states) - 1) * model.chosen[key])
+
+
+def joint_cvxpy(problem: Jqodi, form: str | None = None, *, relaxed: bool = False) -> Any:
+    """The model of the problem's mode in CVXPY, on arrays. Parameters and errors as `joint`.
+
+    Returns a `cvxpy.Problem`, its objective divided by `unit`. Its variables are ``chosen`` (one entry for each model
+    and width of `data`, in order) and for each of them ``state MODEL/BITS``, (S,) or (K, S), and
+    ``change MODEL/BITS``, ((K - 1) S, S). Read the plan with `extract_cvxpy`.
+    """
+    import cvxpy as cp  # 0.9 s: only when asked for
+
+    _check_form(problem, form)
+    own = data(problem)
+    limit = limit_with_slack(problem.time_limit)
+    y = cp.Variable(len(own), name="chosen", boolean=not relaxed)
+    constraints = [cp.sum(y) == 1, y >= 0]
+    energy: Any = 0.0
+    chosen_time: Any = 0.0
+    for n, (i, each) in enumerate(own.items()):
+        joules, seconds, there = _tables(problem, each)
+        x = cp.Variable(joules.shape, name=f"state {i}", boolean=not relaxed)
+        constraints += [x >= 0, cp.sum(x, axis=x.ndim - 1) == y[n]]
+        if not there.all():
+            constraints.append(x[~there] == 0)
+        if problem.mode == "choice":  # quantizing is in the sums, and (15.2) is one row
+            energy, chosen_time = energy + joules @ x, chosen_time + seconds @ x
+            continue
+        energy += each.setup_energy * y[n] + cp.sum(cp.multiply(joules, x))
+        time = each.setup_time * y[n] + cp.sum(cp.multiply(seconds, x))
+        if problem.mode == "path" and _switches(each) and each.epochs > 1:
+            z = cp.Variable(((each.epochs - 1) * len(each.states), len(each.states)), name=f"change {i}", nonneg=True)
+            constraints += _products(each, x, y[n], z, form or "flow")
+            for matrix, of_energy in zip(arcs(each), (True, False), strict=True):
+                if matrix is not None:
+                    stacked = np.broadcast_to(matrix, (each.epochs - 1, *matrix.shape[-2:])).reshape(z.shape)
+                    spent = cp.sum(cp.multiply(stacked, z))
+                    energy, time = (energy + spent, time) if of_energy else (energy, time + spent)
+        constraints.append(time / limit <= y[n])
+    if problem.mode == "choice":
+        constraints.append(chosen_time / limit <= 1.0)
+    return cp.Problem(cp.Minimize(energy / unit(own)), constraints)
+
+
+def _tables(problem: Jqodi, own: Candidate) -> tuple[FloatArray, FloatArray, Any]:
+    """Joules and seconds of the states, 0 where they are impossible, and where they are not."""
+    there = np.isfinite(own.time)
+    if problem.mode != "choice":
+        return np.where(there, own.energy, 0.0), np.where(there, own.time, 0.0), there
+    sums = np.zeros((2, len(own.states)))
+    for s in _constant(own):
+        sums[:, s] = [math.fsum(terms) for terms in terms_of(own, np.full(own.epochs, s))]
+    return sums[0], sums[1], there.all(axis=0)
+
+
+def _products(own: Candidate, x: Any, y: Any, z: Any, form: str) -> list[Any]:
+    """Rows that make z the products of neighbouring states."""
+    import cvxpy as cp
+
+    states, rows = len(own.states), []
+    for k in range(own.epochs - 1):
+        block = z[k * states : (k + 1) * states]
+        if form == "flow":
+            rows += [cp.sum(block, axis=1) == x[k], cp.sum(block, axis=0) == x[k + 1]]
+        else:
+            one, two = cp.reshape(x[k], (states, 1), order="C"), cp.reshape(x[k + 1], (1, states), order="C")
+            ones = np.ones((states, states))
+            rows.append(block >= one @ ones[:1] + ones[:, :1] @ two - y * ones)
+    return rows
+
+
+def extract_cvxpy(model: Any, problem: Jqodi) -> JqodiPlan:
+    """The plan that a solved `joint_cvxpy` holds."""
+    own = data(problem)
+    values = model.var_dict
+    i = list(own)[int(np.argmax(values["chosen"].value))]
+    state = np.where(_tables(problem, own[i])[2], values[f"state {i}"].value, -1.0)
+    states = np.full(own[i].epochs, np.argmax(state)) if problem.mode == "choice" else np.argmax(state, axis=1)
+    return plan_of(problem, own[i], states)

@@ -1,0 +1,37 @@
+"""`rcsp`: a resource-constrained shortest path through the epochs, for each candidate.
+
+In the layered graph (`qopt.jqodi.instances.path_graph`) a layer is an epoch, a state a server and a cut, a transition
+what changing costs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qopt.algorithms.jqodi_search import Answer, search
+from qopt.algorithms.method import Clock, Options
+from qopt.jqodi.instances import path_graph, path_states
+from qopt.jqodi.terms import Candidate
+from qopt.kernels import rcsp
+from qopt.problems.jqodi import Jqodi
+from qopt.solution import Outcome
+
+
+def refuses(problem: Jqodi) -> str | None:
+    """Why a problem is no path, or None."""
+    return "it takes modes schedule and path, this problem's is choice" if problem.mode == "choice" else None
+
+
+def solve(problem: Jqodi, options: Options) -> Outcome:
+    """The best path of all candidates, with trees as witness. Takes time_limit and gap."""
+    return search(problem, options, "rcsp", _candidate)
+
+
+def _candidate(problem: Jqodi, own: Candidate, upper: float, gap: float, clock: Clock) -> Answer:
+    found = rcsp.solve(path_graph(own), problem.time_limit, upper=upper, gap=gap, time_limit=clock.left)
+    states = None if found.path is None else path_states(own, found.path)
+    tree = found.tree
+    if tree is None and found.details.get("root_leaf") is not None:
+        tree = [found.details["root_leaf"]]
+    details: dict[str, Any] = {key: found.details[key] for key in ("labels", "nodes") if key in found.details}
+    return Answer(found.status, states, found.bound, tree, details)
