@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from qopt import formulations as formulations
+    from qopt import jqodi as jqodi
     from qopt import kernels as kernels
     from qopt import plots as plots
     from qopt.certificates.certificate import Certificate as Certificate
@@ -86,6 +87,7 @@ _MODULES = {
     "formulations": "qopt.formulations",
     "generate": "qopt.problems.generate",
     "instances": "qopt.instances",
+    "jqodi": "qopt.jqodi",
     "kernels": "qopt.kernels",
     "plots": "qopt.plots",
 }

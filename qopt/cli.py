@@ -144,7 +144,7 @@ def check(
     else:
         from qopt.report import certificate_table, console
 
-        console().print(certificate_table(certificate))
+        console().print(certificate_table(problem, certificate))
     if decision is None:
         return _exit_code(False, certificate.infeasible)
     return FOUND if certificate.feasible else INFEASIBLE

@@ -22,7 +22,8 @@ class Family:
     problem, plan : classes of its problems and plans.
     registry : module with METHODS, `get` and `default`.
     certificate : module with `certify`.
-    report : module with `heading` and `plan_parts`, and with `facts`, the columns of its own in a comparison.
+    report : module with `heading`, `plan_parts` and `KINDS` (its kinds of bounds in words), and with `facts`, the
+        columns of its own in a comparison.
     breakpoints : the function behind `qopt.breakpoints`.
     """
 

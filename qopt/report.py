@@ -14,12 +14,10 @@ from qopt.problems.problem import Problem
 from qopt.solution import Solution
 
 KINDS = {
-    "kkt-dual": "the dual function of the convex problem",
-    "lagrangian": "Lagrangian multipliers, one set a cut",
     "witness": "the witness, checked in exact arithmetic",
     "enumeration": "enumeration of all that could be better",
-    "flow": "minimum cuts, a flow for every operator, checked in exact arithmetic",
 }
+"""Kinds of bounds that every family has; a family's own are in its report."""
 
 BUDGETS = ("accuracy", "memory", "latency", "time", "loss")
 """Constraints of which the amount used is worth a line; the others either hold or do not."""
@@ -82,16 +80,18 @@ def verdict(certificate: Certificate) -> Text:
     return Text(f"feasible{gap}", style="bold yellow")
 
 
-def certificate_table(certificate: Certificate) -> RenderableType:
+def certificate_table(problem: Problem, certificate: Certificate) -> RenderableType:
     """What is true of a plan: verdict, bound, slack of every constraint, residuals."""
     table = grid()
     table.add_row("verdict", verdict(certificate))
     if certificate.objective is not None:
         table.add_row("objective", f"{number(certificate.objective, 12)}  ({certificate.cost.equations})")
     if certificate.bound is not None:
-        kind = KINDS.get(certificate.kind or "", certificate.kind or "")
+        kinds = {**KINDS, **family_of(problem).part("report").KINDS}
+        kind = kinds.get(certificate.kind or "", certificate.kind or "")
         table.add_row("lower bound", f"{number(certificate.bound, 12)}  ({certificate.kind}: {kind})")
-        table.add_row("gap", gap_text(certificate.gap))
+        if certificate.gap is not None:
+            table.add_row("gap", gap_text(certificate.gap))
     kept = []
     for slack in certificate.constraints:
         if slack.holds and slack.name.split()[0] not in BUDGETS:
@@ -125,7 +125,7 @@ def solution_report(problem: Problem, solution: Solution) -> RenderableType:
         parts.append(Text(solution.message))
     if solution.plan is not None and solution.certificate.cost is not None:
         parts += [Text(), *own.plan_parts(problem, solution)]
-    parts += [Text(), Text("Certificate", style="bold"), certificate_table(solution.certificate)]
+    parts += [Text(), Text("Certificate", style="bold"), certificate_table(problem, solution.certificate)]
     return Group(*parts)
 
 

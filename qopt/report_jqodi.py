@@ -34,6 +34,9 @@ COLUMNS = (
 )
 """Columns of a comparison. `time` is the plan's, in seconds; `seconds` the method's."""
 
+KINDS = {"lagrangian": "Lagrangian multipliers, one for each model and bit-width"}
+"""Kinds of bounds in words."""
+
 
 def facts(problem: Jqodi, solution: Solution) -> dict[str, Any]:
     """The columns of a comparison that are JQODI's own."""

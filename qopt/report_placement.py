@@ -32,6 +32,9 @@ COLUMNS = (
 )
 """Columns of a comparison."""
 
+KINDS = {"flow": "minimum cuts, a flow for every operator, checked in exact arithmetic"}
+"""Kinds of bounds in words."""
+
 
 def facts(problem: Placement, solution: Solution) -> dict[str, Any]:
     """The columns of a comparison that are placements' own."""

@@ -31,6 +31,12 @@ COLUMNS = (
 )
 """Columns of a comparison."""
 
+KINDS = {
+    "kkt-dual": "the dual function of the convex problem",
+    "lagrangian": "Lagrangian multipliers, one set a cut",
+}
+"""Kinds of bounds in words."""
+
 
 def facts(problem: QPart, solution: Solution) -> dict[str, Any]:
     """The columns of a comparison that are QPART's own."""

@@ -73,8 +73,8 @@ class Solution:
 
     @property
     def gap(self) -> float | None:
-        """(objective - bound) / \\|objective\\|, None where either is missing."""
-        return relative_gap(self.objective, self.bound)
+        """(objective - bound) / \\|objective\\|, None where either is missing or the plan is not feasible."""
+        return relative_gap(self.objective, self.bound) if self.certificate.feasible else None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON (``qopt solve --json``)."""

@@ -219,6 +219,16 @@ def test_bad_field(path: str, value: Any, field: str, found: str, allowed: str) 
     assert allowed in error.allowed
 
 
+def test_other_complaints_are_counted_once_each() -> None:
+    """A list whose only entry is wrong is not also too short."""
+    toy = load("jqodi/fig5")
+    one = refusal(toy.replace, {"models[0].widths": [{"bits": 8, "unknown": 1}]})
+    assert "more like this" not in one.text
+    two = refusal(toy.replace, {"models[0].widths": [{"bits": 99}, {"bits": -1}]})
+    assert two.text.endswith("(1 more like this)")
+    assert refusal(toy.replace, {"models": []}).allowed == "a list of 1 or more entries"
+
+
 def test_the_constructor_complains_as_the_reader_does() -> None:
     data = with_change("accuracy.delta", [[1, 1, 1], [1, -1, 1]])
     assert str(refusal(lambda: QPart(**data))) == str(refusal(from_data, data))

@@ -405,3 +405,16 @@ def test_the_kernels_cutoff_is_a_proof_for_the_other_candidates() -> None:
             assert rcsp.solve(path_graph(own), problem.time_limit, upper=solution.objective).path is None
         else:
             assert tree_bound(own, problem.time_limit, "rcsp", tree, target) >= target
+
+
+@pytest.mark.parametrize("kind", ["rcsp", "mckp"])
+def test_a_multiplier_too_large_for_floats_bounds_nothing(kind: str) -> None:
+    problem = schedule().replace({"time_limit": 1e12})
+    huge: Any = [["leaf", 1, 1e300]]
+    trees = {own.key: huge for own in candidates(problem)}
+    witness = {"format": "qopt/jqodi-witness", "version": 1, "kind": kind, "candidates": trees}
+    assert certify(problem, solved(problem).plan, witness, labels=0).feasible
+    found = certify(problem, None, witness)
+    assert not found.infeasible
+    assert found.bound is None or math.isfinite(found.bound)
+    assert tree_bound(candidates(problem)[0], 1e12, kind, huge, None) == -math.inf

@@ -6,13 +6,16 @@ import json
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 import qopt
 from qopt.problems.reading import save
+from qopt.report import certificate_table
 
 TOY, DATA1 = "jqodi/fig5", "jqodi/data1"
 FREE = ("--set", "mode=schedule", "--set", "switching={}")
@@ -240,6 +243,31 @@ def test_bad_calls(qopt_cli: Cli, arguments: list[str], words: str) -> None:
     assert found.code == 2
     assert words in found.err
     assert found.err.count("\n") == 1
+
+
+def test_a_certificate_in_words(qopt_cli: Cli, tmp_path: Path) -> None:
+    """What holds or does not is yes or no, and a plan that is not feasible has no gap."""
+    code, out, _ = qopt_cli("solve", TOY, "--method", "minimal-model")
+    assert code != 0 or "NOT FEASIBLE" in out
+    rows = {line.split("  ")[0].strip(): line for line in out[out.index("Certificate") :].splitlines()}
+    assert "gap" not in rows
+    assert re.search(r"0\.0\d+ of 0\.035  VIOLATED", rows["loss"])
+    file = tmp_path / "plan.json"
+    plan = qopt.solve(DATA1).plan
+    qopt.save_plan(plan, file)
+    _, out, _ = qopt_cli("check", DATA1, str(file), "--set", "widths=[4]")
+    assert re.search(r"admissible width +no  VIOLATED", out)
+    assert "lower bound" in out
+    assert "\ngap" not in out
+    _, out, _ = qopt_cli("check", DATA1, str(file), "--set", "mode=schedule")
+    assert re.search(r"\ngap ", out)
+    hard = qopt.generate.jqodi(8, seed=3, mode="schedule", models=1, widths=[8], servers=2, cuts=2)
+    report = certificate_table(hard, replace(qopt.solve(hard).certificate, kind="lagrangian", proved=False))
+    shown = Console(width=200)
+    with shown.capture() as caught:
+        shown.print(report)
+    assert "one for each model and bit-width" in caught.get()
+    assert "cut)" not in caught.get()
 
 
 def test_compare(qopt_cli: Cli) -> None:

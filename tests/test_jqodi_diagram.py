@@ -243,6 +243,10 @@ def test_where_it_goes(what: Any) -> None:
     assert widths[names.index("device")] == (cost.node_energies if what == "energy" else cost.node_times)["device"]
     one = plots.plot_breakdown(problem, plan, what, ax=plots.plot_diagram(FIG5))
     assert one.get_xlabel().startswith(what)
+    labels_ = [text.get_text() for text in ax.texts]
+    assert len(labels_) == 2
+    assert all(float(text) == pytest.approx(sum(widths), rel=1e-3) for text in labels_)
+    assert not any("e" in text for text in labels_)
 
 
 def test_what_pictures_refuse() -> None:

@@ -149,6 +149,16 @@ def test_states_that_stand_twice_give_the_same_paths(monkeypatch: pytest.MonkeyP
         assert certify(problem, found.plan, found.witness, labels=0).proved
 
 
+def test_a_large_search_leaves_the_proof_to_the_certificate() -> None:
+    """A tree that would take many nodes is not made: its first leaf goes along, and the certificate closes the gap."""
+    problem = jqodi(50, seed=0, servers=4, cuts=5, models=1, widths=[8])
+    found = solved(problem)
+    (tree,) = found.witness["candidates"].values()
+    assert [node[0] for node in tree] == ["leaf"]
+    assert not certify(problem, found.plan, found.witness, labels=0).proved
+    assert (found.status, found.certificate.kind) == ("optimal", "enumeration")
+
+
 def test_a_gap_is_kept_and_reported() -> None:
     problem = jqodi(60, seed=0, servers=5, cuts=6)
     exact = solved(problem)
@@ -217,3 +227,14 @@ def test_answers_keep_the_limit_exactly() -> None:
         own = next(c for c in candidates(exact) if (c.model, c.bits) == (again.plan.model, again.plan.bits))
         states = [own.index[pair] for pair in zip(again.plan.servers, again.plan.cuts, strict=True)]
         assert within(terms_of(own, states)[1], exact.time_limit)
+
+
+def test_highs_scales_by_a_plan_not_by_the_dearest_state() -> None:
+    for seed in range(8):
+        problem = jqodi(3, seed=seed, mode="schedule", servers=3, cuts=3, tightness=1.0)
+        best = solved(problem)
+        names = problem.server_names
+        dear = [i for i, name in enumerate(names) if name not in best.plan.servers]
+        hard = problem.replace({f"servers[{i}].energy": 1e14 * problem.servers[i].energy for i in dear})
+        assert solved(hard).objective == best.objective
+        assert solved(hard, "highs-mip").objective == pytest.approx(best.objective, rel=1e-9)

@@ -272,6 +272,16 @@ def test_a_width_that_never_reaches_its_loss_trains_while_time_lasts() -> None:
     assert "not one epoch" in qopt.solve(nothing, method="minimal-model").message
 
 
+def test_a_width_whose_epochs_are_impossible_has_no_plan() -> None:
+    problem = small(0, "schedule", models=1, conditions=False, tightness=1.0)
+    gone = {name: {"available": [True, False, True, True]} for name in problem.server_names}
+    blocked = problem.replace({"conditions": {"servers": gone}, "models[0].widths[0].epochs": {"expected": 2}})
+    bits = blocked.models[0].widths[0].bits
+    found = qopt.solve(blocked.replace({"widths": [bits]}), method="full-model" if bits == 32 else "minimal-model")
+    assert found.plan is None
+    assert "in epoch 2 no server and cut is possible" in found.message
+
+
 # --- the approximation scheme --------------------------------------------------------------------------------------
 
 

@@ -378,10 +378,34 @@ def test_smallest_limits_work_and_smaller_ones_do_not(mode: str) -> None:
     assert several > 3
 
 
-def test_rounded_up_is_never_below() -> None:
+def test_feasible_is_told_from_the_terms() -> None:
+    differ = 0
+    for seed in range(40):
+        base = small(seed, "choice")
+        least = min(time for time, _ in by_enumeration(base))
+        for step in range(-4, 5):
+            asked = base.replace({"time_limit": least / (1 + 1e-12) * (1 + step * 2.0**-53)})
+            found = smallest_limits(asked)
+            assert found.feasible == (qopt.solve(asked).plan is not None)
+            differ += found.feasible != within([least], asked.time_limit)
+    assert differ  # the rounded sum is within T_max, and the terms are not
+
+
+def test_rounded_up_works_as_a_limit() -> None:
     rng = np.random.default_rng(2)
     for value in [*(10.0 ** rng.uniform(-8, 12, 500)), 1.0, 999999.5, 0.1, 123456789.0]:
-        assert value <= float(rounded_up(float(value))) <= value * (1 + 2e-5)
+        limit = float(rounded_up(float(value)))
+        assert within([float(value)], limit)
+        assert limit <= value * (1 + 2e-5)
+    # What is a short decimal but for rounding is told as one.
+    assert rounded_up(0.1 + 0.2) == "0.3"
+    assert rounded_up(0.3 * (1 + 1e-11)) == "0.300001"
+    toy = load("jqodi/fig5").replace({"time_limit": 2})
+    found = smallest_limits(toy)
+    assert "T_max of 2.29 s" in found.message
+    assert "L_max of M1 of 0.039 " in found.message
+    assert feasible(toy.replace({"time_limit": 2.29}))
+    assert feasible(toy.replace({"models[0].loss_limit": 0.039}))
 
 
 def test_epochs_within_by_adding_up() -> None:

@@ -311,6 +311,13 @@ def test_pictures_of_requests_point_to_those_of_placements() -> None:
             draw()
 
 
+def test_the_front_of_another_family() -> None:
+    with pytest.raises(InputError, match=r"breakpoints\(problem, \"time_limit\"\)"):
+        qopt.front("jqodi/fig5")
+    with pytest.raises(InputError, match="a qpart problem"):
+        qopt.front("qpart/teaching-3")
+
+
 def test_what_is_no_problem() -> None:
     for ask in (qopt.front, qopt.recommend, qopt.strategies, qopt.solve):
         with pytest.raises(InputError, match=r"problem: found 5; allowed: a problem, a bundled name"):

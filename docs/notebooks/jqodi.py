@@ -197,8 +197,9 @@ ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
 plt.show()
 
 # %% [markdown]
-# Every rule is safe, so every combination finds the same optimum. The bound does most, because it looks ahead. Where
-# does it come from?
+# Every rule is safe, so every combination finds the same optimum. Dominance keeps the growth in check, because ways
+# meet again in the same states; the bound looks ahead, and together they are better than either. Where does it come
+# from?
 #
 # ## 4. The price of a second
 #

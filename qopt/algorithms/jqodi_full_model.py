@@ -18,6 +18,7 @@ import numpy as np
 
 from qopt.algorithms.method import Options
 from qopt.arrays import IntArray
+from qopt.jqodi.limits import smallest_limits
 from qopt.jqodi.terms import Candidate, candidate, plan_of
 from qopt.problems.jqodi import Inference, Jqodi
 from qopt.problems.losses import MAX_EPOCHS
@@ -62,7 +63,9 @@ def _never(problem: Jqodi, only: Jqodi, bits: int) -> Outcome:
     """Case 3."""
     best: tuple[float, Candidate, int] | None = None
     training = only.model_copy(update={"inference": Inference()})
-    for model, _ in only.admissible:
+    for model, width in only.admissible:
+        if only.needed(model, width) is not None:
+            continue  # its K is known, and no plan is possible in all of its epochs, whatever T_max
         one = candidate(training, model.name, bits, epochs=1)
         for s in np.flatnonzero(np.isfinite(one.time[0])).tolist():
             joules = float(one.energy[0, s])
@@ -70,7 +73,9 @@ def _never(problem: Jqodi, only: Jqodi, bits: int) -> Outcome:
             if epochs:
                 best = (joules, candidate(problem, model.name, bits, epochs=epochs), s)
     if best is None:
-        return Outcome("heuristic", message=f"{bits} bits: T_max of {problem.time_limit:g} s holds not one epoch")
+        never = any(only.needed(model, width) is None for model, width in only.admissible)
+        nothing = f"T_max of {problem.time_limit:g} s holds not one epoch" if never else smallest_limits(only).message
+        return Outcome("heuristic", message=f"{bits} bits: {nothing}")
     _, own, state = best
     states: IntArray = np.full(own.epochs, state)
     message = f"{bits} bits; the loss is never reached: as many epochs as T_max holds"

@@ -113,7 +113,9 @@ class _Model:
         """HiGHS's status, states, bound in joules, and nodes."""
         own, n = self.own, len(self.cost)
         base = own.setup_energy
-        unit = max(abs(base), float(np.abs(self.cost).max(initial=0.0))) / SCALE or 1.0
+        least = [float(self.cost[: self.count][self.layer == k].min()) for k in range(self.layers)]
+        # By a plan: some states may be dearer by many orders of magnitude, and what matters would drown in rounding.
+        unit = (base + math.fsum(least) or float(self.cost.max(initial=0.0))) / SCALE or 1.0
         limit = limit_with_slack(self.problem.time_limit)
         integer = np.arange(n) < self.count
         nodes = 0

@@ -39,6 +39,9 @@ SmallArray = np.ndarray[Any, np.dtype[np.int32]]
 MAX_PATHS = 1_000_000
 """Paths of all trees together that are listed."""
 
+MOST = 691.0
+"""Logarithm up to which paths are counted."""
+
 
 @dataclass(frozen=True)
 class Tree:
@@ -105,7 +108,7 @@ def paths_of(problem: Jqodi, trees: list[Tree]) -> float:
     if problem.mode == "choice":
         return math.inf
     logs = [np.log(np.maximum(np.isfinite(tree.own.time).sum(axis=1), 1)).sum() for tree in trees]
-    return math.fsum(math.exp(min(float(x), 700.0)) for x in logs)
+    return math.fsum(math.exp(min(float(x), MOST)) for x in logs)
 
 
 def traversal(problem: Jqodi, tree: Tree, everything: bool) -> tuple[SmallArray, FloatArray, int]:
@@ -187,7 +190,7 @@ def solve(problem: Jqodi, options: Options) -> Outcome:
     details["listed"] = "all" if everything else "constant"
     which = "all paths" if everything else "only paths of one server and cut for all epochs"
     if not everything and problem.mode != "choice":
-        which += f" (all would be {listed:.3g})"
+        which += f" (all would be {listed:.3g})" if listed < math.exp(MOST) else " (all would be more than 1e300)"
     if best is None:
         return Outcome(
             "heuristic", message=f"no path of K^rob epochs reaches Theta within T_max; {which}", details=details

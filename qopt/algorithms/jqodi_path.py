@@ -16,6 +16,9 @@ from qopt.kernels import rcsp
 from qopt.problems.jqodi import Jqodi
 from qopt.solution import Outcome
 
+SMALL, NODES, MORE_NODES = 100, 30, 500
+"""Epochs times states up to which a tree may take more nodes; beyond, a certificate enumerates what is left sooner."""
+
 
 def refuses(problem: Jqodi) -> str | None:
     """Why a problem is no path, or None."""
@@ -23,12 +26,19 @@ def refuses(problem: Jqodi) -> str | None:
 
 
 def solve(problem: Jqodi, options: Options) -> Outcome:
-    """The best path of all candidates, with trees as witness. Takes time_limit and gap."""
+    """The best path of all candidates, with trees as witness where they are small. Takes time_limit and gap."""
     return search(problem, options, "rcsp", _candidate)
 
 
 def _candidate(problem: Jqodi, own: Candidate, upper: float, gap: float, clock: Clock) -> Answer:
-    found = rcsp.solve(path_graph(own), problem.time_limit, upper=upper, gap=gap, time_limit=clock.left)
+    found = rcsp.solve(
+        path_graph(own),
+        problem.time_limit,
+        upper=upper,
+        gap=gap,
+        time_limit=clock.left,
+        witness_nodes=MORE_NODES if own.time.size <= SMALL else NODES,
+    )
     states = None if found.path is None else path_states(own, found.path)
     tree = found.tree
     if tree is None and found.details.get("root_leaf") is not None:

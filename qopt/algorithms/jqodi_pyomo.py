@@ -12,8 +12,7 @@ from qopt.algorithms.jqodi_search import infeasible
 from qopt.algorithms.method import Options
 from qopt.algorithms.pyomo_mip import run_external, run_highs
 from qopt.errors import InputError, MethodError
-from qopt.jqodi.instances import possible
-from qopt.jqodi.terms import Candidate, candidates, keeps_limit, states_of, totals
+from qopt.jqodi.terms import candidate_of, keeps_limit, states_of, totals
 from qopt.problems.jqodi import Jqodi
 from qopt.solution import Outcome
 
@@ -35,14 +34,6 @@ def too_large(problem: Jqodi) -> str | None:
     return f"about {total} variables, more than {MOST}" if total > MOST else None
 
 
-def _usable(problem: Jqodi) -> dict[str, Candidate]:
-    """What can be chosen."""
-    found = {own.key: own for own in candidates(problem) if possible(own)}
-    if problem.mode == "choice":
-        found = {key: own for key, own in found.items() if (own.time.max(axis=0) < float("inf")).any()}
-    return found
-
-
 def _check_form(problem: Jqodi, options: Options) -> None:
     if options.formulation is not None and problem.mode != "path":
         raise InputError("formulation", repr(options.formulation), f"none: mode {problem.mode} has one form")
@@ -56,10 +47,10 @@ def solve(problem: Jqodi, options: Options) -> Outcome:
     clock, solver = options.clock(), options.solver or "highs"
     if solver == "glpk" and options.threads not in (None, 1):
         raise InputError("threads", str(options.threads), "1, because glpk runs on one thread")
-    usable = _usable(problem)
-    if not usable:
+    try:
+        model = joint(problem, options.formulation)
+    except MethodError:  # nothing reaches its loss
         return infeasible(problem)
-    model = joint(problem, options.formulation)
     details: dict[str, Any] = {"formulation": _form(problem, options), "rounds": 0, "nodes": 0}
     bound: float | None = None
     for _ in range(ROUNDS):
@@ -75,7 +66,7 @@ def solve(problem: Jqodi, options: Options) -> Outcome:
                 return infeasible(problem, details=details)
             return Outcome(answer.status, bound=bound, message=answer.message, details=details)
         plan = extract(model, problem)
-        own = usable[f"{plan.model}/{plan.bits}"]
+        own = candidate_of(problem, plan)
         states = states_of(own, plan)
         if keeps_limit(problem, own, states):
             claimed = None if bound is None else min(bound, totals(own, states)[0])  # above it by rounding only
@@ -98,16 +89,16 @@ def solve_cvxpy(problem: Jqodi, options: Options) -> Outcome:
 
     _check_form(problem, options)
     solver = options.solver or "highs"
-    usable = _usable(problem)
-    if not usable:
+    try:
+        model = joint_cvxpy(problem, options.formulation)
+    except MethodError:  # nothing reaches its loss
         return infeasible(problem)
-    model = joint_cvxpy(problem, options.formulation)
     gaps: dict[str, Any] = {"scipy_options": {"mip_rel_gap": 0.0}}
     if solver == "highs":
         gaps = {"mip_rel_gap": 0.0, "mip_abs_gap": 0.0, "mip_feasibility_tolerance": 1e-9}
     try:
         model.solve(solver=solver.upper(), **gaps)
-    except (cp.SolverError, MethodError) as error:
+    except (cp.SolverError, ValueError) as error:  # ValueError: it unpacks a point of status unknown
         return Outcome("failed", message=f"{solver} broke off: {' '.join(str(error).split())[:200]}")
     details = {"formulation": _form(problem, options)}
     if model.status in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
@@ -115,7 +106,7 @@ def solve_cvxpy(problem: Jqodi, options: Options) -> Outcome:
     if model.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
         return Outcome("failed", message=f"{solver} stopped: {model.status}", details=details)
     plan = extract_cvxpy(model, problem)
-    own = usable[f"{plan.model}/{plan.bits}"]
+    own = candidate_of(problem, plan)
     states = states_of(own, plan)
     if not keeps_limit(problem, own, states):
         return Outcome("failed", message="the solver's point breaks T_max within its tolerance", details=details)

@@ -19,7 +19,8 @@ def relative_gap(objective: float | None, bound: float | None) -> float | None:
 class Slack:
     """One constraint: what the plan uses, what is allowed, and whether the exact test holds.
 
-    With `at_least` the limit is one from below: `used` is what the plan reaches, and must be `limit` or more.
+    With `at_least` the limit is one from below: `used` is what the plan reaches, and must be `limit` or more. With
+    `yes_no` there is no amount: `used` counts or measures what is wrong, and must be 0.
     """
 
     name: str
@@ -27,6 +28,12 @@ class Slack:
     limit: float
     holds: bool
     at_least: bool = False
+    yes_no: bool = False
+
+    @classmethod
+    def whether(cls, name: str, wrong: float) -> Slack:
+        """A constraint that holds or does not: it does if nothing is wrong."""
+        return cls(name, float(wrong), 0.0, float(wrong) == 0.0, yes_no=True)
 
     @property
     def slack(self) -> float:
@@ -35,7 +42,9 @@ class Slack:
 
     @property
     def text(self) -> str:
-        """``100 of 150``, or ``0.78, at least 0.75``."""
+        """``100 of 150``, or ``0.78, at least 0.75``, or ``yes``."""
+        if self.yes_no:
+            return "yes" if self.holds else "no"
         return f"{self.used:.6g}{', at least' if self.at_least else ' of'} {self.limit:.6g}"
 
 
@@ -92,8 +101,8 @@ class Certificate:
 
     @property
     def gap(self) -> float | None:
-        """(objective - bound) / \\|objective\\|, None where either is missing."""
-        return relative_gap(self.objective, self.bound)
+        """(objective - bound) / \\|objective\\|, None where either is missing or the plan is not feasible."""
+        return relative_gap(self.objective, self.bound) if self.feasible else None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

@@ -153,7 +153,9 @@ def _candidate(
     if best == math.inf or (target is not None and best >= target):
         return best, how
     work = math.inf if tree is None else tree_work(own, kind, tree)
-    ways = ["witness", "enumeration"] if work <= QUICK else ["enumeration", "witness"]
+    # A single leaf is a dual once more, in exact arithmetic: what that one could not show, it cannot.
+    alone = isinstance(tree, list) and len(tree) == 1 and first_multiplier(tree) is not None
+    ways = ["witness", "enumeration"] if work <= QUICK and not alone else ["enumeration", "witness"]
     for way in ways:
         bound: Bound | None = None
         if way == "enumeration" and objective is not None and labels:
@@ -218,7 +220,7 @@ def _constraints(problem: Jqodi, plan: JqodiPlan, cost: JqodiCost) -> tuple[list
     lines: list[str] = []
     what = f"{plan.model} at {plan.bits} bits"
     foreign = problem.widths is not None and plan.bits not in problem.widths
-    rows.append(Slack("admissible width", float(foreign), 0.0, not foreign))
+    rows.append(Slack.whether("admissible width", foreign))
     if foreign:
         lines.append(f"admissible width: {plan.bits} bits, allowed {', '.join(map(str, problem.widths or ()))}")
     model = problem.model(plan.model)
@@ -232,11 +234,11 @@ def _constraints(problem: Jqodi, plan: JqodiPlan, cost: JqodiCost) -> tuple[list
                 f"allowed {model.loss_limit:.17g}"
             )
     else:
-        rows.append(Slack("loss reached", float(needed is None), 0.0, needed is not None))
+        rows.append(Slack.whether("loss reached", needed is None))
         if needed is None:
             lines.append(f"loss reached: {what} never reaches it")
     gone = cost.impossible
-    rows.append(Slack("epochs possible", float(len(gone)), 0.0, not gone))
+    rows.append(Slack.whether("epochs possible", len(gone)))
     if gone:
         k = gone[0]
         lines.append(
@@ -246,7 +248,7 @@ def _constraints(problem: Jqodi, plan: JqodiPlan, cost: JqodiCost) -> tuple[list
     if problem.mode == "choice":
         states = list(zip(plan.servers, plan.cuts, strict=True))
         changes = sum(a != b for a, b in itertools.pairwise(states))
-        rows.append(Slack("one server and cut", float(changes), 0.0, not changes))
+        rows.append(Slack.whether("one server and cut", changes))
         if changes:
             lines.append(f"one server and cut: {changes} changes, none is allowed in mode choice")
     if not gone:

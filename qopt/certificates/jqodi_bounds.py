@@ -116,7 +116,10 @@ def tree_bound(own: Candidate, limit: float, kind: str, tree: Any, target: Fract
         raise Refused(str(why)) from None
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise Refused(f"malformed ({type(error).__name__})") from None
-    return Fraction(min(least), 1 << problem.cost.shift) if least else math.inf
+    if not least:
+        return math.inf
+    bound = Fraction(min(least), 1 << problem.cost.shift)
+    return min(bound, Fraction(LARGEST)) if bound > -LARGEST else -math.inf  # a multiplier may be too large for floats
 
 
 def first_multiplier(tree: Any) -> float | None:
@@ -171,7 +174,7 @@ def _ascend(relaxed: Epochs | Paths, limit: float, target: Fraction | None, gues
         work += relaxed.work
         value, states = relaxed.least(1.0, lam)
         bound = Fraction(lowered(own, value)) - Fraction(lam) * Fraction(room)
-        if bound > best.bound:
+        if bound > max(best.bound, -LARGEST):  # far below all plans, and too large for a float
             best = Dual(bound, lam)
         if target is not None and best.bound >= target:
             break

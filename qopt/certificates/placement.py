@@ -171,15 +171,15 @@ def _constraints(
     names, tiers = ("the raw input", *own.names), problem.tier_names
     wrong = [v for v, k in enumerate(labels[1:]) if not own.allowed[v, k]]
     lines = [f"{own.names[v]}: on {tiers[labels[v + 1]]}, where it may not run" for v in wrong]
-    rows = [Slack("tiers allowed", float(len(wrong)), 0.0, not wrong)]
+    rows = [Slack.whether("tiers allowed", len(wrong))]
     down = [(f.producer, r) for f in own.flows for r in f.readers if labels[r] < labels[f.producer]]
     lines += [f"{names[r]}: below {names[u]}, which it reads" for u, r in down]
-    rows.append(Slack("data moves up", float(len(down)), 0.0, not down))
+    rows.append(Slack.whether("data moves up", len(down)))
     apart = [group for group in own.together if len({labels[v] for v in group}) > 1]
     lines += [f"{', '.join(names[v] for v in group)}: not on one tier" for group in apart]
-    rows.append(Slack("together", float(len(apart)), 0.0, not apart))
+    rows.append(Slack.whether("together", len(apart)))
     if own.private and any(labels[r] != labels[0] for r in own.flows[0].readers):
-        rows.append(Slack("private input", 1.0, 0.0, False))
+        rows.append(Slack.whether("private input", 1))
         lines.append("the raw input leaves its tier")
     accuracy, target = own.operator.accuracy, problem.targets.accuracy
     rows.append(Slack("accuracy", accuracy, target, accuracy >= target, at_least=True))

@@ -279,7 +279,7 @@ def _constraints(table: CutTable, cut: Cut, plan: QPartPlan, widths: FloatArray)
     """Every constraint in the exact test, and a line for each that fails."""
     problem, p = table.problem, plan.cut
     given = np.array([*plan.weights, *plan.activations], dtype=float)
-    rows = [Slack("admissible cut", float(p not in problem.admissible_cuts), 0.0, p in problem.admissible_cuts)]
+    rows = [Slack.whether("admissible cut", p not in problem.admissible_cuts)]
 
     def name(at: int) -> str:
         return f"weights of layer {at + 1}" if at < p else f"output of layer {crossing_activations(problem, p)[at - p]}"
@@ -297,13 +297,13 @@ def _constraints(table: CutTable, cut: Cut, plan: QPartPlan, widths: FloatArray)
     if table.bits == "whole" and given.size:
         apart = np.abs(given - np.round(given))
         at = int(np.argmax(apart))
-        rows.append(Slack("whole bits", float(apart[at]), 0.0, float(apart[at]) == 0.0))
+        rows.append(Slack.whether("whole bits", apart[at]))
         if apart[at] > 0:
             lines.append(f"{name(at)}: {given[at]:.17g} bits, which is not whole")
     if len(cut.owner) > len(widths):
         apart = np.abs(given - widths[cut.owner])
         at = int(np.argmax(apart))
-        rows.append(Slack("tied widths", float(apart[at]), 0.0, float(apart[at]) == 0.0))
+        rows.append(Slack.whether("tied widths", apart[at]))
         if apart[at] > 0:
             partner = name(int(np.flatnonzero(cut.owner == cut.owner[at])[0]))
             lines.append(f"{name(at)}: {given[at]:.17g} bits, tied to {partner}: {widths[cut.owner[at]]:.17g}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qopt.arrays import FloatArray, IntArray
-from qopt.jqodi.terms import Candidate, candidate, candidates, totals
+from qopt.jqodi.terms import Candidate, candidate, candidates, keeps_limit, totals
 from qopt.problems.losses import MAX_EPOCHS, least_loss
 from qopt.problems.terms import limit_with_slack, within
 
@@ -73,14 +73,15 @@ def _shortest(time: FloatArray, switch: FloatArray) -> IntArray:
 def smallest_limits(problem: Jqodi) -> SmallestLimits:
     """The smallest T_max and L_max that would work, and a sentence on what cannot be met now."""
     best: tuple[float, str, int] | None = None
+    feasible = False  # told from the terms: their sum, rounded, may be within T_max where they are not
     some = candidates(problem)
     for own in some:
         states = fastest_states(problem, own)
         if states is not None:
             seconds = totals(own, states)[1]
+            feasible = feasible or keeps_limit(problem, own, states)
             if best is None or seconds < best[0]:
                 best = (seconds, own.model, own.bits)
-    feasible = best is not None and within([best[0]], problem.time_limit)
     losses: dict[str, tuple[float, int]] = {}
     for model, width in problem.admissible:
         loss = _least_within_time(problem, model, width)
@@ -133,12 +134,13 @@ def epochs_within(problem: Jqodi, model: Model, width: Width) -> int:
 
 
 def rounded_up(value: float, digits: int = 6) -> str:
-    """A number with so many digits that is not below a value."""
+    """The least number of so many digits that works as a limit, in the exact test, for terms that add up to a value."""
     if value == 0:
         return "0"
     unit = 10.0 ** (math.floor(math.log10(abs(value))) - digits + 1)
     text = f"{value:.{digits}g}"
-    return text if float(text) >= value else f"{float(text) + unit:.{digits}g}"
+    most = math.nextafter(value, math.inf)  # the terms may add up to more than their sum as a float
+    return text if within([most], float(text)) else f"{float(text) + unit:.{digits}g}"
 
 
 def _message(

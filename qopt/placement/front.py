@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from qopt.errors import InputError, shown
+from qopt.families import family_of
 from qopt.placement.plan import tiers_used
 from qopt.placement.strategies import as_placement
 from qopt.problems.placement import Operator, Placement
 from qopt.solution import Solution
-from qopt.solving import solve
+from qopt.solving import as_problem, solve
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,17 @@ def front(problem: Placement | str | os.PathLike[str]) -> tuple[FrontPoint, ...]
     """The whole front of accuracy and cost, most accurate first, each operator solved to a proof.
 
     Targets are set aside, pins and memory are not. Operators off the front are listed too.
+
+    Raises
+    ------
+    InputError
+        The problem is no placement. A front of a JQODI problem is that of `qopt.breakpoints` over T_max.
     """
-    problem = as_placement(problem)
+    found = as_problem(problem)
+    if family_of(found).name == "jqodi":
+        call = 'qopt.breakpoints(problem, "time_limit")'
+        raise InputError("problem", shown(found.name), f"a placement; the front of a JQODI problem is {call}")
+    problem = as_placement(found)
     free = problem.replace({"targets": {}})
     solved = [(o, solve(_with_operator(free, o))) for o in sorted(problem.operators, key=lambda o: -o.accuracy)]
     points = []

@@ -230,7 +230,7 @@ def plot_breakdown(
         ax.barh(range(len(rows)), width, left=left, color=colors[part], label=part, edgecolor="white", linewidth=0.6)
         left += width
     for i, total in enumerate(left):
-        ax.annotate(f"{total:.4g}", (total, i), (4, 0), textcoords="offset points", fontsize=8, va="center")
+        ax.annotate(_readable(total), (total, i), (4, 0), textcoords="offset points", fontsize=8, va="center")
     ax.set_yticks(range(len(rows)), list(rows))
     ax.invert_yaxis()
     ax.margins(x=0.12)
@@ -238,6 +238,11 @@ def plot_breakdown(
     ax.set_xlabel("energy [J]" if what == "energy" else "time [s]")
     ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return ax
+
+
+def _readable(value: float) -> str:
+    """Four digits or more; a power of ten only where there would be many zeros."""
+    return f"{value:.0f}" if 1e3 <= value < 1e7 else f"{value:.4g}"
 
 
 def _parts(name: str, cost: JqodiCost, what: str) -> dict[str, float]:

@@ -53,9 +53,21 @@ def _fields_at(model: type[BaseModel], location: tuple[Any, ...]) -> str:
     return ", ".join(model.model_fields)
 
 
+def _complaints(error: ValidationError) -> list[Any]:
+    """pydantic's entries, without those that only follow from another: a list short of entries that are wrong."""
+    entries = error.errors(include_url=False)
+    places = [entry["loc"] for entry in entries]
+
+    def follows(entry: Any) -> bool:
+        at = entry["loc"]
+        return entry["type"] == "too_short" and any(len(p) > len(at) and p[: len(at)] == at for p in places)
+
+    return [entry for entry in entries if not follows(entry)]
+
+
 def as_input_error(error: ValidationError, model: type[BaseModel]) -> InputError:
     """The first complaint of a `ValidationError` as an `InputError`, the number of others behind it."""
-    entries = error.errors(include_url=False)
+    entries = _complaints(error)
     entry = entries[0]
     field, context = _field(entry["loc"]), entry.get("ctx", {})
     more = f" ({len(entries) - 1} more like this)" if len(entries) > 1 else ""

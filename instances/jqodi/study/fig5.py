@@ -21,8 +21,8 @@ def fig5() -> Jqodi:
     content: dict[str, Any] = {
         "name": "fig5",
         "description": (
-            "The diagram of Fig. 5, small enough to draw: one model with loss 0.02, three bit-widths, T_max 3.5 s and "
-            "L_max 0.035 are the figure's; every other number is invented. An epoch is 400 pictures. On the device "
+            "A time-energy diagram small enough to draw. One model with loss 0.02, three bit-widths, T_max 3.5 s and "
+            "L_max 0.035 are those of Fig. 5; every other number is invented. An epoch is 400 pictures. On the device "
             "layers 1 and 2 take 0.2 and 0.4 s, 0.4 and 0.8 J. Beyond cut 1, fast takes 0.15 s and 12 J, frugal 0.6 s "
             "and 4.8 J; beyond cut 2, 0.05 s and 4 J, or 0.2 s and 1.6 J; the cloud 0.1 s and 3.2 J. At 2 bits the "
             "loss never comes down. At 4 bits it does in 3 epochs (0.049, then 0.005 less each); sending takes 0.2 s "

@@ -41,7 +41,7 @@ from qopt.kernels.paths.levels import DigraphLevels, LayeredLevels
 from qopt.kernels.paths.limits import Incumbent, Limits, limits
 from qopt.kernels.paths.model import Cuts, OuterModel
 from qopt.kernels.paths.result import Result, answer
-from qopt.kernels.paths.scaled import MAX_LABELS, Doubtful, Room, Search, Stopped, whole_room
+from qopt.kernels.paths.scaled import MAX_LABELS, Doubtful, Room, Search, Stopped, check_time, whole_room
 from qopt.kernels.paths.tree import leaf
 
 LEAST = 2.0**-1074
@@ -198,6 +198,7 @@ class _Run:
         """Close in on the optimum, from whatever bounds there are."""
         if self.infeasible or self.done():
             return
+        check_time(self.deadline)
         options: dict[str, Any] = {"width": WIDTH, "deadline": self.deadline, "max_labels": MAX_LABELS}
         guided(self.paths, self.bounds, self.allowed, self.weights, self.incumbent, **options)
         if self.done():
@@ -222,6 +223,7 @@ class _Run:
 
     def _prepare(self) -> None:
         """Leave out what lies on no path that is cheap enough, and make what searches share."""
+        check_time(self.deadline)
         if self.incumbent.path is not None:
             self.prepared = self.enough
             through = self.paths.through(self.weights, self.allowed)
@@ -233,7 +235,7 @@ class _Run:
             levels = DigraphLevels(self.graph, self.paths.arc[self.allowed])
         self.terms = max(levels.terms, 1)
         weight = float(self.weights[1]) if len(self.weights) > 1 and self.room.per is None else 0.0
-        self.search = Search(levels, self.room, weight)
+        self.search = Search(levels, self.room, weight, self.deadline)
 
     def _bar(self, ceiling: Fraction) -> float:
         """Paths within the limit that cost at most a ceiling have no greater weighted length."""
@@ -249,7 +251,7 @@ class _Run:
             raise Stopped(f"scaled costs up to {top:.0e} are too many")
         self.details["rounds"] += 1
         bar = self._bar(wide) if self.room.per is None else math.inf
-        found = self.search.cheapest(unit, top, self.incumbent.value, bar, self.deadline)
+        found = self.search.cheapest(unit, top, self.incumbent.value, bar)
         if found is None:
             self._raise(ceiling)
             return
@@ -278,7 +280,7 @@ class _Run:
 
     def _quickest(self, dearest: float) -> IntArray | None:
         """Path of least resource over arcs up to a cost, if it keeps the limit."""
-        found = self.search.cheapest(math.inf, 0, dearest, math.inf, self.deadline)
+        found = self.search.cheapest(math.inf, 0, dearest, math.inf)
         return None if found is None else found[1]
 
     def _raise(self, bound: Fraction) -> None:

@@ -44,6 +44,12 @@ class Doubtful(Exception):
     """Floats cannot tell whether a path keeps its limit."""
 
 
+def check_time(deadline: float | None) -> None:
+    """Stop if the time is over."""
+    if deadline is not None and time.perf_counter() > deadline:
+        raise Stopped("the time is over")
+
+
 @dataclass(frozen=True)
 class Room:
     """The limit, and how resources are added up.
@@ -120,10 +126,11 @@ class Search:
     Parameters
     ----------
     weight : multiplier whose suffixes bound labels; 0 for none.
+    deadline : of `time.perf_counter`; None for none.
     """
 
-    def __init__(self, levels: Levels, room: Room, weight: float) -> None:
-        self.levels, self.room, self.weight = levels, room, weight
+    def __init__(self, levels: Levels, room: Room, weight: float, deadline: float | None) -> None:
+        self.levels, self.room, self.weight, self.deadline = levels, room, weight, deadline
         never = math.inf if room.per is None else room.surely + 1
         self.quickest: Any = self._suffixes(never, room.kind, lambda level: room.of(level.resource))
         weighted = lambda level: level.cost.sum(axis=0) + weight * level.resource.sum(axis=0)  # noqa: E731
@@ -134,12 +141,11 @@ class Search:
         shortest: Any = np.full(self.levels.vertices, never, dtype=kind)
         shortest[self.levels.target] = 0
         for level in reversed(self.levels):
+            check_time(self.deadline)
             np.minimum.at(shortest, level.tail, of(level) + shortest[level.head])
         return shortest
 
-    def cheapest(
-        self, unit: float, ceiling: int, dearest: float, bar: float, deadline: float | None
-    ) -> tuple[int, IntArray] | None:
+    def cheapest(self, unit: float, ceiling: int, dearest: float, bar: float) -> tuple[int, IntArray] | None:
         """Least sum of scaled costs of a path that keeps the limit, and its steps; None if none is at most a ceiling.
 
         Parameters
@@ -168,8 +174,7 @@ class Search:
             excess = np.where(onward < ABSENT, onward - least[level.tail], ABSENT)
             arcs = np.flatnonzero((excess < width) & (labels.count[level.tail] > 0))
             for part in _parts(level.head[arcs], labels.count[level.tail[arcs]]):
-                if deadline is not None and time.perf_counter() > deadline:
-                    raise Stopped("the time is over")
+                check_time(self.deadline)
                 self._extend(labels, level, arcs[part], excess, width, unit, least, bar)
         first, count = int(labels.first[levels.target]), int(labels.count[levels.target])
         if not count:
