@@ -15,6 +15,8 @@ SIZES = np.array([784, 512, 256, 128, 64, 32, 10])
 MACS = SIZES[:-1] * SIZES[1:]
 DONE = np.cumsum(MACS)
 LEFT = MACS.sum() - DONE
+SCALES = 2 * 32 * np.cumsum(SIZES[1:])
+"""Bits of the two float32 numbers that are sent for each output of layers 1..p where weights are quantized."""
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,7 @@ def curves(figure: Any, quantized: bool) -> dict[str, np.ndarray[Any, Any]]:
     for point in figure.points(False)[1:]:
         p = point.cut
         widths = np.array(point.widths if quantized else [32] * (p + 1))
-        bits.append(widths[:-1] @ MACS[:p] + widths[-1] * SIZES[p])
+        bits.append(widths[:-1] @ MACS[:p] + widths[-1] * SIZES[p] + (SCALES[p - 1] if quantized else 0))
     payload = np.array(bits, dtype=float)
     link, device = payload / 2e8, DONE * 5 / 2e8
     energy = link + 3e-27 * (2e8) ** 2 * DONE * 5

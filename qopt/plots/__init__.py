@@ -6,6 +6,7 @@ tell apart; no meaning hangs on colour alone.
 
 from __future__ import annotations
 
+from qopt.plots.measure import plot_additivity, plot_law, plot_loss
 from qopt.plots.methods import plot_comparison
 from qopt.plots.placement import plot_break_even, plot_front, plot_placement
 from qopt.plots.requests import plot_bits, plot_cut_by_rate, plot_noise, plot_objective_by_cut
@@ -25,4 +26,7 @@ __all__ = [
     "plot_placement",
     "plot_break_even",
     "plot_front",
+    "plot_law",
+    "plot_additivity",
+    "plot_loss",
 ]
