@@ -93,6 +93,13 @@ class Statement:
     number: str
 
 
+def course(values: list[float], unit: str) -> str:
+    """First to last, and where a value falls short of the one before it though most rise."""
+    dips = [f"from cut {p} to {p + 1}" for p, (a, b) in enumerate(itertools.pairwise(values), start=1) if b < a]
+    some = len(dips) * 2 < len(values)
+    return f"{values[0]:.2f} -> {values[-1]:.2f} {unit}" + (f", falling {' and '.join(dips)}" if dips and some else "")
+
+
 def span(values: list[float], form: str = "{:.1f}") -> str:
     """Least to largest."""
     return f"{form.format(min(values))} to {form.format(max(values))}"
@@ -111,23 +118,12 @@ def statements() -> list[Statement]:
     looks = ((True, "quantized"), (False, "32 bits"))
     for quantized, look in looks:
         v = series(False, quantized, lambda c: 1e3 * c.time)
-        say(
-            "Fig. 5",
-            "time increases as the cut moves to the last layer",
-            look,
-            rising(v),
-            f"{v[0]:.2f} -> {v[-1]:.2f} ms",
-        )
+        say("Fig. 5", "time increases as the cut moves to the last layer", look, rising(v), course(v, "ms"))
     for charge, reading in ((False, "server's energy not charged"), (True, "server's energy charged")):
         for quantized, look in looks:
             v = series(charge, quantized, lambda c: 1e3 * c.energy)
-            say(
-                "Fig. 5",
-                "energy increases as the cut moves to the last layer",
-                f"{look}, {reading}",
-                rising(v),
-                f"{v[0]:.2f} -> {v[-1]:.2f} mJ",
-            )
+            say("Fig. 5", "energy increases as the cut moves to the last layer", f"{look}, {reading}", rising(v),
+                course(v, "mJ"))  # fmt: skip
     v = series(False, True, lambda c: 1e6 * c.price)
     say("Fig. 5", "the server's cost decreases", "both", rising([-x for x in v]), f"{v[0]:.1f} -> {v[-1]:.1f} (1e-6)")
     for quantized, look in looks:

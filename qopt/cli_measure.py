@@ -81,7 +81,7 @@ def measure(
     input_bits: Annotated[int, typer.Option(help="Bits of each value of the raw input.")] = 32,
     device: Annotated[str, typer.Option(help="Where to measure: cpu or cuda.")] = "cpu",
     seed: Annotated[int, typer.Option(help="Of division, noise and intervals.")] = 0,
-    memory: Annotated[int, typer.Option(help="MiB that tensors may take.")] = 512,
+    memory: Annotated[int, typer.Option(help="MiB that tensors may take.")] = 1024,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Folder for finished work; a run stopped there goes on.")
     ] = None,
@@ -91,6 +91,9 @@ def measure(
 ) -> int:
     """Measure how much quantization a network bears: noise, robustness and noise limits, with intervals."""
     need_torch()
+    for option, path in (("--save", save), ("--measured", measured)):
+        if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):  # said before hours of work
+            raise InputError(option, str(path), "a file in a folder that exists")
     from qopt import report_measure
     from qopt.measure import command
 
@@ -121,10 +124,7 @@ def measure(
     if as_json:
         print(json.dumps(found.to_dict(), indent=1, allow_nan=False))
         return 0
-    from qopt.report import console
-
-    for table in report_measure.tables(found):
-        console().print(table)
+    report_measure.show(found)
     return 0
 
 

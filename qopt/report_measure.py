@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+
+from qopt.report import console
 
 if TYPE_CHECKING:
     from qopt.measure.command import Measured
@@ -43,31 +46,35 @@ def progress(quiet: bool = False) -> Iterator[tuple[Callable[[str], None], Calla
             tasks[what] = bars.add_task(what, total=total)
         bars.update(tasks[what], completed=done)
 
-    with bars:
+    with bars if bars.console.is_terminal else nullcontext():
         yield say, advance
 
 
-def tables(found: Measured) -> list[Table]:
-    """One table of the tensors, one of the levels and cuts."""
-    return [_tensors(found), _cuts(found)]
+def show(found: Measured) -> None:
+    """Print a table of the tensors and one of the levels and cuts, whole where the output is a file or a pipe."""
+    for table in (_tensors(found), _cuts(found)):
+        out = console()
+        if not out.is_terminal:
+            width = Measurement.get(out, out.options.update(max_width=10_000), table).maximum
+            out = Console(width=max(out.width, width))
+        out.print(table)
 
 
 def _table(title: str, *headings: str) -> Table:
     table = Table(header_style="bold", box=None, pad_edge=False, title=title, title_justify="left")
     for heading in headings:
-        table.add_column(heading, justify="left" if heading in ("tensor", "widths") else "right", no_wrap=True)
+        named = heading in ("tensor", "widths")
+        table.add_column(heading, justify="left" if named else "right", no_wrap=named)
     return table
 
 
 def _tensors(found: Measured) -> Table:
     s = found.sensitivity
     levels = [f"rho at {a:g}" for a in s.levels]
-    title = (
-        f"\nmean ||sigma*||^2 {_interval(s.natural)}, score {s.score:.4f} on {s.examples} examples (intervals: --json)"
-    )
+    title = f"\nmean ||sigma*||^2 {_interval(s.natural)}, score {s.score:.4f} on {s.examples} examples"
     table = _table(title, "tensor", "s", "law within", *levels)
     for tensor, one in s.tensors.items():
-        rho = [f"{x.value:.3g}" for x in one.rho]
+        rho = [_interval(x) for x in one.rho]
         table.add_row(str(tensor), _interval(one.s), f"2^{one.law_error:.2f}", *rho)
     return table
 

@@ -102,7 +102,7 @@ torch.set_num_threads(1)
 from small_networks import build, data_for, slow
 from qopt.measure.sensitivity import measure
 module, network = build("chain")
-measure(network, data_for(module, "chain", 200, 1), levels=[0.02, 0.1], score=slow, memory=2**21, checkpoint={folder!r})
+measure(network, data_for(module, "chain", 200, 1), levels=[0.02, 0.1], score=slow, memory=2**19, checkpoint={folder!r})
 """
 
 
@@ -138,14 +138,14 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pyte
         made.append(self)
 
     monkeypatch.setattr(Checkpoint, "__init__", watched)
-    resumed = measure(network, examples, levels=[0.02, 0.1], score=slow, memory=2**21, checkpoint=folder)
-    whole = measure(network, examples, levels=[0.02, 0.1], score=slow, memory=2**21)
+    resumed = measure(network, examples, levels=[0.02, 0.1], score=slow, memory=2**19, checkpoint=folder)
+    whole = measure(network, examples, levels=[0.02, 0.1], score=slow, memory=2**19)
     after = times(folder)
     assert made[0].reused == len(before), "everything finished before the kill is used"
     assert made[0].computed == len(after) - len(before) > 0, "and nothing of it is measured again"
     assert {name: after[name] for name in before} == before
     assert resumed.to_dict() == whole.to_dict(), "as if there had been no kill"
-    again = measure(network, examples, levels=[0.02, 0.1], score=slow, memory=2**21, checkpoint=folder)
+    again = measure(network, examples, levels=[0.02, 0.1], score=slow, memory=2**19, checkpoint=folder)
     assert (made[2].computed, again.to_dict()) == (0, whole.to_dict())
 
 

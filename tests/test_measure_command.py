@@ -124,6 +124,8 @@ def test_every_tensor_and_every_cut_has_a_line_of_progress(files: Path) -> None:
         (["net.py:net", "data.npz", "--weights", "net.py"], "safetensors"),
         (["net.py:net", "data.npz", "--checkpoint", "net.py"], "checkpoint"),
         (["net.py:net", "data.npz", "--input-bits", "0"], "input_bits"),
+        (["net.py:net", "data.npz", "--save", "absent/net.json"], "--save"),
+        (["net.py:net", "data.npz", "--measured", "."], "--measured"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(

@@ -304,6 +304,8 @@ def test_files_that_are_no_segments(tmp_path: Path) -> None:
         ({"format": "qopt/qpart"}, "format"),
         ({"grid": "per-row"}, "grid"),
         ({"activation_grid": "symmetric"}, "activations"),
+        ({"activation_grid": "per-channel"}, "activation_grid"),
+        ({"structure": "\ud800"}, "not those that were written"),
         ({"data": "0" * 64}, "tensors"),
         ({"extra": 1}, "extra"),
         ({"layers": []}, "layers"),
@@ -362,6 +364,21 @@ def test_every_flipped_bit_of_the_data_is_noticed(tmp_path: Path) -> None:
         refused(path)
 
 
+def test_a_changed_grid_of_an_activation_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "segment.safetensors"
+    _, segment = saved(path)
+    first, *others = (sent.model_dump() for sent in segment.header.activations)
+    for change, word in (
+        ({"scale": first["scale"] * 1.001}, "not those that were written"),
+        ({"offset": first["offset"] + 1.0}, "not those that were written"),
+        ({"scale": 1e300}, "scale"),  # infinite in float32
+        ({"offset": -1e39}, "offset"),
+    ):
+        saved(path)
+        rewritten(path, activations=[first | change, *others])
+        refused(path, word)
+
+
 def test_another_network_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "segment.safetensors"
     network, segment = saved(path)
@@ -414,3 +431,5 @@ def test_what_is_sent_must_be_what_the_plan_says(tmp_path: Path) -> None:
         server.run({})
     with pytest.raises(InputError, match="range"):
         make(network, random_plan(network, 2, 1), Grid(), {})
+    with pytest.raises(InputError, match="sent: found list"):
+        server.run(list(sent.values()))

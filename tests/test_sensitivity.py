@@ -19,6 +19,7 @@ from torch import nn  # noqa: E402
 from qopt.errors import InputError  # noqa: E402
 from qopt.measure.arithmetic import plain_float32  # noqa: E402
 from qopt.measure.directions import SEEDS, uniform  # noqa: E402
+from qopt.measure.estimates import rho_of_draws  # noqa: E402
 from qopt.measure.examples import Examples  # noqa: E402
 from qopt.measure.grids import Grid, Range, quantize  # noqa: E402
 from qopt.measure.network import TensorName  # noqa: E402
@@ -27,7 +28,7 @@ from qopt.measure.parallel import run_all  # noqa: E402
 from qopt.measure.profile import trace  # noqa: E402
 from qopt.measure.robustness import LAST, LEAST, SCALES_PER_OCTAVE, next_steps  # noqa: E402
 from qopt.measure.scores import adversarial_margin, correct  # noqa: E402
-from qopt.measure.sensitivity import Sensitivity, measure, rho_of_draws  # noqa: E402
+from qopt.measure.sensitivity import Sensitivity, measure  # noqa: E402
 
 BOTH = pytest.mark.parametrize("name", ["chain", "branch"])
 LEVELS = [0.02, 0.05, 0.2]

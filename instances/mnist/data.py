@@ -1,16 +1,26 @@
-"""MNIST's images and the division of the training images that all three networks share."""
+"""What the networks share: their names, MNIST's images, the division of the training images."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from qopt.errors import InputError
 from qopt.measure.examples import Examples, read
 
+NETWORKS = ("mlp6", "cnn", "resnet")
 SHAPE = (1, 28, 28)
 SPLIT = {"training": 40_000, "coefficients": 10_000, "calibration": 10_000}
 SEED = 0
 """Of the division. Networks that are trained from other seeds keep it, so that no image changes sides."""
+
+
+def chosen(names: Sequence[str]) -> Sequence[str]:
+    """The networks that were named, all if none was."""
+    for name in names:
+        if name not in NETWORKS:
+            raise InputError("network", name, ", ".join(NETWORKS))
+    return names or NETWORKS
 
 
 def divided(folder: Path) -> dict[str, Examples]:

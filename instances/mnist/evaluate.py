@@ -32,7 +32,6 @@ from qopt.problems.qpart import QPart
 from qopt.problems.reading import load
 
 HERE = Path(__file__).resolve().parent
-NETWORKS = ("mlp6", "cnn", "resnet")
 PAGE = HERE / "README.md"
 MARK = "<!-- losses -->"
 
@@ -161,9 +160,7 @@ def filled(page: str, found: dict[str, list[Row]], float32: dict[str, float]) ->
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument(
-        "networks", nargs="*", choices=[*NETWORKS], metavar="NETWORK", help="mlp6, cnn or resnet; default all"
-    )
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help="mlp6, cnn or resnet; default all")
     parser.add_argument("--data", type=Path, default=HERE, help="folder of the t10k archives")
     parser.add_argument("--write", action="store_true", help="put the tables of all networks into README.md")
     options = parser.parse_args(arguments)
@@ -171,9 +168,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--write is for all networks")
     torch.set_num_threads(1)  # sums are then added in one order, whatever the machine's number of cores
     try:
-        test = data.test_images(options.data)
+        names, test = data.chosen(options.networks), data.test_images(options.data)
         found, float32 = {}, {}
-        for name in options.networks or NETWORKS:
+        for name in names:
             network, problem = kept(name), load(f"qpart/mnist-{name}")
             measured = Sensitivity.load(HERE / f"{name}-sensitivity.json")
             runner = PlanRunner(network, test, measured)

@@ -110,8 +110,9 @@ def request(
 
 def run(options: argparse.Namespace, say: Callable[[str], None]) -> None:
     """Measure, calibrate, write; one network after the other."""
+    names = data.chosen(options.networks)
     parts = data.divided(options.folder)
-    for name in options.networks or REQUESTS:
+    for name in names:
         network = evaluate.kept(name, options.weights)
         folder = None if options.checkpoint is None else options.checkpoint / name
         found = measure(
@@ -150,9 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folder", type=Path, help="folder of MNIST's four .gz archives")
-    parser.add_argument(
-        "networks", nargs="*", choices=[*REQUESTS], metavar="NETWORK", help="mlp6, cnn or resnet; default all"
-    )
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help="mlp6, cnn or resnet; default all")
     parser.add_argument("--weights", type=Path, default=HERE, help="folder of the weights that train.py wrote")
     parser.add_argument("--checkpoint", type=Path, help="folder for finished work; a stopped run goes on from there")
     parser.add_argument("--out", type=Path, default=HERE.parent, help="folder that gets mnist/ and qpart/")

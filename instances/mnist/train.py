@@ -105,8 +105,9 @@ def run(options: argparse.Namespace) -> None:
     def say(line: str) -> None:
         print(f"{time.perf_counter() - start:7.1f} s  {line}", flush=True)
 
+    names = data.chosen(options.networks)
     parts = {**data.divided(options.folder), "test": data.test_images(options.folder)}
-    for name in options.networks or networks.BUILDERS:
+    for name in names:
         module = train(name, parts["training"], options.seed, say)
         reached = {part: accuracy(module, examples) for part, examples in parts.items()}
         say(f"{name} " + ", ".join(f"{part} {100 * value:.2f} %" for part, value in reached.items()))
@@ -122,9 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folder", type=Path, help="folder of MNIST's four .gz archives")
-    parser.add_argument(
-        "networks", nargs="*", choices=[*networks.BUILDERS], metavar="NETWORK", help="mlp6, cnn or resnet; default all"
-    )
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help="mlp6, cnn or resnet; default all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent, help="folder for the weights")
     options = parser.parse_args(arguments)

@@ -13,7 +13,7 @@ from qopt.errors import InputError, shown
 from qopt.measure.examples import Examples
 from qopt.measure.network import Network
 
-MEMORY = 2**29
+MEMORY = 2**30
 """Bytes that a measurement may hold in tensors, by default."""
 
 _FLOAT_BYTES = 4
@@ -54,7 +54,9 @@ class Batches:
     ----------
     network, examples : what is run on what.
     variants : how many variants of a batch are run at once.
-    memory : bytes, shared by the variants of a batch and the kept tensors, half each.
+    memory : bytes: half of them for the variants of the batches that are worked on, a quarter for tensors that are
+        kept, the rest for what the caller holds.
+    keep : whether tensors may be kept.
 
     Raises
     ------
@@ -62,7 +64,9 @@ class Batches:
         Memory for less than one example.
     """
 
-    def __init__(self, network: Network, examples: Examples, variants: int, memory: int = MEMORY) -> None:
+    def __init__(
+        self, network: Network, examples: Examples, variants: int, memory: int = MEMORY, *, keep: bool = True
+    ) -> None:
         if isinstance(memory, bool) or not isinstance(memory, int) or memory < 1:
             raise InputError("memory", shown(memory), "bytes, a positive whole number")
         self.network, self.examples, self.memory = network, examples, memory
@@ -76,7 +80,7 @@ class Batches:
             raise InputError("memory", f"{memory} bytes", allowed)
         self.size = min(_LARGEST, max(1, memory // 4 // needed))
         self._at_a_time = memory // 2 // (needed * self.size)
-        self._keeps = _FLOAT_BYTES * sum(sizes) * len(examples) <= memory // 2
+        self._keeps = keep and _FLOAT_BYTES * sum(sizes) * len(examples) <= memory // 4
         self._kept: OrderedDict[int, Batch] = OrderedDict()
         self._lock = Lock()
 

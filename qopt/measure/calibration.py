@@ -63,7 +63,8 @@ class Calibrated:
     Attributes
     ----------
     delta : the limit, with an interval from resampling the calibration examples. A lower end at the last limit tried
-        may lie lower still. Zero where no limit holds: the instance then has no plan at this level and cut.
+        may lie lower still, and none lies above the natural scale. Zero where no limit holds: the instance then has no
+        plan at this level and cut.
     trials : what was tried.
     """
 

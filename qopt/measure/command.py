@@ -135,6 +135,8 @@ def run(
     checkpoint : folder for finished work.
     """
     wanted = Grid.parse(grid)
+    if not 1 <= input_bits <= FLOAT_BITS:
+        raise InputError("input_bits", shown(input_bits), f"a whole number from 1 to {FLOAT_BITS}")
     module, example = load_module(network, weights)
     traced = trace(module, example).to(device)
     data = read(examples, traced.input_shape, split)

@@ -81,9 +81,9 @@ class PlanRunner:
         memory: int = MEMORY,
     ) -> None:
         self._network, self._found, self._score = network, found, score
-        self._batches = Batches(network, examples, 1, memory)
+        self._batches = Batches(network, examples, 1, memory // 2)
         self._weights = QuantizedWeights(network, found.grid, len(found.bits), memory // 4)
-        self._budget, self._held = memory // 2, 0
+        self._budget, self._held = memory // 4, 0
         self._prefixes: OrderedDict[tuple[int, tuple[int, ...]], dict[int, torch.Tensor]] = OrderedDict()
         self._reference: FloatArray | None = None
         self._lock = Lock()

@@ -129,7 +129,8 @@ def noise_trials(
     network, names = batches.network, tensor_names(batches.network)
     every = max(1, len(batches.examples) // PILOT)
     some = Examples(batches.examples.x[::every], batches.examples.labels[::every])
-    pilot = _Search(Batches(network, some, variants, batches.memory), grid, found, score, seed, variants)
+    few = Batches(network, some, variants, batches.memory, keep=False)
+    pilot = _Search(few, grid, found, score, seed, variants)
     start = {tensor: set(range(FIRST, LAST + 1, SCALES_PER_OCTAVE)) for tensor in names}
     guessed = pilot.run("pilot", start, found.score[::every], levels, checkpoint, advance)
     if every == 1:

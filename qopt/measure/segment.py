@@ -18,7 +18,7 @@ from qopt.measure.arithmetic import plain_float32
 from qopt.measure.grids import MAX_BITS, Grid, Quantized, Range, Steps, quantize
 from qopt.measure.network import Network
 from qopt.measure.packing import pack, unpack
-from qopt.measure.segment_file import Header, SegmentFile, SentTensor, StoredLayer, read_segment, tensors_of
+from qopt.measure.segment_file import Header, SegmentFile, SentTensor, StoredLayer, read_segment, sealed, tensors_of
 from qopt.plan import QPartPlan
 
 Sent = dict[int, torch.Tensor]
@@ -115,14 +115,14 @@ def make(
     header = Header(
         structure=fingerprint.structure(network),
         weights=fingerprint.weights(network),
-        data=fingerprint.digest(iter(sorted(tensors_of(weights, biases).items()))),
+        data="",
         grid=str(grid),
         activation_grid=str(activation_grid),
         plan=plan,
         layers=_stored_layers(network, plan),
         activations=tuple(activations),
     )
-    return SegmentFile(header, weights, biases)
+    return SegmentFile(sealed(header, tensors_of(weights, biases)), weights, biases)
 
 
 class DeviceSegment:
@@ -210,6 +210,8 @@ class ServerSegment:
         InputError
             A tensor is missing, or has other bytes than the plan says.
         """
+        if not isinstance(sent, Mapping):
+            raise InputError("sent", type(sent).__name__, "tensors by number, as `DeviceSegment.run` returns them")
         network, cut = self._network, self.segment.header.plan.cut
         values: dict[int, torch.Tensor] = {}
         for i in network.crossing(cut):

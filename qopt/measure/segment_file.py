@@ -17,6 +17,7 @@ A file is untrusted: everything is checked against the header, the header agains
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -42,8 +43,11 @@ ALLOWED = "a file that `qopt pack` wrote"
 
 WholeNumber = Annotated[int, Field(ge=0, le=2**53, strict=True)]
 CodeWidth = Annotated[int, Field(ge=1, le=MAX_BITS, strict=True)]
-Finite = Annotated[float, Field(allow_inf_nan=False, strict=True)]
-Step = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
+LARGEST = torch.finfo(torch.float32).max
+"""Largest float32, which is what the numbers of a grid are computed with."""
+
+Finite = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False, strict=True)]
+Step = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False, strict=True)]
 
 
 class StoredLayer(Frozen):
@@ -81,7 +85,7 @@ class Header(Frozen):
     Attributes
     ----------
     structure, weights : digests of the network that it was made from (`qopt.measure.fingerprint`).
-    data : digest of the file's tensors.
+    data : digest of the file's tensors and of the rest of the header (`sealed`).
     grid, activation_grid : how weights and activations are quantized.
     plan : cut and widths.
     layers : layers 1..p.
@@ -101,7 +105,10 @@ class Header(Frozen):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        symmetric = Grid.parse(self.activation_grid).symmetric
+        activation_grid = Grid.parse(self.activation_grid)
+        if activation_grid.per != "tensor":
+            raise complaint(".activation_grid", self.activation_grid, "a per-tensor grid: ranges are fixed in advance")
+        symmetric = activation_grid.symmetric
         Grid.parse(self.grid)
         plan = self.plan
         if [layer.bits for layer in self.layers] != list(plan.weights) or plan.cut != len(self.layers):
@@ -201,6 +208,13 @@ def tensors_of(weights: dict[int, Quantized], biases: dict[int, torch.Tensor]) -
     return found
 
 
+def sealed(header: Header, tensors: dict[str, torch.Tensor]) -> Header:
+    """The header with the digest of these tensors and of all else that it says."""
+    found = hashlib.sha256(digest(iter(sorted(tensors.items()))).encode())
+    found.update(_text(header.model_copy(update={"data": ""})).encode(errors="surrogatepass"))
+    return header.model_copy(update={"data": found.hexdigest()})
+
+
 def read_segment(path: str | os.PathLike[str]) -> SegmentFile:
     """Read a file that `SegmentFile.save` wrote.
 
@@ -226,8 +240,8 @@ def read_segment(path: str | os.PathLike[str]) -> SegmentFile:
     if found != expected:
         key = sorted(set(found.items()) ^ set(expected.items()))[0][0]
         raise InputError(f"{name}: {key}", shown(found.get(key)), f"{shown(expected.get(key))}, as in the header")
-    if digest(iter(sorted(tensors.items()))) != header.data:
-        raise InputError(name, "tensors that are not those that were written", ALLOWED)
+    if sealed(header, tensors) != header:
+        raise InputError(name, "tensors or a header that are not those that were written", ALLOWED)
     weights, biases = {}, {}
     grid = Grid.parse(header.grid)
     for number, layer in enumerate(header.layers, start=1):

@@ -24,42 +24,19 @@ from qopt.measure import fingerprint
 from qopt.measure.arithmetic import plain_float32
 from qopt.measure.batches import MEMORY, Batches
 from qopt.measure.checkpoint import Checkpoint
+from qopt.measure.estimates import TensorSensitivity, estimated
 from qopt.measure.examples import Examples
 from qopt.measure.grids import MAX_BITS, Grid, Range
-from qopt.measure.intervals import Estimate, Resamples, quantiles
+from qopt.measure.intervals import Estimate, Resamples
 from qopt.measure.network import Network, TensorName
-from qopt.measure.noise import Advance, Reference, Say, fit_law, law_columns, noise_tables, reference, silent, unseen
-from qopt.measure.robustness import SCALES_PER_OCTAVE, Trials, costs, noise_trials
+from qopt.measure.noise import Advance, Say, law_columns, noise_tables, reference, silent, unseen
+from qopt.measure.robustness import noise_trials
 from qopt.measure.scores import Margin, Score, adversarial_margin, correct
 
 WIDTHS = range(1, MAX_BITS + 1)
 """Widths of the table by default."""
 
 FORMAT = "qopt/sensitivity"
-
-
-@dataclass(frozen=True)
-class TensorSensitivity:
-    """What was measured of one tensor.
-
-    Attributes
-    ----------
-    noise, noise_low, noise_high : (k,) N_i(b) at each width, and its interval.
-    lost : (k,) mean score lost with only this tensor quantized.
-    s : coefficient of the law N = s 4^-b.
-    law_error : largest ``|log2(N(b) / (s 4^-b))|`` over the widths of the fit.
-    rho : robustness at each level; infinite where the level is never lost, an end of its interval likewise.
-    scale : at each level, the amplitude of the noise there as a multiple of the tensor's (or channel's) range.
-    """
-
-    noise: FloatArray
-    noise_low: FloatArray
-    noise_high: FloatArray
-    lost: FloatArray
-    s: Estimate
-    law_error: float
-    rho: tuple[Estimate, ...]
-    scale: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -263,10 +240,8 @@ def measure(
     natural = resamples.means(base.margin[:, None])[:, 0]
     tensors = {}
     for tensor, (noise, scores) in tables.items():
-        tensors[tensor] = found = _estimated(
-            bits, levels, base, noise, scores, trials[tensor], resamples, natural, float(base.margin.mean())
-        )
-        say(f"{tensor!s:>13}: {_line(found)}")
+        tensors[tensor] = found = estimated(bits, levels, base, noise, scores, trials[tensor], resamples, natural)
+        say(f"{tensor!s:>13}: {found}")
     return Sensitivity(
         Estimate.of(float(base.margin.mean()), natural),
         float(base.score.mean()),
@@ -289,78 +264,6 @@ def _check(levels: Sequence[float], bits: Sequence[int], activation_grid: Grid) 
     law_columns(bits)
     if activation_grid.per != "tensor":
         raise InputError("activation_grid", str(activation_grid), "a per-tensor grid: its range is fixed in advance")
-
-
-def _estimated(
-    bits: Sequence[int],
-    levels: Sequence[float],
-    base: Reference,
-    noise: FloatArray,
-    scores: FloatArray,
-    trials: Trials,
-    resamples: Resamples,
-    natural: FloatArray,
-    natural_mean: float,
-) -> TensorSensitivity:
-    """One tensor's figures and their intervals, from what was measured of each example."""
-    drawn = resamples.means(noise.T)
-    low, high = quantiles(drawn)
-    mean = noise.mean(axis=1)
-    law = fit_law(bits, mean)
-    columns = law_columns(bits)
-    s_drawn = np.median(drawn[:, columns] * np.exp2(2.0 * np.array(bits)[columns]), axis=1)
-
-    steps = trials.steps
-    noise_drawn = resamples.means(np.stack([trials.noise[k] for k in steps], axis=1))
-    lost_drawn = resamples.means(np.stack([base.score - trials.score[k] for k in steps], axis=1))
-    rho, scale = [], []
-    for level in levels:
-        k = trials.reached(base.score, level)
-        value = math.inf if k is None else float(trials.noise[k].mean()) / natural_mean
-        rho.append(Estimate.of(value, rho_of_draws(steps, noise_drawn, lost_drawn, natural, level)))
-        scale.append(math.inf if k is None else 2.0 ** (k / SCALES_PER_OCTAVE))
-    return TensorSensitivity(
-        mean,
-        np.minimum(low, mean),
-        np.maximum(high, mean),
-        np.mean(base.score - scores, axis=1),
-        Estimate.of(law.s, s_drawn),
-        law.error,
-        tuple(rho),
-        tuple(scale),
-    )
-
-
-def rho_of_draws(
-    steps: Sequence[int], noise: FloatArray, lost: FloatArray, natural: FloatArray, level: float
-) -> FloatArray:
-    """(draws,) rho of resampled examples: each draw looks for its own first scale that costs the level.
-
-    Between the scales that were tried, the loss is interpolated in the logarithm of the scale, the noise in both
-    logarithms. Infinite where no scale tried costs the level; never below the noise of the smallest one tried.
-
-    Parameters
-    ----------
-    steps : (m,) ascending, steps of the scales tried.
-    noise, lost : (draws, m) means over the draw.
-    natural : (draws,).
-    """
-    every = np.arange(steps[0], steps[-1] + 1)
-    weights = np.stack([np.interp(every, steps, unit) for unit in np.eye(len(steps))])
-    reached = costs(lost @ weights, level)
-    first = np.argmax(reached, axis=1)
-    with np.errstate(divide="ignore"):
-        logarithm = np.maximum(np.log2(noise), -1000.0)
-    at_first = np.exp2(np.sum(logarithm * weights[:, first].T, axis=1))
-    found: FloatArray = np.where(reached.any(axis=1), at_first / natural, np.inf)
-    return found
-
-
-def _line(found: TensorSensitivity) -> str:
-    rho = ", ".join(f"{x.value:.3g}" for x in found.rho)
-    return (
-        f"s {found.s.value:.4g} [{found.s.low:.4g}, {found.s.high:.4g}], law within 2^{found.law_error:.2f}, rho {rho}"
-    )
 
 
 def _finite(x: float) -> float | None:
