@@ -6,11 +6,12 @@ Sets and data (QPART, sections III-IV)
                     (tensors that share a width are one entry, named after the first: tied layers, or with Eq. 14 to
                     the letter layer p's weights and output)
     b in B          admissible widths lo..hi
-    base_p          xi O_1 + delta O_2, and the raw input where it is sent       (Eq. 17 without eps Z)
+    base_p          xi O_1 + delta O_2, the raw input where it is sent, and overhead (Eq. 17 without eps Z)
     pi_i            objective per bit of width: eps z_i                          (Eqs. 14, 17)
     N_i(b) / rho_i  noise term of tensor i at b bits                             (Eqs. 18-22)
     Delta_p         noise that cut p and the accuracy level allow                (Eq. 23)
-    z_i, memory     bits of device memory per bit of width, and how many there are
+    z_i, h_i        bits of device memory per bit of width, and those that any width takes (scales, zero points)
+    memory          bits of device memory
 
 Variables
     cut[p]          y_p = 1 if the network is cut after layer p
@@ -21,7 +22,7 @@ Model ``one-hot``
     one_cut     sum_p y_p = 1
     one_width   sum_b x_pib = y_p                             for p, i in T_p
     accuracy    sum_ib N_i(b) / rho_i x_pib <= Delta_p y_p    for p >= 1         (Eq. 23)
-    memory      sum_ib z_i b x_pib <= memory y_p              for p >= 1
+    memory      sum_ib (z_i b + h_i) x_pib <= memory y_p              for p >= 1
 
 ``aggregated`` adds the accuracy rows of all cuts (each divided by its Delta_p) into one row, and the memory rows
 likewise. At integer points that says the same, because one cut's variables alone are not zero; its LP
@@ -62,9 +63,8 @@ def tables(problem: QPart) -> dict[int, Segment]:
 
 def admissible(segment: Segment) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """(n, k) items that do not break a limit on their own."""
-    stored = segment.stored[:, None] * segment.bits
     fits: np.ndarray[Any, np.dtype[np.bool_]] = segment.noise <= limit_with_slack(segment.limit)
-    return fits & (stored <= limit_with_slack(segment.memory))
+    return fits & (segment.storage <= limit_with_slack(segment.memory))
 
 
 def items(segment: Segment) -> Iterator[tuple[int, int, float, float, float]]:
@@ -74,8 +74,8 @@ def items(segment: Segment) -> Iterator[tuple[int, int, float, float, float]]:
     memory_limit = limit_with_slack(segment.memory) or 1.0
     for i, j in zip(*np.nonzero(allowed), strict=True):
         b = int(segment.bits[j])
-        share = float(segment.noise[i, j]) / noise_limit
-        yield int(segment.tensors[i]), b, float(segment.cost[i, j]), share, float(segment.stored[i]) * b / memory_limit
+        share, stored = float(segment.noise[i, j]) / noise_limit, float(segment.storage[i, j]) / memory_limit
+        yield int(segment.tensors[i]), b, float(segment.cost[i, j]), share, stored
 
 
 def scale(at: dict[int, Segment]) -> tuple[float, float]:

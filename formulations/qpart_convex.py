@@ -11,7 +11,7 @@ Variables
 
     minimise    base + sum_i pi_i b_i                               (Eq. 24)
     accuracy    sum_i c_i g(b_i) <= Delta                           (Eq. 25)
-    memory      sum_i z_i b_i <= memory                             (weights only)
+    memory      sum_i (z_i b_i + h_i) <= memory                     (weights and their scales)
 
 In CVXPY (`convex_cvxpy`), for the law, the accuracy row divided by Delta reads
 
@@ -44,6 +44,7 @@ from qopt.arrays import FloatArray
 from qopt.errors import MethodError
 from qopt.plan import QPartPlan
 from qopt.problems.qpart import QPart
+from qopt.problems.terms import within
 from qopt.segments import Segment, segments
 
 LN2, LN4 = math.log(2.0), math.log(4.0)
@@ -105,14 +106,17 @@ def fixed_cut(problem: QPart, cut: int) -> Segment:
     Raises
     ------
     MethodError
-        The noise is a measured table, which says nothing between whole widths, or Delta is 0, so that no width
-        of a tensor that makes noise keeps it.
+        The noise is a measured table, which says nothing between whole widths; Delta is 0, so that no width
+        of a tensor that makes noise keeps it; or the overhead alone exceeds the memory.
     """
     if problem.noise.model == "table":
         raise MethodError("noise.model: found 'table'; allowed: 'law' or 'grid', because a table has whole widths only")
     segment = segments(problem).at(cut)
     if segment.limit == 0.0 and noisy(segment):
         raise MethodError(f"accuracy.delta: found 0 at cut {cut}; allowed: a limit > 0, because noise never vanishes")
+    if not within(segment.overhead, segment.memory):
+        found = f"{segment.memory:g} bits, less than the overhead at cut {cut}"
+        raise MethodError(f"device.memory: found {found}; allowed: a memory that holds it")
     return segment
 
 
@@ -163,7 +167,7 @@ def convex(problem: QPart, cut: int) -> pyo.ConcreteModel:
     if math.isfinite(segment.memory) and segment.stored.any():
         limit = segment.memory or 1.0
         used = sum(z / limit * model.width[i] for z, i in zip(segment.stored.tolist(), tensors, strict=True) if z)
-        model.memory = pyo.Constraint(expr=used <= segment.memory / limit)
+        model.memory = pyo.Constraint(expr=used + math.fsum(segment.overhead) / limit <= segment.memory / limit)
     model.tangents = pyo.ConstraintList()
     add_tangents(model, segment, first_guess(segment, problem.noise.model), problem.noise.model)
     return model
@@ -216,7 +220,8 @@ def convex_cvxpy(problem: QPart, cut: int) -> Any:
     constraints += [width >= lo, width <= hi]
     if math.isfinite(segment.memory) and segment.stored.any():
         limit = segment.memory or 1.0
-        constraints.append(segment.stored / limit @ width <= segment.memory / limit)
+        used = segment.stored / limit @ width + math.fsum(segment.overhead) / limit
+        constraints.append(used <= segment.memory / limit)
     cost = segment.price / unit @ (width - float(segment.bits[0]))
     return cp.Problem(cp.Minimize(cost), constraints)
 

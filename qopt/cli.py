@@ -1,4 +1,4 @@
-"""The command line: qopt solve, check, compare, instances, methods.
+"""The command line: qopt solve, check, compare, instances, methods; those that need torch are in `cli_measure`.
 
 Exit codes: 0 a plan was found (proved or not: the output says which), 1 proved infeasible, 2 bad input,
 3 no plan that keeps the limits, and no proof that there is none; 70 an error of qopt's own.
@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from qopt import cli_measure
 from qopt.errors import InputError, QoptError
 
 FOUND, INFEASIBLE, BAD_INPUT, NO_PLAN, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 70, 130
@@ -237,6 +238,9 @@ def methods(
         )
     console().print(table)
     return FOUND
+
+
+app.add_typer(cli_measure.app)
 
 
 def main(arguments: list[str] | None = None) -> int:

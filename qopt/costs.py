@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from qopt.arrays import FloatArray
 from qopt.errors import InputError
+from qopt.plan import QPartPlan, crossing_activations
 from qopt.problems.qpart import QPart
-
-if TYPE_CHECKING:
-    from qopt.plan import QPartPlan
 
 
 @dataclass(frozen=True)
@@ -82,16 +80,38 @@ def split_macs(problem: QPart) -> tuple[FloatArray, FloatArray]:
 
 
 def base_costs(problem: QPart) -> FloatArray:
-    """(L + 1,) part of Eq. 17 at every cut 0..L that no bit-width changes: computing, and the raw input if sent."""
+    """(L + 1,) part of Eq. 17 at every cut 0..L that no bit-width changes.
+
+    Computing, the raw input if it is sent, and what is sent with weights and activations whatever their widths.
+    """
     p, net = prices(problem), problem.network
     with np.errstate(over="ignore", invalid="ignore"):
         bits = net.input_bits * net.input_size * p.upload
         _finite("computing and the raw input", net.macs.sum() * (p.device + p.server) + bits)
+        down = p.download * np.cumsum(net.sent_overhead)
+        up = p.upload * (np.zeros(1) if net.overhead_activations is None else net.overhead_activations)
+        _finite("overhead", np.append(down, up).sum())
     on_device, on_server = split_macs(problem)
     base: FloatArray = p.device * on_device + p.server * on_server
     until = 1 if net.last_reader is None else int(net.last_reader[0])
     base[:until] += p.upload * net.input_bits * net.input_size
+    base[1:] += down
+    if net.overhead_activations is not None:
+        # The output of layer i crosses cuts i .. last - 1. Only sums of numbers >= 0: no cancellation.
+        last = np.arange(2, len(net) + 2) if net.last_reader is None else net.last_reader[1:]
+        kept = len(net) if problem.send_output else len(net) - 1
+        for i in np.flatnonzero(up[:kept]).tolist():
+            base[i + 1 : last[i]] += up[i]
     return base
+
+
+def fixed_upload(problem: QPart, cut: int) -> float:
+    """Bits that go up at a cut whatever the widths: the raw input if it crosses, and overhead of the outputs."""
+    net = problem.network
+    bits = net.input_bits * net.input_size if 0 in net.crossing(cut) else 0.0
+    if net.overhead_activations is not None:
+        bits += math.fsum(net.overhead_activations[i - 1] for i in crossing_activations(problem, cut))
+    return bits
 
 
 @dataclass(frozen=True)
@@ -149,7 +169,9 @@ def breakdown(problem: QPart, plan: QPartPlan) -> Cost:
             up += net.input_bits * net.input_size
         elif tensor < len(net) or problem.send_output:
             up += next(widths) * float(net.activations[tensor - 1])
-    down = float(np.dot(plan.weights, net.sent[:p]))
+            if net.overhead_activations is not None:
+                up += float(net.overhead_activations[tensor - 1])
+    down = float(np.dot(plan.weights, net.sent[:p])) + float(net.sent_overhead[:p].sum())
 
     device_time = macs_device * d.cycles_per_mac / d.clock
     device_energy = d.energy_coefficient * d.clock * d.clock * macs_device * d.cycles_per_mac

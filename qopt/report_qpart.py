@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -70,27 +71,32 @@ def _bits(width: float, kind: str) -> str:
 
 
 def plan_table(problem: QPart, plan: QPartPlan) -> RenderableType:
-    """Bits of every tensor, and its share of the payload."""
+    """Bits of every tensor, and its share of the payload, overhead (scales, zero points) included."""
     net = problem.network
     if plan.cut == 0:
         return Text("The raw input goes to the server; no tensor is quantized.")
-    rows = [(f"{net.names[i]} weights", "down", b, float(net.sent[i])) for i, b in enumerate(plan.weights)]
+    beside = net.sent_overhead
+    rows = [
+        (f"{net.names[i]} weights", "down", b, float(net.sent[i]), float(beside[i])) for i, b in enumerate(plan.weights)
+    ]
     crossing = crossing_activations(problem, plan.cut)
+    beside = np.zeros(len(net)) if net.overhead_activations is None else net.overhead_activations
     rows += [
-        (f"{net.names[i - 1]} output", "up", b, float(net.activations[i - 1]))
+        (f"{net.names[i - 1]} output", "up", b, float(net.activations[i - 1]), float(beside[i - 1]))
         for i, b in zip(crossing, plan.activations, strict=True)
     ]
     if 0 in net.crossing(plan.cut):
-        rows.append(("raw input", "up", float(net.input_bits), net.input_size))
+        rows.append(("raw input", "up", float(net.input_bits), net.input_size, 0.0))
     table = Table(title_justify="left", header_style="bold", box=None, pad_edge=False)
     table.add_column("tensor")
     table.add_column("link")
     for heading in ("values", "bits", "payload", "of float32"):
         table.add_column(heading, justify="right")
     shown = rows if len(rows) <= MAX_ROWS else rows[: MAX_ROWS - 1]
-    for name, link, width, size in shown:
-        payload = scaled(width * size, "bit")
-        table.add_row(name, link, f"{size:,.0f}", _bits(width, plan.bits), payload, f"{width / 32:.1%}")
+    for name, link, width, size, overhead in shown:
+        share = width / 32 + (overhead / (32 * size) if size else 0.0)
+        payload = scaled(width * size + overhead, "bit")
+        table.add_row(name, link, f"{size:,.0f}", _bits(width, plan.bits), payload, f"{share:.1%}")
     if len(shown) < len(rows):
         table.add_row(f"… {len(rows) - len(shown)} more", "", "", "", "", "")
     return table

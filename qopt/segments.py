@@ -24,7 +24,8 @@ from qopt.problems.terms import coefficients, noise_terms, widths, within
 class Segment:
     """The choice at one cut: n items of k widths. An item is a tensor, or several that share a width.
 
-    ``minimise base + sum price_i b_i  subject to  sum noise_i(b_i) <= limit,  sum stored_i b_i <= memory``
+    ``minimise base + sum price_i b_i  subject to  sum noise_i(b_i) <= limit,
+    sum (stored_i b_i + overhead_i) <= memory``
 
     Attributes
     ----------
@@ -33,6 +34,7 @@ class Segment:
     tensors : (n,) name of each item: l for the weights of layer l (the first of a tie), -l for the output of layer l.
     price : (n,) pi_i, objective per bit of width.
     stored : (n,) bits of device memory per bit of width (0 for activations).
+    overhead : (n,) bits of device memory that any width takes, scales and zero points; their cost is in `base`.
     noise : (n, k) noise terms, a column for each width.
     coefficient : (n,) c_i of the law, None where only measured noise is known.
     limit : Delta(a, p); infinite at cut 0.
@@ -47,6 +49,7 @@ class Segment:
     tensors: IntArray
     price: FloatArray
     stored: FloatArray
+    overhead: FloatArray
     noise: FloatArray
     coefficient: FloatArray | None
     limit: float
@@ -68,7 +71,15 @@ class Segment:
     @cached_property
     def storage(self) -> FloatArray:
         """(n, k) bits of device memory of every item at every width."""
-        return self.stored[:, None] * self.bits
+        return self.stored[:, None] * self.bits + self.overhead[:, None]
+
+    def memory_of(self, width: FloatArray | IntArray) -> FloatArray:
+        """(n,) bits of device memory of every item at real-valued or whole widths."""
+        return self.stored * width + self.overhead
+
+    def stored_bits(self, width: FloatArray | IntArray) -> float:
+        """Bits that the server sends and the device stores at these widths."""
+        return float(self.stored @ width) + float(self.overhead.sum())
 
     def keeps_memory(self, columns: IntArray) -> bool:
         """The exact test of the memory limit, for the columns of whole widths."""
@@ -106,6 +117,7 @@ class SegmentTable:
             self.c_w, self.c_x = coefficients(problem)
         self.bits = widths(problem)
         self.sent = problem.network.sent
+        self.overhead = problem.network.sent_overhead
         leaders = problem.network.leaders
         self.first = leaders == np.arange(1, len(leaders) + 1)
         # Items stand in the order of their first layers.
@@ -141,6 +153,7 @@ class SegmentTable:
             tensors=np.concatenate((heads + 1, -own)),
             price=collect(self.price_w, self.price_x),
             stored=collect(self.sent, np.zeros_like(self.sent)),
+            overhead=collect(self.overhead, np.zeros_like(self.overhead)),
             noise=collect(self.noise_w, self.noise_x),
             coefficient=c,
             limit=float(problem.delta[cut - 1]) if cut else np.inf,

@@ -85,6 +85,7 @@ def executed(page: str, name: str) -> Iterator[tuple[str, str, str]]:
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "instances").symlink_to(ROOT / "instances")  # what stands in a clone of the repository
     monkeypatch.setenv("COLUMNS", "110")
     monkeypatch.setenv("MPLBACKEND", "Agg")
 
@@ -179,5 +180,6 @@ if __name__ == "__main__":
     asked = [Path(name).resolve() for name in sys.argv[1:]] or [p for p in PAGES if p.parent.name == "docs"]
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
+        Path("instances").symlink_to(ROOT / "instances")
         for asked_page in asked:
             fill(asked_page)

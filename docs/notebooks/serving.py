@@ -37,9 +37,10 @@ plots.plot_breakpoints(network, "rate", low=3e4, high=3e7)
 plt.show()
 
 # %% [markdown]
-# A slow link: go through the whole network on the device and send up ten numbers. A fast one: send the picture. In
-# between, one layer on the device. Cuts 2 to 5 are never the best. The values are exact, so test them: just below and
-# just above, solving directly must give the two neighbours.
+# A slow link: all layers but the last on the device, and 32 numbers up. A fast one: send the picture. In between, one
+# layer on the device. Cuts 2 to 4 are never the best. The whole network on the device would send only ten numbers, but
+# those decide directly: they need more bits, and leave less noise to the weights. The values are exact, so test them:
+# just below and just above, solving directly must give the two neighbours.
 
 # %%
 for _, rate, cut in found.cuts[:-1]:
@@ -67,7 +68,7 @@ plt.show()
 # $r = B \log_2(1 + P \alpha h / N_0)$. Draw it with a seed.
 
 # %%
-channel = {"bandwidth": 1e5, "gain": 1e-9, "noise_power": 2e-11, "transmit_power": 1.0}
+channel = {"bandwidth": 2e5, "gain": 1e-9, "noise_power": 1e-10, "transmit_power": 1.0}
 rates = qopt.fading_rates(100_000, seed=3, **channel)
 print("quantiles 1, 50, 99 % [Mbit/s]:", (np.quantile(rates, [0.01, 0.5, 0.99]) / 1e6).round(3))
 
@@ -75,11 +76,12 @@ print("quantiles 1, 50, 99 % [Mbit/s]:", (np.quantile(rates, [0.01, 0.5, 0.99]) 
 # ## 4. The table
 #
 # For one width of what goes up, the best weights' bits do not depend on any price: make the download as small as the
-# noise allows. So all plans that can ever be the best are a short list, worked out once.
+# noise allows. So all plans that can ever be the best are a short list, worked out once for each accuracy level. At the
+# level of the request, one point:
 
 # %%
 table = qopt.offline([network])
-plans = table.whole[network.name, 0]
+plans = table.whole[network.name, network.level_row]
 print(len(plans), "plans for every request there can be")
 for e in range(len(plans)):
     widths = plans.widths[plans.start[e] : plans.start[e + 1]]
@@ -212,7 +214,7 @@ plt.show()
 # 1. *Pencil.* Two plans have $J = 3 + 2/r$ and $J = 1 + 6/r$. At which rate do they cost the same, and which is better
 #    on a slow link?
 # 2. *Deeper.* In this network weights and MACs fall to about a quarter from layer to layer and activations to a half.
-#    Explain from that why cuts 2 to 5 are never the best.
+#    Explain from that why cuts 2 to 4 are never the best.
 # 3. *Asymmetry.* Set `channel.download_rate` to ten times the rate of section 1. Which break-even rates move?
 # 4. *Price.* Where does the server's price `price` change the best cut at 1 Mbit/s?
 # 5. *Real-valued bits.* Take `network.replace({"noise.model": "law"})` and `bits="real"`. How far below the whole bits'

@@ -50,7 +50,7 @@ def solve(problem: QPart, options: Options) -> Outcome:
             value = segment.base + segment.cost[rows, choice].sum(axis=1)
             looked_at += len(choice)
             # The exact test is slow: only for plans that would be better and are about within the limits.
-            noise, stored = segment.noise[rows, choice].sum(axis=1), segment.bits[choice] @ segment.stored
+            noise, stored = (use[rows, choice].sum(axis=1) for use in (segment.noise, segment.storage))
             about = (noise <= segment.limit * (1 + 1e-9)) & (stored <= segment.memory * (1 + 1e-9))
             candidates = np.flatnonzero(about & (value < best_value))
             for j in candidates[np.argsort(value[candidates], kind="stable")]:

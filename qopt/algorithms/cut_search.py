@@ -43,7 +43,8 @@ class AtCut:
 def dual_bound(segment: Segment, multiplier: float, memory_multiplier: float = 0.0) -> float:
     """Lower bound on a cut's objective by weak duality, for noise that is at least the law's (law and grid).
 
-    ``base - lambda Delta - kappa memory + sum_i min over b in [lo, hi] of (pi_i + kappa z_i) b + lambda c_i 4^-b``
+    ``base - lambda Delta - kappa (memory - overhead) + sum_i min over b in [lo, hi] of (pi_i + kappa z_i) b
+    + lambda c_i 4^-b``
     """
     lo, hi = float(segment.bits[0]), float(segment.bits[-1])
     if multiplier == 0.0 and memory_multiplier == 0.0:
@@ -57,7 +58,7 @@ def dual_bound(segment: Segment, multiplier: float, memory_multiplier: float = 0
     if multiplier:
         parts.append(-multiplier * segment.limit)
     if memory_multiplier:
-        parts.append(-memory_multiplier * segment.memory)
+        parts += [-memory_multiplier * segment.memory, *(memory_multiplier * segment.overhead)]
     return math.fsum(parts)
 
 

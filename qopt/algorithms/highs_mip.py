@@ -76,7 +76,7 @@ def solve(problem: QPart, options: Options) -> Outcome:
             mine = b.columns[b.tensor == i]
             rows.append((np.append(mine, b.first), np.append(np.ones(len(mine)), -1.0)))
             sense.append((0.0, 0.0))
-        limits = ((s.noise[b.tensor, b.width], s.limit), (s.stored[b.tensor] * s.bits[b.width], s.memory))
+        limits = ((s.noise[b.tensor, b.width], s.limit), (s.storage[b.tensor, b.width], s.memory))
         for terms, limit in limits:
             if math.isfinite(limit) and terms.sum() > limit:
                 scaled = terms / limit if limit > 0 else np.where(terms > 0, 1.0, 0.0)
@@ -130,7 +130,7 @@ def _block(segment: Segment, first: int, ceiling: float) -> _Block | None:
     """Columns of a cut without the items that alone break a limit or the ceiling; None if a tensor has none left."""
     slack = 1.0 + 1e-9
     admitted = segment.noise <= segment.limit * slack
-    admitted &= segment.stored[:, None] * segment.bits <= segment.memory * slack
+    admitted &= segment.storage <= segment.memory * slack
     admitted &= segment.cost <= (ceiling - segment.base) + abs(ceiling) * 1e-9
     if len(segment.tensors) and not admitted.any(axis=1).all():
         return None

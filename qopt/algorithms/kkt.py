@@ -51,7 +51,7 @@ def at_cut(segment: Segment) -> Allocation | None:
     def excess(log_mu: float) -> float:
         bits = priced(scale * math.exp(log_mu))
         assert bits is not None
-        return float(segment.stored @ bits.bits) / memory - 1.0
+        return segment.stored_bits(bits.bits) / memory - 1.0
 
     from scipy.optimize import brentq
 
@@ -71,4 +71,4 @@ def at_cut(segment: Segment) -> Allocation | None:
 
 
 def _fits(segment: Segment, found: Allocation) -> bool:
-    return math.isinf(segment.memory) or float(segment.stored @ found.bits) <= segment.memory * (1.0 + 1e-13)
+    return math.isinf(segment.memory) or segment.stored_bits(found.bits) <= segment.memory * (1.0 + 1e-13)

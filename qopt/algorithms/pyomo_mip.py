@@ -181,8 +181,7 @@ def chosen_columns(segment: Segment, plan: QPartPlan) -> Any:
 def broken_use(segment: Segment, columns: Any) -> FloatArray | None:
     """(n, k) what items use of a limit that the choice breaks in the exact test; None if it keeps all."""
     rows = np.arange(len(columns))
-    stored: FloatArray = segment.stored[:, None] * segment.bits
-    for use, limit in ((segment.noise, segment.limit), (stored, segment.memory)):
+    for use, limit in ((segment.noise, segment.limit), (segment.storage, segment.memory)):
         if math.isfinite(limit) and not within(use[rows, columns], limit):
             return use
     return None

@@ -34,7 +34,7 @@ def holds(segment: Segment, width: FloatArray, model: str, slack: float = 0.0) -
     factor = 1.0 + slack
     if math.isfinite(segment.limit) and not within(noise_of(segment, width, model), segment.limit * factor):
         return False
-    return not math.isfinite(segment.memory) or within(segment.stored * width, segment.memory * factor)
+    return not math.isfinite(segment.memory) or within(segment.memory_of(width), segment.memory * factor)
 
 
 def _smallest(good: Callable[[float], bool], most: float) -> float:
@@ -62,7 +62,7 @@ def least_noise(segment: Segment, model: str) -> FloatArray:
     top = np.where(c > 0, hi, lo)
 
     def fits(width: FloatArray) -> bool:
-        return within(z * width, segment.memory * (1.0 - 2.0 * MARGIN))
+        return within(segment.memory_of(width), segment.memory * (1.0 - 2.0 * MARGIN))
 
     if not math.isfinite(segment.memory) or fits(top):
         return top

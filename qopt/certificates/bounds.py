@@ -2,7 +2,7 @@
 
 For multipliers lam, mu >= 0 of the noise and memory rows, every feasible choice at a cut costs at least
 
-    base + sum_i min_b (price_i b + lam noise_i(b) + mu stored_i b) - lam limit - mu memory
+    base + sum_i min_b (price_i b + lam noise_i(b) + mu (stored_i b + overhead_i)) - lam limit - mu memory
 
 with b over the whole widths or over the interval [lo, hi]. Any multipliers give a valid bound; the searches here
 only make it good. Rounding is subtracted, so that a bound in floats is a bound. Bounds leave the base out: where
@@ -56,13 +56,13 @@ def _dual(cut: Cut, lam: float, mu: float) -> _Point:
     else:
         b = _minimiser(cut, price, lam)
         noise = cut.noise_at(b)
-        least = price * b + lam * noise
+        least = price * b + lam * noise + mu * cut.overhead
     gained = float(np.sum(least))
     paid = (lam * cut.limit if lam else 0.0) + (mu * cut.memory if mu else 0.0)
     # Terms carry a few roundings each (a real-valued minimiser is off by rounding, which counts squared); a
     # pairwise sum adds one for each doubling.
     rounding = (24 + 2 * math.log2(b.size + 1)) * EPS * (gained + paid)
-    return _Point(gained - paid, rounding, float(np.sum(noise)), float(np.dot(cut.stored, b)))
+    return _Point(gained - paid, rounding, float(np.sum(noise)), float(np.dot(cut.stored, b) + np.sum(cut.overhead)))
 
 
 def _minimiser(cut: Cut, price: FloatArray, lam: float) -> FloatArray:
@@ -216,12 +216,22 @@ def out_of_reach(cut: Cut) -> bool:
         return True
     if math.isfinite(cut.limit) and math.fsum([*least.tolist(), -cut.limit]) > 0:
         return True
-    return math.isfinite(cut.memory) and math.fsum([*(cut.stored * cut.lo).tolist(), -cut.memory]) > 0
+    return math.isfinite(cut.memory) and math.fsum([*cut.memory_of(cut.lo).tolist(), -cut.memory]) > 0
 
 
 def least_memory(cut: Cut) -> Cut:
-    """The problem of keeping the noise limit with the least memory, as a cut without a memory row."""
-    return replace(cut, price=cut.stored, base=0.0, memory=math.inf)
+    """The problem of keeping the noise limit with the least memory, overhead left out, without a memory row."""
+    return replace(cut, price=cut.stored, base=0.0, overhead=np.zeros_like(cut.overhead), memory=math.inf)
+
+
+def exceeds_memory(cut: Cut, stored: float) -> bool:
+    """Whether codes of so many bits and the overhead are more than the memory holds."""
+    if math.isinf(cut.memory):
+        return False
+    try:
+        return math.fsum([stored, *cut.overhead.tolist(), -cut.memory]) > 0
+    except OverflowError:  # the overhead alone exceeds the largest float
+        return True
 
 
 def best_bound(cut: Cut, guess: float = 0.0, enough: float = math.inf) -> Bound:
@@ -246,8 +256,8 @@ def best_bound(cut: Cut, guess: float = 0.0, enough: float = math.inf) -> Bound:
     plain = bound_at(cut, lam, mu)
     if plain.value > enough:
         return plain
-    if float(np.sum(cut.stored)) * cut.hi > cut.memory:
-        if best_bound(least_memory(cut), 0.0, cut.memory).value > cut.memory:
+    if exceeds_memory(cut, float(np.sum(cut.stored)) * cut.hi):
+        if exceeds_memory(cut, best_bound(least_memory(cut), 0.0, cut.memory - math.fsum(cut.overhead)).value):
             return Bound(math.inf, lam, mu)  # even the least memory that keeps the noise limit is too much
         if cut.noise is not None:
             lam, mu = _whole_dual(cut, lam or guess, enough)
@@ -323,7 +333,7 @@ def screening(table: CutTable, cuts: IntArray, samples: int = 24) -> FloatArray:
         low_w = _tensor_noise(table, table.noise_w, table.c_w)
         low_x = _tensor_noise(table, table.noise_x, table.c_x)
         noise, rounding = over_cuts(low_w, low_x)
-        memory, around = over_cuts(table.stored_w * float(bits[0]), np.zeros(n))
+        memory, around = over_cuts(table.stored_w * float(bits[0]) + table.overhead_w, np.zeros(n))
         out = (noise - rounding > limit * (1 + slack)) | (memory - around > table.memory * (1 + slack))
         best[out] = math.inf
     return best[cuts]
@@ -332,7 +342,8 @@ def screening(table: CutTable, cuts: IntArray, samples: int = 24) -> FloatArray:
 def _tensor_part(table: CutTable, price: FloatArray, c: FloatArray | None) -> Cut:
     """Tensors of a problem, whatever the cut, for their real-valued minimisers."""
     grid, bits = table.problem.noise.model == "grid", widths(table.problem)
-    return Cut(0, 0.0, price, np.zeros(price.size), c, None, math.inf, math.inf, bits, grid, np.arange(price.size))
+    none = np.zeros(price.size)
+    return Cut(0, 0.0, price, none, none, c, None, math.inf, math.inf, bits, grid, np.arange(price.size))
 
 
 def _tensor_noise(table: CutTable, noise: FloatArray | None, c: FloatArray | None) -> FloatArray:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from qopt.arrays import FloatArray, IntArray
-from qopt.certificates.bounds import EPS, best_bound, least_memory
+from qopt.certificates.bounds import EPS, best_bound, exceeds_memory, least_memory
 from qopt.certificates.cuts import Cut
 
 LABELS = 10_000_000
@@ -99,7 +99,7 @@ def enumerate_below(cut: Cut, ceiling: float, lam: float, mu: float, labels: int
     """
     assert cut.noise is not None
     n = cut.price.size
-    with_memory = float(np.sum(cut.stored)) * cut.hi > cut.memory
+    with_memory = exceeds_memory(cut, float(np.sum(cut.stored)) * cut.hi)
     if not with_memory:
         mu = 0.0
     finite = np.isfinite(cut.noise)
@@ -204,10 +204,11 @@ def holds_a_plan(cut: Cut, labels: int = LABELS) -> bool | None:
         return True  # the least noise was tested before
     smallest = least_memory(cut)
     bound = best_bound(smallest)
-    if bound.value > cut.memory:
+    if exceeds_memory(cut, bound.value):
         return False
     # Somewhat above the limit, so that rounding cannot hide a choice that just keeps it.
-    found = enumerate_below(smallest, cut.memory * (1 + 1e-9), bound.lam, 0.0, labels)
+    ceiling = cut.memory * (1 + 1e-9) - math.fsum(cut.overhead)
+    found = enumerate_below(smallest, ceiling, bound.lam, 0.0, labels)
     if found.choice is not None and keeps_limits(cut, found.choice):
         return True
-    return False if found.bound is not None and found.bound > cut.memory else None
+    return False if found.bound is not None and exceeds_memory(cut, found.bound) else None

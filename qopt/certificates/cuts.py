@@ -27,7 +27,7 @@ class Cut:
     ----------
     cut, base : p, and the objective that no width changes.
     price : (n,) objective per bit of width.
-    stored : (n,) bits of device memory per bit of width.
+    stored, overhead : (n,) bits of device memory per bit of width, and those that any width takes.
     c : (n,) noise coefficients, None where only measured noise is known.
     noise : (n, k) noise terms of the widths lo..hi, None for real-valued bits.
     owner : (m,) item of each tensor, weights of layers 1..p first, then outputs.
@@ -37,6 +37,7 @@ class Cut:
     base: float
     price: FloatArray
     stored: FloatArray
+    overhead: FloatArray
     c: FloatArray | None
     noise: FloatArray | None
     limit: float
@@ -63,7 +64,11 @@ class Cut:
     @cached_property
     def storage(self) -> FloatArray:
         """(n, k) bits of memory."""
-        return self.stored[:, None] * self.bits
+        return self.stored[:, None] * self.bits + self.overhead[:, None]
+
+    def memory_of(self, b: FloatArray | float) -> FloatArray:
+        """(n,) bits of memory at widths b."""
+        return self.stored * b + self.overhead
 
     def noise_at(self, b: FloatArray) -> FloatArray:
         """(n,) noise c 4^-b, or c (2^b - 1)^-2 on the quantizer's grid."""
@@ -91,8 +96,8 @@ class Cut:
         return (*rows, self.base)
 
 
-def _computing(problem: QPart) -> FloatArray:
-    """(L + 1,) Eqs. 5-8 and 17 at every cut without what bits cost, in extended precision.
+def _fixed(problem: QPart, overhead: FloatArray) -> FloatArray:
+    """(L + 1,) Eqs. 5-8 and 17 at every cut without what bits of width cost, in extended precision.
 
     Not the sums that methods use: if either were wrong, plans that are proved would show it.
     """
@@ -105,6 +110,11 @@ def _computing(problem: QPart) -> FloatArray:
         if (net.last_reader is not None and net.last_reader[0] <= cut) or (net.last_reader is None and cut):
             break
         total[cut] += price.upload * np.longdouble(net.input_size) * net.input_bits
+    total[1:] += price.download * np.cumsum(overhead.astype(np.longdouble))
+    if net.overhead_activations is not None:
+        sent_up = price.upload * net.overhead_activations.astype(np.longdouble)
+        for cut in range(1, len(total)):
+            total[cut] += sum((sent_up[i - 1] for i in crossing_activations(problem, cut)), np.longdouble(0))
     return total.astype(np.float64)
 
 
@@ -118,12 +128,14 @@ class CutTable:
             )
         self.problem, self.bits = problem, bits
         net, price = problem.network, prices(problem)
-        self.base = _computing(problem)
         # A shared tensor is sent and stored once, with the first of its layers.
         self.stored_w = np.array(net.weights)
+        self.overhead_w = np.zeros(len(net)) if net.overhead is None else np.array(net.overhead)
         for tie in net.ties:
             if tie.shared:
                 self.stored_w[tie.layers[1:] - 1] = 0.0
+                self.overhead_w[tie.layers[1:] - 1] = 0.0
+        self.base = _fixed(problem, self.overhead_w)
         self.price_w, self.price_x = price.download * self.stored_w, price.upload * net.activations
         self.noise_w: FloatArray | None = None
         self.noise_x: FloatArray | None = None
@@ -153,6 +165,7 @@ class CutTable:
             base=float(self.base[p]),
             price=joined(self.price_w, self.price_x),
             stored=joined(self.stored_w, np.zeros_like(self.stored_w)),
+            overhead=joined(self.overhead_w, np.zeros_like(self.overhead_w)),
             c=joined(self.c_w, self.c_x) if self.c_w is not None and self.c_x is not None else None,
             noise=joined(self.noise_w, self.noise_x) if self.noise_w is not None and self.noise_x is not None else None,
             limit=limit_with_slack(float(problem.delta[p - 1])) if p else math.inf,

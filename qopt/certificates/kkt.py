@@ -28,7 +28,7 @@ def kkt_residuals(cut: Cut, b: FloatArray) -> KKT | None:
         return KKT(0.0, 0.0, 0.0, 0.0, 0.0)
     if np.any(b <= 0) and cut.grid:
         return None  # the grid's noise has no value there
-    noise, memory = math.fsum(cut.noise_at(b).tolist()), math.fsum((cut.stored * b).tolist())
+    noise, memory = math.fsum(cut.noise_at(b).tolist()), math.fsum(cut.memory_of(b).tolist())
     binding = cut.limit > 0 and noise >= cut.limit * (1 - 1e-9)
     full = math.isfinite(cut.memory) and memory >= cut.memory * (1 - 1e-9)
     found = _residuals(cut, b, noise, memory, *_read_multipliers(cut, binding, full, b))

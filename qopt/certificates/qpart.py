@@ -317,7 +317,7 @@ def _constraints(table: CutTable, cut: Cut, plan: QPartPlan, widths: FloatArray)
             if not rows[-1].holds:
                 lines.append(f"accuracy: noise {rows[-1].used:.17g}, allowed {limit:.17g}")
     if problem.device.memory is not None:
-        stored, memory = (cut.stored * widths).tolist(), problem.device.memory
+        stored, memory = cut.memory_of(widths).tolist(), problem.device.memory
         rows.append(Slack("memory", math.fsum(stored), memory, within(stored, memory)))
         if not rows[-1].holds:
             lines.append(f"memory: {rows[-1].used:.17g} bits, allowed {memory:.17g}")

@@ -27,8 +27,3 @@ def plain_float32() -> Iterator[None]:
     finally:
         matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = before
         torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
-
-
-def mean_square(changed: torch.Tensor, logits: torch.Tensor) -> float:
-    """Mean over the examples of ``||Z' - Z||^2`` for logits (n, classes)."""
-    return float((changed.double() - logits.double()).square().sum(dim=1).mean())

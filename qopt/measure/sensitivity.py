@@ -1,177 +1,282 @@
-"""How much noise a tensor's quantization adds to the logits, and how much the accuracy bears.
+"""How much noise each tensor's quantization adds, and how much the accuracy bears, with intervals (Eqs. 18-22).
 
-The quantities of Eqs. 18-22 of QPART: the adversarial noise sigma*, the noise N_i(b) of every tensor at
-every width, the coefficient s_i of the law N_i(b) = s_i 4^-b, and the robustness rho_i(a).
+One set of examples, used for nothing else: it gives sigma*, the noise table N_i(b), the coefficient s_i of the law, the
+robustness rho_i(a) at every level, and the ranges of the activations.
 """
 
 from __future__ import annotations
 
+import json
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from qopt.arrays import FloatArray
-from qopt.errors import InputError
-from qopt.measure.arithmetic import mean_square, plain_float32
-from qopt.measure.network import Chain, TensorName
-from qopt.measure.quantizer import Range, quantize
+from qopt.arrays import FloatArray, IntArray
+from qopt.errors import InputError, shown
+from qopt.files import write_whole
+from qopt.measure import fingerprint
+from qopt.measure.arithmetic import plain_float32
+from qopt.measure.batches import MEMORY, Batches
+from qopt.measure.checkpoint import Checkpoint
+from qopt.measure.estimates import TensorSensitivity, estimated
+from qopt.measure.examples import Examples
+from qopt.measure.grids import MAX_BITS, Grid, Range
+from qopt.measure.intervals import Estimate, Resamples
+from qopt.measure.network import Network, TensorName
+from qopt.measure.noise import Advance, Say, law_columns, noise_tables, reference, silent, unseen
+from qopt.measure.robustness import noise_trials
+from qopt.measure.scores import Margin, Score, adversarial_margin, correct
 
-LAW_BITS = range(4, 11)
-"""Widths that s is fitted on: below, the law does not hold; above, float32 rounding shows."""
+WIDTHS = range(1, MAX_BITS + 1)
+"""Widths of the table by default."""
 
-FIRST_SCALE, LAST_SCALE, SCALES_PER_OCTAVE = 2.0**-8, 2.0**4, 8
-"""Noise is tried from 1/256 of a tensor's range to 16 times its range, in steps of 2^(1/8)."""
-
-SEEDS = (0, 1, 2)
-"""Seeds of the random directions of noise."""
-
-
-def adversarial_noise(logits: torch.Tensor) -> float:
-    """Mean ``||sigma*||^2 = (z_(1) - z_(2))^2 / 2``: the least noise that makes the two largest logits equal.
-
-    Parameters
-    ----------
-    logits : (n, classes), at least two classes.
-    """
-    if logits.ndim != 2 or logits.shape[1] < 2:
-        raise InputError("logits", f"shape {tuple(logits.shape)}", "(n, classes) with at least two classes")
-    first, second = logits.double().topk(2, dim=1).values.unbind(1)
-    return float(((first - second) ** 2 / 2).mean())
-
-
-def span_of(chain: Chain, tensor: TensorName, outputs: Sequence[torch.Tensor]) -> Range:
-    """Range of a tensor's grid: a weight's own, an activation's over the whole batch.
-
-    The range of an activation is fixed here, once: what lies outside on other data is clipped, and a device
-    needs no pass over its output, nor two more numbers an inference, to quantize it.
-    """
-    return Range.of(chain.layer(tensor.layer).weight if tensor.kind == "weight" else outputs[tensor.layer])
-
-
-@plain_float32()
-def noise_table(chain: Chain, x: torch.Tensor, bits: Sequence[int]) -> dict[TensorName, FloatArray]:
-    """N_i(b), mean ``||Z_q - Z||^2`` with only tensor i quantized, a row of ``len(bits)`` for each tensor.
-
-    Parameters
-    ----------
-    chain : the trained network.
-    x : batch that the coefficients are measured on.
-    bits : widths.
-    """
-    outputs = chain.outputs(x)
-    table = {}
-    for tensor in chain.tensors():
-        span = span_of(chain, tensor, outputs)
-        quantizers = [partial(quantize, bits=b, span=span) for b in bits]
-        noisy = (chain.logits_with(tensor, change, outputs) for change in quantizers)
-        table[tensor] = np.array([mean_square(z, outputs[-1]) for z in noisy])
-    return table
+FORMAT = "qopt/sensitivity"
 
 
 @dataclass(frozen=True)
-class Law:
-    """N(b) = s 4^-b fitted to one row of the table.
+class Sensitivity:
+    """Coefficients measured on one set of data.
 
     Attributes
     ----------
-    s : median of ``N(b) 4^b`` over the widths of the fit.
-    error : largest ``|log2(N(b) / (s 4^-b))|`` over those widths: 1 is a factor of two.
+    natural : mean ``||sigma*||^2`` (or of the margin that was given).
+    score : mean score of the unquantized network.
+    bits : (k,) widths of the tables.
+    levels : accuracy levels a, ascending.
+    grid, activation_grid : how weights and activations are quantized.
+    tensors : what was measured of each tensor.
+    ranges : for each layer, the range of its activation at each width: calibration, test and device use it too.
+    examples, seed : how many examples, and the seed of noise and intervals.
     """
 
-    s: float
-    error: float
+    natural: Estimate
+    score: float
+    bits: IntArray
+    levels: tuple[float, ...]
+    grid: Grid
+    activation_grid: Grid
+    tensors: dict[TensorName, TensorSensitivity]
+    ranges: tuple[tuple[Range, ...], ...]
+    examples: int
+    seed: int
 
+    def terms(self, tensor: TensorName, level: float) -> FloatArray:
+        """(k,) N_i(b) / rho_i(a); zero where the level is never lost."""
+        found = self.tensors[tensor]
+        return found.noise / found.rho[self.row(level)].value
 
-def fit_law(bits: Sequence[int], noise: FloatArray, over: Sequence[int] = LAW_BITS) -> Law:
-    """The coefficient s of Eqs. 18-19 and how far the law is from what was measured.
+    def row(self, level: float) -> int:
+        """Number of a level, from 0."""
+        for row, known in enumerate(self.levels):
+            if math.isclose(known, level, rel_tol=1e-12):
+                return row
+        raise InputError("level", shown(level), "one of " + ", ".join(f"{a:g}" for a in self.levels))
 
-    Parameters
-    ----------
-    bits : (k,) widths of the row.
-    noise : (k,) measured N(b).
-    over : widths that the fit uses, those of them that the row has.
-    """
-    used = [i for i, b in enumerate(bits) if b in over]
-    if not used:
-        raise InputError("bits", str(list(bits)), f"at least one width of {list(over)}")
-    scaled = np.array([math.ldexp(float(noise[i]), 2 * bits[i]) for i in used])
-    s = float(np.median(scaled))
-    if s == 0.0:
-        return Law(0.0, 0.0 if not scaled.any() else math.inf)
-    with np.errstate(divide="ignore"):
-        return Law(s, float(np.max(np.abs(np.log2(scaled / s)))))
+    def range_of(self, layer: int, bits: int) -> Range:
+        """The range that the activation of a layer is quantized on at a width."""
+        if bits not in self.bits:
+            raise InputError("bits", shown(bits), f"a measured width, {self.bits[0]} to {self.bits[-1]}")
+        return self.ranges[layer - 1][int(bits - self.bits[0])]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; infinite figures as None."""
+        return {
+            "format": FORMAT,
+            "version": 1,
+            "natural": _plain(self.natural),
+            "score": self.score,
+            "bits": self.bits.tolist(),
+            "levels": list(self.levels),
+            "grid": str(self.grid),
+            "activation_grid": str(self.activation_grid),
+            "examples": self.examples,
+            "seed": self.seed,
+            "tensors": [
+                {
+                    "kind": tensor.kind,
+                    "layer": tensor.layer,
+                    "noise": [found.noise.tolist(), found.noise_low.tolist(), found.noise_high.tolist()],
+                    "lost": found.lost.tolist(),
+                    "s": _plain(found.s),
+                    "law_error": _finite(found.law_error),
+                    "rho": [_plain(estimate) for estimate in found.rho],
+                    "scale": [_finite(scale) for scale in found.scale],
+                }
+                for tensor, found in self.tensors.items()
+            ],
+            "ranges": [[[span.low, span.high] for span in row] for row in self.ranges],
+        }
 
-@dataclass(frozen=True)
-class Robustness:
-    """rho of one tensor at one accuracy level.
+    @classmethod
+    def from_dict(cls, data: Any) -> Sensitivity:
+        """Back from `to_dict`.
 
-    Attributes
-    ----------
-    rho : mean ``||Z_noisy - Z||^2`` over mean ``||sigma*||^2``; infinite if the loss is never reached.
-    scale : amplitude of the noise there, as a multiple of the tensor's range; infinite likewise.
-    """
+        Raises
+        ------
+        InputError
+            The data is not what `to_dict` gives.
+        """
+        if not isinstance(data, dict) or data.get("format") != FORMAT or data.get("version") != 1:
+            found = shown(data.get("format") if isinstance(data, dict) else data)
+            raise InputError("sensitivity", found, f"an object of format {FORMAT}, version 1")
+        try:
+            tensors = {}
+            for row in data["tensors"]:
+                noise, low, high = (np.array(x, dtype=np.float64) for x in row["noise"])
+                tensors[TensorName(row["kind"], int(row["layer"]))] = TensorSensitivity(
+                    noise,
+                    low,
+                    high,
+                    np.array(row["lost"], dtype=np.float64),
+                    _estimate(row["s"]),
+                    _number(row["law_error"]),
+                    tuple(map(_estimate, row["rho"])),
+                    tuple(map(_number, row["scale"])),
+                )
+            return cls(
+                _estimate(data["natural"]),
+                float(data["score"]),
+                np.array(data["bits"], dtype=np.int64),
+                tuple(map(float, data["levels"])),
+                Grid.parse(data["grid"]),
+                Grid.parse(data["activation_grid"]),
+                tensors,
+                tuple(tuple(Range(*span) for span in row) for row in data["ranges"]),
+                int(data["examples"]),
+                int(data["seed"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError("sensitivity", f"{type(error).__name__}: {error}", "what `save` wrote") from None
 
-    rho: float
-    scale: float
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a JSON file."""
+        text = json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
+        write_whole(path, lambda file: file.write(text.encode()))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Sensitivity:
+        """Read what `save` wrote."""
+        try:
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "no JSON"
+            raise InputError(os.fspath(path), why.lower(), "a file that `save` wrote") from None
+        return cls.from_dict(data)
 
 
 @plain_float32()
-def robustness(
-    chain: Chain,
-    tensor: TensorName,
-    labels: torch.Tensor,
-    outputs: Sequence[torch.Tensor],
-    loss: float,
-    seeds: Sequence[int] = SEEDS,
-) -> Robustness:
-    """rho_i(a): the noise on the logits at which uniform noise on tensor i costs `loss` of accuracy (Eq. 22).
-
-    The noise is ``scale * range * u`` with u uniform in [-1, 1] and the same at every scale; accuracy and
-    noise are means over the seeds. The answer is the smallest scale of the grid that loses at least `loss`.
+@torch.no_grad()
+def measure(
+    network: Network,
+    examples: Examples,
+    *,
+    levels: Sequence[float],
+    bits: Sequence[int] = WIDTHS,
+    grid: Grid | None = None,
+    activation_grid: Grid | None = None,
+    score: Score = correct,
+    margin: Margin = adversarial_margin,
+    seed: int = 0,
+    memory: int = MEMORY,
+    checkpoint: str | os.PathLike[str] | None = None,
+    say: Say = silent,
+    advance: Advance = unseen,
+) -> Sensitivity:
+    """Noise table, s, rho and sigma* of a network, each with an interval.
 
     Parameters
     ----------
-    chain, labels, outputs : network, (n,) labels and `Chain.outputs` of the batch.
-    tensor : which tensor.
-    loss : accuracy level a.
+    network : traced, trained, on the device where it is to be measured.
+    examples : data for the coefficients alone.
+    levels : accuracy levels a in (0, 1], ascending: losses of the mean score.
+    bits : consecutive widths within 1..16.
+    grid : of the weights; by default one asymmetric grid a tensor, from the smallest to the largest entry.
+    activation_grid : of the activations, per tensor; by default asymmetric, clipped if the weights' grid is.
+    score : what an output is worth; by default whether the largest logit is the label's.
+    margin : squared norm of a change that matters; by default ``||sigma*||^2``.
+    seed : of the directions of noise and of the intervals.
+    memory : bytes that tensors may take; statistics of every example (some 400 numbers a tensor) come on top.
+    checkpoint : a folder for finished work, from which a run that was stopped goes on.
+    say, advance : receive a line for each tensor, and how far the work is.
+
+    Raises
+    ------
+    InputError
+        Settings outside these, outputs that are not finite, one class, a checkpoint of something else.
     """
-    if not 0 < loss <= 1:
-        raise InputError("loss", f"{loss}", "an accuracy loss in (0, 1]")
-    logits = outputs[-1]
-    base = chain.layer(tensor.layer).weight if tensor.kind == "weight" else outputs[tensor.layer]
-    length, natural = Range.of(base).length, adversarial_noise(logits)
-    if natural == 0.0:
+    grid = grid or Grid()
+    activation_grid = activation_grid or Grid(clip=grid.clip)
+    _check(levels, bits, activation_grid)
+    variants = len(bits)
+    batches = Batches(network, examples, variants, memory)
+    saved = Checkpoint(
+        checkpoint,
+        {
+            "network": fingerprint.structure(network),
+            "weights": fingerprint.weights(network),
+            "data": examples.digest(),
+            "bits": list(bits),
+            "levels": list(levels),
+            "grid": [str(grid), str(activation_grid)],
+            "score": [f"{f.__module__}.{getattr(f, '__qualname__', repr(f))}" for f in (score, margin)],
+            "seed": seed,
+            "batches": batches.size,
+            "device": network.device.type,
+        },
+    )
+    base = reference(batches, bits, activation_grid, score, margin, saved)
+    if not base.margin.mean() > 0:
         raise InputError("logits", "the two largest equal for every example", "a network that tells classes apart")
-    if length == 0.0:
-        return Robustness(math.inf, math.inf)
-    directions = []
-    for seed in seeds:
-        generator = torch.Generator(device=base.device).manual_seed(seed)
-        uniform = torch.rand(base.shape, generator=generator, dtype=base.dtype, device=base.device)
-        directions.append(uniform.mul_(2).sub_(1))
-    reference = int((logits.argmax(1) == labels).sum())
-    enough = loss * len(labels) * len(seeds) * (1 - 1e-12)
+    tables = noise_tables(batches, bits, grid, activation_grid, base, score, saved, advance)
+    trials = noise_trials(batches, grid, base, levels, score, seed, saved, variants, advance)
 
-    def tried(scale: float) -> tuple[bool, float]:
-        lost, noise = 0, 0.0
-        for u in directions:
-            noisy = chain.logits_with(tensor, partial(torch.add, other=u, alpha=scale * length), outputs)
-            lost += reference - int((noisy.argmax(1) == labels).sum())
-            noise += mean_square(noisy, logits) / len(directions)
-        return lost >= enough, noise
+    resamples = Resamples(len(examples), seed=seed)
+    natural = resamples.means(base.margin[:, None])[:, 0]
+    tensors = {}
+    for tensor, (noise, scores) in tables.items():
+        tensors[tensor] = found = estimated(bits, levels, base, noise, scores, trials[tensor], resamples, natural)
+        say(f"{tensor!s:>13}: {found}")
+    return Sensitivity(
+        Estimate.of(float(base.margin.mean()), natural),
+        float(base.score.mean()),
+        np.array(bits, dtype=np.int64),
+        tuple(map(float, levels)),
+        grid,
+        activation_grid,
+        tensors,
+        base.ranges,
+        len(examples),
+        seed,
+    )
 
-    first = round(SCALES_PER_OCTAVE * math.log2(FIRST_SCALE))
-    last = round(SCALES_PER_OCTAVE * math.log2(LAST_SCALE))
-    while first > -SCALES_PER_OCTAVE * 24 and tried(2.0 ** (first / SCALES_PER_OCTAVE))[0]:
-        first -= SCALES_PER_OCTAVE
-    for k in range(first, last + 1):
-        scale = 2.0 ** (k / SCALES_PER_OCTAVE)
-        reached, noise = tried(scale)
-        if reached:
-            return Robustness(noise / natural, scale)
-    return Robustness(math.inf, math.inf)
+
+def _check(levels: Sequence[float], bits: Sequence[int], activation_grid: Grid) -> None:
+    if not levels or any(not 0 < a <= 1 for a in levels) or any(np.diff(levels) <= 0):
+        raise InputError("levels", shown(list(levels)), "accuracy losses in (0, 1], ascending")
+    if not bits or min(bits) < 1 or max(bits) > MAX_BITS or any(np.diff(bits) != 1):
+        raise InputError("bits", shown(list(bits)), f"consecutive widths from 1 to {MAX_BITS}")
+    law_columns(bits)
+    if activation_grid.per != "tensor":
+        raise InputError("activation_grid", str(activation_grid), "a per-tensor grid: its range is fixed in advance")
+
+
+def _finite(x: float) -> float | None:
+    return x if math.isfinite(x) else None
+
+
+def _plain(estimate: Estimate) -> list[float | None]:
+    return [_finite(x) for x in (estimate.value, estimate.low, estimate.high)]
+
+
+def _number(x: float | None) -> float:
+    return math.inf if x is None else float(x)
+
+
+def _estimate(row: Sequence[float | None]) -> Estimate:
+    return Estimate(*map(_number, row))

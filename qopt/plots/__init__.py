@@ -7,6 +7,7 @@ tell apart; no meaning hangs on colour alone.
 from __future__ import annotations
 
 from qopt.plots.jqodi import plot_breakdown, plot_diagram, plot_energy_time
+from qopt.plots.measure import plot_additivity, plot_law, plot_loss
 from qopt.plots.methods import plot_comparison
 from qopt.plots.placement import plot_break_even, plot_front, plot_placement
 from qopt.plots.requests import plot_bits, plot_cut_by_rate, plot_noise, plot_objective_by_cut
@@ -29,4 +30,7 @@ __all__ = [
     "plot_diagram",
     "plot_energy_time",
     "plot_breakdown",
+    "plot_law",
+    "plot_additivity",
+    "plot_loss",
 ]

@@ -71,7 +71,7 @@ def plot_water_level(problem: QPart, cut: int, plan: QPartPlan | None = None, ax
     found = at_cut(segment)
     if found is None:
         raise InputError("cut", str(cut), "a cut at which some widths keep the limits")
-    if math.isfinite(segment.memory) and float(segment.stored @ found.bits) >= segment.memory * (1 - 1e-9):
+    if math.isfinite(segment.memory) and segment.stored_bits(found.bits) >= segment.memory * (1 - 1e-9):
         raise InputError("device.memory", "a memory that binds", "one that does not: else no one level serves all")
     if plan is not None and checked_plan(problem, plan).cut != cut:
         raise InputError("plan.cut", str(plan.cut), str(cut))

@@ -64,8 +64,12 @@ class Network(Frozen):
     Attributes
     ----------
     macs : (L,) MACs o_l of each layer (Eqs. 1-2).
-    weights : (L,) number of weights z_l^w of each layer; biases and scales are not counted.
+    weights : (L,) number of weights z_l^w of each layer; biases are not counted.
     activations : (L,) number of outputs z_l^x of each layer.
+    overhead : (L,) bits sent and stored with the weights of each layer whatever their width (scales and zero
+        points), optional: the paper counts none.
+    overhead_activations : (L,) bits sent with the output of each layer whatever its width, optional: ranges
+        fixed in advance take none.
     input_size, input_bits : values z_0^x of the raw input and the bits of each.
     last_reader : (L + 1,), optional. Entry i is the last layer that reads tensor i (0 the input, i the output
         of layer i); the default i + 1 is a chain. A cut p is crossed by every tensor i <= p with
@@ -77,6 +81,8 @@ class Network(Frozen):
     macs: Amounts
     weights: Amounts
     activations: Amounts
+    overhead: Amounts | None = None
+    overhead_activations: Amounts | None = None
     input_size: Amount
     input_bits: Width = 32
     last_reader: Counts | None = None
@@ -88,7 +94,13 @@ class Network(Frozen):
         n = len(self.macs)
         if n == 0:
             raise complaint(".macs", "no layers", "at least one layer")
-        _same_length({"weights": self.weights, "activations": self.activations}, 0, n, "layer")
+        columns = {
+            "weights": self.weights,
+            "activations": self.activations,
+            "overhead": self.overhead,
+            "overhead_activations": self.overhead_activations,
+        }
+        _same_length(columns, 0, n, "layer")
         if self.layers is not None and len(self.layers) != n:
             raise complaint(".layers", f"{len(self.layers)} names", f"{n}, one for each layer")
         if self.last_reader is not None:
@@ -108,6 +120,8 @@ class Network(Frozen):
             tied.update(members)
             if tie.shared and len(set(self.weights[tie.layers - 1].tolist())) > 1:
                 raise complaint(f".ties[{t}].shared", "layers of different size", "equal numbers of weights")
+            if tie.shared and self.overhead is not None and len(set(self.overhead[tie.layers - 1].tolist())) > 1:
+                raise complaint(f".ties[{t}].shared", "layers of different overhead", "equal overheads")
         return self
 
     def __len__(self) -> int:
@@ -129,14 +143,22 @@ class Network(Frozen):
     @property
     def sent(self) -> FloatArray:
         """(L,) weights to send and store for each layer: those of a shared tensor count with its first layer."""
+        return self._once(self.weights)
+
+    @property
+    def sent_overhead(self) -> FloatArray:
+        """(L,) bits of overhead to send and store for each layer, those of a shared tensor with its first layer."""
+        return np.zeros(len(self)) if self.overhead is None else self._once(self.overhead)
+
+    def _once(self, column: FloatArray) -> FloatArray:
+        """A column of the layers in which a shared tensor counts with its first layer."""
         if not any(tie.shared for tie in self.ties):
-            weights: FloatArray = self.weights
-            return weights
-        sent: FloatArray = self.weights.copy()
+            return column
+        once = column.copy()
         for tie in self.ties:
             if tie.shared:
-                sent[tie.layers[1:] - 1] = 0.0
-        return sent
+                once[tie.layers[1:] - 1] = 0.0
+        return once
 
     def crossing(self, cut: int) -> IntArray:
         """Tensors that cross a cut, ascending: 0 is the input, i the output of layer i."""

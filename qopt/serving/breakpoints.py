@@ -19,7 +19,7 @@ import numpy as np
 
 from qopt.algorithms.kkt import at_cut
 from qopt.arrays import FloatArray
-from qopt.costs import split_macs
+from qopt.costs import fixed_upload, split_macs
 from qopt.errors import InputError, MethodError, shown
 from qopt.plan import QPartPlan
 from qopt.problems.qpart import QPart
@@ -254,7 +254,7 @@ def _real_plans(
     (up, down), (up_more, down_more) = fixed[2:], varying[2:]
     if abs(up * down_more - down * up_more) > 1e-12 * (abs(up * down_more) + abs(down * up_more)):
         raise InputError("bits", "'real'", f"'whole': {parameter} changes the ratio of the prices of a bit up and down")
-    table, net = segments(problem), problem.network
+    table = segments(problem)
     on_device, on_server = split_macs(problem)
     columns, plans = [], []
     for cut in problem.admissible_cuts:
@@ -262,8 +262,8 @@ def _real_plans(
         found = at_cut(segment)
         if found is None:
             continue
-        raw = net.input_bits * net.input_size if 0 in net.crossing(int(cut)) else 0.0
-        up_bits = float(upload_sizes(segment, net.activations) @ found.bits) + raw
-        columns.append((on_device[cut], on_server[cut], up_bits, float(segment.stored @ found.bits)))
+        sizes = upload_sizes(segment, problem.network.activations)
+        up_bits = float(sizes @ found.bits) + fixed_upload(problem, int(cut))
+        columns.append((on_device[cut], on_server[cut], up_bits, segment.stored_bits(found.bits)))
         plans.append(segment.plan(found.bits, "real", problem.name))
     return np.array(columns).reshape(-1, 4).T, plans

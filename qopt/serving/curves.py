@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qopt.arrays import FloatArray
-from qopt.costs import split_macs
+from qopt.costs import fixed_upload, split_macs
 from qopt.kernels.waterfill import allocate
 from qopt.problems.qpart import QPart
 from qopt.problems.terms import limit_with_slack
@@ -34,9 +34,9 @@ class Curve:
     Attributes
     ----------
     level, spent : (k,) breakpoints of the weights' water level and the noise they spend there.
-    bits_down : (k,) bits of weights that go down there.
+    bits_down : (k,) bits that go down there, overhead included, except for `down`.
     down, up, c : (u,) of the items that go up: bits down and bits up per bit of width, noise at width 0.
-    raw : bits of raw input that cross.
+    fixed : bits that go up whatever the widths, the raw input among them.
     device_macs, server_macs : on either side.
     limit, lo, hi : noise limit and range of widths.
     leanest : bits down of the plan that stores least; infinite where the noise limit admits no plan.
@@ -49,7 +49,7 @@ class Curve:
     down: FloatArray
     up: FloatArray
     c: FloatArray
-    raw: float
+    fixed: float
     device_macs: float
     server_macs: float
     limit: float
@@ -130,7 +130,7 @@ def curve(problem: QPart, segment: Segment, device_macs: float, server_macs: flo
     idle = ~goes_up & ~live
     idle_bits = np.where(c > 0, hi, lo)
     settled_noise = float(np.where(c > 0, c * 4.0**-idle_bits, 0.0)[idle].sum())
-    settled_bits = float((z * idle_bits)[idle].sum())
+    settled_bits = float((z * idle_bits)[idle].sum() + segment.overhead.sum())
     zl, cl = z[live], c[live]
     least, most = cl * 4.0**-hi, cl * 4.0**-lo
     level = np.unique(np.concatenate((least / zl, most / zl)))
@@ -141,22 +141,21 @@ def curve(problem: QPart, segment: Segment, device_macs: float, server_macs: flo
     if not len(level):
         level, spent, bits_down = np.array([1.0]), np.array([settled_noise]), np.array([settled_bits])
     lean = allocate(z, c, segment.limit, lo, hi)
-    net, p = problem.network, segment.cut
     return Curve(
-        cut=p,
+        cut=segment.cut,
         level=level,
         spent=spent,
         bits_down=bits_down,
         down=z[segment.uploads],
-        up=upload_sizes(segment, net.activations)[segment.uploads],
+        up=upload_sizes(segment, problem.network.activations)[segment.uploads],
         c=c[segment.uploads],
-        raw=net.input_bits * net.input_size if 0 in net.crossing(p) else 0.0,
+        fixed=fixed_upload(problem, segment.cut),
         device_macs=device_macs,
         server_macs=server_macs,
         limit=segment.limit,
         lo=lo,
         hi=hi,
-        leanest=np.inf if lean is None else float(z @ lean.bits),
+        leanest=np.inf if lean is None else segment.stored_bits(lean.bits),
     )
 
 

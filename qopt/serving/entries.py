@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qopt.arrays import BoolArray, FloatArray, IntArray
-from qopt.costs import split_macs
+from qopt.costs import fixed_upload, split_macs
 from qopt.kernels import mckp
 from qopt.problems.qpart import QPart
 from qopt.segments import Segment, segments
@@ -26,7 +26,8 @@ class Entries:
     ----------
     cut : (e,) cut of each plan.
     device_macs, server_macs : (e,) MACs on either side.
-    download, upload : (e,) bits in either direction, the raw input among the upload. What is downloaded is stored.
+    download, upload : (e,) bits in either direction, overhead included, the raw input among the upload. What is
+        downloaded is stored.
     extreme : (e,) plans that some pair of prices prefers; the others matter only where memory is short.
     widths : (sum of tensors,) bit-widths of all plans, weights before activations, one plan after another.
     start : (e + 1,) where each plan's widths begin.
@@ -53,18 +54,17 @@ class Entries:
 def entries(problem: QPart) -> Entries:
     """All plans that matter at the problem's level, whatever the request."""
     table = segments(problem)
-    net = problem.network
     on_device, on_server = split_macs(problem)
     cuts, downloads, uploads, extremes, widths = [], [], [], [], []
     for cut in problem.admissible_cuts:
         segment = table.at(int(cut))
-        raw = net.input_bits * net.input_size if 0 in net.crossing(int(cut)) else 0.0
-        down, up, plans = _plans(segment, net.activations)
+        fixed = fixed_upload(problem, int(cut))
+        down, up, plans = _plans(segment, problem.network.activations)
         keep, extreme = _front(down, up)
         for i, corner in zip(keep, extreme, strict=True):
             cuts.append(int(cut))
             downloads.append(down[i])
-            uploads.append(up[i] + raw)
+            uploads.append(up[i] + fixed)
             extremes.append(corner)
             widths.append(plans[i])
     cut_column = np.array(cuts, dtype=np.int64)
@@ -96,7 +96,7 @@ def _plans(segment: Segment, activations: FloatArray) -> tuple[FloatArray, Float
             continue
         found.choice[others] = columns
         bits = segment.bits[found.choice]
-        down.append(float(segment.stored @ bits))
+        down.append(segment.stored_bits(bits))
         up.append(float(sizes @ bits))
         plans.append(bits[segment.owner].astype(np.int64))
     return np.array(down), np.array(up), plans

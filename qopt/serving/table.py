@@ -258,7 +258,7 @@ def _decide_real(found: list[Curve], prices: RequestPrices) -> tuple[FloatArray,
         fits = np.isfinite(down)
         up, down = np.where(fits, up, 0.0), np.where(fits, down, 0.0)
         computing = prices.device * c.device_macs + prices.server * c.server_macs
-        j = np.where(fits, computing + prices.upload * (up + c.raw) + prices.download * down, np.inf)
+        j = np.where(fits, computing + prices.upload * (up + c.fixed) + prices.download * down, np.inf)
         better = j < value
         value, chosen = np.where(better, j, value), np.where(better, c.cut, chosen)
     return value, chosen

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qopt.costs import split_macs
+from qopt.costs import fixed_upload, split_macs
 from qopt.errors import InputError, shown
 from qopt.files import write_whole
 from qopt.plan import crossing_activations
@@ -116,8 +116,8 @@ def _check(plans: Entries, problem: QPart, row: Any) -> None:
         outputs = np.array(crossing_activations(problem, cut), dtype=np.int64)
         if len(widths) != cut + len(outputs) or np.any((widths < problem.bits.lo) | (widths > problem.bits.hi)):
             raise ValueError
-        raw = net.input_bits * net.input_size if 0 in net.crossing(cut) else 0.0
         found = (plans.device_macs[e], plans.server_macs[e], plans.download[e], plans.upload[e])
-        down, up = widths[:cut] @ net.sent[:cut], widths[cut:] @ net.activations[outputs - 1] + raw
+        down = widths[:cut] @ net.sent[:cut] + net.sent_overhead[:cut].sum()
+        up = widths[cut:] @ net.activations[outputs - 1] + fixed_upload(problem, cut)
         if not np.allclose(found, (on_device[cut], on_server[cut], down, up), rtol=1e-12, atol=0):
             raise ValueError

@@ -1,0 +1,190 @@
+"""What the plans of the three instances lose on the kept test images: every level and cut. No download.
+
+    python evaluate.py [NETWORK ...] [--data FOLDER]
+    python evaluate.py --write
+
+Nothing but kept files is needed: weights, measured ranges, instances and MNIST's test images. The second form puts the
+tables of all networks into README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import data
+import torch
+
+import qopt
+from qopt.errors import QoptError
+from qopt.measure.command import weights_left
+from qopt.measure.intervals import Estimate
+from qopt.measure.loading import load_module
+from qopt.measure.network import Network
+from qopt.measure.plans import PlanRunner, Widths
+from qopt.measure.profile import trace
+from qopt.measure.sensitivity import Sensitivity
+from qopt.problems.qpart import QPart
+from qopt.problems.reading import load
+
+HERE = Path(__file__).resolve().parent
+PAGE = HERE / "README.md"
+MARK = "<!-- losses -->"
+
+
+def kept(name: str, folder: Path = HERE) -> Network:
+    """A network with its kept weights."""
+    return trace(*load_module(f"{HERE / 'networks.py'}:{name}", folder / f"{name}.safetensors"))
+
+
+def least_payload(problem: QPart, level: float, cut: int, inferences: int = 1) -> Widths | None:
+    """The widths of least payload at a cut, proved; None where no plan keeps the level.
+
+    Whatever the request asks, at one cut computing costs the same for all plans, so what is left to choose is the
+    payload, an inference's share of the download.
+    """
+    changes = {"level": level, "cuts": [cut], "inferences": inferences, "device.memory": None}
+    solution = qopt.solve(problem.replace(changes))
+    if solution.status not in ("optimal", "infeasible"):
+        raise QoptError(f"cut {cut} at level {level:g} was not proved: {solution.status}")
+    return None if solution.plan is None else Widths.of(solution.plan)
+
+
+def with_biases(network: Network, plan: Widths, left: float) -> float:
+    """Share of float32 that is sent for weights and biases, which stay at float32, from the weights' share."""
+    layers = network.layers[: plan.cut]
+    weights, biases = sum(layer.parameters for layer in layers), sum(layer.biases for layer in layers)
+    return (left * weights + biases) / (weights + biases)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One plan on the test images.
+
+    Attributes
+    ----------
+    level, cut : what it was made for.
+    shared : how many inferences share its download.
+    plan : its widths.
+    left, with_biases : share of float32 that is sent for weights; the same with biases.
+    loss : accuracy lost.
+    """
+
+    level: float
+    cut: int
+    shared: int
+    plan: Widths
+    left: float
+    with_biases: float
+    loss: Estimate
+
+    @property
+    def verdict(self) -> str:
+        """What the interval says of the level."""
+        if self.loss.high <= self.level:
+            return "kept"
+        return "open" if self.loss.low <= self.level else "broken"
+
+
+def rows(
+    problem: QPart,
+    network: Network,
+    found: Sensitivity,
+    runner: PlanRunner,
+    levels: Sequence[float] | None = None,
+    cuts: Sequence[int] | None = None,
+) -> Iterator[Row]:
+    """Plans of least payload, for one inference and for the request's number, at every level and cut that has one."""
+    for level in map(float, problem.accuracy.levels) if levels is None else levels:
+        for cut in range(1, len(network) + 1) if cuts is None else cuts:
+            for shared in dict.fromkeys((1, problem.inferences)):
+                plan = least_payload(problem, level, cut, shared)
+                if plan is not None:
+                    left = weights_left(network, found, plan)
+                    yield Row(level, cut, shared, plan, left, with_biases(network, plan, left), runner.loss(plan))
+
+
+def listed(found: Sequence[Row]) -> list[str]:
+    """A line for each plan."""
+    head = (
+        f"{'level':>6} {'cut':>3} {'shared':>6} {'left':>7} {'biases':>7}  {'lost [points], 95 %':23} verdict  widths"
+    )
+    lines = [head]
+    for row in found:
+        lost = f"{100 * row.loss.value:5.2f} [{100 * row.loss.low:5.2f}, {100 * row.loss.high:5.2f}]"
+        lines.append(
+            f"{row.level:6g} {row.cut:3d} {row.shared:6d} {row.left:7.2%} {row.with_biases:7.2%}  {lost:23} "
+            f"{row.verdict:7}  {row.plan}"
+        )
+    return lines
+
+
+def compact(found: Sequence[Row]) -> str:
+    """A Markdown table of the plans that are made for one inference: a row for each cut, a column for each level."""
+    levels = sorted({row.level for row in found})
+    head = ["cut", *(f"{100 * level:g} points" for level in levels)]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for cut in sorted({row.cut for row in found}):
+        cells = []
+        for level in levels:
+            here = [row for row in found if (row.cut, row.level, row.shared) == (cut, level, 1)]
+            cells += [f"{r.left:.1%}: {100 * r.loss.value:.2f} [{100 * r.loss.low:.2f}, {100 * r.loss.high:.2f}]"
+                      for r in here] or ["no plan"]  # fmt: skip
+        lines.append("| " + " | ".join([str(cut), *cells]) + " |")
+    return "\n".join(lines)
+
+
+def counted(found: Sequence[Row]) -> str:
+    """How many plans keep their level."""
+    verdicts = [row.verdict for row in found]
+    return (
+        f"{len(found)} plans, for one inference and for the request's number: {verdicts.count('kept')} keep their "
+        f"level with the whole interval, {verdicts.count('open')} intervals contain it, {verdicts.count('broken')} "
+        f"plans lose more."
+    )
+
+
+def filled(page: str, found: dict[str, list[Row]], float32: dict[str, float]) -> str:
+    """The page with its tables, each between its marks."""
+    parts = []
+    for name, plans in found.items():
+        parts.append(f"**{name}**, float32: {float32[name]:.2%}. {counted(plans)}\n\n{compact(plans)}\n")
+    text = "\n".join(parts)
+    return re.sub(f"{MARK}\n.*?{MARK}", lambda _: f"{MARK}\n{text}{MARK}", page, flags=re.DOTALL)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help="mlp6, cnn or resnet; default all")
+    parser.add_argument("--data", type=Path, default=HERE, help="folder of the t10k archives")
+    parser.add_argument("--write", action="store_true", help="put the tables of all networks into README.md")
+    options = parser.parse_args(arguments)
+    if options.write and options.networks:
+        parser.error("--write is for all networks")
+    torch.set_num_threads(1)  # sums are then added in one order, whatever the machine's number of cores
+    try:
+        names, test = data.chosen(options.networks), data.test_images(options.data)
+        found, float32 = {}, {}
+        for name in names:
+            network, problem = kept(name), load(f"qpart/mnist-{name}")
+            measured = Sensitivity.load(HERE / f"{name}-sensitivity.json")
+            runner = PlanRunner(network, test, measured)
+            float32[name] = float(runner.reference.mean())
+            print(f"{name}: accuracy on {len(test)} test images, float32: {float32[name]:.2%}", flush=True)
+            found[name] = list(rows(problem, network, measured, runner))
+            print("\n".join([*listed(found[name]), counted(found[name])]), end="\n\n", flush=True)
+        if options.write:
+            PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), found, float32), encoding="utf-8")
+    except QoptError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
