@@ -134,10 +134,10 @@ for bits in (1, 2, 3, 4, 8):
     print(f"{bits} bits: measured noise is {min(ratio):.2f} to {max(ratio):.2f} times the law's")
 
 # %% [markdown]
-# From four bits on, the law is right within a factor of two, and mostly within a fifth. Below it fails for two reasons.
-# The step is $(\phi - \mu) / (2^b - 1)$ and not $/\,2^b$: a factor of 1.78 at two bits, 4 at one. And errors stop being
-# small, independent and uniform: with four points for all values, they follow the values. Clipping works the other way.
-# Optima live at two bits, so we keep the table.
+# From four bits on, the law is right within a factor of two. Below it fails for two reasons. The step is
+# $(\phi - \mu) / (2^b - 1)$ and not $/\,2^b$: a factor of 1.78 at two bits, 4 at one. And errors stop being small,
+# independent and uniform: with four points for all values, they follow the values. Clipping works the other way. Optima
+# live at two bits, so we keep the table.
 #
 # ## 5. What a plan by the law loses
 #
@@ -178,7 +178,7 @@ for few in (False, True):
     print(f"{which}: {len(ratio)} plans, {min(ratio):.2f} to {max(ratio):.2f} times the sum")
 
 # %% [markdown]
-# With three bits or more, the sum is right within a third. With fewer, errors are large: a layer no longer passes on
+# With three bits or more, the sum is right within a half. With fewer, errors are large: a layer no longer passes on
 # the noise of the one before it as it would alone, and errors that follow the same values do not average out.
 #
 # ## 7. Why the limit is calibrated
@@ -193,7 +193,7 @@ plt.show()
 row, natural = found.row(level), found.natural.value
 broken = [r for r in joint if r.spent[row] <= natural and r.loss.value > level]
 inside = [r for r in joint if r.spent[row] <= natural]
-print(f"{len(inside)} plans keep the natural limit, {len(broken)} of them lose more than {100 * level:g} points")
+print(f"plans within the natural limit: {len(inside)}; that lose more than {100 * level:g} points: {len(broken)}")
 
 # %% [markdown]
 # So $\Delta(a, p)$ is found by trying: from the natural scale downwards until the *optimal* plans of three limits in a

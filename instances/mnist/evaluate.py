@@ -126,7 +126,7 @@ def listed(found: Sequence[Row]) -> list[str]:
 def compact(found: Sequence[Row]) -> str:
     """A Markdown table of the plans that are made for one inference: a row for each cut, a column for each level."""
     levels = sorted({row.level for row in found})
-    head = ["cut", *(f"{100 * level:g} points" for level in levels)]
+    head = ["cut, level [points]", *(f"{100 * level:g}" for level in levels)]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for cut in sorted({row.cut for row in found}):
         cells = []
@@ -141,10 +141,10 @@ def compact(found: Sequence[Row]) -> str:
 def counted(found: Sequence[Row]) -> str:
     """How many plans keep their level."""
     verdicts = [row.verdict for row in found]
+    kept, in_part, broken = (verdicts.count(verdict) for verdict in ("kept", "open", "broken"))
     return (
-        f"{len(found)} plans, for one inference and for the request's number: {verdicts.count('kept')} keep their "
-        f"level with the whole interval, {verdicts.count('open')} intervals contain it, {verdicts.count('broken')} "
-        f"plans lose more."
+        f"Of {len(found)} plans, for one inference and for the request's number, {kept} keep their level with the "
+        f"whole interval and {in_part} with a part of it; {broken} lose more."
     )
 
 
