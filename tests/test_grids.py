@@ -124,8 +124,9 @@ def test_clipped_is_near_the_least_error_of_all_ranges(bits: int, kind: str) -> 
     tensor = {"normal": x, "relu": x.relu(), "heavy": x**3, "shifted": x * 0.1 + 7}[kind]
     found = float((quantize(tensor, bits, Grid(clip="mse")).values().double() - tensor.double()).square().sum())
     assert found <= error_of(tensor, bits, float(tensor.min()), float(tensor.max())) * (1 + 1e-6)
-    starts = torch.quantile(tensor, torch.tensor([0.0, 0.01, 0.1, 0.2])), torch.quantile(
-        tensor, torch.tensor([0.8, 0.9, 0.99, 1.0])
+    starts = (
+        torch.quantile(tensor, torch.tensor([0.0, 0.01, 0.1, 0.2])),
+        torch.quantile(tensor, torch.tensor([0.8, 0.9, 0.99, 1.0])),
     )
     least = min(
         minimize(

@@ -330,6 +330,8 @@ def test_settings_come_back() -> None:
     with plain_float32():
         assert not torch.backends.cudnn.allow_tf32
         assert torch.are_deterministic_algorithms_enabled()
+        assert not torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    assert torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     assert torch.backends.cudnn.allow_tf32
     assert not torch.are_deterministic_algorithms_enabled()
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
+from torch.utils import deterministic
+
+FILLING: Any = deterministic
+"""torch's setting of what new tensors are filled with; a module whose type stubs do not know it."""
 
 
 @contextmanager
@@ -16,14 +21,15 @@ def plain_float32() -> Iterator[None]:
     """
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     before = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
-    deterministic, warn_only = (
-        torch.are_deterministic_algorithms_enabled(),
-        (torch.is_deterministic_algorithms_warn_only_enabled()),
-    )
+    strict = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    fills = FILLING.fill_uninitialized_memory
     matmul.allow_tf32 = cudnn.allow_tf32 = cudnn.benchmark = False
     torch.use_deterministic_algorithms(True, warn_only=True)
+    FILLING.fill_uninitialized_memory = False  # nothing here reads what it has not written
     try:
         yield
     finally:
         matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = before
-        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        torch.use_deterministic_algorithms(strict, warn_only=warn_only)
+        FILLING.fill_uninitialized_memory = fills

@@ -100,20 +100,20 @@ def reference(
         [partial(checkpoint.unit, f"reference-batch-{i:05d}", partial(measured, i)) for i in range(len(batches))],
         batches.workers,
     )
-    ranges, spans = [], []
-    for layer in layers:
-        ends = np.stack([part[f"ends-{layer.number}"] for part in parts])
+
+    def fitted(number: int) -> tuple[Range, tuple[Range, ...]]:
+        ends = np.stack([part[f"ends-{number}"] for part in parts])
         span = Range(float(ends[:, 0].min()), float(ends[:, 1].max()))
-        spans.append(span)
         if grid.clip == "minmax":
-            ranges.append((span,) * len(bits))
-            continue
-        sample = np.concatenate([[span.low, span.high], *(part[f"sample-{layer.number}"] for part in parts)])
+            return span, (span,) * len(bits)
+        sample = np.concatenate([[span.low, span.high], *(part[f"sample-{number}"] for part in parts)])
         entries = torch.from_numpy(sample.astype(np.float32))
-        ranges.append(tuple(Range.best(entries, b, grid) for b in bits))
+        return span, tuple(Range.best(entries, b, grid) for b in bits)
+
+    found = run_all([partial(fitted, layer.number) for layer in layers], batches.workers)
     margins = np.concatenate([part["margin"] for part in parts])
     scores = np.concatenate([part["score"] for part in parts])
-    return Reference(margins, scores, tuple(ranges), tuple(spans))
+    return Reference(margins, scores, tuple(ranges for _, ranges in found), tuple(span for span, _ in found))
 
 
 class QuantizedWeights:
