@@ -539,8 +539,10 @@ def test_interrupted(tmp_path: Path, method: str) -> None:
     else:
         problem = qpart(4000, seed=1, noise="table", reference_bits=5)
     path.write_text(to_json(problem))
+    # A process that was started in the background ignores Ctrl-C, and so would its children.
     ready = (
-        "import sys, numpy, qopt.cli, qopt.solving; print('ready', flush=True); sys.exit(qopt.cli.main(sys.argv[1:]))"
+        "import signal, sys, numpy, qopt.cli, qopt.solving; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "print('ready', flush=True); sys.exit(qopt.cli.main(sys.argv[1:]))"
     )
     with subprocess.Popen(
         [sys.executable, "-c", ready, "solve", str(path), "--method", method],
