@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import qopt
-from qopt.costs import Cost, breakdown
+from qopt.qpart.costs import Cost, breakdown
 
 DOCS = Path(__file__).parents[1] / "docs"
 ZETA = 1.0
@@ -246,7 +246,7 @@ def draw(path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    from qopt.plots.style import BLUE, ORANGE
+    from qopt.core.plot_style import BLUE, ORANGE
 
     panels: tuple[tuple[str, bool, Callable[[Cost], float]], ...] = (
         ("time [ms]", False, lambda c: 1e3 * c.time),

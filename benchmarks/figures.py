@@ -26,15 +26,15 @@ from typing import Any
 import numpy as np
 
 import qopt
-from qopt.algorithms import registry
-from qopt.algorithms.method import Options
-from qopt.certificates.qpart import certify
-from qopt.costs import breakdown
+from qopt.core.method import Options
+from qopt.core.solution import Outcome
 from qopt.kernels import mckp, waterfill
-from qopt.problems.generate import qpart
-from qopt.problems.qpart import QPart
-from qopt.segments import segments
-from qopt.solution import Outcome
+from qopt.qpart.certificate.certify import certify
+from qopt.qpart.costs import breakdown
+from qopt.qpart.generate import qpart
+from qopt.qpart.methods import registry
+from qopt.qpart.problem import QPart
+from qopt.qpart.segments import segments
 
 EXACT = (("mckp", None), ("highs-mip", None), *(("pyomo", f) for f in ("one-hot", "aggregated", "big-m", "hull")))
 
@@ -264,7 +264,7 @@ def import_figures(sizes: Sizes) -> Iterator[Row]:
         seconds(import_seconds("qopt", sizes.imports)),
         "<= 50 ms",
     )
-    yield "import qopt.solving beyond numpy", seconds(import_seconds("qopt.solving", sizes.imports)), "-"
+    yield "import qopt.core.solving beyond numpy", seconds(import_seconds("qopt.core.solving", sizes.imports)), "-"
 
 
 def bundled_figures(sizes: Sizes) -> Iterator[Row]:

@@ -14,10 +14,10 @@ from typing import Any
 import pyomo.environ as pyo
 from qopt.formulations.qpart import FORMS, joint
 
-from qopt.algorithms.method import Options
-from qopt.algorithms.pyomo_mip import run_highs
-from qopt.problems.generate import qpart
-from qopt.problems.qpart import QPart
+from qopt.core.method import Options
+from qopt.core.solvers.pyomo import run_highs
+from qopt.qpart.generate import qpart
+from qopt.qpart.problem import QPart
 
 
 def size(model: Any) -> tuple[int, int, int]:

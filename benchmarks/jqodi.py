@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import qopt
-from qopt.problems.generate import jqodi
-from qopt.problems.jqodi import Jqodi
-from qopt.solution import Solution
+from qopt.core.solution import Solution
+from qopt.jqodi.generate import jqodi
+from qopt.jqodi.problem import Jqodi
 
 Row = dict[str, Any]
 

@@ -24,17 +24,17 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from qopt.errors import QoptError
-from qopt.measure.arithmetic import plain_float32
-from qopt.measure.batches import MEMORY
-from qopt.measure.directions import SEEDS, uniform
-from qopt.measure.examples import Examples, read
-from qopt.measure.grids import Grid, quantize
-from qopt.measure.loading import load_module
-from qopt.measure.network import Network, TensorName
-from qopt.measure.profile import trace
-from qopt.measure.robustness import FIRST, LAST, SCALES_PER_OCTAVE
-from qopt.measure.sensitivity import WIDTHS, Sensitivity, measure
+from qopt.core.errors import QoptError
+from qopt.measuring.arithmetic import plain_float32
+from qopt.measuring.batches import MEMORY
+from qopt.measuring.directions import SEEDS, uniform
+from qopt.measuring.examples import Examples, read
+from qopt.measuring.grids import Grid, quantize
+from qopt.measuring.loading import load_module
+from qopt.measuring.network import Network, TensorName
+from qopt.measuring.profile import trace
+from qopt.measuring.robustness import FIRST, LAST, SCALES_PER_OCTAVE
+from qopt.measuring.sensitivity import WIDTHS, Sensitivity, measure
 
 LEVELS = (0.002, 0.005, 0.01, 0.02, 0.05)
 INSTANCES = Path(__file__).resolve().parents[1] / "instances" / "mnist"

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 import qopt
-from qopt.problems.generate import qpart
-from qopt.problems.qpart import QPart
+from qopt.qpart.generate import qpart
+from qopt.qpart.problem import QPart
 
 LEVELS = [0.002, 0.005, 0.01, 0.02, 0.05]
 

@@ -45,13 +45,13 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 
-from qopt.arrays import FloatArray, IntArray
-from qopt.errors import InputError, MethodError, shown
-from qopt.jqodi.instances import possible
+from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.errors import InputError, MethodError, shown
+from qopt.core.limits import limit_with_slack
 from qopt.jqodi.plan import JqodiPlan
+from qopt.jqodi.problem import Jqodi
+from qopt.jqodi.reductions import possible
 from qopt.jqodi.terms import Candidate, arcs, candidates, plan_of, states_of, terms_of
-from qopt.problems.jqodi import Jqodi
-from qopt.problems.terms import limit_with_slack
 
 FORMS = ("flow", "assignment")
 """Forms of mode path."""

@@ -45,13 +45,13 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 
-from qopt.errors import InputError, MethodError, shown
+from qopt.core.errors import InputError, MethodError, shown
+from qopt.core.limits import limit_with_slack
 from qopt.placement.costs import Labelling, Limit, binding, labellings, limits
 from qopt.placement.plan import PlacementPlan, plan_of
+from qopt.placement.problem import Placement
 from qopt.placement.strategies import as_placement
 from qopt.placement.terms import Terms, terms
-from qopt.problems.placement import Placement
-from qopt.problems.terms import limit_with_slack
 
 FORMS = ("mip", "lp")
 """Forms of the joint model: ``lp`` is ``mip`` without limits and with x, y between 0 and 1."""

@@ -45,11 +45,11 @@ import numpy as np
 import pyomo.environ as pyo
 from pyomo.gdp import Disjunct, Disjunction
 
-from qopt.errors import InputError, shown
-from qopt.plan import QPartPlan
-from qopt.problems.qpart import QPart
-from qopt.problems.terms import limit_with_slack
-from qopt.segments import Segment, segments
+from qopt.core.errors import InputError, shown
+from qopt.core.limits import limit_with_slack
+from qopt.qpart.plan import QPartPlan
+from qopt.qpart.problem import QPart
+from qopt.qpart.segments import Segment, segments
 
 FORMS = ("one-hot", "aggregated", "big-m", "hull")
 """Forms of the joint model."""

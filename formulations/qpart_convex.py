@@ -40,12 +40,12 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 
-from qopt.arrays import FloatArray
-from qopt.errors import MethodError
-from qopt.plan import QPartPlan
-from qopt.problems.qpart import QPart
-from qopt.problems.terms import within
-from qopt.segments import Segment, segments
+from qopt.core.arrays import FloatArray
+from qopt.core.errors import MethodError
+from qopt.core.limits import within
+from qopt.qpart.plan import QPartPlan
+from qopt.qpart.problem import QPart
+from qopt.qpart.segments import Segment, segments
 
 LN2, LN4 = math.log(2.0), math.log(4.0)
 
@@ -140,7 +140,7 @@ def convex(problem: QPart, cut: int) -> pyo.ConcreteModel:
 
     Variables ``width[tensor]`` and ``share[tensor]``, rows ``accuracy``, ``memory`` and ``tangents``, expression
     ``cost`` (Eq. 17); the objective is ``(cost - offset) / unit``. A linear relaxation of the convex problem:
-    `qopt.algorithms.highs_cuts` tightens it until it is exact.
+    `qopt.qpart.methods.highs_cuts` tightens it until it is exact.
 
     Raises
     ------

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import qopt
+from qopt.core.reading import bundled, load, save
 from qopt.jqodi.plan import JqodiPlan
-from qopt.plan import QPartPlan
-from qopt.problems.reading import bundled, load, save
+from qopt.qpart.plan import QPartPlan
 
 
 def decision(plan: Any) -> dict[str, Any]:

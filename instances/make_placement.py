@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qopt.problems.generate import placement
-from qopt.problems.placement import Placement
-from qopt.problems.reading import save
+from qopt.core.reading import save
+from qopt.placement.generate import placement
+from qopt.placement.problem import Placement
 
 FOLDER = Path(__file__).resolve().parent / "placement"
 

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from qopt.problems.qpart import QPart
-from qopt.problems.reading import from_data, load, save
+from qopt.core.reading import from_data, load, save
+from qopt.qpart.problem import QPart
 
 LEVELS = (0.002, 0.005, 0.01, 0.02, 0.05)
 STAGES = ((64, 56, 1), (128, 28, 2), (256, 14, 2), (512, 7, 2))
@@ -69,7 +69,7 @@ class Layers:
         return number
 
     def network(self) -> dict[str, Any]:
-        """The columns as `qopt.problems.qpart.Network` takes them."""
+        """The columns as `qopt.qpart.problem.Network` takes them."""
         n = len(self.names)
         return {
             "macs": self.macs,

@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from qopt.families import FAMILIES, Family
+from qopt.core.families import FAMILIES, Family
 
 FOLDER = Path(__file__).resolve().parent / "schema"
 

@@ -1,87 +1,39 @@
-"""The problem families, and where each family's parts live. A part is imported when it is first asked for."""
+"""The families of problems, a row each: where the parts of each stand. The first is the usual one."""
 
 from __future__ import annotations
 
-import importlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from qopt.core.families import Family, register
 
-from qopt.errors import InputError, shown
-
-if TYPE_CHECKING:
-    from qopt.problems.problem import Problem
-
-
-@dataclass(frozen=True)
-class Family:
-    """Where the parts of one family live, as ``module:name``.
-
-    Attributes
-    ----------
-    name : folder of its bundled instances, and its ``format`` without ``qopt/``.
-    problem, plan : classes of its problems and plans.
-    registry : module with METHODS, `get` and `default`.
-    certificate : module with `certify`.
-    report : module with `heading`, `plan_parts` and `KINDS` (its kinds of bounds in words), and with `facts`, the
-        columns of its own in a comparison.
-    breakpoints : the function behind `qopt.breakpoints`.
-    """
-
-    name: str
-    problem: str
-    plan: str
-    registry: str
-    certificate: str
-    report: str
-    breakpoints: str
-
-    def part(self, name: str) -> Any:
-        """The class, function or module that a field of this entry names."""
-        module, _, inner = getattr(self, name).partition(":")
-        found = importlib.import_module(module)
-        return getattr(found, inner) if inner else found
-
-
-FAMILIES = {
-    "qopt/qpart": Family(
+ROWS = (
+    Family(
         name="qpart",
-        problem="qopt.problems.qpart:QPart",
-        plan="qopt.plan:QPartPlan",
-        registry="qopt.algorithms.registry",
-        certificate="qopt.certificates.qpart",
-        report="qopt.report_qpart",
-        breakpoints="qopt.serving.breakpoints:breakpoints",
+        problem="qopt.qpart.problem:QPart",
+        plan="qopt.qpart.plan:QPartPlan",
+        registry="qopt.qpart.methods.registry",
+        certificate="qopt.qpart.certificate.certify",
+        report="qopt.qpart.report",
+        breakpoints="qopt.qpart.serving.breakpoints:breakpoints",
+        bits=("whole", "real"),
     ),
-    "qopt/placement": Family(
+    Family(
         name="placement",
-        problem="qopt.problems.placement:Placement",
+        problem="qopt.placement.problem:Placement",
         plan="qopt.placement.plan:PlacementPlan",
-        registry="qopt.algorithms.placement_registry",
-        certificate="qopt.certificates.placement",
-        report="qopt.report_placement",
+        registry="qopt.placement.methods.registry",
+        certificate="qopt.placement.certificate.certify",
+        report="qopt.placement.report",
         breakpoints="qopt.placement.breakpoints:breakpoints",
     ),
-    "qopt/jqodi": Family(
+    Family(
         name="jqodi",
-        problem="qopt.problems.jqodi:Jqodi",
+        problem="qopt.jqodi.problem:Jqodi",
         plan="qopt.jqodi.plan:JqodiPlan",
-        registry="qopt.algorithms.jqodi_registry",
-        certificate="qopt.certificates.jqodi",
-        report="qopt.report_jqodi",
+        registry="qopt.jqodi.methods.registry",
+        certificate="qopt.jqodi.certificate.certify",
+        report="qopt.jqodi.report",
         breakpoints="qopt.jqodi.front:breakpoints",
     ),
-}
-"""Families by the ``format`` of their instance files."""
+)
 
-
-def family_of(problem: Problem) -> Family:
-    """The family of a problem."""
-    return FAMILIES[problem.format]
-
-
-def family_named(name: str) -> Family:
-    """The family of a name, ``qpart``, ``placement`` or ``jqodi``."""
-    for family in FAMILIES.values():
-        if family.name == name:
-            return family
-    raise InputError("family", shown(name), " or ".join(f.name for f in FAMILIES.values()))
+for row in ROWS:
+    register(row)

@@ -24,7 +24,7 @@ class Call(NamedTuple):
 @pytest.fixture
 def qopt_cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Call]:
     """``qopt ARGUMENTS`` in this process."""
-    from qopt.cli import main
+    from qopt.cli.app import main
 
     def call(*arguments: object) -> Call:
         capsys.readouterr()

@@ -10,8 +10,7 @@ import numpy as np
 from answer import Answer
 
 import qopt
-from qopt.certificates import checker
-from qopt.kernels import exchange, mincut, rcsp
+from qopt.kernels import checker, exchange, mincut, rcsp
 from qopt.kernels import mckp as knapsack
 
 Array = np.ndarray[Any, Any]

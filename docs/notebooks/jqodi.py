@@ -84,7 +84,7 @@ plt.show()
 # again, epoch by epoch. What counts is when it falls below $L_{max}$:
 
 # %%
-from qopt.problems.losses import losses
+from qopt.jqodi.losses import losses
 
 fig, ax = plt.subplots(figsize=(5.5, 3), layout="constrained")
 for width, color in zip(net.widths, (RED, ORANGE, BLUE), strict=True):

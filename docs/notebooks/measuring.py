@@ -20,9 +20,9 @@ import numpy as np
 import torch
 
 import qopt
-from qopt.measure.examples import read
-from qopt.measure.loading import load_module
-from qopt.measure.profile import trace
+from qopt.measuring.examples import read
+from qopt.measuring.loading import load_module
+from qopt.measuring.profile import trace
 
 torch.set_num_threads(1)
 FOLDER = Path("../../instances/mnist")
@@ -68,7 +68,7 @@ for cut in range(len(residual) + 1):
 # numbers a channel, and is worth it where channels differ: after folding a batch normalization they always do.
 
 # %%
-from qopt.measure.grids import Grid, quantize
+from qopt.measuring.grids import Grid, quantize
 
 weight = residual.weight(5)
 print("largest magnitude by channel:", *(f"{x:.2f}" for x in weight.abs().flatten(1).amax(1)[:8]))
@@ -104,7 +104,7 @@ for words in ("per-tensor,minmax", "per-tensor,clipped", "per-channel,minmax", "
 # images decide about the accuracy.
 
 # %%
-from qopt.measure.scores import adversarial_margin
+from qopt.measuring.scores import adversarial_margin
 
 margin = adversarial_margin(network(test.x)).numpy()
 print(f"mean {margin.mean():.1f}, median {np.median(margin):.1f}; {np.mean(margin < 1):.1%} of the images below 1")
@@ -122,9 +122,9 @@ plt.show()
 # it by four: $N(b) = s\,4^{-b}$. What was measured on 10 000 images, over that law:
 
 # %%
-from qopt.measure.sensitivity import Sensitivity
-from qopt.measure.truth import law_ratios
-from qopt.plots.measure import plot_law
+from qopt.measuring.plots import plot_law
+from qopt.measuring.sensitivity import Sensitivity
+from qopt.measuring.truth import law_ratios
 
 found = Sensitivity.load(FOLDER / "cnn-sensitivity.json")
 ax = plot_law(found)
@@ -145,7 +145,7 @@ for bits in (1, 2, 3, 4, 8):
 # run both plans.
 
 # %%
-from qopt.measure.plans import PlanRunner, Widths
+from qopt.measuring.plans import PlanRunner, Widths
 
 dense = kept("mlp6")
 measured = Sensitivity.load(FOLDER / "mlp6-sensitivity.json")
@@ -165,8 +165,8 @@ for model in ("law", "table"):
 # cuts, and compare with the sum of what each does alone.
 
 # %%
-from qopt.measure.truth import joint_plans, random_plans
-from qopt.plots.measure import plot_additivity, plot_loss
+from qopt.measuring.plots import plot_additivity, plot_loss
+from qopt.measuring.truth import joint_plans, random_plans
 
 some = test[:1500]
 joint = joint_plans(network, found, PlanRunner(network, some, found), random_plans(network, 60, lo=1, hi=6, seed=4))
@@ -234,8 +234,8 @@ for a in found.levels:
 # at the end is bit for bit what the quantizer's values give.
 
 # %%
-from qopt.measure.delivery import measured_ranges
-from qopt.measure.segment import DeviceSegment, ServerSegment, make
+from qopt.measuring.delivery import measured_ranges
+from qopt.measuring.segment import DeviceSegment, ServerSegment, make
 
 request = qopt.load("qpart/mnist-cnn")
 plan = qopt.solve(request).plan

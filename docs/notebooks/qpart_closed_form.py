@@ -28,7 +28,7 @@ import numpy as np
 
 import qopt
 from qopt import plots
-from qopt.costs import base_costs, prices
+from qopt.qpart.costs import base_costs, prices
 
 problem = qopt.load("qpart/teaching-3")
 net = problem.network
@@ -374,7 +374,7 @@ print(f"objective {proof.objective:.9f}, proved bound {proof.bound:.9f} ({proof.
 # %%
 from fractions import Fraction
 
-from qopt.segments import segments
+from qopt.qpart.segments import segments
 
 segment = segments(real).at(1)
 _, _, multiplier, _ = measured.witness["cuts"]["1"][0]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from qopt.errors import InputError
-from qopt.measure.examples import Examples, read
+from qopt.core.errors import InputError
+from qopt.measuring.examples import Examples, read
 
 NETWORKS = ("mlp6", "cnn", "resnet")
 SHAPE = (1, 28, 28)

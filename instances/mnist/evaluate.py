@@ -20,16 +20,16 @@ import data
 import torch
 
 import qopt
-from qopt.errors import QoptError
-from qopt.measure.command import weights_left
-from qopt.measure.intervals import Estimate
-from qopt.measure.loading import load_module
-from qopt.measure.network import Network
-from qopt.measure.plans import PlanRunner, Widths
-from qopt.measure.profile import trace
-from qopt.measure.sensitivity import Sensitivity
-from qopt.problems.qpart import QPart
-from qopt.problems.reading import load
+from qopt.core.errors import QoptError
+from qopt.core.reading import load
+from qopt.measuring.command import weights_left
+from qopt.measuring.intervals import Estimate
+from qopt.measuring.loading import load_module
+from qopt.measuring.network import Network
+from qopt.measuring.plans import PlanRunner, Widths
+from qopt.measuring.profile import trace
+from qopt.measuring.sensitivity import Sensitivity
+from qopt.qpart.problem import QPart
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE / "README.md"

@@ -21,14 +21,14 @@ import data
 import evaluate
 import torch
 
-from qopt.errors import InputError, QoptError
-from qopt.measure.calibration import SHARED_BY, Calibrated, calibrate_cuts
-from qopt.measure.coefficients import instance
-from qopt.measure.grids import Grid
-from qopt.measure.network import Network
-from qopt.measure.sensitivity import Sensitivity, measure
-from qopt.problems.qpart import QPart
-from qopt.problems.reading import save
+from qopt.core.errors import InputError, QoptError
+from qopt.core.reading import save
+from qopt.measuring.calibration import SHARED_BY, Calibrated, calibrate_cuts
+from qopt.measuring.coefficients import instance
+from qopt.measuring.grids import Grid
+from qopt.measuring.network import Network
+from qopt.measuring.sensitivity import Sensitivity, measure
+from qopt.qpart.problem import QPart
 
 HERE = Path(__file__).resolve().parent
 LEVELS = (0.002, 0.005, 0.01, 0.02, 0.05)

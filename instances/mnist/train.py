@@ -22,8 +22,8 @@ import torch
 from safetensors.torch import save as serialized
 from torch import nn
 
-from qopt.errors import QoptError
-from qopt.measure.examples import Examples
+from qopt.core.errors import QoptError
+from qopt.measuring.examples import Examples
 
 BOX = {"mlp6": 1.5, "cnn": 2.5, "resnet": 1.0}
 """Weights with n inputs stay within BOX / sqrt(n); 2.5 is 1.8 standard deviations of He's start. Where a batch

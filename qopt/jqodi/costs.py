@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
+from qopt.jqodi.losses import losses
 from qopt.jqodi.plan import JqodiPlan
-from qopt.problems.jqodi import Jqodi, Link, Model, Server, Width
-from qopt.problems.losses import losses
+from qopt.jqodi.problem import Jqodi, Link, Model, Server, Width
 
 NODES = ("device", "edge", "cloud", "device link", "cloud link")
 """Where time and energy go: three nodes that compute, and the edge server's links with device and cloud."""

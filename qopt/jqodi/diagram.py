@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qopt.errors import InputError, shown
-from qopt.files import write_whole
+from qopt.core.draws import whole
+from qopt.core.errors import InputError, shown
+from qopt.core.files import write_whole
+from qopt.core.limits import within
 from qopt.jqodi.plan import JqodiPlan, checked_plan
+from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.terms import Candidate, candidate
-from qopt.problems.draws import whole
-from qopt.problems.jqodi import Jqodi
-from qopt.problems.terms import within
 
 if TYPE_CHECKING:
     import networkx as nx

@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from qopt.arrays import FloatArray, IntArray
-from qopt.errors import InputError, MethodError, shown
-from qopt.jqodi.instances import possible, schedule_instance
+from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.draws import whole
+from qopt.core.errors import InputError, MethodError, shown
+from qopt.core.limits import SLACK, within
 from qopt.jqodi.plan import JqodiPlan
+from qopt.jqodi.problem import Jqodi
+from qopt.jqodi.reductions import possible, schedule_instance
 from qopt.jqodi.terms import Candidate, candidates, plan_of, totals
-from qopt.problems.draws import whole
-from qopt.problems.jqodi import Jqodi
-from qopt.problems.terms import SLACK, within
 
 MAX_SOLVES = 1_000
 """Problems solved for one front of mode path, by default."""
@@ -210,7 +210,7 @@ def _schedules(problem: Jqodi, own: Candidate, high: float, max_labels: int | No
 
 def _paths(problem: Jqodi, own: tuple[Candidate, ...], low: float, high: float, max_solves: int) -> Iterator[Point]:
     """From the largest T_max down to `low`, each time below the time of the plan before."""
-    from qopt.solving import solve
+    from qopt.core.solving import solve
 
     limit = min(high, _unlimited(own))
     data = problem.model_dump()

@@ -22,16 +22,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from qopt.arrays import FloatArray
-from qopt.errors import InputError, shown
+from qopt.core.arrays import FloatArray
+from qopt.core.draws import whole
+from qopt.core.errors import InputError, shown
+from qopt.core.limits import limit_with_slack
 from qopt.jqodi.diagram import arc, step_terms, vertex
-from qopt.jqodi.instances import path_graph, possible
 from qopt.jqodi.plan import JqodiPlan
+from qopt.jqodi.problem import Jqodi
+from qopt.jqodi.reductions import path_graph, possible
 from qopt.jqodi.terms import Candidate, candidates, keeps_limit, plan_of, totals
 from qopt.kernels import rcsp
-from qopt.problems.draws import whole
-from qopt.problems.jqodi import Jqodi
-from qopt.problems.terms import limit_with_slack
 
 MAX_LABELS = 100_000
 """Labels made in all, by default."""

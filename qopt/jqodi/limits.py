@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qopt.arrays import FloatArray, IntArray
+from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.limits import limit_with_slack, within
+from qopt.jqodi.losses import MAX_EPOCHS, least_loss
 from qopt.jqodi.terms import Candidate, candidate, candidates, keeps_limit, totals
-from qopt.problems.losses import MAX_EPOCHS, least_loss
-from qopt.problems.terms import limit_with_slack, within
 
 if TYPE_CHECKING:
-    from qopt.problems.jqodi import Jqodi, Model, Width
+    from qopt.jqodi.problem import Jqodi, Model, Width
 
 
 @dataclass(frozen=True)

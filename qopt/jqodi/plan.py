@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from qopt.errors import InputError, shown
-from qopt.plan import Plan
-from qopt.problems.jqodi import Jqodi
-from qopt.problems.losses import MAX_EPOCHS
+from qopt.core.errors import InputError, shown
+from qopt.core.plan import Plan
+from qopt.jqodi.losses import MAX_EPOCHS
+from qopt.jqodi.problem import Jqodi
 
 Cut = Annotated[int, Field(ge=0, strict=True)]
 

@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from qopt.arrays import FloatArray, IntArray
-from qopt.errors import InputError, shown
+from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.draws import whole
+from qopt.core.errors import InputError, shown
+from qopt.core.limits import within
+from qopt.jqodi.losses import MAX_EPOCHS
 from qopt.jqodi.plan import JqodiPlan
-from qopt.problems.draws import whole
-from qopt.problems.jqodi import LARGEST, Jqodi, Model, Width
-from qopt.problems.losses import MAX_EPOCHS
-from qopt.problems.terms import within
+from qopt.jqodi.problem import LARGEST, Jqodi, Model, Width
 
 State = tuple[str, int]
 

@@ -1,14 +1,7 @@
 """The classical problems underneath, on plain arrays; no word of neural networks."""
 
-from __future__ import annotations
+import lazy_loader
 
-import importlib
-from typing import Any
-
-__all__ = ["exchange", "mckp", "mincut", "rcsp", "waterfill"]
-
-
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        return importlib.import_module(f"qopt.kernels.{name}")
-    raise AttributeError(f"module 'qopt.kernels' has no attribute {name!r}")
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__, submodules=("checker", "exchange", "mckp", "mincut", "rcsp", "waterfill")
+)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from qopt.arrays import FloatArray
-from qopt.errors import InputError, shown
+from qopt.core.arrays import FloatArray
+from qopt.core.errors import InputError, shown
 
 LARGEST = 1e300
 """Greater numbers are refused: sums and products of them leave the range of floats."""

@@ -11,7 +11,7 @@ An instance is ``{"format": "qopt/kernel-instance", "version": 1, "kind": ..., .
 
 A witness is ``{"format": "qopt/kernel-witness", "version": 1, "kind": ..., ...}`` with an answer (``choice``, ``path``
 or ``labels``; null claims that nothing is feasible) and its proof (``tree`` or ``flow``), which
-`qopt/certificates/checker.py` checks; ``gap`` says how much cheaper something may be (a share; by default 1e-9).
+`qopt/kernels/checker.py` checks; ``gap`` says how much cheaper something may be (a share; by default 1e-9).
 Numbers are written with all their digits, so they come back as they were.
 """
 
@@ -24,9 +24,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from qopt.arrays import FloatArray
-from qopt.errors import InputError, shown
-from qopt.files import write_whole
+from qopt.core.arrays import FloatArray
+from qopt.core.errors import InputError, shown
+from qopt.core.files import write_whole
 from qopt.kernels.arguments import table
 from qopt.kernels.cuts.data import checked
 from qopt.kernels.knapsack.ties import merge
@@ -250,7 +250,7 @@ def load(path: str | os.PathLike[str]) -> Knapsack | Route | Labelling:
     InputError
         The file is missing, too large or not JSON; a field is missing, unknown, or holds what it may not.
     """
-    from qopt.problems.reading import read_json
+    from qopt.core.reading import read_json
 
     return from_data(read_json(path))
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from qopt.arrays import FloatArray, IntArray
+from qopt.core.arrays import FloatArray, IntArray
 
 WHOLE = 2.0**53
 """Below this, floats hold every integer."""

@@ -5,7 +5,7 @@
 
 One row: `qopt.kernels.knapsack.single`; several: `qopt.kernels.knapsack.rows`; all budgets at once: `front`.
 Every answer comes with a tree, a partition of the choices with multipliers that bound each part; anyone can check
-it (`qopt.certificates.checker`).
+it (`qopt.kernels.checker`).
 
 The kernel knows nothing of networks.
 """
@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from qopt.errors import InputError
+from qopt.core.errors import InputError
+from qopt.core.limits import limit_with_slack
 from qopt.kernels.arguments import check_options
 from qopt.kernels.knapsack import single
 from qopt.kernels.knapsack.front import Front, Point, front
 from qopt.kernels.knapsack.relaxation import hull_steps, relax, undominated
 from qopt.kernels.knapsack.result import Result
-from qopt.kernels.slack import with_slack
 
 __all__ = ["Front", "Point", "Result", "front", "lp_bound", "prove", "solve"]
 
@@ -97,7 +97,7 @@ def lp_bound(cost: Any, weight: Any, limit: float) -> float | None:
     cost, weight = single.checked(cost, weight, limit)
     if math.isinf(limit):
         return float(cost.min(axis=1).sum())
-    capacity = with_slack(limit)
+    capacity = limit_with_slack(limit)
     if weight.min(axis=1).sum() > capacity:
         return None
     return relax(cost, weight, hull_steps(cost, weight, undominated(cost, weight)), capacity).bound

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from qopt.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.kernels.arguments import LARGEST
 from qopt.kernels.cuts.data import Tensors, checked
 from qopt.kernels.cuts.network import INFINITE, Network

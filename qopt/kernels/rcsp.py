@@ -22,8 +22,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from qopt.arrays import BoolArray, FloatArray, IntArray
-from qopt.errors import InputError, shown
+from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.errors import InputError, shown
 from qopt.kernels.arguments import check_options, number, table
 from qopt.kernels.paths.approximate import approximate
 from qopt.kernels.paths.dual import Dual, ascent, maximise

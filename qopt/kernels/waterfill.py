@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qopt.arrays import FloatArray
+from qopt.core.arrays import FloatArray
 
 LN4 = math.log(4.0)
 

@@ -17,14 +17,14 @@ from fractions import Fraction
 
 import numpy as np
 
-from qopt.arrays import FloatArray
-from qopt.errors import InputError, MethodError, shown
+from qopt.core.arrays import FloatArray
+from qopt.core.envelope import lower_envelope
+from qopt.core.errors import InputError, MethodError, shown
+from qopt.core.solving import solve
 from qopt.placement.costs import way_back
 from qopt.placement.plan import PlacementPlan
+from qopt.placement.problem import Operator, Placement
 from qopt.placement.terms import kept_operations, terms
-from qopt.problems.placement import Operator, Placement
-from qopt.serving.breakpoints import lower_envelope
-from qopt.solving import solve
 
 INVERSE = r"links\[\d+\]\.(?:rate|down_rate)|tiers\[\d+\]\.speed"
 AFFINE = (

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from qopt.arrays import FloatArray
-from qopt.errors import InputError
+from qopt.core.arrays import FloatArray
+from qopt.core.errors import InputError
+from qopt.placement.problem import Placement
 from qopt.placement.terms import Terms, terms
-from qopt.problems.placement import Placement
 
 if TYPE_CHECKING:
     from qopt.placement.plan import PlacementPlan

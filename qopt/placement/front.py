@@ -6,13 +6,13 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from qopt.errors import InputError, shown
-from qopt.families import family_of
+from qopt.core.errors import InputError, shown
+from qopt.core.families import family_of
+from qopt.core.solution import Solution
+from qopt.core.solving import as_problem, solve
 from qopt.placement.plan import tiers_used
+from qopt.placement.problem import Operator, Placement
 from qopt.placement.strategies import as_placement
-from qopt.problems.placement import Operator, Placement
-from qopt.solution import Solution
-from qopt.solving import as_problem, solve
 
 
 @dataclass(frozen=True)

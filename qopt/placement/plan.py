@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from qopt.errors import InputError, shown
+from qopt.core.errors import InputError, shown
+from qopt.core.plan import Plan
+from qopt.placement.problem import Placement
 from qopt.placement.terms import Terms, kept_operations
-from qopt.plan import Plan
-from qopt.problems.placement import Placement
 
 if TYPE_CHECKING:
-    from qopt.arrays import IntArray
+    from qopt.core.arrays import IntArray
 
 
 class PlacementPlan(Plan):

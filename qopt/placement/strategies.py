@@ -12,14 +12,14 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qopt.algorithms.placement_equal_size import split_point
-from qopt.certificates.placement import violations
-from qopt.errors import InputError, shown
-from qopt.families import family_of
+from qopt.core.errors import InputError, shown
+from qopt.core.families import family_of
+from qopt.placement.certificate.certify import violations
 from qopt.placement.costs import breakdown
+from qopt.placement.methods.equal_size import split_point
 from qopt.placement.plan import PlacementPlan, plan_of, tiers_used
+from qopt.placement.problem import Placement
 from qopt.placement.terms import Terms, terms
-from qopt.problems.placement import Placement
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,7 +112,7 @@ def strategies(problem: Placement | str | os.PathLike[str], *, split: Sequence[s
 
 def as_placement(problem: Any) -> Placement:
     """A placement, or the one that a bundled name or path stands for."""
-    from qopt.solving import as_problem
+    from qopt.core.solving import as_problem
 
     found = as_problem(problem)
     if not isinstance(found, Placement):

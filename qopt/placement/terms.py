@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qopt.arrays import BoolArray, FloatArray, IntArray
-from qopt.problems.placement import Operator, Placement
+from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.placement.problem import Operator, Placement
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ tell apart; no meaning hangs on colour alone.
 
 from __future__ import annotations
 
-from qopt.plots.jqodi import plot_breakdown, plot_diagram, plot_energy_time
-from qopt.plots.measure import plot_additivity, plot_law, plot_loss
-from qopt.plots.methods import plot_comparison
-from qopt.plots.placement import plot_break_even, plot_front, plot_placement
-from qopt.plots.requests import plot_bits, plot_cut_by_rate, plot_noise, plot_objective_by_cut
-from qopt.plots.serving import plot_breakpoints, plot_fading, plot_published
-from qopt.plots.water import plot_water_level
+from qopt.comparison.plots import plot_comparison
+from qopt.jqodi.plots import plot_breakdown, plot_diagram, plot_energy_time
+from qopt.measuring.plots import plot_additivity, plot_law, plot_loss
+from qopt.placement.plots import plot_break_even, plot_front, plot_placement
+from qopt.qpart.plots.requests import plot_bits, plot_cut_by_rate, plot_noise, plot_objective_by_cut
+from qopt.qpart.plots.serving import plot_breakpoints, plot_fading, plot_published
+from qopt.qpart.plots.water import plot_water_level
 
 __all__ = [
     "plot_water_level",

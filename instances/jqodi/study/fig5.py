@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qopt.problems.jqodi import Jqodi
+from qopt.jqodi.problem import Jqodi
 
 
 def fig5() -> Jqodi:

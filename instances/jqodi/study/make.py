@@ -14,8 +14,8 @@ from fig5 import fig5
 from profiles import INPUT, PROFILES, Profile
 
 import qopt
-from qopt.problems.jqodi import Jqodi
-from qopt.problems.reading import save
+from qopt.core.reading import save
+from qopt.jqodi.problem import Jqodi
 
 RADIO = "message"
 """Data 1's Minimal Model, beside Optimum and Full Model, needs this reading of the Wi-Fi's rate (possible.json)."""

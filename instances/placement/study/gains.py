@@ -11,10 +11,10 @@ from data import HERE, SUBJECTS, read
 from signs import NAMES, plan
 
 import qopt
+from qopt.core.reading import load
 from qopt.placement.costs import breakdown
 from qopt.placement.plan import PlacementPlan
-from qopt.problems.placement import Placement
-from qopt.problems.reading import load
+from qopt.placement.problem import Placement
 
 PAIRS = ("ME", "EC", "MC")
 

@@ -16,8 +16,8 @@ from data import HERE, SUBJECTS, read
 from model import OPERATORS, RATES, TIERS, skipped
 
 import qopt
-from qopt.problems.placement import Placement
-from qopt.problems.reading import save
+from qopt.core.reading import save
+from qopt.placement.problem import Placement
 
 DIGITS = 6
 

@@ -12,10 +12,10 @@ import shapes
 from data import HERE, SUBJECTS, effects, read, strategies
 from model import OPERATORS, TIERS, Parameters, latency, split
 
+from qopt.core.reading import load
 from qopt.placement.costs import breakdown
 from qopt.placement.plan import PlacementPlan
-from qopt.problems.placement import Placement
-from qopt.problems.reading import load
+from qopt.placement.problem import Placement
 
 NAMES = {"M": "mobile", "E": "edge", "C": "cloud"}
 

@@ -18,7 +18,7 @@ from collections import deque
 
 import numpy as np
 
-from qopt.arrays import BoolArray, IntArray
+from qopt.core.arrays import BoolArray, IntArray
 from qopt.kernels.cuts.data import Tensors
 
 WIDTH = 5

@@ -8,7 +8,7 @@ solution off on both sides.
 
 The tree is a list in preorder: ``["split", i, [columns]]``, whose first subtree allows class i only
 these columns and whose second the others, and ``["leaf", 1, multiplier]``. Anyone can check it
-without this file; `qopt.certificates.checker` does, in exact arithmetic.
+without this file; `qopt.kernels.checker` does, in exact arithmetic.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from qopt.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.kernels.knapsack.incumbent import Incumbent
 
 Node = list[Any]

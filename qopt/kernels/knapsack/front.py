@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from qopt.arrays import BoolArray, FloatArray, IntArray
-from qopt.errors import InputError, shown
+from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.errors import InputError, shown
+from qopt.core.limits import limit_with_slack
 from qopt.kernels.arguments import check_options, number, table
 from qopt.kernels.knapsack.front_sums import rounded_sums, walked_sums
 from qopt.kernels.knapsack.relaxation import Steps, hull_steps, undominated
 from qopt.kernels.knapsack.ties import Merged, merge
-from qopt.kernels.slack import with_slack
 
 MAX_LABELS = 10_000_000
 """Partial sums kept in all, and looked at for one class, before only supported points are returned."""
@@ -150,7 +150,7 @@ class Front:
 
     def at(self, limit: float) -> Point | None:
         """The cheapest point within a limit, with its slack of 1e-12, by the exact test; None if there is none."""
-        allowed = with_slack(number("limit", limit))
+        allowed = limit_with_slack(number("limit", limit))
         index = self._last(allowed)
         if index < 0:
             return None
@@ -163,12 +163,12 @@ class Front:
         The optimum where the front is complete and no point is just above the weight, within what its sums may be
         off, to hide another one; otherwise the linear relaxation.
         """
-        allowed = with_slack(number("weight", weight))
+        allowed = limit_with_slack(number("weight", weight))
         index = self._last(allowed)
         if index < 0 and self.curve.weight[0] > allowed + self.curve.blur:
             return None
         clear = index + 1 == len(self) or self.weight[index + 1] > allowed + self.curve.blur
-        if self.complete and clear and index >= 0 and allowed <= with_slack(self.limit):
+        if self.complete and clear and index >= 0 and allowed <= limit_with_slack(self.limit):
             return float(self.cost[index])
         return float(self.curve.below(allowed))
 
@@ -222,7 +222,7 @@ def front(
         given_cost = given_weight = np.zeros((0, 1))
     c, w = tied.table(given_cost), tied.table(given_weight)
     error_c, error_w = float(tied.error(given_cost)), float(tied.error(given_weight))
-    allowed = with_slack(limit)
+    allowed = limit_with_slack(limit)
     present = undominated(c, w)
     steps = hull_steps(c, w, present)
     curve = _curve(c, w, steps, error_c, error_w)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from qopt.arrays import FloatArray
+from qopt.core.arrays import FloatArray
 from qopt.kernels.knapsack.relaxation import Steps
 from qopt.kernels.knapsack.ties import Merged
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from qopt.arrays import FloatArray, IntArray
+from qopt.core.arrays import FloatArray, IntArray
 
 ROUNDING = 1e-13
 """Relative: bounds within this of the best value cannot be told from it, which is what sums round by."""

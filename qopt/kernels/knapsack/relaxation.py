@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qopt.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.arrays import BoolArray, FloatArray, IntArray
 
 
 def undominated(cost: FloatArray, weight: FloatArray) -> BoolArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from qopt.arrays import IntArray
+from qopt.core.arrays import IntArray
 
 Status = Literal["optimal", "optimal-by-solver", "within-gap", "infeasible", "cutoff", "limit"]
 

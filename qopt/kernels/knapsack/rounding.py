@@ -17,7 +17,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from qopt.arrays import FloatArray
+from qopt.core.arrays import FloatArray
 from qopt.kernels.grid import steps
 from qopt.kernels.knapsack.relaxation import hull_steps, relax, undominated
 

@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from qopt.arrays import BoolArray, FloatArray, IntArray
-from qopt.errors import InputError
+from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.errors import InputError
+from qopt.core.limits import limit_with_slack
 from qopt.kernels.arguments import check_options, table
 from qopt.kernels.knapsack.result import Result, Status
 from qopt.kernels.knapsack.rows_best import Best
@@ -29,7 +30,6 @@ from qopt.kernels.knapsack.rows_dual import Relaxation
 from qopt.kernels.knapsack.rows_search import Known, Search
 from qopt.kernels.knapsack.rows_tree import Node, grouped, leaves, subtree
 from qopt.kernels.knapsack.ties import merge
-from qopt.kernels.slack import with_slack
 
 BRANCH_NODES = 100_000
 """Nodes of a tree before it is given up."""
@@ -91,7 +91,7 @@ def solve(
     tied = merge(ties, len(cost))
     rows = len(weight)
     kept = np.flatnonzero(np.isfinite(limit))
-    allowed = np.array([with_slack(float(x)) for x in limit[kept]])
+    allowed = np.array([limit_with_slack(float(x)) for x in limit[kept]])
     if len(cost) == 0:
         broken = [r for r, most in zip(kept.tolist(), allowed.tolist(), strict=True) if most < 0]
         if broken:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from qopt.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.kernels.knapsack.rows_core import EPSILON, Shifted
 
 TOLERANCE = 1e-13

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qopt.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.kernels.grid import grain, room
 from qopt.kernels.knapsack.ties import Merged
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from qopt.arrays import FloatArray
+from qopt.core.arrays import FloatArray
 
 
 class Relaxation:

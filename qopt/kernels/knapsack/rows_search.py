@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from qopt.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.kernels.knapsack.rows_best import Best
 from qopt.kernels.knapsack.rows_core import Core, Priced
 from qopt.kernels.knapsack.rows_dual import Relaxation

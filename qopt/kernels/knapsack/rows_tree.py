@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from qopt.arrays import FloatArray, IntArray
+from qopt.core.arrays import FloatArray, IntArray
 from qopt.kernels.arguments import LARGEST
 from qopt.kernels.knapsack.rows_core import Core, Shifted
 from qopt.kernels.knapsack.rows_search import Block, Known

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from qopt.arrays import BoolArray, FloatArray, IntArray
-from qopt.errors import InputError
+from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.errors import InputError
+from qopt.core.limits import limit_with_slack
 from qopt.kernels.arguments import LARGEST, number, table
 from qopt.kernels.grid import grain, room
 from qopt.kernels.knapsack.branch import Node, Search, branch
@@ -24,7 +25,6 @@ from qopt.kernels.knapsack.result import Result
 from qopt.kernels.knapsack.rounding import Rounded, rounded
 from qopt.kernels.knapsack.sums import Outcome, search
 from qopt.kernels.knapsack.ties import merge
-from qopt.kernels.slack import with_slack
 
 ROUNDING = 1e-14
 """Partial sums within this share of the limit's scale are kept and rechecked exactly."""
@@ -159,7 +159,7 @@ class _Data:
         self.cost_unit, self.weight_unit = (math.frexp(float(x.max(initial=0.0)))[1] for x in (c, w))
         self.c, self.w = np.ldexp(c, -self.cost_unit), np.ldexp(w, -self.weight_unit)
         self.offset = math.fsum(floor_c.tolist())
-        self.allowed = with_slack(limit)
+        self.allowed = limit_with_slack(limit)
         self.whole = room(weight, self.allowed) if math.isfinite(limit) and on_grid and not error_w else None
         self.margin = 0.0
         if self.whole is not None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qopt.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.kernels.knapsack.incumbent import Incumbent
 from qopt.kernels.knapsack.relaxation import hull_steps
 

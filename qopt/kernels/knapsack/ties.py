@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from qopt.arrays import FloatArray, IntArray
-from qopt.errors import InputError, shown
+from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.errors import InputError, shown
 from qopt.kernels.arguments import LARGEST
 
 

@@ -29,8 +29,8 @@ from typing import Any
 
 import numpy as np
 
-from qopt.arrays import IntArray
-from qopt.errors import InputError, shown
+from qopt.core.arrays import IntArray
+from qopt.core.errors import InputError, shown
 from qopt.kernels.arguments import check_options, number
 from qopt.kernels.paths.arcs import ArcPaths
 from qopt.kernels.paths.dual import ascent, maximise

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qopt.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.kernels.paths.limits import Incumbent, Limits, longest
 from qopt.kernels.paths.model import HUGE, Cuts, OuterModel
 

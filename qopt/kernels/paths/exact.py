@@ -12,7 +12,7 @@ import time
 from fractions import Fraction
 from operator import le, mul
 
-from qopt.arrays import FloatArray
+from qopt.core.arrays import FloatArray
 from qopt.kernels.paths.graph import Digraph
 from qopt.kernels.paths.limits import Limits
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from qopt.arrays import BoolArray, FloatArray, IntArray
-from qopt.errors import InputError, shown
+from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.errors import InputError, shown
 from qopt.kernels.arguments import LARGEST, table
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from qopt.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.kernels.paths.layers import Labels, Tables
 from qopt.kernels.paths.limits import Incumbent, Limits
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qopt.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.kernels.paths.graph import Digraph, Layered
 
 

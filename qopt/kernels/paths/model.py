@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from qopt.arrays import FloatArray, IntArray
+from qopt.core.arrays import FloatArray, IntArray
 
 HUGE = 1e305
 """Multipliers that make lengths as great as this are not tried: sums would leave the range of floats."""

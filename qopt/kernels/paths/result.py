@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from qopt.arrays import FloatArray, IntArray
+from qopt.core.arrays import FloatArray, IntArray
 from qopt.kernels.paths.graph import Digraph, Layered
 from qopt.kernels.paths.tree import Node
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from qopt.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.kernels.paths.graph import Digraph, Layered
 from qopt.kernels.paths.labels import pareto
 from qopt.kernels.paths.levels import Level, Levels

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from qopt.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.kernels.paths.dual import Ascent, Dual, ascent, maximise
 from qopt.kernels.paths.labels import Paths
 from qopt.kernels.paths.limits import Incumbent, Limits

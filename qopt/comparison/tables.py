@@ -1,0 +1,114 @@
+"""`qopt.compare`: instances x methods, each answer certified."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from qopt.core.errors import InputError, MethodError, shown
+from qopt.core.families import family_of
+from qopt.core.method import Method
+from qopt.core.problem import Problem
+from qopt.core.solving import as_problem, solve
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def rows(
+    problems: Iterable[Problem | str | os.PathLike[str]],
+    methods: Sequence[str] | None = None,
+    *,
+    time_limit: float | None = None,
+    progress: Callable[[str, str], None] | None = None,
+) -> list[dict[str, Any]]:
+    """One record for every problem and method (see `compare`), a method that cannot be used included with its reason.
+
+    A method that breaks off is one failed row; the others go on. The certificate's bound is reported, not the
+    method's claim. The time limit goes to the methods that take one.
+    """
+    asked = [as_problem(p) for p in problems]
+    if not asked:
+        raise InputError("problems", "none", "at least one")
+    chosen = [_chosen(problem, methods) for problem in asked]
+    if not all(chosen):
+        raise InputError("methods", "none", "at least one")
+    if time_limit is not None and not (isinstance(time_limit, int | float) and 0 <= time_limit < float("inf")):
+        raise InputError("time_limit", shown(time_limit), "seconds >= 0")
+    records = []
+    for problem, its_methods in zip(asked, chosen, strict=True):
+        own = family_of(problem).part("report")
+        for method in its_methods:
+            if progress:
+                progress(problem.name, method.name)
+            record: dict[str, Any] = dict.fromkeys(own.COLUMNS)
+            record.update(problem=problem.name, method=method.name)
+            if method.bits is not None:
+                record.update(bits=method.bits)
+            reason = method.unavailable(problem)
+            if reason:
+                record.update(status="unavailable", message=reason)
+                records.append(record)
+                continue
+            limit = time_limit if "time_limit" in method.options else None
+            try:
+                solution = solve(problem, method.name, time_limit=limit)
+            except InputError:  # what the caller asked for is wrong, whatever the method
+                raise
+            except MethodError as error:
+                record.update(status="unavailable", message=str(error))
+                records.append(record)
+                continue
+            except Exception as error:
+                text = " ".join(str(error).split())[:200]
+                record.update(status="failed", message=f"{type(error).__name__}: {text}")
+                records.append(record)
+                continue
+            certificate = solution.certificate
+            record.update(
+                status=solution.status,
+                objective=solution.objective,
+                bound=certificate.bound,
+                gap=certificate.gap if certificate.feasible else None,
+                seconds=solution.seconds,
+                verified=certificate.feasible if solution.plan else None,
+                proved=certificate.proved or certificate.infeasible,
+                message=solution.message,
+                **own.facts(problem, solution),
+            )
+            records.append(record)
+    return records
+
+
+def _chosen(problem: Problem, names: Sequence[str] | None) -> list[Method]:
+    """The methods of a problem's family, all or those of some names."""
+    registry = family_of(problem).part("registry")
+    return list(registry.METHODS) if names is None else [registry.get(name) for name in names]
+
+
+def compare(
+    problems: Iterable[Problem | str | os.PathLike[str]],
+    methods: Sequence[str] | None = None,
+    *,
+    time_limit: float | None = None,
+) -> pd.DataFrame:
+    """Solve problems with methods and put the certified answers in one table.
+
+    Parameters
+    ----------
+    problems : problems, bundled names or paths.
+    methods : names; default all. One that cannot be used is a row with its reason.
+    time_limit : seconds, for the methods that take a limit.
+
+    Returns
+    -------
+    DataFrame with a row for each problem and method: objective, bound and gap (the certificate's), seconds (the
+    method's, model building included), verified (every constraint recomputed), proved; for QPART bits, cut,
+    payload [bits], for a placement operator, tiers, latency [s], for JQODI model, width, servers, cuts, time [s].
+    """
+    import pandas as pd
+
+    records = rows(problems, methods, time_limit=time_limit)
+    columns = list(dict.fromkeys(name for record in records for name in record))
+    return pd.DataFrame.from_records(records, columns=columns)

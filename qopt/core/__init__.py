@@ -1,0 +1,1 @@
+"""What all families share: data, reading, methods, certificates, limits, and running solvers. No family by name."""

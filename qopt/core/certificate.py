@@ -1,0 +1,113 @@
+"""The certificate of a plan: what is true of it, recomputed from the problem and the plan alone."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+def relative_gap(objective: float | None, bound: float | None) -> float | None:
+    """(objective - bound) / \\|objective\\|; None where either is missing, or for a gap to an objective of 0."""
+    if objective is None or bound is None:
+        return None
+    if objective == bound:
+        return 0.0
+    return (objective - bound) / abs(objective) if objective else None
+
+
+@dataclass(frozen=True)
+class Slack:
+    """One constraint: what the plan uses, what is allowed, and whether the exact test holds.
+
+    With `at_least` the limit is one from below: `used` is what the plan reaches, and must be `limit` or more. With
+    `yes_no` there is no amount: `used` counts or measures what is wrong, and must be 0.
+    """
+
+    name: str
+    used: float
+    limit: float
+    holds: bool
+    at_least: bool = False
+    yes_no: bool = False
+
+    @classmethod
+    def whether(cls, name: str, wrong: float) -> Slack:
+        """A constraint that holds or does not: it does if nothing is wrong."""
+        return cls(name, float(wrong), 0.0, float(wrong) == 0.0, yes_no=True)
+
+    @property
+    def slack(self) -> float:
+        """How far the limit is: allowed less used, or reached less asked for."""
+        return self.used - self.limit if self.at_least else self.limit - self.used
+
+    @property
+    def text(self) -> str:
+        """``100 of 150``, or ``0.78, at least 0.75``, or ``yes``."""
+        if self.yes_no:
+            return "yes" if self.holds else "no"
+        return f"{self.used:.6g}{', at least' if self.at_least else ' of'} {self.limit:.6g}"
+
+
+@dataclass(frozen=True)
+class KKT:
+    """Relative residuals of the optimality conditions at the plan's cut (real-valued bits), and the multiplier."""
+
+    stationarity: float
+    complementarity: float
+    primal: float
+    dual: float
+    multiplier: float
+
+    @property
+    def worst(self) -> float:
+        """Largest of the four residuals."""
+        return max(self.stationarity, self.complementarity, self.primal, self.dual)
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What is true of a plan, or of the absence of one.
+
+    Attributes
+    ----------
+    bits : ``whole`` or ``real``: the problem the statement is about; None for families without bits.
+    feasible : every constraint holds in the exact test.
+    objective, cost : recomputed from the problem; None without a plan. A family's costs are a class of its own
+        (`qopt.qpart.costs.Cost`, `qopt.placement.costs.PlacementCost`).
+    constraints : slack of every constraint.
+    violations : a line for each constraint that fails.
+    bound : proved lower bound on every feasible plan's objective, None if there is none to give.
+    kind : kind of the bound: ``kkt-dual``, ``lagrangian``, ``witness``, ``enumeration``, ``flow``.
+    proved : the plan is feasible and optimal within tolerance, by this bound.
+    infeasible : no plan exists, proved.
+    kkt : residuals, real-valued bits only.
+    notes : remarks, for example why a witness was rejected.
+    seconds : time it took to certify.
+    """
+
+    bits: str | None
+    feasible: bool
+    objective: float | None
+    cost: Any
+    constraints: tuple[Slack, ...] = ()
+    violations: tuple[str, ...] = ()
+    bound: float | None = None
+    kind: str | None = None
+    proved: bool = False
+    infeasible: bool = False
+    kkt: KKT | None = None
+    notes: tuple[str, ...] = field(default=())
+    seconds: float = 0.0
+
+    @property
+    def gap(self) -> float | None:
+        """(objective - bound) / \\|objective\\|, None where either is missing or the plan is not feasible."""
+        return relative_gap(self.objective, self.bound) if self.feasible else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        data = asdict(self)
+        data["cost"] = self.cost.to_dict() if self.cost else None
+        data["constraints"] = [{**asdict(s), "slack": s.slack} for s in self.constraints]
+        data["gap"] = self.gap
+        return data

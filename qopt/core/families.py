@@ -1,0 +1,75 @@
+"""What a family of problems is, and the table of them.
+
+Core knows no family: the rows are in `qopt.families`, which fills this table when qopt is imported. A part is imported
+when it is first asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from qopt.core.errors import InputError, shown
+
+if TYPE_CHECKING:
+    from qopt.core.problem import Problem
+
+
+@dataclass(frozen=True)
+class Family:
+    """Where the parts of one family live, as ``module:name``.
+
+    Attributes
+    ----------
+    name : folder of its bundled instances, and its ``format`` without ``qopt/``.
+    problem, plan : classes of its problems and plans.
+    registry : module with METHODS, `get` and `default`.
+    certificate : module with `certify`, and with IN_SOLVE, the effort that `qopt.solve` asks of it.
+    report : module with `heading`, `plan_parts`, KINDS (its kinds of bounds in words) and BUDGETS (limits of which the
+        amount used is worth a line); for comparisons with `facts`, COLUMNS, and FACTS, which say what a plan decides.
+    breakpoints : the function behind `qopt.breakpoints`.
+    bits : which sorts of bits its methods choose, the usual first; none for a family without bits.
+    """
+
+    name: str
+    problem: str
+    plan: str
+    registry: str
+    certificate: str
+    report: str
+    breakpoints: str
+    bits: tuple[str, ...] = ()
+
+    @property
+    def format(self) -> str:
+        """What the field ``format`` of its instance files says."""
+        return f"qopt/{self.name}"
+
+    def part(self, name: str) -> Any:
+        """The class, function or module that a field of this entry names."""
+        module, _, inner = getattr(self, name).partition(":")
+        found = importlib.import_module(module)
+        return getattr(found, inner) if inner else found
+
+
+FAMILIES: dict[str, Family] = {}
+"""Families by the ``format`` of their instance files, in the order of `qopt.families`. The first is the usual one."""
+
+
+def register(family: Family) -> None:
+    """Enter a family into the table."""
+    FAMILIES[family.format] = family
+
+
+def family_of(problem: Problem) -> Family:
+    """The family of a problem."""
+    return FAMILIES[problem.format]
+
+
+def family_named(name: str | None) -> Family:
+    """The family of a name, such as ``qpart``; None stands for the usual one."""
+    for family in FAMILIES.values():
+        if name in (None, family.name):
+            return family
+    raise InputError("family", shown(name), " or ".join(f.name for f in FAMILIES.values()))

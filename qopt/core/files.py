@@ -1,0 +1,51 @@
+"""Writing files: a whole one, or none."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from qopt.core.errors import InputError
+
+
+def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], object]) -> None:
+    """Let `write` fill a new file beside the target, which takes its place when complete.
+
+    A symbolic link is followed; a device or a pipe is written to as it is.
+
+    Raises
+    ------
+    InputError
+        The path cannot be written.
+    """
+    name = os.fspath(path)
+    partial = None
+    try:
+        if not name:
+            raise ValueError
+        target = Path(os.path.realpath(name))
+        if target.exists() and not target.is_file() and not target.is_dir():
+            with open(target, "wb") as file:
+                write(file)
+            return
+        if target.is_dir():
+            raise IsADirectoryError(21, "a directory")
+        descriptor, partial = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        with open(descriptor, "wb") as file:
+            write(file)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(partial, target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~umask)
+        os.replace(partial, target)
+        partial = None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "no name of a file"
+        raise InputError(name or "path", why.lower(), "a path that can be written") from None
+    finally:
+        if partial:
+            with contextlib.suppress(OSError):
+                os.unlink(partial)

@@ -1,0 +1,189 @@
+"""What a method is: a name, what it can solve, what it promises, and a function."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from qopt.core.errors import InputError, MethodError, shown
+from qopt.core.solution import Outcome
+
+if TYPE_CHECKING:
+    from qopt.core.problem import Problem
+
+Bits = Literal["whole", "real"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Settings of one solve; a method lists in `Method.options` which it takes.
+
+    Attributes
+    ----------
+    time_limit : seconds of wall time.
+    threads, seed : handed to the solver.
+    solver : back end, one of `Method.solvers`.
+    formulation : which model of the problem, one of `Method.formulations`.
+    gap : relative; how far above the optimum the answer may be, None for 0.
+    """
+
+    time_limit: float | None = None
+    threads: int | None = None
+    seed: int | None = None
+    solver: str | None = None
+    formulation: str | None = None
+    gap: float | None = None
+
+    def clock(self) -> Clock:
+        """Start the clock of this solve."""
+        return Clock(self.time_limit)
+
+
+class Clock:
+    """Wall time since its making, against a limit."""
+
+    def __init__(self, limit: float | None) -> None:
+        self.limit = limit
+        self.start = time.perf_counter()
+
+    @property
+    def left(self) -> float | None:
+        """Seconds left, 0 where it is over; None without a limit."""
+        return None if self.limit is None else max(self.limit - (time.perf_counter() - self.start), 0.0)
+
+    @property
+    def over(self) -> bool:
+        """Whether the limit is reached."""
+        return self.limit is not None and time.perf_counter() - self.start >= self.limit
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A solver that a method can hand its model to."""
+
+    name: str
+    module: str | None = None
+    program: str | None = None
+
+    def missing(self) -> str | None:
+        """Why it cannot be used here, or None."""
+        if self.module and importlib.util.find_spec(self.module) is None:
+            return f"the package {self.module} is not installed"
+        if self.program:
+            import shutil
+
+            if shutil.which(self.program) is None:
+                return f"the program {self.program} is not on the path"
+        return None
+
+
+@dataclass(frozen=True)
+class Method:
+    """One entry of the registry.
+
+    Attributes
+    ----------
+    name, summary : how users call it, and what it is in one line.
+    bits : ``whole`` or ``real``, what its plans are made of; None for families without bits.
+    proves : what it promises.
+    target : ``module:function``, called with (problem, options).
+    exact : whether it claims optimality.
+    needs : packages it needs.
+    solvers, formulations : choices, the first is the default.
+    options : settings it takes; any other is an error.
+    refuses : says why it cannot take a problem (too large, a column missing), or None.
+    """
+
+    name: str
+    summary: str
+    proves: str
+    target: str
+    bits: Bits | None = None
+    exact: bool = True
+    needs: tuple[str, ...] = ()
+    solvers: tuple[Backend, ...] = ()
+    formulations: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    refuses: Callable[[Any], str | None] | None = None
+
+    def unavailable(self, problem: Problem | None = None) -> str | None:
+        """Why this method cannot be used (here, or on this problem), or None."""
+        for package in self.needs:
+            if importlib.util.find_spec(package) is None:
+                return f"the package {package} is not installed"
+        if self.solvers and all(s.missing() for s in self.solvers):
+            return self.solvers[0].missing()
+        return None if problem is None or self.refuses is None else self.refuses(problem)
+
+    def default_solver(self) -> str | None:
+        """The first back end that is installed; None for a method that offers no choice, or has none left."""
+        return next((s.name for s in self.solvers if s.missing() is None), None)
+
+    def check(self, problem: Problem, options: Options) -> None:
+        """Raise what is wrong with a call before anything is solved."""
+        for name in ("time_limit", "threads", "seed", "solver", "formulation", "gap"):
+            value = getattr(options, name)
+            if value is not None and name not in self.options:
+                takes = ", ".join(self.options) or "no options"
+                raise InputError(name, f"{value!r}, which {self.name} does not take", f"{takes} (method {self.name})")
+        limit, gap = options.time_limit, options.gap
+        if limit is not None and not (_is_number(limit) and 0 <= limit < float("inf")):
+            raise InputError("time_limit", shown(limit), "seconds >= 0")
+        if gap is not None and not (_is_number(gap) and 0 < gap < float("inf")):
+            raise InputError("gap", shown(gap), "a number > 0, the relative gap that is allowed")
+        for name, least, most in (("threads", 1, 1024), ("seed", 0, 2**31 - 1)):
+            value = getattr(options, name)
+            if value is None:
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+                raise InputError(name, shown(value), f"a whole number from {least} to {most}")
+        if options.solver is not None:
+            known = {s.name: s for s in self.solvers}
+            if options.solver not in known:
+                raise InputError("solver", shown(options.solver), ", ".join(known))
+            why = known[options.solver].missing()
+            if why:
+                raise MethodError(f"solver {options.solver}: {why}")
+        if options.formulation is not None and options.formulation not in self.formulations:
+            raise InputError("formulation", shown(options.formulation), ", ".join(self.formulations))
+        reason = self.unavailable(problem)
+        if reason:
+            raise MethodError(f"method {self.name}: {reason}")
+
+    def load(self) -> Callable[[Any, Options], Outcome]:
+        """The function behind this method; its packages are imported now."""
+        module, name = self.target.split(":")
+        function: Callable[[Any, Options], Outcome] = getattr(importlib.import_module(module), name)
+        return function
+
+    def run(self, problem: Problem, options: Options) -> Outcome:
+        """Solve; the claim is unchecked."""
+        return self.load()(problem, options)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def named(methods: tuple[Method, ...], name: str) -> Method:
+    """The method of a name."""
+    for method in methods:
+        if method.name == name:
+            return method
+    raise InputError("method", repr(name), "auto, " + ", ".join(m.name for m in methods))
+
+
+def fastest(methods: tuple[Method, ...], problem: Problem, bits: Bits | None = None) -> Method:
+    """The first exact method, of such bits, that can solve a problem."""
+    candidates = [m for m in methods if m.bits == bits and m.exact]
+    for method in candidates:
+        if method.unavailable(problem) is None:
+            return method
+    reasons = "; ".join(f"{m.name}: {m.unavailable(problem)}" for m in candidates)
+    if bits is not None:
+        raise InputError("bits", repr(bits), f"another choice, since no exact method can be used ({reasons})")
+    raise InputError("method", "'auto'", f"a named method, since no exact one can be used ({reasons})")

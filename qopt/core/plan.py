@@ -1,0 +1,69 @@
+"""A plan: the decision alone, plain data, in files of JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from qopt.core.errors import InputError, shown
+from qopt.core.families import FAMILIES, family_named, family_of
+from qopt.core.files import write_whole
+from qopt.core.problem import Frozen, Problem
+from qopt.core.reading import read_json
+
+
+class Plan(Frozen):
+    """What plans of all families share: a format, and the name of the problem that they answer."""
+
+    format: str
+    version: int
+    problem: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return self.model_dump()
+
+
+def read_answer(path: str | os.PathLike[str], problem: Problem | None = None) -> tuple[Plan | None, Any]:
+    """Read a plan file, or the plan and the witness of a solution file (``qopt solve --json``).
+
+    The plan is None where a solution says that there is none. The witness is handed on as it stands: whether it
+    is one is for its checker to say.
+
+    Parameters
+    ----------
+    problem : the problem whose plan it must be; by default the file's ``format`` says the family.
+    """
+    data: Any = read_json(path)
+    if isinstance(data, dict) and data.get("format") == "qopt/solution":
+        if data.get("version", 1) != 1:
+            raise InputError("version", shown(data.get("version")), "1")
+        plan = data.get("plan")
+        return None if plan is None else _plan(plan, problem), data.get("witness")
+    return _plan(data, problem), None
+
+
+def _plan(data: Any, problem: Problem | None) -> Plan:
+    family = family_named(None) if problem is None else family_of(problem)
+    form = data.get("format") if isinstance(data, dict) else None
+    if problem is None and isinstance(form, str):
+        family = FAMILIES.get(form.removesuffix("-plan"), family)
+    kind: type[Plan] = family.part("plan")
+    if not isinstance(data, dict):
+        own = [name for name in kind.model_fields if name not in (*Plan.model_fields, "bits")]
+        raise InputError("plan", shown(data), "an object with " + ", ".join(own[:-1]) + f" and {own[-1]}")
+    return kind(**data)
+
+
+def read_plan(path: str | os.PathLike[str]) -> Plan:
+    """Read a plan from a plan file or a solution file."""
+    plan, _ = read_answer(path)
+    if plan is None:
+        raise InputError("plan", "none: the solution says that there is no plan", "a plan")
+    return plan
+
+
+def save_plan(plan: Plan, path: str | os.PathLike[str]) -> None:
+    """Write a plan file."""
+    write_whole(path, lambda file: file.write((json.dumps(plan.to_dict(), indent=1) + "\n").encode()))

@@ -1,0 +1,27 @@
+"""Colors, marks and axes that all pictures share (Okabe and Ito's palette, safe for color-blind readers)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+ORANGE, SKY, GREEN, BLUE, RED, PINK = "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7"
+GREY, INK = "#999999", "#222222"
+SEQUENCE = (BLUE, ORANGE, GREEN, RED, PINK, SKY)
+MARKERS = ("o", "s", "D", "^", "v", "P")
+
+
+def axes_for(ax: Axes | None, width: float, height: float) -> Axes:
+    """The given Axes, or a new one without a box."""
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        _, ax = plt.subplots(figsize=(width, height), layout="constrained")
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def number(x: float) -> str:
+    return f"{x:.4g}"

@@ -1,0 +1,131 @@
+"""Instance files: versioned JSON in, problems out; problems in, JSON out.
+
+A file is untrusted: its size is bounded before it is read, its nesting while it is parsed, and every
+complaint is one line.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from importlib import resources
+from typing import Any
+
+from qopt.core.errors import InputError, shown
+from qopt.core.families import FAMILIES
+from qopt.core.files import write_whole
+from qopt.core.problem import Problem
+
+MAX_BYTES = 256 * 2**20
+"""Largest file that is read. A network of 100 000 layers with a measured noise table needs about 64 MiB."""
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise InputError(key, "the field twice in one object", "once")
+        found[key] = value
+    return found
+
+
+def _no_constant(text: str) -> Any:
+    raise InputError("file", text, "JSON numbers, which are finite")
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Parse a JSON file of bounded size and depth.
+
+    Raises
+    ------
+    InputError
+        The file is missing, too large, not UTF-8, not JSON, too deeply nested, or repeats a field.
+    """
+    name = os.fspath(path)
+    try:
+        with open(name, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise InputError(name, (error.strerror or "an unreadable file").lower(), "a readable JSON file") from None
+    if len(data) > MAX_BYTES:
+        raise InputError(name, f"more than {MAX_BYTES // 2**20} MiB", f"at most {MAX_BYTES // 2**20} MiB")
+    try:
+        return json.loads(data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+    except UnicodeDecodeError as error:
+        raise InputError(name, f"byte {error.start} that is not UTF-8", "JSON text in UTF-8") from None
+    except json.JSONDecodeError as error:
+        found = f"no JSON at line {error.lineno}, column {error.colno} ({error.msg.lower()})"
+        raise InputError(name, found, "a JSON file") from None
+    except RecursionError:
+        raise InputError(name, "brackets nested too deeply", "the nesting of an instance file") from None
+    except InputError:
+        raise
+    except ValueError as error:  # an integer of more digits than Python converts
+        raise InputError(name, str(error).split(";")[0].lower(), "numbers of ordinary length") from None
+
+
+def from_data(data: Any) -> Any:
+    """A problem from the parsed content of an instance file."""
+    if not isinstance(data, dict):
+        raise InputError("file", shown(data), "an object with a field 'format'")
+    family = data.get("format")
+    if not isinstance(family, str) or family not in FAMILIES:
+        raise InputError("format", shown(family) if "format" in data else "nothing", " or ".join(FAMILIES))
+    return FAMILIES[family].part("problem")(**data)
+
+
+def bundled() -> list[str]:
+    """Names of the instances that come with the package, e.g. ``qpart/mnist-mlp6``."""
+    root = resources.files("qopt.instances")
+    names = {family.removeprefix("qopt/") for family in FAMILIES}
+    families = [folder for folder in root.iterdir() if folder.is_dir() and folder.name in names]
+    return sorted(
+        f"{folder.name}/{file.name.removesuffix('.json')}"
+        for folder in families
+        for file in folder.iterdir()
+        if file.name.endswith(".json")
+    )
+
+
+def load(name: str | os.PathLike[str]) -> Any:
+    """Load an instance by its bundled name or by path.
+
+    Parameters
+    ----------
+    name : a bundled name such as ``"qpart/mnist-mlp6"`` (see `bundled`), or the path of an instance file.
+    """
+    if not isinstance(name, str | os.PathLike):
+        raise InputError("instance", shown(name), "a bundled name or the path of an instance file")
+    text = os.fspath(name)
+    names = bundled()
+    if text in names:
+        with resources.as_file(resources.files("qopt.instances").joinpath(f"{text}.json")) as path:
+            return from_data(read_json(path))
+    if not os.path.exists(text):  # unlike Path.exists, also for names that no file can have
+        one_each = list({name.split("/")[0]: name for name in reversed(names)}.values())
+        near = difflib.get_close_matches(text, names, n=3, cutoff=0.4) or one_each
+        raise InputError("instance", shown(text), "the path of a file, or a bundled name such as " + ", ".join(near))
+    return from_data(read_json(text))
+
+
+def to_json(problem: Problem) -> str:
+    """The instance file of a problem: one line a column, fields in the order of the schema."""
+    data = problem.model_dump(exclude_none=True, exclude_defaults=False)
+
+    def render(value: Any, indent: str) -> str:
+        if isinstance(value, dict) and value:
+            inner = indent + "  "
+            fields = [f"{inner}{json.dumps(k)}: {render(v, inner)}" for k, v in value.items()]
+            return "{\n" + ",\n".join(fields) + f"\n{indent}}}"
+        if isinstance(value, list | tuple) and value and isinstance(value[0], list | dict):
+            inner = indent + "  "
+            return "[\n" + ",\n".join(inner + json.dumps(row) for row in value) + f"\n{indent}]"
+        return json.dumps(value, allow_nan=False, ensure_ascii=False)
+
+    return render(data, "") + "\n"
+
+
+def save(problem: Problem, path: str | os.PathLike[str]) -> None:
+    """Write a problem as an instance file."""
+    write_whole(path, lambda file: file.write(to_json(problem).encode()))

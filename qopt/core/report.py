@@ -1,0 +1,170 @@
+"""Tables a person likes to read: plans, certificates, comparisons."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from qopt.core.certificate import Certificate
+from qopt.core.families import FAMILIES, family_of
+from qopt.core.problem import Problem
+from qopt.core.solution import Solution
+
+KINDS = {
+    "witness": "the witness, checked in exact arithmetic",
+    "enumeration": "enumeration of all that could be better",
+}
+"""Kinds of bounds that every family has; a family's own are in its report."""
+
+MAX_ROWS = 40
+"""Rows of a plan listed before the table is cut short."""
+
+
+def number(value: float | None, digits: int = 6) -> str:
+    """A number for people; a dash where there is none."""
+    return "–" if value is None else f"{value:.{digits}g}"
+
+
+def gap_text(gap: float | None) -> str:
+    """A relative gap; below what floating-point sums can tell apart it is nothing."""
+    if gap is None:
+        return "–"
+    return "0" if gap <= 1e-12 else f"{gap:.1e}"
+
+
+def scaled(value: float, unit: str) -> str:
+    """A quantity with the SI prefix that reads best."""
+    if value == 0:
+        return f"0 {unit}"
+    for factor, prefix in (
+        (1e9, "G"),
+        (1e6, "M"),
+        (1e3, "k"),
+        (1.0, ""),
+        (1e-3, "m"),
+        (1e-6, "µ"),
+        (1e-9, "n"),
+    ):
+        if abs(value) >= factor:
+            return f"{value / factor:.4g} {prefix}{unit}"
+    return f"{value:.3g} {unit}"
+
+
+def grid() -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column()
+    return table
+
+
+def verdict(certificate: Certificate) -> Text:
+    """One line: what the certificate says."""
+    if certificate.infeasible:
+        return Text("infeasible: no plan exists, proved", style="bold yellow")
+    if certificate.objective is None:
+        return Text("nothing is proved", style="bold yellow")
+    if not certificate.feasible:
+        return Text("NOT FEASIBLE", style="bold red")
+    if certificate.proved:
+        return Text("feasible and optimal, proved", style="bold green")
+    gap = "" if certificate.gap is None else f", at most {max(certificate.gap, 0.0):.3g} (relative) above the optimum"
+    return Text(f"feasible{gap}", style="bold yellow")
+
+
+def certificate_table(problem: Problem, certificate: Certificate) -> RenderableType:
+    """What is true of a plan: verdict, bound, slack of every constraint, residuals."""
+    own = family_of(problem).part("report")
+    table = grid()
+    table.add_row("verdict", verdict(certificate))
+    if certificate.objective is not None:
+        table.add_row("objective", f"{number(certificate.objective, 12)}  ({certificate.cost.equations})")
+    if certificate.bound is not None:
+        kinds = {**KINDS, **own.KINDS}
+        kind = kinds.get(certificate.kind or "", certificate.kind or "")
+        table.add_row("lower bound", f"{number(certificate.bound, 12)}  ({certificate.kind}: {kind})")
+        if certificate.gap is not None:
+            table.add_row("gap", gap_text(certificate.gap))
+    kept = []
+    for slack in certificate.constraints:
+        if slack.holds and slack.name.split()[0] not in own.BUDGETS:
+            kept.append(slack.name)
+            continue
+        mark = "" if slack.holds else "  VIOLATED"
+        table.add_row(slack.name, f"{slack.text}{mark}")
+    if kept:
+        table.add_row("also kept", ", ".join(kept))
+    if certificate.kkt is not None:
+        k = certificate.kkt
+        table.add_row(
+            "KKT residuals",
+            f"stationarity {k.stationarity:.1e}, complementarity {k.complementarity:.1e}, "
+            f"primal {k.primal:.1e}, dual {k.dual:.1e}; multiplier {number(k.multiplier)}",
+        )
+    for line in (*certificate.violations, *certificate.notes):
+        table.add_row("", line)
+    return table
+
+
+def solution_report(problem: Problem, solution: Solution) -> RenderableType:
+    """A solution and its certificate."""
+    own = family_of(problem).part("report")
+    parts: list[RenderableType] = []
+    head = Text.assemble((problem.name, "bold"), f"  {own.heading(solution)}  ")
+    head.append(solution.status, style="bold green" if solution.status == "optimal" else "bold yellow")
+    head.append(f"  {scaled(solution.seconds, 's')}", style="dim")
+    parts.append(head)
+    if solution.message:
+        parts.append(Text(solution.message))
+    if solution.plan is not None and solution.certificate.cost is not None:
+        parts += [Text(), *own.plan_parts(problem, solution)]
+    parts += [Text(), Text("Certificate", style="bold"), certificate_table(problem, solution.certificate)]
+    return Group(*parts)
+
+
+def comparison_table(records: list[dict[str, Any]]) -> RenderableType:
+    """Instances x methods."""
+    table = Table(header_style="bold", box=None, pad_edge=False)
+    several = len({r["problem"] for r in records}) > 1
+    if several:
+        table.add_column("problem")
+    decided = dict.fromkeys(name for family in FAMILIES.values() for name in family.part("report").FACTS)
+    facts = [name for name in decided if any(name in r for r in records)]
+    bits = any("bits" in r for r in records)
+    for heading in ("method", "bits", "status") if bits else ("method", "status"):
+        table.add_column(heading)
+    for heading in (*facts, "objective", "proved bound", "gap", "time", "verified"):
+        table.add_column(heading, justify="right")
+    for r in records:
+        cells = [r["problem"]] if several else []
+        if r["status"] == "unavailable":
+            continue
+        verified = {None: "–", True: "yes", False: "NO"}[r["verified"]]
+        if r["proved"]:
+            verified += ", proved"
+        gap = gap_text(r["gap"])
+        cells += [r["method"], r.get("bits") or "–", r["status"]] if bits else [r["method"], r["status"]]
+        cells += ["–" if r.get(name) is None else str(r[name]) for name in facts]
+        cells += [number(r["objective"], 8), number(r["bound"], 8)]
+        seconds = "–" if r["seconds"] is None else scaled(r["seconds"], "s")
+        table.add_row(*cells, gap, seconds, verified)
+    reasons: dict[str, list[str]] = {}
+    for r in records:
+        if r["status"] == "unavailable":
+            where = f" on {r['problem']}" if several else ""
+            reasons.setdefault(f"{r['message']}{where}", []).append(r["method"])
+    notes = [Text(f"not used: {', '.join(names)}: {reason}", style="dim") for reason, names in reasons.items()]
+    notes += [
+        Text(f"failed: {r['method']} on {r['problem']}: {r['message']}", style="dim")
+        for r in records
+        if r["status"] == "failed" and r["message"]
+    ]
+    return Group(table, *notes)
+
+
+def console() -> Console:
+    """Where tables go: wide enough not to wrap when the output is a file or a pipe."""
+    plain = Console()
+    return plain if plain.is_terminal else Console(width=140)

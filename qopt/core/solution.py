@@ -1,0 +1,98 @@
+"""What a method hands back: a plan, what it claims of it, and the certificate that says what is true."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from qopt.core.certificate import Certificate, relative_gap
+
+Status = Literal[
+    "optimal",  # the certificate proves it
+    "optimal-by-solver",  # a solver or method says so; no proof was produced
+    "feasible",  # stopped by its own rule with a plan
+    "heuristic",  # a rule without a promise
+    "time-limit",  # stopped by the clock, with or without a plan
+    "infeasible",  # no plan exists, proved
+    "infeasible-by-solver",  # a solver or method says so; no proof was produced
+    "failed",  # a solver gave up or broke off
+]
+"""Why a method stopped. Whether there is a plan is a second question: `Solution.plan`."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one method returns: its claim, unchecked.
+
+    Attributes
+    ----------
+    status : "optimal" where the method claims optimality; `qopt.solve` turns the claim into "optimal" or
+        "optimal-by-solver" after looking at the certificate.
+    plan : the best plan found (of the family's class), or None.
+    bound : the method's own lower bound on the objective, or None.
+    witness : a proof that anyone can check (`qopt.qpart.certificate.witness`), or None.
+    message : one line for the user, for example why it failed.
+    details : numbers worth keeping: rounds, nodes, multipliers.
+    """
+
+    status: Status
+    plan: Any = None
+    bound: float | None = None
+    witness: dict[str, Any] | None = None
+    message: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A solved problem.
+
+    Attributes
+    ----------
+    problem, method, solver, bits : what was solved, how, and over which bits (``whole`` or ``real``; None for a
+        family without bits).
+    status : why the method stopped (`Status`).
+    plan, objective, bound : None where there is none. `bound` is the method's claim; the proved one is the
+        certificate's.
+    seconds : wall time of the method, its model's construction included; the certificate's is its own.
+    """
+
+    problem: str
+    method: str
+    solver: str | None
+    bits: str | None
+    status: Status
+    plan: Any
+    objective: float | None
+    bound: float | None
+    seconds: float
+    certificate: Certificate
+    witness: dict[str, Any] | None = None
+    message: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def gap(self) -> float | None:
+        """(objective - bound) / \\|objective\\|, None where either is missing or the plan is not feasible."""
+        return relative_gap(self.objective, self.bound) if self.certificate.feasible else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON (``qopt solve --json``)."""
+        return {
+            "format": "qopt/solution",
+            "version": 1,
+            "problem": self.problem,
+            "method": self.method,
+            "solver": self.solver,
+            "bits": self.bits,
+            "status": self.status,
+            "objective": self.objective,
+            "bound": self.bound,
+            "gap": self.gap,
+            "seconds": self.seconds,
+            "message": self.message,
+            "plan": self.plan.to_dict() if self.plan else None,
+            "certificate": self.certificate.to_dict(),
+            "witness": self.witness,
+            "details": self.details,
+        }

@@ -1,0 +1,180 @@
+"""`qopt.solve`: run a method, then let the certificate say what is true of its answer."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from qopt.core.certificate import Certificate
+from qopt.core.errors import InputError, shown
+from qopt.core.families import family_named, family_of
+from qopt.core.method import Method, Options
+from qopt.core.problem import Problem
+from qopt.core.reading import load
+from qopt.core.solution import Outcome, Solution, Status
+
+
+def as_problem(problem: Problem | str | os.PathLike[str]) -> Any:
+    """A problem, or the one that a bundled name or path stands for."""
+    if isinstance(problem, Problem):
+        return problem
+    if not isinstance(problem, str | os.PathLike):
+        raise InputError("problem", shown(problem), "a problem, a bundled name, or the path of an instance file")
+    return load(problem)
+
+
+def choose(problem: Problem, method: str, bits: str | None) -> Method:
+    """The method to run for a name (or ``auto``) and a choice of bits, where the family has bits."""
+    family = family_of(problem)
+    registry = family.part("registry")
+    if bits is not None and not family.bits:
+        raise InputError("bits", shown(bits), f"nothing: a {family.name} problem has no bits to choose")
+    if bits is not None and bits not in family.bits:
+        raise InputError("bits", repr(bits), " or ".join(family.bits))
+    chosen: Method
+    if method == "auto":
+        chosen = registry.default(problem, bits or (family.bits[0] if family.bits else None))
+        return chosen
+    chosen = registry.get(method)
+    if bits is not None and chosen.bits != bits:
+        others = ", ".join(m.name for m in registry.METHODS if m.bits == bits)
+        raise InputError(
+            "bits",
+            f"{bits!r} with method {chosen.name}, whose bits are {chosen.bits}",
+            f"for {bits}: {others}",
+        )
+    return chosen
+
+
+def certify(problem: Problem, plan: Any, witness: Any = None, **options: Any) -> Certificate:
+    """What is true of a plan, or (plan None) of the claim that there is none; see the family's certificate.
+
+    Parameters
+    ----------
+    problem : the problem, of any family.
+    plan : a plan of that family, or None.
+    witness : an untrusted proof, as `Solution.witness` or a file has it.
+    options : of the family's own `certify`, for example of `qopt.qpart.certificate.certify`: bits and labels.
+    """
+    family = family_of(problem)
+    if plan is not None and not isinstance(plan, family.part("plan")):
+        raise InputError("plan", f"a {type(plan).__name__}", f"a plan for a {family.name} problem")
+    found: Certificate = family.part("certificate").certify(problem, plan, witness, **options)
+    return found
+
+
+def solve(
+    problem: Problem | str | os.PathLike[str],
+    method: str = "auto",
+    *,
+    bits: str | None = None,
+    solver: str | None = None,
+    formulation: str | None = None,
+    gap: float | None = None,
+    time_limit: float | None = None,
+    threads: int | None = None,
+    seed: int | None = None,
+) -> Solution:
+    """Solve a problem of any family and certify the answer.
+
+    Parameters
+    ----------
+    problem : a problem, a bundled name, or the path of an instance file.
+    method : a name listed by `qopt.methods`, or ``auto``: the fastest that proves optimality.
+    bits : ``whole`` (default) or ``real``, for QPART; a named method implies it.
+    solver, formulation : for methods that offer a choice.
+    gap : relative; how far above the optimum the answer may be, for methods with such a guarantee.
+    time_limit : seconds of wall time for the method.
+    threads, seed : handed to the solver.
+
+    Raises
+    ------
+    InputError, MethodError
+        Before anything is solved: malformed input, an unknown method, an option that the method lacks,
+        a package that is not installed. Infeasibility and limits are no errors: see `Solution.status`.
+    """
+    asked: Problem = as_problem(problem)
+    chosen = choose(asked, method, bits)
+    solver = chosen.default_solver() if solver is None else solver
+    options = Options(
+        time_limit=time_limit, threads=threads, seed=seed, solver=solver, formulation=formulation, gap=gap
+    )
+    chosen.check(asked, options)
+    function = chosen.load()  # importing a solver is not solving
+    start = time.perf_counter()
+    outcome = function(asked, options)
+    seconds = time.perf_counter() - start
+    effort = dict(family_of(asked).part("certificate").IN_SOLVE)
+    if chosen.bits is not None:
+        effort["bits"] = chosen.bits
+    certificate = certify(asked, outcome.plan, outcome.witness, **effort)
+    objective = certificate.objective if outcome.plan else None
+    return Solution(
+        problem=asked.name,
+        method=chosen.name,
+        solver=solver,
+        bits=chosen.bits,
+        status=_status(outcome, certificate.proved, certificate.infeasible),
+        plan=outcome.plan,
+        objective=objective,
+        bound=outcome.bound,
+        seconds=seconds,
+        certificate=certificate,
+        witness=outcome.witness,
+        message=outcome.message,
+        details=outcome.details,
+    )
+
+
+def _status(outcome: Outcome, proved: bool, infeasible: bool) -> Status:
+    """A method's claim of optimality or infeasibility stands only where the certificate proves it."""
+    if outcome.plan is None and infeasible:
+        return "infeasible"
+    if outcome.status == "optimal":
+        return "optimal" if proved else "optimal-by-solver"
+    if outcome.status == "infeasible" and not infeasible:
+        return "infeasible-by-solver"
+    return outcome.status
+
+
+def breakpoints(problem: Problem | str | os.PathLike[str], parameter: str, **options: Any) -> Any:
+    """The best plan for every value of one parameter, exactly; the range is ``low`` to ``high``.
+
+    See `qopt.qpart.serving.breakpoints.breakpoints` for QPART (it takes ``bits`` too),
+    `qopt.placement.breakpoints.breakpoints`, and `qopt.jqodi.front.breakpoints` for the time limit of a JQODI problem.
+    """
+    asked: Problem = as_problem(problem)
+    return family_of(asked).part("breakpoints")(asked, parameter, **options)
+
+
+def methods(
+    problem: Problem | str | os.PathLike[str] | None = None, *, family: str | None = None
+) -> list[dict[str, Any]]:
+    """What can solve a problem, what each method promises, and why a method cannot be used here.
+
+    Parameters
+    ----------
+    problem : whose methods to list.
+    family : whose methods to list without a problem, by name; by default the first family's.
+
+    Returns
+    -------
+    One dict a method: name, bits, proves, summary, options, solvers (name to None or the reason why not),
+    formulations, reason (None if it can be used).
+    """
+    asked = None if problem is None else as_problem(problem)
+    own = family_named(family) if asked is None else family_of(asked)
+    return [
+        {
+            "name": m.name,
+            "bits": m.bits,
+            "proves": m.proves,
+            "summary": m.summary,
+            "options": list(m.options),
+            "solvers": {s.name: s.missing() for s in m.solvers},
+            "formulations": list(m.formulations),
+            "reason": m.unavailable(asked),
+        }
+        for m in own.part("registry").METHODS
+    ]

@@ -1,0 +1,9 @@
+"""Seeded random problems of any size, for tests, benchmarks and exercises: a generator a family."""
+
+from __future__ import annotations
+
+from qopt.jqodi.generate import jqodi
+from qopt.placement.generate import placement
+from qopt.qpart.generate import qpart
+
+__all__ = ["jqodi", "placement", "qpart"]

@@ -1,0 +1,270 @@
+"""What a Lagrangian bound leaves open, enumerated: partial plans of one candidate, in whole numbers.
+
+Seconds and joules are rounded down to a grid so fine that a plan's sum loses a share of 1e-15 or less. Sums on the
+grid are exact, and a plan within T_max is within it on the grid, so what is found is a lower bound. A partial plan
+leaves where another of its kind is no worse in both sums, where the least time of what follows breaks T_max, or where
+its bound at one of a few multipliers reaches the target. Epochs with equal numbers are taken together: it only matters
+how often a state is used in them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.limits import limit_with_slack
+from qopt.jqodi.certificate.bounds import LARGEST, MARGIN, Bound, Paths
+from qopt.jqodi.reductions import Block, blocks
+from qopt.jqodi.terms import Candidate
+
+FACTORS = (1.0, 0.0, 0.5, 0.8, 1.25, 2.0)
+"""Multiples of the dual's multiplier whose bounds are looked at, the strongest first."""
+
+
+class _TooMany(Exception):
+    """More partial plans than were allowed."""
+
+
+def closed(own: Candidate, limit: float, target: Fraction, multiplier: float, labels: int) -> Bound | None:
+    """The least of the target and of all plans' costs, rounded down; None where it would take too many partial plans.
+
+    Parameters
+    ----------
+    own : a candidate that is possible in every epoch.
+    target : what is dearer is of no interest.
+    multiplier : of a good Lagrangian bound.
+    labels : partial plans that may be made.
+    """
+    changing = own.switch_energy is not None or own.switch_time is not None
+    try:
+        with np.errstate(over="ignore"):
+            search = _Search(own, limit, target, multiplier, labels)
+            found = search.paths() if changing else search.schedule()
+    except _TooMany:
+        return None
+    return min(target, found)
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """Partial plans: their kind (an epoch used so often, or a state), seconds and joules on the grid."""
+
+    kind: IntArray
+    time: IntArray
+    energy: IntArray
+
+    def take(self, index: IntArray | BoolArray) -> _Labels:
+        return _Labels(self.kind[index], self.time[index], self.energy[index])
+
+    def best(self) -> _Labels:
+        """Those that no other of their kind beats."""
+        order = np.lexsort((self.energy, self.time, self.kind))
+        kind = self.kind[order]
+        rank = np.unique(self.energy[order], return_inverse=True)[1].reshape(-1)
+        # Later kinds lie below all ranks of earlier ones, so the running least begins anew with each.
+        level = rank - kind * (len(order) + 1)
+        before = np.concatenate(([np.iinfo(np.int64).max], np.minimum.accumulate(level)[:-1]))
+        return self.take(order[level < before])
+
+
+class _Search:
+    """One enumeration."""
+
+    def __init__(self, own: Candidate, limit: float, target: Fraction, multiplier: float, labels: int) -> None:
+        self.own, self.left, self.target = own, labels, target
+        self.multipliers = [m for f in FACTORS if (m := f * multiplier) * limit < LARGEST and (f == 0 or m > 0)]
+        room = limit_with_slack(limit)
+        self.time_shift = _shift(own.time, own.switch_time, own.setup_time, own.epochs, room)
+        self.energy_shift = _shift(own.energy, own.switch_energy, own.setup_energy, own.epochs, 0.0)
+        self.room = int(_whole(np.array(room), self.time_shift))
+        margin = 1.0 + MARGIN * 4 * (own.epochs + 4)
+        # In floats: energy + lam time + what follows, at or above this, is at least the target + lam T_max exactly.
+        self.bars = [(float(target) + lam * room) * margin for lam in self.multipliers]
+        self.start = _Labels(
+            np.zeros(1, dtype=np.int64),
+            self.whole_time(np.array([own.setup_time])),
+            self.whole_energy(np.array([own.setup_energy])),
+        )
+
+    def whole_time(self, values: FloatArray) -> IntArray:
+        return _whole(values, self.time_shift)
+
+    def whole_energy(self, values: FloatArray) -> IntArray:
+        return _whole(values, self.energy_shift)
+
+    def weighted(self, labels: _Labels, lam: float) -> FloatArray:
+        """(N,) energy + lam time of partial plans, in joules."""
+        energy = np.ldexp(labels.energy.astype(np.float64), -self.energy_shift)
+        found: FloatArray = energy + lam * np.ldexp(labels.time.astype(np.float64), -self.time_shift)
+        return found
+
+    def kept(self, labels: _Labels, least_time: IntArray, ahead: list[FloatArray]) -> _Labels:
+        """Labels that may become plans below the target.
+
+        Parameters
+        ----------
+        least_time : (N,) what follows takes at least, on the grid.
+        ahead : for each multiplier, (N,) what follows costs at least.
+        """
+        self.left -= len(labels.kind)
+        if self.left < 0:
+            raise _TooMany
+        open_ = labels.time + least_time <= self.room
+        for lam, bar, rest in zip(self.multipliers, self.bars, ahead, strict=True):
+            open_ &= self.weighted(labels, lam) + rest < bar
+        return labels.take(open_).best()
+
+    def least(self, labels: _Labels) -> Bound:
+        """The least energy of whole plans; infinite if there are none."""
+        if not labels.energy.size:
+            return math.inf
+        return Fraction(int(labels.energy.min())) / Fraction(2) ** self.energy_shift
+
+    # --- epochs that are free of each other -----------------------------------------------------------------------
+
+    def schedule(self) -> Bound:
+        """The least energy of what is left open, block by block, those with most seconds at stake first."""
+        parts = self._worth(blocks(self.own))
+        if parts is None:
+            return math.inf
+        parts.sort(key=lambda part: -len(part.epochs) * float(np.ptp(part.time)))
+        lengths = [[part.energy + lam * part.time for lam in self.multipliers] for part in parts]
+        seconds = [self.whole_time(part.time) for part in parts]
+        # What the blocks after each cost at least, for each multiplier, and take at least.
+        tails = [np.zeros(len(self.multipliers))]
+        slack = [0]
+        for part, length, time in zip(parts[::-1], lengths[::-1], seconds[::-1], strict=True):
+            n = len(part.epochs)
+            tails.append(tails[-1] + n * np.array([x.min() for x in length]))
+            slack.append(slack[-1] + n * int(time.min()))
+        labels = self.start
+        for at, part in enumerate(parts):
+            after = len(parts) - 1 - at
+            labels = self.block(labels, part, lengths[at], tails[after], slack[after])
+        return self.least(labels)
+
+    def _worth(self, parts: list[Block]) -> list[Block] | None:
+        """Blocks without the states that no plan below the target uses even once; None where one has no others."""
+        worth = [np.ones(len(part.states), dtype=bool) for part in parts]
+        for lam, bar in zip(self.multipliers, self.bars, strict=True):
+            lengths = [part.energy + lam * part.time for part in parts]
+            least = float(self.weighted(self.start, lam)[0])
+            least += math.fsum(len(part.epochs) * float(x.min()) for part, x in zip(parts, lengths, strict=True))
+            for keep, x in zip(worth, lengths, strict=True):
+                keep &= least + (x - x.min()) < bar
+        if not all(keep.any() for keep in worth):
+            return None
+        pairs = zip(parts, worth, strict=True)
+        return [Block(p.epochs, p.states[keep], p.energy[keep], p.time[keep]) for p, keep in pairs]
+
+    def block(self, labels: _Labels, part: Block, length: list[FloatArray], tail: FloatArray, slack: int) -> _Labels:
+        """Labels with n more epochs: state by state, the dearest first, each used 0 to n times."""
+        n, dear = len(part.epochs), length[0]
+        order = np.argsort(-dear, kind="stable")
+        time, energy = self.whole_time(part.time[order]), self.whole_energy(part.energy[order])
+        # The least over a state and those after it.
+        onward = [np.minimum.accumulate(x[order][::-1])[::-1] for x in length]
+        fastest = np.minimum.accumulate(time[::-1])[::-1]
+        for j in range(len(order)):
+            if not labels.kind.size:
+                break
+            free = n - labels.kind
+            last = j == len(order) - 1
+            if last:
+                row, times = np.arange(len(free)), free
+            else:
+                often = np.minimum(free, self._most(labels, free, j, onward, length, order, tail))
+                row = np.repeat(np.arange(len(free)), often + 1)
+                self.left -= len(row)
+                if self.left < 0:
+                    raise _TooMany
+                times = np.arange(len(row)) - np.repeat(np.cumsum(often + 1) - often - 1, often + 1)
+            labels = _Labels(
+                labels.kind[row] + times, labels.time[row] + times * time[j], labels.energy[row] + times * energy[j]
+            )
+            free = n - labels.kind
+            rest = [free * (0.0 if last else x[j + 1]) + end for x, end in zip(onward, tail, strict=True)]
+            labels = self.kept(labels, free * (0 if last else fastest[j + 1]) + slack, rest)
+        return _Labels(np.zeros_like(labels.kind), labels.time, labels.energy)
+
+    def _most(
+        self,
+        labels: _Labels,
+        free: IntArray,
+        j: int,
+        onward: list[FloatArray],
+        length: list[FloatArray],
+        order: IntArray,
+        tail: FloatArray,
+    ) -> IntArray:
+        """(N,) how often a state may be used before the bound reaches, at most."""
+        most = free.astype(np.float64)
+        for lam, bar, x, own, end in zip(self.multipliers, self.bars, onward, length, tail, strict=True):
+            step = float(own[order[j]] - x[j + 1])
+            if step > 0:
+                gap = bar - (self.weighted(labels, lam) + free * x[j + 1] + end)
+                most = np.minimum(most, np.maximum(gap, 0.0) / step + 1.0)
+        found: IntArray = np.minimum(np.floor(most), free).astype(np.int64)
+        return found
+
+    # --- epochs between which changing costs ----------------------------------------------------------------------
+
+    def paths(self) -> Bound:
+        """The least energy of what is left open, epoch by epoch; a label's kind is its state."""
+        own, routes = self.own, Paths(self.own)
+        worth, suffixes = np.ones(own.time.shape, dtype=bool), []
+        for lam, bar in zip(self.multipliers, self.bars, strict=True):
+            suffixes.append(routes.suffixes(1.0, lam))
+            worth &= float(self.weighted(self.start, lam)[0]) + routes.prefixes(1.0, lam) + suffixes[-1] < bar
+            states = np.count_nonzero(worth, axis=1)
+            if not states.all():
+                return math.inf
+            if int(states[:-1] @ states[1:]) > self.left:
+                raise _TooMany  # a partial plan for each of these states, which goes on to each of the next
+        there = np.isfinite(own.time)
+        time = self.whole_time(np.where(there, own.time, 0.0))
+        energy = self.whole_energy(np.where(there, own.energy, 0.0))
+        zero = np.zeros((len(own.states), len(own.states)), dtype=np.int64)
+        change_time = zero if own.switch_time is None else self.whole_time(own.switch_time)
+        change_energy = zero if own.switch_energy is None else self.whole_energy(own.switch_energy)
+        allowed = [np.flatnonzero(row) for row in worth]
+        least_time = [time[-1, allowed[-1]]]
+        for k in range(own.epochs - 2, -1, -1):
+            onward = change_time[np.ix_(allowed[k], allowed[k + 1])] + least_time[-1]
+            least_time.append(time[k, allowed[k]] + onward.min(axis=1))
+        least_time.reverse()
+        count = len(allowed[0])
+        labels = _Labels(allowed[0], np.repeat(self.start.time, count), np.repeat(self.start.energy, count))
+        labels = self.kept(labels, least_time[0], [x[0, allowed[0]] for x in suffixes])
+        for k in range(own.epochs):
+            labels = _Labels(labels.kind, labels.time + time[k, labels.kind], labels.energy + energy[k, labels.kind])
+            if k + 1 == own.epochs:
+                break
+            onto = allowed[k + 1]
+            count, place = len(onto), np.tile(np.arange(len(onto)), len(labels.kind))
+            if len(place) > self.left:
+                raise _TooMany
+            at, to = np.repeat(labels.kind, count), onto[place]
+            joules = np.repeat(labels.energy, count)
+            if k + 1 < own.counted:
+                joules = joules + change_energy[at, to]
+            labels = _Labels(to, np.repeat(labels.time, count) + change_time[at, to], joules)
+            labels = self.kept(labels, least_time[k + 1][place], [x[k + 1, to] for x in suffixes])
+        return self.least(labels)
+
+
+def _shift(table: FloatArray, switch: FloatArray | None, setup: float, epochs: int, more: float) -> int:
+    """Power of two of the grid: sums of all epochs stay below 2^60."""
+    most = float(np.where(np.isfinite(table), table, 0.0).max(initial=0.0))
+    most = max(most + (0.0 if switch is None else float(switch.max())), setup, more / (epochs + 1))
+    return 60 - math.frexp(most * (epochs + 1))[1] if most else 0
+
+
+def _whole(values: FloatArray, shift: int) -> IntArray:
+    """Numbers on the grid, rounded down."""
+    found: IntArray = np.floor(np.ldexp(values, shift)).astype(np.int64)
+    return found

@@ -1,0 +1,248 @@
+"""Seeded random JQODI problems: slow thrifty devices, fast thirsty servers, links and speeds that vary by epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from qopt.core.arrays import FloatArray
+from qopt.core.draws import log_uniform, real, whole
+from qopt.core.errors import InputError, shown
+from qopt.jqodi.problem import Jqodi
+
+MAX_EPOCHS = 5_000
+ROBUST = 1.2
+"""Robust epochs over expected ones."""
+
+GONE = 0.05
+"""Share of epochs in which a server is not available, under changing conditions."""
+
+
+def jqodi(
+    epochs: int,
+    *,
+    seed: int,
+    mode: Literal["choice", "schedule", "path"] = "path",
+    servers: int = 3,
+    cuts: int = 4,
+    models: int = 2,
+    widths: Sequence[int] = (4, 8),
+    conditions: bool = True,
+    switching: bool | None = None,
+    estimate: Literal["expected", "robust"] = "expected",
+    losses: bool = False,
+    requests: float = 0.0,
+    tightness: float = 0.5,
+    name: str | None = None,
+) -> Jqodi:
+    """A seeded random JQODI problem; the same arguments give the same problem.
+
+    A device computes slowly and with little energy, servers fast and with more, the faster the more; early layers have
+    the work, late ones the parameters. So the time limit decides where the cut lies and which server is worth it.
+
+    Parameters
+    ----------
+    epochs : the largest K^exp, 1 to 5000; other widths need down to half as many.
+    seed : of `numpy.random.default_rng`, >= 0.
+    servers : 1 to 200.
+    cuts : admissible cuts of the first and deepest model, which has one layer more; 1 to 200.
+    models : 1 to 20.
+    widths : admissible bit-widths, 1 to 32. Every model has an entry at 32 bits too, for comparisons.
+    conditions : whether speeds, rates and availability change by epoch. One server is always there.
+    switching : whether changing server or cut costs; default where mode is ``path``, and only there it may.
+    losses : whether loss changes are given, from which K follows, in place of K.
+    requests : inference requests after fine-tuning.
+    tightness : T_max lies this share of the way from the least time of any plan (0) to the time of one of least
+        energy (1).
+    name : default ``random-<epochs>-<seed>``.
+
+    Raises
+    ------
+    InputError
+        An argument is out of range; its name is the error's field.
+    """
+    call = ", ".join(f"{k}={v!r}" for k, v in locals().items() if k not in ("epochs", "name"))
+    epochs = whole("epochs", epochs, 1, MAX_EPOCHS)
+    rng = np.random.default_rng(whole("seed", seed, 0, 2**63 - 1))
+    servers, cuts = whole("servers", servers, 1, 200), whole("cuts", cuts, 1, 200)
+    models = whole("models", models, 1, 20)
+    if mode not in ("choice", "schedule", "path"):
+        raise InputError("mode", shown(mode), "'choice', 'schedule' or 'path'")
+    bits = _bits(widths)
+    for field, value in (("conditions", conditions), ("losses", losses)):
+        if not isinstance(value, bool):
+            raise InputError(field, shown(value), "true or false")
+    if switching not in (None, True, False) or (switching and mode != "path"):
+        raise InputError("switching", shown(switching), "true only where mode is path, or false")
+    requests, tightness = real("requests", requests, 0, 1e12), real("tightness", tightness, 0, 1)
+
+    drawn = [_model(rng, m, cuts, epochs, bits, losses) for m in range(models)]
+    names = [f"server{x}" for x in range(1, servers + 1)]
+    speed = log_uniform(rng, 1.0, 4e11, servers)
+    joules = 4e-10 * (speed / 4e11) ** 0.7 * log_uniform(rng, 0.5, 1.0, servers)
+    longest = math.ceil(epochs * ROBUST) + 1
+    data: dict[str, Any] = {
+        "name": f"random-{epochs}-{seed}" if name is None else name,
+        "description": "A random problem: sizes, speeds, rates and epochs are drawn, not measured.",
+        "source": f"qopt.generate.jqodi({epochs}, {call})",
+        "mode": mode,
+        "time_limit": 1.0,
+        "cloud": {"speed": 5e12, "energy": 5e-11},
+        "servers": [
+            {
+                "name": server,
+                "speed": float(speed[x]),
+                "energy": float(joules[x]),
+                "cloud_rate": float(log_uniform(rng, 1.0, 1e8, 1)[0]),
+                "cloud_energy": float(log_uniform(rng, 1.0, 1e-7, 1)[0]),
+            }
+            for x, server in enumerate(names)
+        ],
+        "devices": [
+            {
+                "name": "device",
+                "speed": 2e10,
+                "energy": 2e-10,
+                "training": 2000.0,
+                "validation": 500.0,
+                "links": [
+                    {
+                        "server": server,
+                        "bandwidth": 1e6,
+                        "snr": float(log_uniform(rng, 2.0, 100.0, 1)[0]),
+                        "energy": float(log_uniform(rng, 1.0, 1e-6, 1)[0]),
+                    }
+                    for server in names
+                ],
+            }
+        ],
+        "models": drawn,
+        "widths": bits,
+        "estimate": estimate,
+        "conditions": _conditions(rng, names, longest) if conditions else None,
+        "inference": {"requests": requests},
+    }
+    if switching or (switching is None and mode == "path"):
+        data["switching"] = _switching(rng, servers, cuts)
+    return _limited(Jqodi(**data), tightness)
+
+
+def _bits(widths: object) -> list[int]:
+    """Different widths, ascending."""
+    if not isinstance(widths, list | tuple) or not widths:
+        raise InputError("widths", shown(widths), "a list of bit-widths from 1 to 32")
+    return sorted({whole(f"widths[{i}]", b, 1, 32) for i, b in enumerate(widths)})
+
+
+def _model(
+    rng: np.random.Generator, number: int, cuts: int, epochs: int, bits: list[int], losses: bool
+) -> dict[str, Any]:
+    """A model whose work is in its early layers and whose parameters are in the late ones."""
+    n = cuts + 1 if number == 0 else int(rng.integers(max(2, (cuts + 1) // 2), cuts + 2))
+    share = np.arange(n) / n
+    scale = float(log_uniform(rng, 1.0, 1.0, 1)[0])
+    macs = np.rint(log_uniform(rng, 0.6, 1e8 * scale / n, n) * 10.0 ** (0.5 - share))
+    weights = np.rint(log_uniform(rng, 0.6, 1e6 * scale / n, n) * 10.0 ** (2.0 * share - 1.5))
+    activations = np.rint(log_uniform(rng, 0.6, 2e4, n) * 10.0 ** (-share)) + 1.0
+    # The narrowest width of the first model needs the most epochs; the others take off up to half of them.
+    counts = [max(1, math.ceil(epochs * float(rng.uniform(0.5, 1.0)))) for _ in bits]
+    counts = sorted(counts, reverse=True)
+    if number == 0:
+        counts[0] = epochs
+    wide = [] if 32 in bits else [32]
+    entries = [
+        _width(rng, b, k, losses) for b, k in zip([*bits, *wide], [*counts, *counts[-1:] * len(wide)], strict=True)
+    ]
+    model = {
+        "name": f"model{number + 1}",
+        "macs": macs,
+        "weights": weights,
+        "activations": activations,
+        "input_size": 3072.0,
+        "input_bits": 8,
+        "widths": entries,
+    }
+    return {**model, "loss": 1.0, "loss_limit": 0.5} if losses else model
+
+
+def _width(rng: np.random.Generator, bits: int, epochs: int, losses: bool) -> dict[str, Any]:
+    """A width that needs so many epochs: given, or by losses from 1 that quantizing raises, down to 0.5."""
+    entry: dict[str, Any] = {
+        "bits": bits,
+        "quantize_time": float(rng.uniform(0.0, 2.0)),
+        "quantize_energy": float(rng.uniform(0.0, 5.0)),
+    }
+    robust = math.ceil(epochs * ROBUST)
+    if not losses:
+        return {**entry, "epochs": {"expected": epochs, "robust": robust}}
+    gamma = float(2.0**-bits)
+    # Half an epoch less than K of them bring the loss to its limit, so K is not in doubt.
+    fall = {"expected": (0.5 + gamma) / (epochs - 0.5), "robust": (0.5 + 1.5 * gamma) / (robust - 0.5)}
+    return {
+        **entry,
+        "loss": {
+            "quantization": {"expected": gamma, "robust": 1.5 * gamma},
+            "update": {estimate: -0.25 * step for estimate, step in fall.items()},
+            "run": {estimate: -0.75 * step for estimate, step in fall.items()},
+        },
+    }
+
+
+def _walk(rng: np.random.Generator, epochs: int, low: float) -> FloatArray:
+    """Factors in [low, 1] that drift from epoch to epoch."""
+    steps = np.cumsum(rng.normal(0.0, 0.3, epochs)) + rng.uniform(0.0, 2.0 * math.pi)
+    factors: FloatArray = low + (1.0 - low) * (0.5 + 0.5 * np.sin(steps))
+    return factors
+
+
+def _conditions(rng: np.random.Generator, names: list[str], epochs: int) -> dict[str, Any]:
+    there = rng.random((len(names), epochs)) >= GONE
+    there[int(rng.integers(len(names)))] = True
+    return {
+        "cloud_speed": _walk(rng, epochs, 0.5),
+        "device_speed": _walk(rng, epochs, 0.7),
+        "servers": {
+            name: {
+                "speed": _walk(rng, epochs, 0.3),
+                "cloud_rate": _walk(rng, epochs, 0.3),
+                "device_rate": _walk(rng, epochs, 0.2),
+                "available": there[x].tolist(),
+            }
+            for x, name in enumerate(names)
+        },
+    }
+
+
+def _switching(rng: np.random.Generator, servers: int, cuts: int) -> dict[str, Any]:
+    """Costs of changing the server, pair by pair, and of moving the cut, layer by layer."""
+    between = rng.uniform(0.1, 1.0, (servers, servers))
+    np.fill_diagonal(between, 0.0)
+    apart = np.abs(np.subtract.outer(np.arange(cuts + 2), np.arange(cuts + 2)))
+    return {
+        "server_time": between,
+        "server_energy": 4.0 * between,
+        "cut_time": 0.05 * apart,
+        "cut_energy": 0.2 * apart,
+    }
+
+
+def _limited(problem: Jqodi, tightness: float) -> Jqodi:
+    """The problem with T_max between the least time and the time of a plan of least energy."""
+    from qopt.jqodi.limits import fastest_states
+    from qopt.jqodi.terms import candidates, totals
+
+    least, cheapest = math.inf, (math.inf, math.inf)
+    for own in candidates(problem):
+        states = fastest_states(problem, own)
+        assert states is not None  # one server is always there
+        least = min(least, totals(own, states)[1])
+        if problem.mode == "choice":
+            chosen = np.full(own.epochs, int(np.argmin(own.energy.sum(axis=0))))
+        else:
+            chosen = np.argmin(own.energy, axis=1)
+        cheapest = min(cheapest, totals(own, chosen))
+    limit = least + tightness * max(cheapest[1] - least, 0.0)
+    return Jqodi(**{**problem.model_dump(), "time_limit": limit})

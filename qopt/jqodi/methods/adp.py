@@ -1,0 +1,151 @@
+"""`adp`: forward dynamic programming by least energy that keeps only states on schedule (Section III-E). A heuristic.
+
+The value of a state after k epochs, T(k) seconds and at loss L(k), is (Eq. 14)
+
+    V = 0 if T(k) > T_max,   1 if T(k) <= T_max and L(k) <= L_max,   else logistic(L_ideal(T(k)) - L(k))
+
+States of value under 1/2, whose loss is above the ideal, are pruned. The ideal falls by a power law from L(0) at time 0
+to L_max at T_max; of the power laws that do, this is the one without another parameter:
+
+    L_ideal(T) = L(0) (1 + T / T_max)^-p,   p = log2(L(0) / L_max)
+
+L(0) = L_a + gamma. Where only K is known, the share of the way from L(0) to L_max that is behind a state is taken to be
+k / K: it is on schedule while T(k) <= T_max k / K.
+
+One label is kept for each epoch, server and cut: the one of least energy. That it is not always the right one (its time
+counts too), and that pruning may cut off every plan, make this a heuristic.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.limits import limit_with_slack
+from qopt.core.method import Options
+from qopt.core.solution import Outcome
+from qopt.jqodi.losses import losses
+from qopt.jqodi.models import Model, Width
+from qopt.jqodi.problem import Jqodi
+from qopt.jqodi.terms import Candidate, candidates, keeps_limit, plan_of, totals
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When a state is on schedule.
+
+    Attributes
+    ----------
+    loss : (K + 1,) loss after each epoch; None where only K is known.
+    limit : L_max.
+    epochs : K.
+    time_limit : T_max.
+    """
+
+    loss: FloatArray | None
+    limit: float
+    epochs: int
+    time_limit: float
+
+    def value(self, k: int, elapsed: FloatArray) -> FloatArray:
+        """(S,) value of states after k >= 1 epochs (Eq. 14)."""
+        share = elapsed / self.time_limit
+        if self.loss is None:
+            ahead = share <= k / self.epochs
+            value = np.where(ahead, 1.0 if k == self.epochs else 0.5, 0.25)
+        elif self.loss[k] <= limit_with_slack(self.limit):
+            value = np.ones_like(elapsed)
+        else:
+            value = 1.0 / (1.0 + np.exp(np.clip(self.loss[k] - self.ideal(share), -500.0, 500.0)))
+        return np.where(elapsed <= limit_with_slack(self.time_limit), value, 0.0)
+
+    def ideal(self, share: FloatArray) -> FloatArray:
+        """L_ideal at shares of T_max."""
+        assert self.loss is not None
+        start = float(self.loss[0])
+        if self.limit <= 0 or start <= 0:  # no power law reaches 0: it is 0 from the first moment on
+            return np.where(share > 0, min(start, self.limit), start)
+        falling: FloatArray = start * (1.0 + share) ** -math.log2(start / self.limit)
+        return falling
+
+
+def schedule(problem: Jqodi, model: Model, width: Width, own: Candidate) -> Schedule:
+    """Loss after each epoch by the estimate in force."""
+    parts = model.loss_parts(width, problem.estimate)
+    if parts is None or model.loss_limit is None:
+        return Schedule(None, 0.0, own.epochs, problem.time_limit)
+    loss = np.array([float(x) for x in losses(*parts, own.epochs)])
+    return Schedule(loss, model.loss_limit, own.epochs, problem.time_limit)
+
+
+def forward(own: Candidate, on: Schedule, constant: bool) -> tuple[IntArray | None, dict[str, int]]:
+    """(K,) states of the plan of least energy among the labels; None if none arrives. How many were kept and pruned.
+
+    Parameters
+    ----------
+    constant : states do not change.
+    """
+    states = len(own.states)
+    before = np.zeros((own.epochs, states), dtype=np.int64)
+    energy, elapsed = own.setup_energy + own.energy[0], own.setup_time + own.time[0]
+    counts = {"labels": 0, "pruned": 0}
+    for k in range(own.epochs):
+        if k:
+            energy, elapsed, before[k] = _step(own, k, energy, elapsed, constant)
+        reached: BoolArray = np.isfinite(energy)
+        late = reached & (on.value(k + 1, np.where(reached, elapsed, 0.0)) < 0.5)
+        counts["labels"] += int(np.count_nonzero(reached & ~late))
+        counts["pruned"] += int(np.count_nonzero(late))
+        energy = np.where(late, np.inf, energy)
+    if not np.isfinite(energy).any():
+        return None, counts
+    path = [int(np.argmin(energy))]
+    for k in range(own.epochs - 1, 0, -1):
+        path.append(int(before[k, path[-1]]))
+    return np.array(path[::-1], dtype=np.int64), counts
+
+
+def _step(
+    own: Candidate, k: int, energy: FloatArray, elapsed: FloatArray, constant: bool
+) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Labels of epoch k, 0-based, each from the label that reaches its state with least energy, then least time."""
+    index = np.arange(len(energy))
+    if constant:
+        return energy + own.energy[k], elapsed + own.time[k], index
+    if own.switch_energy is None and own.switch_time is None:  # all come from the same label
+        best = int(np.lexsort((elapsed, energy))[0])
+        return energy[best] + own.energy[k], elapsed[best] + own.time[k], np.full(len(energy), best)
+    counts = own.switch_energy is not None and k < own.counted
+    spent = energy[:, None] + (own.switch_energy if counts and own.switch_energy is not None else 0.0 * index)
+    taken = elapsed[:, None] + (own.switch_time if own.switch_time is not None else 0.0 * index)
+    cheapest = spent.min(axis=0)
+    origin = np.argmin(np.where(spent == cheapest, taken, np.inf), axis=0)
+    return cheapest + own.energy[k], taken[origin, index] + own.time[k], origin
+
+
+def solve(problem: Jqodi, options: Options) -> Outcome:
+    """The cheapest plan of all models and bit-widths that stays on schedule. Takes no options."""
+    del options
+    best: tuple[float, Candidate, IntArray] | None = None
+    details: dict[str, Any] = {"candidates": {}}
+    guessed = []
+    for own in candidates(problem):
+        model = problem.model(own.model)
+        on = schedule(problem, model, model.width(own.bits), own)
+        if on.loss is None:
+            guessed.append(own.key)
+        states, counts = forward(own, on, problem.mode == "choice")
+        details["candidates"][own.key] = counts
+        if states is not None and keeps_limit(problem, own, states):
+            value = totals(own, states)[0]
+            if best is None or value < best[0]:
+                best = (value, own, states)
+    notes = [] if best is not None else ["no plan stays on the ideal curve until its loss is reached"]
+    if guessed:
+        notes.append(f"only K is known of {', '.join(guessed)}: progress taken as k / K")
+    plan = None if best is None else plan_of(problem, best[1], best[2])
+    return Outcome("heuristic", plan, message="; ".join(notes), details=details)

@@ -1,0 +1,98 @@
+"""`full-model` and `minimal-model`: the paper's comparisons, the widest and the smallest bit-width (Section V-A).
+
+Only the bit-width is given; model, cut and server are the best. Three cases, in this order:
+
+1. A plan reaches its loss within T_max: the one of least energy.
+2. Its loss can be reached, but not within T_max: the one of least energy whatever it takes.
+3. The loss is never reached: the server and cut of least energy an epoch, for as many epochs as T_max holds.
+
+In cases 2 and 3 the certificate says what is broken, as it does where the width is not among the admissible ones.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from qopt.core.arrays import IntArray
+from qopt.core.limits import limit_with_slack, within
+from qopt.core.method import Options
+from qopt.core.solution import Outcome, Status
+from qopt.jqodi.limits import smallest_limits
+from qopt.jqodi.losses import MAX_EPOCHS
+from qopt.jqodi.problem import Inference, Jqodi
+from qopt.jqodi.terms import Candidate, candidate, plan_of
+
+NO_LIMIT = 1e300
+"""A T_max that nothing exceeds [s]."""
+
+
+def solve_full(problem: Jqodi, options: Options) -> Outcome:
+    """The best plan at the widest entry, the full-precision model. Takes time_limit."""
+    return _at_width(problem, max(width.bits for model in problem.models for width in model.widths), options)
+
+
+def solve_minimal(problem: Jqodi, options: Options) -> Outcome:
+    """The best plan at the smallest entry. Takes time_limit."""
+    return _at_width(problem, min(width.bits for model in problem.models for width in model.widths), options)
+
+
+def _at_width(problem: Jqodi, bits: int, options: Options) -> Outcome:
+    from qopt.jqodi.methods.registry import default
+
+    clock = options.clock()
+    only = problem.model_copy(update={"widths": (bits,)})
+    if any(only.needed(model, width) is not None for model, width in only.admissible):
+        for limit, note in (
+            (problem.time_limit, ""),
+            (NO_LIMIT, f"; nothing at this width keeps T_max of {problem.time_limit:g} s"),
+        ):
+            asked = only.model_copy(update={"time_limit": limit})
+            method = default(asked)
+            takes = replace(Options(), time_limit=clock.left if "time_limit" in method.options else None)
+            found = method.run(asked, takes)
+            if found.plan is not None or found.status != "infeasible":
+                status: Status = "time-limit" if found.status == "time-limit" else "heuristic"
+                return Outcome(status, found.plan, message=f"{bits} bits{note}", details={"bits": bits})
+    return _never(problem, only, bits)
+
+
+def _never(problem: Jqodi, only: Jqodi, bits: int) -> Outcome:
+    """Case 3."""
+    best: tuple[float, Candidate, int] | None = None
+    training = only.model_copy(update={"inference": Inference()})
+    for model, width in only.admissible:
+        if only.needed(model, width) is not None:
+            continue  # its K is known, and no plan is possible in all of its epochs, whatever T_max
+        one = candidate(training, model.name, bits, epochs=1)
+        for s in np.flatnonzero(np.isfinite(one.time[0])).tolist():
+            joules = float(one.energy[0, s])
+            epochs = _fitting(problem, model.name, bits, s) if best is None or joules < best[0] else 0
+            if epochs:
+                best = (joules, candidate(problem, model.name, bits, epochs=epochs), s)
+    if best is None:
+        never = any(only.needed(model, width) is None for model, width in only.admissible)
+        nothing = f"T_max of {problem.time_limit:g} s holds not one epoch" if never else smallest_limits(only).message
+        return Outcome("heuristic", message=f"{bits} bits: {nothing}")
+    _, own, state = best
+    states: IntArray = np.full(own.epochs, state)
+    message = f"{bits} bits; the loss is never reached: as many epochs as T_max holds"
+    return Outcome("heuristic", plan_of(problem, own, states), message=message, details={"bits": bits})
+
+
+def _fitting(problem: Jqodi, model: str, bits: int, state: int) -> int:
+    """How many epochs of one state T_max holds."""
+    horizon = problem.horizon
+    own = candidate(problem, model, bits, epochs=1 if horizon is None else horizon)
+    room = limit_with_slack(problem.time_limit) - own.setup_time
+    if horizon is None:
+        each = float(own.time[0, state])
+        times = [each] * (MAX_EPOCHS if each == 0 else math.floor(min(max(room, 0.0) / each + 1, MAX_EPOCHS)))
+    else:
+        times = own.time[:, state].tolist()
+    count = min(int(np.count_nonzero(np.cumsum(times) <= room)) + 1, len(times))
+    while count and not within([own.setup_time, *times[:count]], problem.time_limit):
+        count -= 1
+    return count

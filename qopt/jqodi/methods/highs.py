@@ -1,0 +1,182 @@
+"""`highs-mip`: one candidate after the other as a mixed-integer program, as arrays for HiGHS; every mode.
+
+    minimise   sum_k,s energy[k, s] x[k, s] + sum_k,r,s switch_energy[r, s] z[k, r, s]
+    sum_s x[k, s] = 1                                               one state an epoch, x binary
+    sum_s z[k, r, s] = x[k, r],  sum_r z[k, r, s] = x[k+1, s]       what flows from epoch to epoch, 0 <= z <= 1
+    tau + sum_k,s time[k, s] x[k, s] + sum_k,r,s switch_time[r, s] z[k, r, s] <= T_max
+
+Flows z are there in mode path with switching only; in mode choice all epochs are one. The same models, to be read, are
+`qopt.formulations.jqodi`. Here energies are divided by what a plan costs, and the last row by T_max.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.sparse import coo_array, csr_array, vstack
+
+from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.limits import limit_with_slack
+from qopt.core.method import Clock, Options
+from qopt.core.solution import Outcome, Status
+from qopt.core.solvers.highs import SolverError, solve_milp
+from qopt.jqodi.methods.search import infeasible
+from qopt.jqodi.problem import Jqodi
+from qopt.jqodi.reductions import possible
+from qopt.jqodi.terms import Candidate, candidates, keeps_limit, plan_of, terms_of, totals
+
+SCALE = 1e4
+"""Scaled energy of a plan: its last digits stay above HiGHS's absolute tolerances."""
+
+ROUNDS = 50
+"""Points that keep T_max only within the solver's tolerance, and are excluded, at most."""
+
+MOST = 2_000_000
+"""Columns of one candidate's program, at most."""
+
+
+def too_large(problem: Jqodi) -> str | None:
+    """Why a problem has too many columns, or None."""
+    for model, width in problem.admissible:
+        epochs, states = problem.needed(model, width), len(problem.servers) * len(model.admissible_cuts)
+        if epochs is None or problem.mode == "choice":
+            continue
+        flows = states * states if problem.mode == "path" and problem.switching.costs else 0
+        if epochs * (states + flows) > MOST:
+            return f"more than {MOST} columns for {model.name} at {width.bits} bits"
+    return None
+
+
+class _Model:
+    """One candidate's program: columns x[k, s] of possible states, then z[k, r, s] between them."""
+
+    def __init__(self, problem: Jqodi, own: Candidate) -> None:
+        self.problem, self.own = problem, own
+        self.choice = problem.mode == "choice"
+        if self.choice:
+            there: BoolArray = np.atleast_2d(np.isfinite(own.time).all(axis=0))
+            sums = [terms_of(own, np.full(own.epochs, s)) for s in np.flatnonzero(there[0])]
+            energy = np.array([math.fsum(e) - own.setup_energy for e, _ in sums])
+            time = np.array([math.fsum(t) - own.setup_time for _, t in sums])
+        else:
+            there = np.isfinite(own.time)
+            energy, time = own.energy[there], own.time[there]
+        self.layer, self.state = np.nonzero(there)
+        self.layers = len(there)
+        self.count = len(self.layer)
+        self.cost, self.seconds = energy, time
+        one = coo_array((np.ones(self.count), (self.layer, np.arange(self.count))), shape=(self.layers, self.count))
+        self.matrix, self.sides = csr_array(one), np.ones(self.layers)
+        if not self.choice and (own.switch_time is not None or own.switch_energy is not None) and self.layers > 1:
+            self._flows()
+        self.excluded: list[IntArray] = []
+
+    def _flows(self) -> None:
+        """Columns z and the rows that tie them to x."""
+        own, first = self.own, np.searchsorted(self.layer, np.arange(self.layers + 1))
+        tails, heads, energy, time = [], [], [], []
+        for k in range(self.layers - 1):
+            rows, columns = np.arange(first[k], first[k + 1]), np.arange(first[k + 1], first[k + 2])
+            pairs = np.ix_(self.state[rows], self.state[columns])
+            tails.append(np.repeat(rows, len(columns)))
+            heads.append(np.tile(columns, len(rows)))
+            counts = own.switch_energy is not None and k + 1 < own.counted
+            zero = np.zeros(len(tails[-1]))
+            energy.append(own.switch_energy[pairs].ravel() if counts and own.switch_energy is not None else zero)
+            time.append(zero if own.switch_time is None else own.switch_time[pairs].ravel())
+        tail, head = np.concatenate(tails), np.concatenate(heads)
+        flows = np.arange(len(tail))
+        n = self.count
+        # Rows of x before the last epoch send what they have, those after the first get it.
+        sends, gets = first[self.layers - 1], n - first[1]
+        out = coo_array((np.ones(len(tail)), (tail, n + flows)), shape=(sends, n + len(tail)))
+        into = coo_array((np.ones(len(tail)), (head - first[1], n + flows)), shape=(gets, n + len(tail)))
+        of_out = coo_array((-np.ones(sends), (np.arange(sends), np.arange(sends))), shape=out.shape)
+        of_in = coo_array((-np.ones(gets), (np.arange(gets), first[1] + np.arange(gets))), shape=into.shape)
+        one = coo_array((np.ones(n), (self.layer, np.arange(n))), shape=(self.layers, n + len(tail)))
+        self.matrix = csr_array(vstack([one, out + of_out, into + of_in]))
+        self.sides = np.concatenate((np.ones(self.layers), np.zeros(sends + gets)))
+        self.cost = np.concatenate((self.cost, *energy))
+        self.seconds = np.concatenate((self.seconds, *time))
+
+    def states(self, x: FloatArray) -> IntArray:
+        """(K,) states of a point."""
+        chosen = np.zeros(self.layers, dtype=np.int64)
+        largest = np.full(self.layers, -1.0)
+        for layer, state, value in zip(self.layer, self.state, x[: self.count], strict=True):
+            if value > largest[layer]:
+                largest[layer], chosen[layer] = value, state
+        return np.full(self.own.epochs, chosen[0]) if self.choice else chosen
+
+    def solve(self, clock: Clock, options: Options) -> tuple[Status, IntArray | None, float | None, int]:
+        """HiGHS's status, states, bound in joules, and nodes."""
+        own, n = self.own, len(self.cost)
+        base = own.setup_energy
+        least = [float(self.cost[: self.count][self.layer == k].min()) for k in range(self.layers)]
+        # By a plan: some states may be dearer by many orders of magnitude, and what matters would drown in rounding.
+        unit = (base + math.fsum(least) or float(self.cost.max(initial=0.0))) / SCALE or 1.0
+        limit = limit_with_slack(self.problem.time_limit)
+        integer = np.arange(n) < self.count
+        nodes = 0
+        for _ in range(ROUNDS):
+            rows = [self.matrix, csr_array((self.seconds / limit)[None])]
+            lower = np.concatenate((self.sides, [-np.inf], np.full(len(self.excluded), -np.inf)))
+            upper = np.concatenate((self.sides, [(limit - own.setup_time) / limit]))
+            for columns in self.excluded:
+                entries = (np.ones(len(columns)), (np.zeros(len(columns), dtype=int), columns))
+                rows.append(csr_array(coo_array(entries, shape=(1, n))))
+                upper = np.append(upper, self.layers - 1.0)
+            found = solve_milp(
+                self.cost / unit,
+                csr_array(vstack(rows)),
+                lower,
+                upper,
+                np.ones(n),
+                integer,
+                time_limit=clock.left,
+                threads=options.threads,
+                seed=options.seed,
+            )
+            nodes += found.nodes
+            bound = None if found.bound is None else base + unit * found.bound
+            if found.x is None:
+                return found.status, None, bound, nodes
+            states = self.states(found.x)
+            if keeps_limit(self.problem, own, states):
+                return found.status, states, bound, nodes
+            if clock.over:
+                return "time-limit", None, bound, nodes
+            taken = states[:1] if self.choice else states
+            self.excluded.append(np.flatnonzero(taken[self.layer] == self.state))
+        return "failed", None, bound, nodes
+
+
+def solve(problem: Jqodi, options: Options) -> Outcome:
+    """The best plan of all candidates by HiGHS's word. Takes time_limit, threads and seed."""
+    clock = options.clock()
+    best: tuple[Candidate, IntArray] | None = None
+    best_value, bound, nodes = math.inf, math.inf, 0
+    worst: Status = "optimal"
+    for own in candidates(problem):
+        if not possible(own) or (problem.mode == "choice" and not np.isfinite(own.time).all(axis=0).any()):
+            continue
+        try:
+            status, states, claimed, more = _Model(problem, own).solve(clock, options)
+        except SolverError as error:
+            return Outcome("failed", message=str(error))
+        nodes += more
+        if status not in ("optimal", "infeasible"):
+            worst = status
+        if states is not None:
+            value = totals(own, states)[0]
+            bound = min(bound, value if claimed is None else min(claimed, value))
+            if value < best_value:
+                best, best_value = (own, states), value
+        elif status != "infeasible":
+            bound = -math.inf if claimed is None else min(bound, claimed)
+    least = bound if math.isfinite(bound) else None
+    details = {"nodes": nodes}
+    if best is None:
+        return infeasible(problem, details=details) if worst == "optimal" else Outcome(worst, bound=least)
+    return Outcome(worst, plan_of(problem, *best), least, details=details)

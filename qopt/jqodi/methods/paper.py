@@ -1,0 +1,201 @@
+"""`jqodi-paper`: the paper's Algorithms 1-4 as printed: CreateTree, Traversal, SelectPath. A heuristic.
+
+The diagram has K^rob epochs for each model and bit-width, and the elapsed time is part of a vertex, so it is a tree: a
+vertex for each way to reach a state of an epoch within T_max. The weight of a path is the energy of quantizing and of
+all K^rob epochs, changes included. Of all paths to Theta that one is taken whose score is least:
+
+    score = weight risk / opp,   opp = T_exp / T_rob                         (Algorithm 4, lines 2-8)
+
+T_exp is the time of the first K^exp epochs of the same path. The risk is the one in the data; where that has none and
+losses are given, L_exp / L_rob of lines 5-7, each after its own K; else 1.
+
+Followed, not mended: K^rob over K^exp counts twice, in the weight and in opp, and neither opp >= 1 nor risk >= 1 holds
+as defined. Where the printed algorithm is ambiguous: T_max may be reached, the time of quantizing counts, and line 39's
+Omega is Theta.
+
+The tree has about S^K leaves. Up to `MAX_PATHS` in all it is built in full, vertices of an epoch as arrays; else, and
+in mode choice, only paths of one server and cut. The message says which.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.limits import limit_with_slack, within
+from qopt.core.method import Options
+from qopt.core.solution import Outcome
+from qopt.jqodi.losses import losses
+from qopt.jqodi.models import Epochs, Model, Width
+from qopt.jqodi.problem import Inference, Jqodi
+from qopt.jqodi.terms import Candidate, candidate, plan_of, terms_of
+
+SmallArray = np.ndarray[Any, np.dtype[np.int32]]
+
+MAX_PATHS = 1_000_000
+"""Paths of all trees together that are listed."""
+
+MOST = 691.0
+"""Logarithm up to which paths are counted."""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """One model and bit-width: its K^rob epochs, every one of which counts.
+
+    Attributes
+    ----------
+    own : seconds and joules.
+    expected : K^exp.
+    risk : the factor in the score.
+    """
+
+    own: Candidate
+    expected: int
+    risk: float
+
+
+@dataclass(frozen=True)
+class Path:
+    """A path to Theta: its score, its tree, and the state of each epoch."""
+
+    score: float
+    tree: Tree
+    states: IntArray
+
+
+def create_trees(problem: Jqodi) -> list[Tree]:
+    """Data of every tree whose model and width reach the loss by the robust estimate too."""
+    trees = []
+    for model, width in problem.admissible:
+        expected, robust = model.epochs(width)
+        if expected is None or robust is None:
+            continue
+        if problem.horizon is not None and robust > problem.horizon:
+            continue  # conditions are unknown in its last epochs
+        own = candidate(_all_counted(problem, model, width, robust), model.name, width.bits)
+        trees.append(Tree(own, expected, _risk(model, width, expected, robust)))
+    return trees
+
+
+def _all_counted(problem: Jqodi, model: Model, width: Width, robust: int) -> Jqodi:
+    """The problem in which this width takes K^rob epochs by both estimates, without inference."""
+    sure = width.model_copy(update={"epochs": Epochs(expected=robust, robust=robust), "loss": None})
+    own = model.model_copy(update={"widths": tuple(sure if w is width else w for w in model.widths)})
+    models = tuple(own if m is model else m for m in problem.models)
+    return problem.model_copy(update={"models": models, "inference": Inference(), "estimate": "robust"})
+
+
+def _risk(model: Model, width: Width, expected: int, robust: int) -> float:
+    """The data's, else that of lines 5-7, else 1."""
+    if width.risk is not None:
+        return width.risk
+    after = []
+    for estimate, epochs in (("expected", expected), ("robust", robust)):
+        parts = model.loss_parts(width, estimate)
+        if parts is None:
+            return 1.0
+        after.append(losses(*parts, epochs)[-1])
+    return float(after[0] / after[1]) if min(after) > 0 else 1.0
+
+
+def paths_of(problem: Jqodi, trees: list[Tree]) -> float:
+    """Leaves of all trees without a time limit."""
+    if problem.mode == "choice":
+        return math.inf
+    logs = [np.log(np.maximum(np.isfinite(tree.own.time).sum(axis=1), 1)).sum() for tree in trees]
+    return math.fsum(math.exp(min(float(x), MOST)) for x in logs)
+
+
+def traversal(problem: Jqodi, tree: Tree, everything: bool) -> tuple[SmallArray, FloatArray, int]:
+    """(paths, K^rob) states and (paths,) weights of the paths within T_max, and how many vertices were met.
+
+    Times add up in floats here; `select` puts the path that it takes to the exact test.
+    """
+    own = tree.own
+    ceiling = limit_with_slack(problem.time_limit) * (1.0 + 1e-12)
+    start = np.flatnonzero(np.isfinite(own.time[0]))
+    elapsed = own.setup_time + own.time[0, start]
+    weight = own.setup_energy + own.energy[0, start]
+    paths, vertices = start[:, None].astype(np.int32), 0
+    for k in range(own.epochs):
+        kept = np.flatnonzero(elapsed <= ceiling)
+        paths, elapsed, weight = paths[kept], elapsed[kept], weight[kept]
+        vertices += len(kept)
+        if k + 1 == own.epochs or not len(kept):
+            break
+        following = np.flatnonzero(np.isfinite(own.time[k + 1]))
+        if everything:
+            parent = np.repeat(np.arange(len(paths)), len(following))
+            state = np.tile(following, len(paths))
+        else:
+            parent = np.flatnonzero(np.isin(paths[:, -1], following))
+            state = paths[parent, -1]
+        last = paths[parent, -1]
+        elapsed = elapsed[parent] + own.time[k + 1, state]
+        weight = weight[parent] + own.energy[k + 1, state]
+        if own.switch_time is not None:
+            elapsed = elapsed + own.switch_time[last, state]
+        if own.switch_energy is not None:
+            weight = weight + own.switch_energy[last, state]
+        paths = np.column_stack((paths[parent], state.astype(np.int32)))
+    return paths, weight, vertices
+
+
+def select(problem: Jqodi, trees: list[Tree], everything: bool) -> tuple[Path | None, dict[str, Any]]:
+    """The path of least score, the first of equal ones; paths and vertices that there are."""
+    best: Path | None = None
+    details: dict[str, Any] = {"paths": 0, "vertices": 0, "scores": {}}
+    for tree in trees:
+        paths, weight, vertices = traversal(problem, tree, everything)
+        details["vertices"] += vertices
+        own = tree.own
+        if paths.shape[1] < own.epochs or not len(paths):
+            continue
+        details["paths"] += len(paths)
+        expected, robust = (_times(own, paths, epochs) for epochs in (tree.expected, own.epochs))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            opportunity = np.where(robust > 0, expected / robust, 1.0)
+            scores = weight * tree.risk / opportunity
+        for i in np.argsort(scores, kind="stable").tolist():
+            if within(terms_of(own, paths[i])[1], problem.time_limit):
+                details["scores"][own.key] = float(scores[i])
+                if best is None or scores[i] < best.score:
+                    best = Path(float(scores[i]), tree, paths[i].astype(np.int64))
+                break
+    return best, details
+
+
+def _times(own: Candidate, paths: SmallArray, epochs: int) -> FloatArray:
+    """(paths,) seconds of quantizing and of the first epochs."""
+    total = np.full(len(paths), own.setup_time)
+    for k in range(epochs):
+        total += own.time[k, paths[:, k]]
+        if k and own.switch_time is not None:
+            total += own.switch_time[paths[:, k - 1], paths[:, k]]
+    return total
+
+
+def solve(problem: Jqodi, options: Options) -> Outcome:
+    """The path that Algorithm 4 takes, as many of its epochs as the plan has. Takes no options."""
+    del options
+    trees = create_trees(problem)
+    listed = paths_of(problem, trees)
+    everything = listed <= MAX_PATHS
+    best, details = select(problem, trees, everything)
+    details["listed"] = "all" if everything else "constant"
+    which = "all paths" if everything else "only paths of one server and cut for all epochs"
+    if not everything and problem.mode != "choice":
+        which += f" (all would be {listed:.3g})" if listed < math.exp(MOST) else " (all would be more than 1e300)"
+    if best is None:
+        return Outcome(
+            "heuristic", message=f"no path of K^rob epochs reaches Theta within T_max; {which}", details=details
+        )
+    own = best.tree.own
+    epochs = own.epochs if problem.estimate == "robust" else best.tree.expected
+    details["score"] = best.score
+    return Outcome("heuristic", plan_of(problem, own, best.states[:epochs].tolist()), message=which, details=details)

@@ -1,0 +1,47 @@
+"""`rcsp`: a resource-constrained shortest path through the epochs, for each candidate.
+
+In the layered graph (`qopt.jqodi.reductions.path_graph`) a layer is an epoch, a state a server and a cut, a transition
+what changing costs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qopt.core.method import Clock, Options
+from qopt.core.solution import Outcome
+from qopt.jqodi.methods.search import Answer, search
+from qopt.jqodi.problem import Jqodi
+from qopt.jqodi.reductions import path_graph, path_states
+from qopt.jqodi.terms import Candidate
+from qopt.kernels import rcsp
+
+SMALL, NODES, MORE_NODES = 100, 30, 500
+"""Epochs times states up to which a tree may take more nodes; beyond, a certificate enumerates what is left sooner."""
+
+
+def refuses(problem: Jqodi) -> str | None:
+    """Why a problem is no path, or None."""
+    return "it takes modes schedule and path, this problem's is choice" if problem.mode == "choice" else None
+
+
+def solve(problem: Jqodi, options: Options) -> Outcome:
+    """The best path of all candidates, with trees as witness where they are small. Takes time_limit and gap."""
+    return search(problem, options, "rcsp", _candidate)
+
+
+def _candidate(problem: Jqodi, own: Candidate, upper: float, gap: float, clock: Clock) -> Answer:
+    found = rcsp.solve(
+        path_graph(own),
+        problem.time_limit,
+        upper=upper,
+        gap=gap,
+        time_limit=clock.left,
+        witness_nodes=MORE_NODES if own.time.size <= SMALL else NODES,
+    )
+    states = None if found.path is None else path_states(own, found.path)
+    tree = found.tree
+    if tree is None and found.details.get("root_leaf") is not None:
+        tree = [found.details["root_leaf"]]
+    details: dict[str, Any] = {key: found.details[key] for key in ("labels", "nodes") if key in found.details}
+    return Answer(found.status, states, found.bound, tree, details)

@@ -1,0 +1,67 @@
+"""`mckp`: one server and cut an epoch, each free of the others, as a multiple-choice knapsack for each candidate.
+
+Where many epochs have the same numbers, their orders are many plans of one value, which branching takes one by one.
+If a short search does not settle such a candidate, the graph that counts how often each state is used does
+(`qopt.jqodi.reductions.counting_graph`): there a plan is one path, whatever the order of its epochs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qopt.core.method import Clock, Options
+from qopt.core.solution import Outcome
+from qopt.jqodi.methods.search import Answer, search
+from qopt.jqodi.problem import Jqodi
+from qopt.jqodi.reductions import blocks, counted_states, counting_graph, schedule_instance
+from qopt.jqodi.terms import Candidate
+from qopt.kernels import mckp, rcsp
+
+SHORT_LABELS, SHORT_NODES = 20_000, 1_000
+"""Partial sums and nodes that a knapsack with equal classes may take before counting."""
+
+
+def refuses(problem: Jqodi) -> str | None:
+    """Why a problem is no knapsack, or None."""
+    if problem.mode == "choice":
+        return "it takes modes schedule and path, this problem's is choice"
+    if problem.mode == "path" and problem.switching.costs:
+        return "changing the server or the cut costs, and it takes epochs that are free of each other"
+    return None
+
+
+def solve(problem: Jqodi, options: Options) -> Outcome:
+    """The best schedule of all candidates, with trees as witness. Takes time_limit and gap."""
+    return search(problem, options, "mckp", _candidate)
+
+
+def _candidate(problem: Jqodi, own: Candidate, upper: float, gap: float, clock: Clock) -> Answer:
+    instance = schedule_instance(own, problem.time_limit)
+    parts = blocks(own)
+    equal = any(len(part.epochs) > 1 and len(part.states) > 1 for part in parts)
+    first = mckp.solve(
+        instance.cost,
+        instance.weight,
+        instance.limit,
+        upper=upper,
+        gap=gap,
+        time_limit=clock.left,
+        branch_nodes=SHORT_NODES if equal else None,
+        max_labels=SHORT_LABELS if equal else None,
+    )
+    states = None if first.choice is None else instance.states_of(first.choice)
+    details: dict[str, Any] = {key: first.details[key] for key in ("labels", "nodes") if key in first.details}
+    if not equal or first.status != "limit":
+        return Answer(first.status, states, first.bound, first.tree, details)
+    graph, used = counting_graph(own, parts)
+    below = upper if first.objective is None else min(upper, first.objective)
+    found = rcsp.solve(graph, instance.limit, upper=below, gap=gap, time_limit=clock.left, witness_nodes=0)
+    details["labels"] = details.get("labels", 0) + found.details.get("labels", 0)
+    if found.arcs is not None:
+        states = counted_states(own, parts, used, found.arcs)
+    # The relaxation's leaf bounds all schedules; a certificate closes the gap by counting.
+    bounds = [bound for bound in (first.bound, found.bound) if bound is not None]
+    status, bound = found.status, max(bounds, default=None)
+    if status == "cutoff" and states is not None:
+        status = "optimal-by-solver"  # the first search's schedule, which nothing beats
+    return Answer(status, states, bound, [found.details["root_leaf"]], details)

@@ -1,0 +1,341 @@
+"""JQODI: which model, bit-width, cut and edge server, epoch by epoch.
+
+The question of "Towards Energy-Efficient Collaborative Inference and Fine-tuning: Matching Model Compression and
+Offloading with Resource Availability" as frozen data. A cloud holds trained models. One of them is quantized and
+fine-tuned for a device, with its private data, until its loss is low enough: in each epoch an edge server x and a
+cut j say that the device runs layers 1..j and the server the rest. What is trained goes back to the cloud, which
+updates its full-precision model. Energy is minimised, within a time limit.
+
+K, the number of epochs that a model needs at a bit-width, is data: given, or derived from how its loss changes
+(`qopt.jqodi.losses`). It has two estimates, *expected* and *robust*.
+
+Modes: ``choice`` (one server and cut for all epochs), ``schedule`` (one pair an epoch), ``path`` (one pair an epoch,
+and changing it costs time and energy).
+
+Units: seconds, joules, bits, multiply-accumulates (MACs), images.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from qopt.core.checks import check_length, twice, unknown
+from qopt.core.columns import AmountOrRows, Amounts, complaint
+from qopt.core.errors import shown
+from qopt.core.problem import Amount, Flag, Frozen, Positive, Problem
+from qopt.jqodi.models import LARGEST as LARGEST
+from qopt.jqodi.models import Bits, Name
+from qopt.jqodi.models import Model as Model
+from qopt.jqodi.models import Width as Width
+
+
+class Cloud(Frozen):
+    """The cloud server: speed v_c [MAC/s] and energy e_c [J/MAC]."""
+
+    speed: Positive
+    energy: Amount
+
+
+class Server(Frozen):
+    """An edge server x.
+
+    Attributes
+    ----------
+    speed, energy : v_x [MAC/s] and e_x [J/MAC].
+    cloud_rate, cloud_energy : of its link with the cloud, v_cx [bit/s] and e_cx [J/bit]. No rate is no link.
+    """
+
+    name: Name
+    speed: Positive
+    energy: Amount
+    cloud_rate: Positive | None = None
+    cloud_energy: Amount = 0.0
+
+
+class Link(Frozen):
+    """The link of a device with a server.
+
+    Attributes
+    ----------
+    rate : v_xd [bit/s]; or `bandwidth` [Hz] and `snr` (a ratio, not decibels), then v_xd = B log2(1 + SNR).
+    energy : e_xd [J/bit].
+    """
+
+    server: Name
+    rate: Positive | None = None
+    bandwidth: Positive | None = None
+    snr: Positive | None = None
+    energy: Amount = 0.0
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        shannon = [name for name in ("bandwidth", "snr") if getattr(self, name) is not None]
+        if self.rate is not None and shannon:
+            raise complaint(".rate", f"a rate beside {' and '.join(shannon)}", "one or the other")
+        if self.rate is None and len(shannon) < 2:
+            found = f"only {shannon[0]}" if shannon else "nothing"
+            raise complaint(".rate", found, "a rate, or bandwidth and snr")
+        return self
+
+    @property
+    def bits_per_second(self) -> float:
+        """v_xd."""
+        if self.rate is not None:
+            return self.rate
+        assert self.bandwidth is not None
+        assert self.snr is not None
+        return self.bandwidth * math.log2(1.0 + self.snr)
+
+
+class Device(Frozen):
+    """An end device with its data.
+
+    Attributes
+    ----------
+    speed, energy : v_d [MAC/s] and e_d [J/MAC].
+    training, validation : images.
+    links : servers that can serve it; one that is not listed cannot.
+    """
+
+    name: Name
+    speed: Positive
+    energy: Amount
+    training: Amount
+    validation: Amount = 0.0
+    links: Annotated[tuple[Link, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        again = twice(tuple(link.server for link in self.links))
+        if again is not None:
+            raise complaint(".links", f"{shown(again)} twice", "one link with each server")
+        return self
+
+
+class ServerConditions(Frozen):
+    """What changes at a server, a factor on its nominal value for each epoch; 0: gone, time is infinite.
+
+    Attributes
+    ----------
+    speed, cloud_rate, device_rate : (epochs,) factors; default 1.
+    available : (epochs,) whether it can be used.
+    """
+
+    speed: Amounts | None = None
+    cloud_rate: Amounts | None = None
+    device_rate: Amounts | None = None
+    available: tuple[Flag, ...] | None = None
+
+
+class Conditions(Frozen):
+    """What changes from epoch to epoch, as factors on nominal values.
+
+    Attributes
+    ----------
+    cloud_speed, device_speed : (epochs,) factors; default 1.
+    servers : conditions of some servers, by name.
+    """
+
+    cloud_speed: Amounts | None = None
+    device_speed: Amounts | None = None
+    servers: dict[Name, ServerConditions] = Field(default={})
+
+    def columns(self) -> Iterator[tuple[str, Any]]:
+        """Every list that is given, with its path."""
+        for name in ("cloud_speed", "device_speed"):
+            if getattr(self, name) is not None:
+                yield f".{name}", getattr(self, name)
+        for server, own in self.servers.items():
+            for name in ServerConditions.model_fields:
+                if getattr(own, name) is not None:
+                    yield f".servers.{server}.{name}", getattr(own, name)
+
+
+class Switching(Frozen):
+    """What changing from (x, j) to (x', j') before an epoch costs: a server's part if x != x', a cut's if j != j'.
+
+    In mode ``choice`` nothing ever changes.
+
+    Attributes
+    ----------
+    server_time, server_energy : seconds and joules; a number, or a matrix from row to column over all servers.
+    cut_time, cut_energy : likewise, over the cuts 0..n of the deepest model.
+    """
+
+    server_time: AmountOrRows = 0.0
+    server_energy: AmountOrRows = 0.0
+    cut_time: AmountOrRows = 0.0
+    cut_energy: AmountOrRows = 0.0
+
+    @property
+    def costs(self) -> bool:
+        """Whether anything is above 0."""
+        return any(np.any(np.asarray(getattr(self, name)) > 0) for name in type(self).model_fields)
+
+
+class Inference(Frozen):
+    """What is served after fine-tuning: requests, each one inference with the last epoch's server and cut."""
+
+    requests: Amount = 0.0
+
+
+class Jqodi(Problem):
+    """Minimise the energy of fine-tuning over model, bit-width, server and cut.
+
+    Attributes
+    ----------
+    mode : ``choice``, ``schedule`` or ``path``.
+    time_limit : T_max [s].
+    cloud, servers, devices : the nodes.
+    device : name of the device that is decided for; default the first.
+    training_passes : passes over a training image in an epoch (forward and backward), in units of an inference.
+    models : what to choose from.
+    widths : admissible bit-widths; default all. Others serve comparisons only (full-model and minimal-model).
+    estimate : ``expected``: K^exp epochs in time and energy. ``robust``: K^rob epochs must fit T_max, the energy of
+        the first K^exp counts.
+    conditions, switching, inference : what changes by epoch, what changing costs, what is served afterwards.
+    """
+
+    format: Literal["qopt/jqodi"] = "qopt/jqodi"
+    version: Literal[1] = 1
+    mode: Literal["choice", "schedule", "path"]
+    time_limit: Positive
+    cloud: Cloud
+    servers: Annotated[tuple[Server, ...], Field(min_length=1, max_length=1000)]
+    devices: Annotated[tuple[Device, ...], Field(min_length=1)]
+    device: Name | None = None
+    training_passes: Positive = 3.0
+    models: Annotated[tuple[Model, ...], Field(min_length=1)]
+    widths: Annotated[tuple[Bits, ...], Field(min_length=1)] | None = None
+    estimate: Literal["expected", "robust"] = "expected"
+    conditions: Conditions | None = None
+    switching: Switching = Switching()
+    inference: Inference = Inference()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for where in ("servers", "devices", "models"):
+            again = twice(tuple(entry.name for entry in getattr(self, where)))
+            if again is not None:
+                raise complaint(f".{where}", f"{shown(again)} twice", "names that differ")
+        names = self.server_names
+        for d, device in enumerate(self.devices):
+            for k, link in enumerate(device.links):
+                if link.server not in names:
+                    raise unknown(f".devices[{d}].links[{k}].server", link.server, names, "a server")
+        devices = tuple(device.name for device in self.devices)
+        if self.device is not None and self.device not in devices:
+            raise unknown(".device", self.device, devices, "a device")
+        if self.images > LARGEST:
+            found, allowed = "more images an epoch than can be counted", f"numbers whose products are below {LARGEST:g}"
+            raise complaint(".training_passes", found, allowed)
+        self._check_widths()
+        self._check_switching()
+        self._check_conditions()
+        if self.inference.requests > 0:
+            self._check_inference()
+        return self
+
+    def _check_widths(self) -> None:
+        if self.widths is None:
+            return
+        if twice(self.widths) is not None:
+            raise complaint(".widths", f"{twice(self.widths)} bits twice", "each bit-width once")
+        known = {width.bits for model in self.models for width in model.widths}
+        for w, bits in enumerate(self.widths):
+            if bits not in known:
+                raise complaint(
+                    f".widths[{w}]", str(bits), "widths of the models: " + ", ".join(map(str, sorted(known)))
+                )
+
+    def _check_switching(self) -> None:
+        if self.mode == "schedule" and self.switching.costs:
+            allowed = "mode path, where changing costs, or a switching of 0"
+            raise complaint(".mode", "'schedule' beside a switching that costs", allowed)
+        sizes = {"server": (len(self.servers), "server"), "cut": (self.layers + 1, f"cut from 0 to {self.layers}")}
+        for name in Switching.model_fields:
+            value = getattr(self.switching, name)
+            if isinstance(value, float):
+                continue
+            size, of = sizes[name.split("_")[0]]
+            check_length(f".switching.{name}", value, size, of)
+            if value.shape[1] != size:
+                raise complaint(f".switching.{name}", f"rows of {value.shape[1]} entries", f"{size}, one for each {of}")
+            bad = np.flatnonzero(np.diag(value))
+            if bad.size:
+                i = int(bad[0])
+                raise complaint(f".switching.{name}[{i}][{i}]", f"{value[i, i]:g}", "0, since nothing changes")
+
+    def _check_conditions(self) -> None:
+        if self.conditions is None:
+            return
+        for name in self.conditions.servers:
+            if name not in self.server_names:
+                raise unknown(".conditions.servers", name, self.server_names, "a server")
+        needed = [(k, model.name, width.bits) for model, width in self.admissible if (k := self.needed(model, width))]
+        if not needed:
+            return
+        longest, model_name, bits = max(needed)
+        for where, column in self.conditions.columns():
+            if len(column) < longest:
+                allowed = f"at least {longest}, the epochs of {model_name} at {bits} bits"
+                raise complaint(f".conditions{where}", f"{len(column)} entries", allowed)
+
+    def _check_inference(self) -> None:
+        for m, model in enumerate(self.models):
+            cuts = model.admissible_cuts
+            if model.activations is None and any(0 < j < len(model) for j in cuts):
+                raise complaint(f".models[{m}].activations", "nothing", "a column, since inference requests are given")
+            for name in ("input_size", "input_bits"):
+                if 0 in cuts and getattr(model, name) is None:
+                    raise complaint(f".models[{m}].{name}", "nothing", "a number, since requests may be sent at cut 0")
+
+    @property
+    def layers(self) -> int:
+        """Layers of the deepest model."""
+        return max(len(model) for model in self.models)
+
+    @property
+    def server_names(self) -> tuple[str, ...]:
+        """Names of the servers, in their order."""
+        return tuple(server.name for server in self.servers)
+
+    @property
+    def decided(self) -> Device:
+        """The device that is decided for."""
+        return next(d for d in self.devices if self.device is None or d.name == self.device)
+
+    @property
+    def images(self) -> float:
+        """Passes of one image through the network that an epoch takes."""
+        return self.training_passes * self.decided.training + self.decided.validation
+
+    @property
+    def admissible(self) -> tuple[tuple[Model, Width], ...]:
+        """Pairs of model and width that may be chosen, whether or not they ever reach the loss."""
+        return tuple(
+            (model, width)
+            for model in self.models
+            for width in model.widths
+            if self.widths is None or width.bits in self.widths
+        )
+
+    @property
+    def horizon(self) -> int | None:
+        """Epochs for which conditions are given; None where nothing changes."""
+        columns = [] if self.conditions is None else [len(column) for _, column in self.conditions.columns()]
+        return min(columns) if columns else None
+
+    def model(self, name: str) -> Model:
+        """The model of a name; KeyError if there is none."""
+        return {model.name: model for model in self.models}[name]
+
+    def needed(self, model: Model, width: Width) -> int | None:
+        """Epochs that must fit T_max by the estimate in force; None where the loss is never reached."""
+        expected, robust = model.epochs(width)
+        return expected if self.estimate == "expected" else robust

@@ -1,0 +1,203 @@
+"""What `qopt measure` does: a network and labelled examples become an instance, plans and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qopt.core.errors import InputError, shown
+from qopt.measuring.batches import MEMORY
+from qopt.measuring.calibration import Calibrated, calibrate_cuts
+from qopt.measuring.coefficients import instance
+from qopt.measuring.examples import read
+from qopt.measuring.grids import FLOAT_BITS, MAX_BITS, Grid
+from qopt.measuring.intervals import Estimate
+from qopt.measuring.loading import load_module
+from qopt.measuring.network import Network
+from qopt.measuring.noise import Advance, Say, silent, unseen
+from qopt.measuring.plans import PlanRunner, Widths
+from qopt.measuring.profile import trace
+from qopt.measuring.sensitivity import WIDTHS, Sensitivity, measure
+from qopt.qpart.problem import QPart
+
+LEVELS = (0.002, 0.005, 0.01, 0.02, 0.05)
+"""Accuracy levels measured by default."""
+
+
+@dataclass(frozen=True)
+class Cheapest:
+    """The plan of least payload at a level and cut.
+
+    Attributes
+    ----------
+    level, cut : a and p.
+    delta : the calibrated limit.
+    plan : widths; None where no limit holds.
+    left : bits sent for weights, scales counted, over those of float32 weights; biases in neither.
+    calibration, test : score lost on the examples that Delta was found on, and on the rest.
+    """
+
+    level: float
+    cut: int
+    delta: Estimate
+    plan: Widths | None
+    left: float | None
+    calibration: Estimate | None
+    test: Estimate | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+
+        def ends(x: Estimate | None) -> list[float] | None:
+            return None if x is None else [x.value, x.low, x.high]
+
+        return {
+            "level": self.level,
+            "cut": self.cut,
+            "delta": ends(self.delta),
+            "weights": None if self.plan is None else list(self.plan.weights),
+            "activations": None if self.plan is None else list(self.plan.activations),
+            "left": self.left,
+            "calibration": ends(self.calibration),
+            "test": ends(self.test),
+        }
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Everything that the command found."""
+
+    sensitivity: Sensitivity
+    cuts: list[list[Calibrated]]
+    problem: QPart
+    cheapest: list[Cheapest]
+    test_score: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON: every figure with its interval, every limit that was tried."""
+        return {
+            "format": "qopt/measured",
+            "version": 1,
+            "instance": self.problem.model_dump(mode="json"),
+            "sensitivity": self.sensitivity.to_dict(),
+            "calibration": [[result.to_dict() for result in row] for row in self.cuts],
+            "cheapest": [plan.to_dict() for plan in self.cheapest],
+            "test_score": self.test_score,
+        }
+
+
+def weights_left(network: Network, found: Sensitivity, plan: Widths) -> float:
+    """Bits sent for the weights of a plan, scales counted, over those of the same weights in float32.
+
+    A weight that layers share is sent once. Biases are sent as they are and stand in neither number.
+    """
+    again = {layer for group in network.shared for layer in group[1:]}
+    sent = whole = 0
+    for number, bits in enumerate(plan.weights, start=1):
+        if network.layers[number - 1].parameters and number not in again:
+            weight = network.weight(number)
+            sent += bits * weight.numel() + found.grid.overhead(weight)
+            whole += FLOAT_BITS * weight.numel()
+    return sent / whole if whole else 0.0
+
+
+def run(
+    network: str,
+    examples: Path,
+    *,
+    weights: Path | None = None,
+    split: str = "train",
+    sizes: Sequence[int] | None = None,
+    levels: Sequence[float] = LEVELS,
+    bits: Sequence[int] = WIDTHS,
+    grid: str = "",
+    device: str = "cpu",
+    input_bits: int = 32,
+    seed: int = 0,
+    memory: int = MEMORY,
+    checkpoint: Path | None = None,
+    say: Say = silent,
+    advance: Advance = unseen,
+) -> Measured:
+    """Measure, calibrate, test.
+
+    Parameters
+    ----------
+    network : ``NET.py:FUNCTION``.
+    examples : an ``.npz`` file, or a folder of IDX archives with its `split`; none of them used in training.
+    weights : safetensors file.
+    sizes : how many examples for coefficients, calibration and test; by default a quarter, a half, a quarter.
+    grid : words such as ``per-channel,clipped``.
+    device : where to measure.
+    input_bits : of each value of the raw input, in the instance.
+    checkpoint : folder for finished work.
+    """
+    wanted = Grid.parse(grid)
+    if not 1 <= input_bits <= FLOAT_BITS:
+        raise InputError("input_bits", shown(input_bits), f"a whole number from 1 to {FLOAT_BITS}")
+    module, example = load_module(network, weights)
+    traced = trace(module, example).to(device)
+    data = read(examples, traced.input_shape, split)
+    quarter = len(data) // 4
+    if sizes is None and quarter == 0:
+        raise InputError(str(examples), f"{len(data)} examples", "at least 4: for coefficients, calibration and test")
+    parts = data.split(sizes or (quarter, 2 * quarter, quarter), seed)
+    say(f"examples: {len(parts[0])} for coefficients, {len(parts[1])} for calibration, {len(parts[2])} for the test")
+    found = measure(
+        traced,
+        parts[0],
+        levels=levels,
+        bits=bits,
+        grid=wanted,
+        seed=seed,
+        memory=memory,
+        checkpoint=None if checkpoint is None else checkpoint / "sensitivity",
+        say=say,
+        advance=advance,
+    )
+    cuts = calibrate_cuts(
+        traced,
+        parts[1],
+        found,
+        seed=seed,
+        memory=memory,
+        checkpoint=None if checkpoint is None else checkpoint / "calibration",
+        say=say,
+        advance=advance,
+    )
+    level = 0.01 if 0.01 in levels else levels[0]
+    problem = instance(traced, found, cuts, name=f"qpart/{Path(network).stem}", level=level, input_bits=input_bits)
+    runner = PlanRunner(traced, parts[2], found, memory=memory)
+    cheapest = []
+    for a, row in zip(found.levels, cuts, strict=True):
+        for cut, result in enumerate(row, start=1):
+            trial = result.chosen
+            if trial is None:
+                cheapest.append(Cheapest(a, cut, result.delta, None, None, None, None))
+                continue
+            plan, loss = trial.plans[0], trial.losses[0]
+            left = weights_left(traced, found, plan)
+            cheapest.append(Cheapest(a, cut, result.delta, plan, left, loss, runner.loss(plan, seed=seed)))
+    return Measured(found, cuts, problem, cheapest, float(runner.reference.mean()))
+
+
+def numbers(field: str, text: str, kind: type[Any], count: int | None = None) -> list[Any]:
+    """Numbers written with commas between them."""
+    try:
+        found = [kind(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or (count is not None and len(found) != count):
+        words = "whole numbers" if kind is int else "numbers"
+        raise InputError(field, shown(text), f"{count or 'some'} {words} with commas between them")
+    return found
+
+
+def widths(field: str, text: str) -> list[int]:
+    """``LO-HI`` as widths LO..HI."""
+    low, dash, high = text.partition("-")
+    if not (dash and low.strip().isdecimal() and high.strip().isdecimal() and int(low) <= int(high) <= MAX_BITS):
+        raise InputError(field, shown(text), f"LO-HI, whole numbers from 1 to {MAX_BITS}")
+    return list(range(int(low), int(high) + 1))

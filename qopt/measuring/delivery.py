@@ -1,0 +1,247 @@
+"""From an instance's plan to a segment: whether instance and network belong together, and what the segment loses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from qopt.core.errors import InputError, shown
+from qopt.core.plan import read_answer
+from qopt.core.reading import load
+from qopt.measuring.arithmetic import plain_float32
+from qopt.measuring.batches import Batches
+from qopt.measuring.checkpoint import Checkpoint
+from qopt.measuring.examples import Examples
+from qopt.measuring.grids import Grid, Range, Steps, quantize
+from qopt.measuring.intervals import Estimate, paired_loss
+from qopt.measuring.network import Network
+from qopt.measuring.noise import reference
+from qopt.measuring.scores import Score, correct, scored
+from qopt.measuring.segment import DeviceSegment, ServerSegment, sent_tensors
+from qopt.measuring.segment_file import SegmentFile
+from qopt.measuring.sensitivity import Sensitivity
+from qopt.qpart.costs import breakdown
+from qopt.qpart.plan import QPartPlan, checked_plan
+from qopt.qpart.problem import QPart
+
+
+def request_and_plan(instance: str, plan: str | os.PathLike[str]) -> tuple[QPart, QPartPlan]:
+    """An instance, and the plan in a plan file or in what ``qopt solve --json`` printed.
+
+    Raises
+    ------
+    InputError
+        No QPART request, a solution without a plan, or a plan that does not fit the instance.
+    """
+    problem = load(instance)
+    if not isinstance(problem, QPart):
+        raise InputError("instance", f"{problem.name!r}, no QPART request", "a QPART request")
+    decision, _ = read_answer(plan, problem)
+    if not isinstance(decision, QPartPlan):
+        raise InputError("plan", "none: the solution says that there is no plan", "a plan")
+    return problem, checked_plan(problem, decision)
+
+
+def check_request(problem: QPart, network: Network, grid: Grid) -> None:
+    """Refuse an instance that is not about this network, or that counts another grid's scales.
+
+    Sizes of all tensors are compared, what crosses every cut, and weights that layers share. An instance without
+    `network.overhead` counts no scales; it fits any grid.
+
+    Raises
+    ------
+    InputError
+        The first field that differs.
+    """
+    net = problem.network
+    if len(net) != len(network):
+        raise InputError("network.macs", f"{len(net)} layers", f"{len(network)}, as in the network")
+    again = {number for group in network.shared for number in group[1:]}
+    columns: dict[str, tuple[Sequence[Any], Sequence[Any]]] = {
+        "weights": (net.weights.tolist(), [layer.parameters for layer in network.layers]),
+        "activations": (net.activations.tolist(), [layer.size for layer in network.layers]),
+        "input_size": ([net.input_size], [network.columns()["input_size"]]),
+        "last_reader": (
+            [net.crossing(p).tolist() for p in range(len(net) + 1)],
+            [list(network.crossing(p)) for p in range(len(net) + 1)],
+        ),
+        "ties": (
+            (net.sent == 0).tolist(),
+            [layer.parameters == 0 or layer.number in again for layer in network.layers],
+        ),
+    }
+    if net.overhead is not None:
+        own = [grid.overhead(network.weight(layer.number)) if layer.parameters else 0 for layer in network.layers]
+        columns["overhead"] = net.overhead.tolist(), own
+    words = {
+        "last_reader": "tensors {} that cross cut {}",
+        "ties": "{}: whether the weights are sent with another layer ({})",
+    }
+    for field, (found, expected) in columns.items():
+        for i, (one, other) in enumerate(zip(found, expected, strict=True)):
+            if one != other:
+                said = words.get(field, "{}").format(one, i if field == "last_reader" else f"layer {i + 1}")
+                source = f"of grid {grid}" if field == "overhead" else "as in the network"
+                raise InputError(f"network.{field}[{i}]", said, f"{shown(other)}, {source}")
+
+
+@plain_float32()
+@torch.no_grad()
+def ranges_on(network: Network, examples: Examples, plan: QPartPlan, grid: Grid) -> dict[int, Range]:
+    """Ranges of the tensors that a plan sends, from the unquantized network on examples, as measuring fixes them.
+
+    Parameters
+    ----------
+    grid : of the activations, per tensor.
+    """
+    tensors = sent_tensors(network, plan)
+    if not tensors:
+        return {}
+    bits = sorted({int(b) for b in plan.activations})
+
+    def nothing(outputs: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        del labels
+        return torch.zeros(len(outputs), dtype=torch.float64)
+
+    found = reference(Batches(network, examples, 1), bits, grid, nothing, nothing, Checkpoint(None, {}))
+    return {i: found.ranges[i - 1][bits.index(int(width))] for i, width in zip(tensors, plan.activations, strict=True)}
+
+
+def outputs_of_plan(network: Network, segment: SegmentFile, x: torch.Tensor) -> torch.Tensor:
+    """What a segment must give: the network run with the quantizer's output, without codes or file."""
+    plan, grid = segment.header.plan, Grid.parse(segment.header.grid)
+    values = {0: x}
+    for layer in network.layers[: plan.cut]:
+        weight = None
+        if layer.parameters:
+            weight = quantize(network.weight(layer.number), int(plan.weights[layer.number - 1]), grid).values()
+        values[layer.number] = network.finish(
+            layer.number, network.product(layer.number, values, weight=weight), values
+        )
+    activation_grid = Grid.parse(segment.header.activation_grid)
+    for sent in segment.header.activations:
+        numbers = [None if n is None else torch.tensor(n, device=x.device) for n in (sent.scale, sent.offset)]
+        assert numbers[0] is not None
+        steps = Steps(numbers[0], numbers[1], sent.bits, activation_grid)
+        values[sent.tensor] = steps.values(values[sent.tensor])
+    return network.resume({i: values[i] for i in network.crossing(plan.cut)}, plan.cut)
+
+
+def measured_ranges(found: Sensitivity, network: Network, plan: QPartPlan) -> dict[int, Range]:
+    """Ranges of the tensors that a plan sends, as they were fixed when the network was measured.
+
+    Raises
+    ------
+    InputError
+        Another number of layers, or a width that was not measured.
+    """
+    if len(found.ranges) != len(network):
+        raise InputError("ranges", f"{len(found.ranges)} layers", f"{len(network)}, as in the network")
+    tensors = sent_tensors(network, plan)
+    return {i: found.range_of(i, int(width)) for i, width in zip(tensors, plan.activations, strict=True)}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A segment run on examples.
+
+    Attributes
+    ----------
+    examples : how many.
+    reference, score : mean score of the unquantized network, and of device and server together.
+    loss : their difference, with its paired-bootstrap 95 % interval.
+    identical : whether device and server give, bit for bit, what the network with the quantizer's output gives.
+    upload_bytes : sent for one inference; the raw input is not counted.
+    """
+
+    examples: int
+    reference: float
+    score: float
+    loss: Estimate
+    identical: bool
+    upload_bytes: int
+
+    def verdict(self, level: float) -> str:
+        """Whether the loss is within a level, where the interval can tell."""
+        if self.loss.high <= level:
+            return "within the level"
+        return "above the level" if self.loss.low > level else "the interval reaches beyond the level"
+
+
+@plain_float32()
+@torch.no_grad()
+def check(
+    segment: SegmentFile, network: Network, examples: Examples, *, score: Score = correct, seed: int = 0
+) -> Checked:
+    """Run a segment's two halves on examples, beside the unquantized network."""
+    device, server = DeviceSegment(segment, network), ServerSegment(segment, network)
+    kept, found, identical, upload = [], [], True, 0
+    for batch in Batches(network, examples, 1):
+        x = batch.values[0]
+        sent = device.run(x)
+        upload = sum(tensor.shape[-1] for tensor in sent.values() if tensor.dtype == torch.uint8)
+        outputs = server.run(sent)
+        identical &= torch.equal(outputs, outputs_of_plan(network, segment, x))
+        kept.append(scored(score, batch.outputs[None], batch.labels)[0])
+        found.append(scored(score, outputs[None], batch.labels)[0])
+    before, after = np.concatenate(kept), np.concatenate(found)
+    loss = paired_loss(before, after, seed=seed)
+    return Checked(len(examples), float(before.mean()), float(after.mean()), loss, identical, upload)
+
+
+def record(
+    problem: QPart, network: Network, segment: SegmentFile, checked: Checked | None, level: float
+) -> dict[str, Any]:
+    """What was packed, and what came of running it, as plain data.
+
+    ``instance_payload_bits`` is what the instance counts (Eq. 14 down, overhead where it has any), ``payload_bits``
+    what the file holds of it; ``of_float32`` is codes and overhead as a share of the same weights in float32.
+    """
+    header, size = segment.header, segment.size
+    parameters = sum(weight.codes.numel() for weight in segment.weights.values())
+    found: dict[str, Any] = {
+        "problem": problem.name,
+        "cut": header.plan.cut,
+        "layers": len(network),
+        "grid": header.grid,
+        "activation_grid": header.activation_grid,
+        "bytes": asdict(size) | {"total": size.total},
+        "payload_bits": size.payload_bits,
+        "instance_payload_bits": breakdown(problem, header.plan).download,
+        "of_float32": (size.codes + size.overhead) / (4 * parameters) if parameters else None,
+        "check": None,
+    }
+    found["bytes"].pop("payload_bits")
+    if checked is not None:
+        found["check"] = asdict(checked) | {"level": level, "verdict": checked.verdict(level)}
+    return found
+
+
+def lines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A record for people: labels and values."""
+    size, share = found["bytes"], found["of_float32"]
+    parts = ", ".join(f"{size[part]:,} {part}" for part in ("codes", "overhead", "biases", "header"))
+    rows = [
+        ("cut", f"{found['cut']} of {found['layers']}"),
+        ("grid", f"{found['grid']}; activations {found['activation_grid']}"),
+        ("file", f"{size['total']:,} bytes: {parts}"),
+        ("payload", f"{found['payload_bits']:,} bits" + ("" if share is None else f", {share:.2%} of float32")),
+    ]
+    counted = found["instance_payload_bits"]
+    if counted != found["payload_bits"]:
+        rows.append(("", f"the instance counts {counted:,.0f} bits: it has no network.overhead"))
+    done = found["check"]
+    if done is not None:
+        loss = Estimate(**done["loss"])
+        rows += [
+            ("run", f"{done['examples']:,} examples, {done['upload_bytes']:,} bytes up for each"),
+            ("", f"score {done['score']:.4f}, unquantized {done['reference']:.4f}"),
+            ("loss", f"{loss.points()}, level {100 * done['level']:g}: {done['verdict']}"),
+            ("", f"{'' if done['identical'] else 'NOT '}bit for bit the network run with the quantizer's output"),
+        ]
+    return rows

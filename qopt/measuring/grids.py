@@ -1,0 +1,251 @@
+"""Uniform grids (Eqs. 9-10): how a tensor becomes whole numbers of b bits, and numbers again.
+
+Eq. 9 prints the step as 1 / (2^b - 1), which holds for a range of length one; on [low, high] it is
+(high - low) / (2^b - 1). Eq. 10 takes the nearest point of that grid. Beside the codes travel, for the whole tensor or
+for each output channel, one float32 number (symmetric: the step) or two (asymmetric: the step and the lowest point).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from qopt.core.errors import InputError, shown
+from qopt.measuring.clipping import best_ends
+
+MAX_BITS = 16
+"""Widest code."""
+
+FLOAT_BITS = 32
+"""Bits of a number sent beside the codes."""
+
+_WORDS: dict[str, tuple[str, object]] = {
+    "per-tensor": ("per", "tensor"),
+    "per-channel": ("per", "channel"),
+    "asymmetric": ("symmetric", False),
+    "symmetric": ("symmetric", True),
+    "minmax": ("clip", "minmax"),
+    "clipped": ("clip", "mse"),
+}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How a tensor is quantized.
+
+    Attributes
+    ----------
+    per : one grid for the tensor, or one for each output channel (axis 0).
+    symmetric : whether the points lie symmetrically about zero, odd multiples of half a step (so one bit means
+        two signs); otherwise they span any interval.
+    clip : ``minmax`` spans from the smallest to the largest entry (symmetric: to the largest magnitude), ``mse`` the
+        interval of least squared error for the width, what lies outside going to the nearest end.
+    """
+
+    per: Literal["tensor", "channel"] = "tensor"
+    symmetric: bool = False
+    clip: Literal["minmax", "mse"] = "minmax"
+
+    def __post_init__(self) -> None:
+        for field, allowed in (
+            ("per", ("tensor", "channel")),
+            ("symmetric", (False, True)),
+            ("clip", ("minmax", "mse")),
+        ):
+            if getattr(self, field) not in allowed:
+                raise InputError(f"grid.{field}", shown(getattr(self, field)), " or ".join(map(str, allowed)))
+
+    @classmethod
+    def parse(cls, text: str) -> Grid:
+        """The grid of words such as ``per-channel,symmetric,clipped``; what is not said is as in ``Grid()``."""
+        chosen: dict[str, object] = {}
+        for word in filter(None, (part.strip() for part in text.split(","))):
+            field, value = _WORDS.get(word, ("", None))
+            if not field or field in chosen:
+                allowed = "per-tensor or per-channel, asymmetric or symmetric, minmax or clipped, by commas"
+                raise InputError("grid", shown(text), allowed)
+            chosen[field] = value
+        return cls(**chosen)  # type: ignore[arg-type]
+
+    def __str__(self) -> str:
+        asked = {"per": self.per, "symmetric": self.symmetric, "clip": self.clip}
+        return ",".join(word for word, (field, value) in _WORDS.items() if asked[field] == value)
+
+    def numbers(self, tensor: torch.Tensor) -> int:
+        """How many float32 numbers are sent beside the codes of a tensor."""
+        return (1 if self.symmetric else 2) * (tensor.shape[0] if self.per == "channel" else 1)
+
+    def overhead(self, tensor: torch.Tensor) -> int:
+        """Bits sent beside the codes of a tensor, whatever their width."""
+        return FLOAT_BITS * self.numbers(tensor)
+
+
+@dataclass(frozen=True)
+class Range:
+    """An interval [low, high] that a grid spans: an activation's is fixed in advance."""
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high):
+            raise InputError("range", f"[{self.low}, {self.high}]", "finite numbers low <= high")
+
+    @property
+    def length(self) -> float:
+        """high - low."""
+        return self.high - self.low
+
+    @classmethod
+    def of(cls, tensor: torch.Tensor) -> Range:
+        """Smallest and largest entry of a tensor."""
+        if tensor.numel() == 0:
+            raise InputError("tensor", "no entries", "at least one entry")
+        low, high = torch.aminmax(tensor)
+        return cls(float(low), float(high))
+
+    @classmethod
+    def best(cls, tensor: torch.Tensor, bits: int, grid: Grid) -> Range:
+        """The range that a per-tensor grid of this width spans on these entries."""
+        low, high = _ends(_rows(tensor, Grid()), _checked(bits), grid)
+        return cls(float(low[0]), float(high[0]))
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """What is sent for a tensor.
+
+    Attributes
+    ----------
+    codes : whole numbers 0..2^b - 1, int32, in the tensor's shape.
+    scale : float32, distance of neighbouring points: () or one for each channel.
+    offset : float32, the point of code 0, likewise; None where the grid is symmetric.
+    bits, grid : width b, and the kind of grid.
+    """
+
+    codes: torch.Tensor
+    scale: torch.Tensor
+    offset: torch.Tensor | None
+    bits: int
+    grid: Grid
+
+    def values(self) -> torch.Tensor:
+        """What the receiver computes with, float32: offset + scale * code, computed in float64 and rounded once."""
+        return _points(self.codes.double(), self.scale, self.offset, self.bits).float()
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Scale and offset of a tensor's grid at one width, found once and used for batch after batch."""
+
+    scale: torch.Tensor
+    offset: torch.Tensor | None
+    bits: int
+    grid: Grid
+
+    @classmethod
+    def of(cls, tensor: torch.Tensor, bits: int, grid: Grid) -> Steps:
+        """The grid of a tensor's own entries."""
+        return cls._between(*_ends(_rows(tensor, grid), _checked(bits), grid), bits, grid)
+
+    @classmethod
+    def on(cls, span: Range, bits: int, grid: Grid, device: torch.device | None = None) -> Steps:
+        """The per-tensor grid on a range fixed in advance; a symmetric one reaches to its larger end."""
+        _checked(bits)
+        if grid.per != "tensor":
+            raise InputError("grid.per", grid.per, "tensor, where the range is fixed in advance")
+        low, high = (torch.tensor([x], dtype=torch.float64, device=device) for x in (span.low, span.high))
+        if grid.symmetric:
+            high = torch.maximum(low.abs(), high.abs())
+            low = -high
+        return cls._between(low, high, bits, grid)
+
+    @classmethod
+    def _between(cls, low: torch.Tensor, high: torch.Tensor, bits: int, grid: Grid) -> Steps:
+        scale = ((high - low) / (2**bits - 1)).float()
+        if not bool(torch.isfinite(scale).all()):
+            raise InputError("tensor", f"entries that span {float((high - low).max()):g}", "a span within float32")
+        shape = () if grid.per == "tensor" else scale.shape
+        return cls(scale.reshape(shape), None if grid.symmetric else low.float().reshape(shape), bits, grid)
+
+    def codes(self, tensor: torch.Tensor) -> Quantized:
+        """What is sent for a tensor on this grid."""
+        whole = _nearest(tensor, self.scale, self.offset, self.bits)
+        return Quantized(whole.int(), self.scale, self.offset, self.bits, self.grid)
+
+    def values(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The receiver's float32 values of a tensor, bit for bit ``codes(tensor).values()``."""
+        whole = _nearest(tensor, self.scale, self.offset, self.bits)
+        return _points(whole, self.scale, self.offset, self.bits).float()
+
+
+def quantize(tensor: torch.Tensor, bits: int, grid: Grid | None = None, span: Range | None = None) -> Quantized:
+    """The nearest point of the grid for each entry of a tensor (Eqs. 9-10).
+
+    Parameters
+    ----------
+    tensor : any shape, finite; output channels first for a per-channel grid.
+    bits : width b, 1..16.
+    grid : how; by default one asymmetric grid from the smallest to the largest entry.
+    span : a range fixed in advance instead; what lies outside is clipped to its ends.
+
+    Raises
+    ------
+    InputError
+        A width outside 1..16, no entries, entries that are not finite, a fixed range for a per-channel grid.
+    """
+    grid = grid or Grid()
+    steps = Steps.of(tensor, bits, grid) if span is None else Steps.on(span, bits, grid, tensor.device)
+    return steps.codes(tensor)
+
+
+def _checked(bits: int) -> int:
+    if isinstance(bits, bool) or not isinstance(bits, int) or not 1 <= bits <= MAX_BITS:
+        raise InputError("bits", shown(bits), f"a whole number from 1 to {MAX_BITS}")
+    return bits
+
+
+def _rows(tensor: torch.Tensor, grid: Grid) -> torch.Tensor:
+    """(channels, entries) of a tensor; one row for a per-tensor grid."""
+    if tensor.numel() == 0:
+        raise InputError("tensor", "no entries", "at least one entry")
+    return tensor.detach().reshape(tensor.shape[0] if grid.per == "channel" and tensor.ndim else 1, -1)
+
+
+def _ends(rows: torch.Tensor, bits: int, grid: Grid) -> tuple[torch.Tensor, torch.Tensor]:
+    """(channels,) lowest and highest point of each row's grid, float64."""
+    low, high = (end.double() for end in torch.aminmax(rows, dim=1))
+    if not bool((torch.isfinite(low) & torch.isfinite(high)).all()):
+        raise InputError("tensor", "entries that are not finite", "finite numbers")
+    if grid.symmetric:
+        high = torch.maximum(low.abs(), high.abs())
+        low = -high
+    return best_ends(rows, bits, low, high, symmetric=grid.symmetric) if grid.clip == "mse" else (low, high)
+
+
+def _columns(numbers: torch.Tensor, ndim: int) -> torch.Tensor:
+    """A number for each channel, shaped to go with a tensor; one number as it is."""
+    return numbers.double().reshape(-1, *[1] * (ndim - 1)) if numbers.ndim else numbers.double()
+
+
+def _nearest(tensor: torch.Tensor, scale: torch.Tensor, offset: torch.Tensor | None, bits: int) -> torch.Tensor:
+    """Codes of the nearest points, as float64 whole numbers; zero on a grid of one point."""
+    last = 2**bits - 1
+    step = _columns(scale, tensor.ndim)
+    step = torch.where(step > 0, step, torch.inf)
+    whole = tensor.detach().to(torch.float64, copy=True)
+    if offset is None:
+        whole.div_(step).add_(last / 2)
+    else:
+        whole.sub_(_columns(offset, tensor.ndim)).div_(step)
+    return whole.round_().clamp_(0, last)
+
+
+def _points(whole: torch.Tensor, scale: torch.Tensor, offset: torch.Tensor | None, bits: int) -> torch.Tensor:
+    """Points of the grid at float64 whole numbers, in place."""
+    if offset is None:
+        return whole.sub_((2**bits - 1) / 2).mul_(_columns(scale, whole.ndim))
+    return whole.mul_(_columns(scale, whole.ndim)).add_(_columns(offset, whole.ndim))

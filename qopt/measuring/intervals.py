@@ -1,0 +1,114 @@
+"""How sure a measured figure is: intervals from resampling the examples (the bootstrap of Efron, 1979).
+
+All figures of one measurement are resampled together: a draw takes examples with replacement, the same ones for every
+figure, so that what is computed from several of them (a ratio, a median, the first scale that costs an accuracy level)
+has its own interval.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qopt.core.arrays import FloatArray
+from qopt.core.errors import InputError
+
+DRAWS = 1000
+"""Resamples of a measurement."""
+
+LOSS_DRAWS = 10_000
+"""Resamples of an accuracy loss, where they cost little."""
+
+CONFIDENCE = 0.95
+
+_BLOCK = 100
+"""Draws at a time: bounds the memory to 100 numbers for each example."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure and the ends of its interval; ends may be infinite."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, value: float, drawn: FloatArray, confidence: float = CONFIDENCE) -> Estimate:
+        """The central percentile interval of (draws,) resampled values, never without the value itself."""
+        low, high = quantiles(drawn, confidence)
+        return cls(value, min(value, float(low)), max(value, float(high)))
+
+    def points(self) -> str:
+        """An accuracy loss in points, for people."""
+        return f"{100 * self.value:.2f} points [{100 * self.low:.2f}, {100 * self.high:.2f}]"
+
+
+def quantiles(drawn: FloatArray, confidence: float = CONFIDENCE) -> FloatArray:
+    """(2, ...) ends of the central interval over axis 0; order statistics, so infinite values do no harm."""
+    tail = (1.0 - confidence) / 2.0
+    ends: FloatArray = np.quantile(drawn, [tail, 1.0 - tail], axis=0, method="inverted_cdf")
+    return ends
+
+
+class Resamples:
+    """Draws of n examples with replacement, the same for every figure that is asked about.
+
+    Parameters
+    ----------
+    n : examples.
+    seed, draws : of the draws.
+    """
+
+    def __init__(self, n: int, *, seed: int, draws: int = DRAWS) -> None:
+        if n < 1:
+            raise InputError("examples", "none", "at least one")
+        rng = np.random.default_rng(seed)
+        self._times = np.empty((draws, n), dtype=np.uint8 if n < 2**16 else np.uint16)
+        for first in range(0, draws, _BLOCK):
+            rows = min(_BLOCK, draws - first)
+            taken = rng.integers(0, n, size=(rows, n))
+            taken += n * np.arange(rows)[:, None]
+            self._times[first : first + rows] = np.bincount(taken.ravel(), minlength=rows * n).reshape(rows, n)
+
+    def means(self, columns: FloatArray) -> FloatArray:
+        """(draws, m) means of each draw over columns (n, m), a figure of each example in each column."""
+        draws, n = self._times.shape
+        means = np.empty((draws, columns.shape[1]))
+        for first in range(0, draws, _BLOCK):
+            means[first : first + _BLOCK] = self._times[first : first + _BLOCK].astype(np.float64) @ columns / n
+        return means
+
+
+def paired_loss(
+    before: np.ndarray[Any, Any],
+    after: np.ndarray[Any, Any],
+    *,
+    seed: int = 0,
+    draws: int = LOSS_DRAWS,
+    confidence: float = CONFIDENCE,
+) -> Estimate:
+    """Score lost between two runs on the same examples, with its percentile interval.
+
+    Where every example is right or wrong, its difference is -1, 0 or 1, and resampling n examples is one draw of a
+    trinomial; other scores are resampled one by one.
+
+    Parameters
+    ----------
+    before, after : (n,) score of each example in [0, 1], or whether it is right.
+    """
+    if before.shape != after.shape or before.ndim != 1 or len(before) == 0:
+        found = f"shapes {before.shape} and {after.shape}"
+        raise InputError("scores", found, "the same examples, at least one")
+    difference = before.astype(np.float64) - after
+    n = len(difference)
+    lost, gained = int(np.sum(difference == 1.0)), int(np.sum(difference == -1.0))
+    if lost + gained == np.count_nonzero(difference):
+        shares = [lost / n, gained / n, (n - lost - gained) / n]
+        counts = np.random.default_rng(seed).multinomial(n, shares, size=draws)
+        drawn = (counts[:, 0] - counts[:, 1]) / n
+    else:
+        drawn = Resamples(n, seed=seed, draws=min(draws, DRAWS)).means(difference[:, None])[:, 0]
+    return Estimate.of(float(difference.mean()), drawn, confidence)

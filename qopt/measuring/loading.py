@@ -1,0 +1,91 @@
+"""A user's network from the command line: ``NET.py:FUNCTION``, and its weights from a safetensors file."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from qopt.core.errors import InputError, shown
+
+SPELLING = "NET.py:FUNCTION, a function without arguments that returns (module, example input)"
+
+
+def load_module(where: str, weights: Path | None = None) -> tuple[nn.Module, torch.Tensor]:
+    """The module and the example input that a function in a Python file returns.
+
+    Parameters
+    ----------
+    where : ``NET.py:FUNCTION``. The file is run, with its folder in the path of imports.
+    weights : safetensors file with the module's parameters and buffers by name; by default the module's own.
+
+    Raises
+    ------
+    InputError
+        There is no such file or function, it fails or returns something else, or the weights do not fit.
+    """
+    path, colon, name = where.rpartition(":")
+    if not colon or not path or not name:
+        raise InputError("network", shown(where), SPELLING)
+    if not Path(path).is_file():
+        raise InputError("network", f"no file {shown(path)}", SPELLING)
+    folder = str(Path(path).resolve().parent)
+    sys.path.insert(0, folder)
+    try:
+        with redirect_stdout(sys.stderr):  # standard output is the command's, which may be JSON
+            function = runpy.run_path(path).get(name)
+            found = function() if callable(function) else None
+    except (Exception, SystemExit) as error:
+        raise InputError(
+            "network", f"{type(error).__name__} in {shown(path)}: {shown(str(error))}", SPELLING
+        ) from error
+    finally:
+        sys.path.remove(folder)
+    if not callable(function):
+        raise InputError("network", f"no function {shown(name)} in {shown(path)}", SPELLING)
+    if not (
+        isinstance(found, (tuple, list))
+        and len(found) == 2
+        and isinstance(found[0], nn.Module)
+        and isinstance(found[1], torch.Tensor)
+    ):
+        raise InputError("network", f"{shown(name)} returned {_kinds(found)}", SPELLING)
+    module, example = found
+    if weights is not None:
+        load_weights(module, weights)
+    return module, example
+
+
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Fill a module's parameters and buffers from a safetensors file; a pickle is refused, because it runs code."""
+    from safetensors.torch import load_file
+
+    try:
+        tensors = load_file(path)
+    except Exception as error:  # safetensors raises types of its own for a damaged file
+        found = "no file" if not Path(path).is_file() else f"no safetensors file ({shown(str(error))})"
+        raise InputError(str(path), found, "weights as safetensors; pickles (.pt, .pth) are not read") from error
+    own = module.state_dict()
+    for name, tensor in tensors.items():
+        if name not in own:
+            raise InputError(str(path), f"a tensor {shown(name)}", f"the module's own names, {shown(list(own))}")
+        if tensor.shape != own[name].shape:
+            found = f"{name} of shape {tuple(tensor.shape)}"
+            raise InputError(str(path), found, f"{tuple(own[name].shape)}, as in the module")
+    held = {tensor.data_ptr() for name, tensor in own.items() if name in tensors}
+    # A tensor that two names share is stored under one of them.
+    missing = [name for name, tensor in own.items() if name not in tensors and tensor.data_ptr() not in held]
+    if missing:
+        raise InputError(str(path), f"no tensor {shown(missing[0])}", "every parameter and buffer of the module")
+    module.load_state_dict(tensors, strict=False)
+
+
+def _kinds(found: Any) -> str:
+    if isinstance(found, (tuple, list)):
+        return f"({', '.join(type(item).__name__ for item in found)})"
+    return type(found).__name__

@@ -1,0 +1,133 @@
+"""Is the model of noise true? The law by width, the sum beside what was measured, and the loss beside the limit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qopt.core.errors import InputError
+from qopt.core.plot_style import BLUE, GREY, INK, MARKERS, ORANGE, SEQUENCE, axes_for
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from qopt.measuring.sensitivity import Sensitivity
+    from qopt.measuring.truth import JointPlan
+
+NAMED = 12
+"""Tensors that get a line of the legend; with more, weights and activations are two."""
+
+
+def plot_law(found: Sensitivity, ax: Axes | None = None) -> Axes:
+    """Measured noise over the law s 4^-b, by width: a line a tensor, its interval shaded; 1 is the law.
+
+    Weights are drawn with solid lines, activations with dashed ones. At one or two bits a line may be far from 1.
+
+    Parameters
+    ----------
+    found : of `qopt.measuring.sensitivity.measure`.
+    ax : where to draw.
+    """
+    from qopt.measuring.truth import law_ratios
+
+    ax = axes_for(ax, 7.0, 4.2)
+    bits = found.bits
+    many = len(found.tensors) > NAMED
+    seen: set[str] = set()
+    for tensor, ratio in law_ratios(found).items():
+        one = found.tensors[tensor]
+        if not np.isfinite(ratio).all() or not np.all(ratio > 0):
+            continue
+        weight = tensor.kind == "weight"
+        color = (BLUE if weight else ORANGE) if many else SEQUENCE[(tensor.layer - 1) % len(SEQUENCE)]
+        label = f"{tensor.kind}s" if many else str(tensor)
+        ax.plot(
+            bits,
+            ratio,
+            color=color,
+            linestyle="-" if weight else "--",
+            marker=MARKERS[(tensor.layer - 1) % len(MARKERS)],
+            markersize=3.5,
+            linewidth=1.2,
+            label=None if label in seen else label,
+        )
+        seen.add(label)
+        law = one.noise / ratio
+        ax.fill_between(bits, one.noise_low / law, one.noise_high / law, color=color, alpha=0.15, linewidth=0)
+    ax.axhline(1.0, color=INK, linewidth=0.8)
+    ax.set_yscale("log", base=2)
+    ax.set_xlabel("width $b$ [bits]")
+    ax.set_ylabel("measured noise over the law, $N_i(b) / (s_i 4^{-b})$")
+    ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return ax
+
+
+def plot_additivity(records: Sequence[JointPlan], ax: Axes | None = None) -> Axes:
+    """Noise of joint plans beside the sum of their tensors' noise, with intervals; on the line noise adds up.
+
+    Parameters
+    ----------
+    records : of `qopt.measuring.truth.joint_plans`.
+    ax : where to draw.
+    """
+    _check(records)
+    ax = axes_for(ax, 4.6, 4.2)
+    few = np.array([min(*r.plan.weights, *r.plan.activations) <= 2 for r in records])
+    x = np.array([r.summed for r in records])
+    y = np.array([r.noise.value for r in records])
+    ends = np.abs(np.array([[r.noise.low, r.noise.high] for r in records]).T - y)
+    groups: tuple[tuple[Any, str, str, str], ...] = (
+        (~few, BLUE, "o", "at least 3 bits everywhere"),
+        (few, ORANGE, "s", "2 bits or 1 somewhere"),
+    )
+    for group, color, marker, label in groups:
+        if group.any():
+            ax.errorbar(
+                x[group], y[group], ends[:, group], color=color, fmt=marker, markersize=4, linewidth=0.8, label=label
+            )
+    span = [min(x.min(), y.min()), max(x.max(), y.max())]
+    ax.plot(span, span, color=INK, linewidth=0.8)
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_xlabel("sum of the tensors' noise, each alone")
+    ax.set_ylabel("noise of the plan")
+    ax.legend(frameon=False, fontsize=8)
+    return ax
+
+
+def plot_loss(records: Sequence[JointPlan], found: Sensitivity, level: float, ax: Axes | None = None) -> Axes:
+    """Loss of joint plans beside what they spend of the natural limit at one level.
+
+    Were the model exact, plans left of 1 would lose at most the level: the lower left quarter and the upper right one
+    would hold every point. What lies in the upper left quarter is why Delta is calibrated.
+
+    Parameters
+    ----------
+    records : of `qopt.measuring.truth.joint_plans`.
+    found : the coefficients that they were judged by.
+    level : one of the measured levels.
+    ax : where to draw.
+    """
+    _check(records)
+    row = found.row(level)
+    ax = axes_for(ax, 4.6, 4.2)
+    x = np.array([r.spent[row] for r in records]) / found.natural.value
+    y = 100 * np.array([r.loss.value for r in records])
+    ends = np.abs(100 * np.array([[r.loss.low, r.loss.high] for r in records]).T - y)
+    ax.errorbar(x, y, ends, color=BLUE, fmt="o", markersize=4, linewidth=0.8)
+    ax.axvline(1.0, color=GREY, linewidth=0.8)
+    ax.axhline(100 * level, color=GREY, linewidth=0.8)
+    ax.set_xscale("log")
+    ax.set_yscale("symlog", linthresh=100 * level)
+    ax.set_ylim(bottom=min(0.0, float((y - ends[0]).min())) - 10 * level)
+    ax.set_xlabel(r"noise over robustness, share of the natural limit $\|\sigma^*\|^2$")
+    ax.set_ylabel("loss [points]")
+    ax.set_title(f"level {100 * level:g} point{'' if level == 0.01 else 's'}", loc="left", fontsize=10)
+    return ax
+
+
+def _check(records: Sequence[JointPlan]) -> None:
+    if not records:
+        raise InputError("records", "none", "at least one joint plan")

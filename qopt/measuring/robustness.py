@@ -1,0 +1,240 @@
+"""rho_i(a): how much noise on the logits, coming from tensor i, costs an accuracy level (Eqs. 20-22)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from qopt.core.arrays import FloatArray
+from qopt.measuring.batches import Batches
+from qopt.measuring.checkpoint import Arrays, Checkpoint
+from qopt.measuring.directions import SEEDS, uniform
+from qopt.measuring.examples import Examples
+from qopt.measuring.grids import Grid, Range
+from qopt.measuring.network import TensorName
+from qopt.measuring.noise import Advance, Reference, unit_name, unseen
+from qopt.measuring.parallel import run_all
+from qopt.measuring.scores import Score, scored, squared_change
+from qopt.measuring.variants import outputs_with_products, outputs_with_tensors, tensor_names
+
+SCALES_PER_OCTAVE = 8
+"""Scales of noise lie on a grid of ratio 2^(1/8); step k is the scale 2^(k/8)."""
+
+FIRST, LAST, LEAST = -8 * SCALES_PER_OCTAVE, 4 * SCALES_PER_OCTAVE, -24 * SCALES_PER_OCTAVE
+"""Steps searched first, from 1/256 of a tensor's range to 16 times its range, and the least one ever tried."""
+
+PILOT = 1000
+"""Examples, evenly spaced, on which the search starts."""
+
+MARGIN = 3
+"""Steps beyond the highest level at which noise is tried too, for the interval of its rho."""
+
+
+@dataclass
+class Trials:
+    """What noise of several scales does to one tensor's examples: step -> (n,) squared change and score.
+
+    Both are means over the directions of noise.
+    """
+
+    noise: dict[int, FloatArray] = field(default_factory=dict)
+    score: dict[int, FloatArray] = field(default_factory=dict)
+
+    @property
+    def steps(self) -> list[int]:
+        """Steps tried, ascending."""
+        return sorted(self.noise)
+
+    def lost(self, reference: FloatArray) -> dict[int, float]:
+        """Mean score lost at each step, to be compared with a level."""
+        return {k: float(np.mean(reference - self.score[k])) for k in self.steps}
+
+    def reached(self, reference: FloatArray, level: float) -> int | None:
+        """The smallest step tried that costs a level; None where none does."""
+        return next((k for k, lost in self.lost(reference).items() if costs(lost, level)), None)
+
+
+def costs(lost: float | FloatArray, level: float) -> Any:
+    """Whether a loss, or each of an array of losses, reaches a level, up to rounding."""
+    return lost >= level * (1 - 1e-12)
+
+
+def next_steps(lost: dict[int, float], levels: Sequence[float]) -> set[int]:
+    """Steps to try next, so that every level has a step that costs it, the one before it not.
+
+    Beyond what was tried the steps double. Between a step that costs the level and the last one before it that does
+    not, the loss is interpolated, in logarithms of both; the two steps about the crossing are next.
+
+    Parameters
+    ----------
+    lost : step -> loss, of the steps tried so far, at least one.
+    levels : accuracy levels.
+    """
+    wanted = set()
+    for level in levels:
+        top = min((k for k, x in lost.items() if costs(x, level)), default=None)
+        if top is None:
+            last = max(lost)
+            before = max((k for k in lost if k < last), default=last - 1)
+            wanted.add(min(LAST, last + 2 * (last - before)))
+            continue
+        below = max((k for k in lost if k < top), default=None)
+        if below is None:
+            after = min((k for k in lost if k > top), default=top + 1)
+            wanted.add(max(LEAST, top - 2 * (after - top)))
+        elif top - below > 1:
+            share = 0.5
+            if 0.0 < lost[below] < lost[top]:
+                share = math.log(level / lost[below]) / math.log(lost[top] / lost[below])
+            crossing = min(max(math.ceil(below + share * (top - below)), below + 1), top)
+            wanted |= {k for k in (crossing - 1, crossing) if below < k < top}
+    return wanted - lost.keys()
+
+
+def noise_trials(
+    batches: Batches,
+    grid: Grid,
+    found: Reference,
+    levels: Sequence[float],
+    score: Score,
+    seed: int,
+    checkpoint: Checkpoint,
+    variants: int,
+    advance: Advance = unseen,
+) -> dict[TensorName, Trials]:
+    """Noise on each tensor at the scales around which the accuracy falls by each level.
+
+    The noise is ``scale * range * u`` with u uniform in (-1, 1), the same direction at every scale; where the grid is
+    one for each channel, so is the range. Instead of every scale, octaves are tried on some of the examples, then
+    steps by interpolation, first there, then on all: accuracy is nearly monotone along a direction, and all levels
+    share what was tried. What is found is a scale that costs the level while the next smaller one does not; where
+    accuracy rises again with more noise, a still smaller scale could cost it too.
+
+    A weight enters its product linearly, so one product with the direction serves every scale.
+
+    Parameters
+    ----------
+    grid : of the weights.
+    found : the network without noise.
+    levels : accuracy levels.
+    seed : of the directions; there are three.
+    variants : batches of noise run at once.
+    """
+    network, names = batches.network, tensor_names(batches.network)
+    every = max(1, len(batches.examples) // PILOT)
+    some = Examples(batches.examples.x[::every], batches.examples.labels[::every])
+    few = Batches(network, some, variants, batches.memory, keep=False)
+    pilot = _Search(few, grid, found, score, seed, variants)
+    start = {tensor: set(range(FIRST, LAST + 1, SCALES_PER_OCTAVE)) for tensor in names}
+    guessed = pilot.run("pilot", start, found.score[::every], levels, checkpoint, advance)
+    if every == 1:
+        return guessed
+    start = {}
+    for tensor, trials in guessed.items():
+        tops = [trials.reached(found.score[::every], level) for level in levels]
+        start[tensor] = {LAST if top is None else top for top in tops}
+        start[tensor].add(min(max(start[tensor]) + MARGIN, LAST))
+    search = _Search(batches, grid, found, score, seed, variants)
+    return search.run("noise", start, found.score, levels, checkpoint, advance)
+
+
+class _Search:
+    """Rounds of trials on one set of examples until every level is bracketed by neighbouring scales."""
+
+    def __init__(self, batches: Batches, grid: Grid, found: Reference, score: Score, seed: int, variants: int) -> None:
+        self._batches, self._score, self._variants = batches, score, variants
+        self._grid, self._spans = grid, found.spans
+        self._seeds = [SEEDS * seed + i for i in range(SEEDS)]
+
+    def run(
+        self,
+        stage: str,
+        start: dict[TensorName, set[int]],
+        reference: FloatArray,
+        levels: Sequence[float],
+        checkpoint: Checkpoint,
+        advance: Advance,
+    ) -> dict[TensorName, Trials]:
+        """Trials of each tensor, from the steps to start with."""
+        found: dict[TensorName, Trials] = {tensor: Trials() for tensor in start}
+        pending, number = start, 0
+        while pending:
+            jobs = [
+                self._job(f"{stage}-{number}", index, tensor, sorted(steps), checkpoint)
+                for index in range(len(self._batches))
+                for tensor, steps in pending.items()
+            ]
+            shown = partial(_advanced, advance, f"{stage}, round {number + 1}", len(jobs))
+            units = run_all(jobs, self._batches.workers, shown)
+            for i, (tensor, steps) in enumerate(pending.items()):
+                for row, k in enumerate(sorted(steps)):
+                    own = units[i :: len(pending)]
+                    found[tensor].noise[k] = np.concatenate([unit["noise"][row] for unit in own])
+                    found[tensor].score[k] = np.concatenate([unit["score"][row] for unit in own])
+            wanted = {tensor: next_steps(found[tensor].lost(reference), levels) for tensor in start}
+            pending, number = {tensor: steps for tensor, steps in wanted.items() if steps}, number + 1
+        return found
+
+    def _job(
+        self, stage: str, index: int, tensor: TensorName, steps: list[int], checkpoint: Checkpoint
+    ) -> Callable[[], Arrays]:
+        """What one unit of work is: some steps for one tensor on one batch."""
+        return partial(checkpoint.unit, unit_name(stage, tensor, index), partial(self._measured, index, tensor, steps))
+
+    def _measured(self, index: int, tensor: TensorName, steps: list[int]) -> Arrays:
+        """(steps, n) squared change and score of a batch, means over the directions."""
+        batch = self._batches.batch(index)
+        noise, score = np.zeros((len(steps), len(batch))), np.zeros((len(steps), len(batch)))
+        network, number, values = self._batches.network, tensor.layer, batch.values
+        at_once = max(1, self._variants // SEEDS)
+        if tensor.kind == "weight":
+            given = dict(enumerate(values[:number]))
+            weight = network.weight(number)
+            length = self._lengths(weight)
+            base = network.product(number, given)
+            directions = torch.stack(
+                [
+                    network.product(
+                        number, given, weight=length * self._uniform(tensor, s, 0, 1, weight)[0], bias=False
+                    )
+                    for s in self._seeds
+                ]
+            )
+        else:
+            base = values[number]
+            span = self._spans[number - 1].length
+            directions = torch.stack(
+                [span * self._uniform(tensor, s, batch.first, len(batch), base[0]) for s in self._seeds]
+            )
+        for first in range(0, len(steps), at_once):
+            part = steps[first : first + at_once]
+            scales = torch.tensor([2.0 ** (k / SCALES_PER_OCTAVE) for k in part], device=base.device)
+            changed = base + scales.reshape(-1, 1, *[1] * base.ndim) * directions
+            run = outputs_with_products if tensor.kind == "weight" else outputs_with_tensors
+            outputs = run(network, number, values, changed.flatten(0, 1))
+            rows = slice(first, first + len(part))
+            shape = (len(part), SEEDS, len(batch))
+            noise[rows] = squared_change(outputs, batch.outputs).reshape(shape).mean(axis=1)
+            score[rows] = scored(self._score, outputs, batch.labels).reshape(shape).mean(axis=1)
+        return {"noise": noise, "score": score}
+
+    def _lengths(self, weight: torch.Tensor) -> torch.Tensor:
+        """Range of a weight, or of each of its channels, shaped to go with it."""
+        if self._grid.per == "tensor":
+            return torch.tensor(Range.of(weight).length, dtype=torch.float32, device=weight.device)
+        low, high = torch.aminmax(weight.flatten(1), dim=1)
+        return (high - low).reshape(-1, *[1] * (weight.ndim - 1))
+
+    @staticmethod
+    def _uniform(tensor: TensorName, seed: int, first: int, count: int, like: torch.Tensor) -> torch.Tensor:
+        return uniform(tensor, seed, first, count, like.shape, like.device)
+
+
+def _advanced(advance: Advance, what: str, total: int, done: int) -> None:
+    advance(what, done, total)

@@ -1,0 +1,96 @@
+"""What a network's answer is worth, and how far it is from changing.
+
+A score is between 0 and 1 for each example; an accuracy level a is a drop of its mean. The default is whether the
+largest logit is the label's; other tasks bring their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from qopt.core.arrays import FloatArray
+from qopt.core.errors import InputError, shown
+
+Score = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""``(output (n, ...), labels (n, ...)) -> (n,)``, from 0 to 1; each example by itself."""
+
+Margin = Callable[[torch.Tensor], torch.Tensor]
+"""``output (n, ...) -> (n,)``: squared norm of a change of the output that matters, for each example."""
+
+
+def correct(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """(n,) 1 where the largest of the logits (n, classes) is the label's (n,), else 0."""
+    check_classes(logits)
+    if labels.ndim != 1 or labels.is_floating_point():
+        raise InputError("labels", f"{labels.dtype} of shape {tuple(labels.shape)}", "a whole number for each example")
+    if bool(((labels < 0) | (labels >= logits.shape[1])).any()):
+        found = f"classes from {int(labels.min())} to {int(labels.max())}"
+        raise InputError("labels", found, f"classes from 0 to {logits.shape[1] - 1}, as the network returns")
+    return (logits.argmax(dim=1) == labels).double()
+
+
+def adversarial_margin(logits: torch.Tensor) -> torch.Tensor:
+    """(n,) ``||sigma*||^2 = (z_(1) - z_(2))^2 / 2``: the least change that makes the two largest logits equal.
+
+    Parameters
+    ----------
+    logits : (n, classes), at least two classes.
+    """
+    check_classes(logits)
+    first, second = logits.double().topk(2, dim=1).values.unbind(1)
+    return (first - second) ** 2 / 2
+
+
+def check_classes(logits: torch.Tensor) -> None:
+    """Refuse an output that has no two classes to tell apart."""
+    if logits.ndim != 2 or logits.shape[1] < 2:
+        allowed = "(n, classes) with at least two classes; for other tasks give a score and a margin"
+        raise InputError("logits", f"shape {tuple(logits.shape)}", allowed)
+
+
+def check_finite(logits: torch.Tensor, first: int) -> None:
+    """Refuse outputs that are not numbers.
+
+    Parameters
+    ----------
+    logits : (n, ...).
+    first : number of the first of these examples, for the message.
+    """
+    bad = ~torch.isfinite(logits.flatten(1)).all(dim=1)
+    if bool(bad.any()):
+        at = first + int(bad.nonzero()[0])
+        raise InputError("logits", f"an output that is not finite, for example {at}", "finite numbers")
+
+
+def scored(score: Score, outputs: torch.Tensor, labels: torch.Tensor) -> FloatArray:
+    """Scores of several variants of the same examples.
+
+    Parameters
+    ----------
+    score : of each example.
+    outputs : (v, n, ...).
+    labels : (n, ...).
+
+    Returns
+    -------
+    (v, n)
+    """
+    v, n = outputs.shape[:2]
+    repeated = labels.expand(v, *labels.shape).flatten(0, 1)
+    found = score(outputs.flatten(0, 1), repeated)
+    if not isinstance(found, torch.Tensor) or found.shape != (v * n,):
+        shape = tuple(found.shape) if isinstance(found, torch.Tensor) else shown(found)
+        raise InputError("score", f"{shape} for {v * n} examples", "a tensor with one number for each example")
+    array: FloatArray = found.detach().double().numpy(force=True).reshape(v, n)
+    if not bool(np.all((array >= 0) & (array <= 1))):
+        raise InputError("score", shown(float(array[~((array >= 0) & (array <= 1))][0])), "numbers from 0 to 1")
+    return array
+
+
+def squared_change(outputs: torch.Tensor, reference: torch.Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """(v, n) ``||Z' - Z||^2`` of outputs (v, n, ...) against the reference's (n, ...), summed in float64."""
+    return (outputs - reference).double().square_().flatten(2).sum(dim=2).numpy(force=True)

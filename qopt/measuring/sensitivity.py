@@ -1,0 +1,282 @@
+"""How much noise each tensor's quantization adds, and how much the accuracy bears, with intervals (Eqs. 18-22).
+
+One set of examples, used for nothing else: it gives sigma*, the noise table N_i(b), the coefficient s_i of the law, the
+robustness rho_i(a) at every level, and the ranges of the activations.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.errors import InputError, shown
+from qopt.core.files import write_whole
+from qopt.measuring import fingerprint
+from qopt.measuring.arithmetic import plain_float32
+from qopt.measuring.batches import MEMORY, Batches
+from qopt.measuring.checkpoint import Checkpoint
+from qopt.measuring.estimates import TensorSensitivity, estimated
+from qopt.measuring.examples import Examples
+from qopt.measuring.grids import MAX_BITS, Grid, Range
+from qopt.measuring.intervals import Estimate, Resamples
+from qopt.measuring.network import Network, TensorName
+from qopt.measuring.noise import Advance, Say, law_columns, noise_tables, reference, silent, unseen
+from qopt.measuring.robustness import noise_trials
+from qopt.measuring.scores import Margin, Score, adversarial_margin, correct
+
+WIDTHS = range(1, MAX_BITS + 1)
+"""Widths of the table by default."""
+
+FORMAT = "qopt/sensitivity"
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """Coefficients measured on one set of data.
+
+    Attributes
+    ----------
+    natural : mean ``||sigma*||^2`` (or of the margin that was given).
+    score : mean score of the unquantized network.
+    bits : (k,) widths of the tables.
+    levels : accuracy levels a, ascending.
+    grid, activation_grid : how weights and activations are quantized.
+    tensors : what was measured of each tensor.
+    ranges : for each layer, the range of its activation at each width: calibration, test and device use it too.
+    examples, seed : how many examples, and the seed of noise and intervals.
+    """
+
+    natural: Estimate
+    score: float
+    bits: IntArray
+    levels: tuple[float, ...]
+    grid: Grid
+    activation_grid: Grid
+    tensors: dict[TensorName, TensorSensitivity]
+    ranges: tuple[tuple[Range, ...], ...]
+    examples: int
+    seed: int
+
+    def terms(self, tensor: TensorName, level: float) -> FloatArray:
+        """(k,) N_i(b) / rho_i(a); zero where the level is never lost."""
+        found = self.tensors[tensor]
+        return found.noise / found.rho[self.row(level)].value
+
+    def row(self, level: float) -> int:
+        """Number of a level, from 0."""
+        for row, known in enumerate(self.levels):
+            if math.isclose(known, level, rel_tol=1e-12):
+                return row
+        raise InputError("level", shown(level), "one of " + ", ".join(f"{a:g}" for a in self.levels))
+
+    def range_of(self, layer: int, bits: int) -> Range:
+        """The range that the activation of a layer is quantized on at a width."""
+        if bits not in self.bits:
+            raise InputError("bits", shown(bits), f"a measured width, {self.bits[0]} to {self.bits[-1]}")
+        return self.ranges[layer - 1][int(bits - self.bits[0])]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; infinite figures as None."""
+        return {
+            "format": FORMAT,
+            "version": 1,
+            "natural": _plain(self.natural),
+            "score": self.score,
+            "bits": self.bits.tolist(),
+            "levels": list(self.levels),
+            "grid": str(self.grid),
+            "activation_grid": str(self.activation_grid),
+            "examples": self.examples,
+            "seed": self.seed,
+            "tensors": [
+                {
+                    "kind": tensor.kind,
+                    "layer": tensor.layer,
+                    "noise": [found.noise.tolist(), found.noise_low.tolist(), found.noise_high.tolist()],
+                    "lost": found.lost.tolist(),
+                    "s": _plain(found.s),
+                    "law_error": _finite(found.law_error),
+                    "rho": [_plain(estimate) for estimate in found.rho],
+                    "scale": [_finite(scale) for scale in found.scale],
+                }
+                for tensor, found in self.tensors.items()
+            ],
+            "ranges": [[[span.low, span.high] for span in row] for row in self.ranges],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Sensitivity:
+        """Back from `to_dict`.
+
+        Raises
+        ------
+        InputError
+            The data is not what `to_dict` gives.
+        """
+        if not isinstance(data, dict) or data.get("format") != FORMAT or data.get("version") != 1:
+            found = shown(data.get("format") if isinstance(data, dict) else data)
+            raise InputError("sensitivity", found, f"an object of format {FORMAT}, version 1")
+        try:
+            tensors = {}
+            for row in data["tensors"]:
+                noise, low, high = (np.array(x, dtype=np.float64) for x in row["noise"])
+                tensors[TensorName(row["kind"], int(row["layer"]))] = TensorSensitivity(
+                    noise,
+                    low,
+                    high,
+                    np.array(row["lost"], dtype=np.float64),
+                    _estimate(row["s"]),
+                    _number(row["law_error"]),
+                    tuple(map(_estimate, row["rho"])),
+                    tuple(map(_number, row["scale"])),
+                )
+            return cls(
+                _estimate(data["natural"]),
+                float(data["score"]),
+                np.array(data["bits"], dtype=np.int64),
+                tuple(map(float, data["levels"])),
+                Grid.parse(data["grid"]),
+                Grid.parse(data["activation_grid"]),
+                tensors,
+                tuple(tuple(Range(*span) for span in row) for row in data["ranges"]),
+                int(data["examples"]),
+                int(data["seed"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError("sensitivity", f"{type(error).__name__}: {error}", "what `save` wrote") from None
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a JSON file."""
+        text = json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
+        write_whole(path, lambda file: file.write(text.encode()))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Sensitivity:
+        """Read what `save` wrote."""
+        try:
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "no JSON"
+            raise InputError(os.fspath(path), why.lower(), "a file that `save` wrote") from None
+        return cls.from_dict(data)
+
+
+@plain_float32()
+@torch.no_grad()
+def measure(
+    network: Network,
+    examples: Examples,
+    *,
+    levels: Sequence[float],
+    bits: Sequence[int] = WIDTHS,
+    grid: Grid | None = None,
+    activation_grid: Grid | None = None,
+    score: Score = correct,
+    margin: Margin = adversarial_margin,
+    seed: int = 0,
+    memory: int = MEMORY,
+    checkpoint: str | os.PathLike[str] | None = None,
+    say: Say = silent,
+    advance: Advance = unseen,
+) -> Sensitivity:
+    """Noise table, s, rho and sigma* of a network, each with an interval.
+
+    Parameters
+    ----------
+    network : traced, trained, on the device where it is to be measured.
+    examples : data for the coefficients alone.
+    levels : accuracy levels a in (0, 1], ascending: losses of the mean score.
+    bits : consecutive widths within 1..16.
+    grid : of the weights; by default one asymmetric grid a tensor, from the smallest to the largest entry.
+    activation_grid : of the activations, per tensor; by default asymmetric, clipped if the weights' grid is.
+    score : what an output is worth; by default whether the largest logit is the label's.
+    margin : squared norm of a change that matters; by default ``||sigma*||^2``.
+    seed : of the directions of noise and of the intervals.
+    memory : bytes that tensors may take; statistics of every example (some 400 numbers a tensor) come on top.
+    checkpoint : a folder for finished work, from which a run that was stopped goes on.
+    say, advance : receive a line for each tensor, and how far the work is.
+
+    Raises
+    ------
+    InputError
+        Settings outside these, outputs that are not finite, one class, a checkpoint of something else.
+    """
+    grid = grid or Grid()
+    activation_grid = activation_grid or Grid(clip=grid.clip)
+    _check(levels, bits, activation_grid)
+    variants = len(bits)
+    batches = Batches(network, examples, variants, memory)
+    saved = Checkpoint(
+        checkpoint,
+        {
+            "network": fingerprint.structure(network),
+            "weights": fingerprint.weights(network),
+            "data": examples.digest(),
+            "bits": list(bits),
+            "levels": list(levels),
+            "grid": [str(grid), str(activation_grid)],
+            "score": [f"{f.__module__}.{getattr(f, '__qualname__', repr(f))}" for f in (score, margin)],
+            "seed": seed,
+            "batches": batches.size,
+            "device": network.device.type,
+        },
+    )
+    base = reference(batches, bits, activation_grid, score, margin, saved)
+    if not base.margin.mean() > 0:
+        raise InputError("logits", "the two largest equal for every example", "a network that tells classes apart")
+    tables = noise_tables(batches, bits, grid, activation_grid, base, score, saved, advance)
+    trials = noise_trials(batches, grid, base, levels, score, seed, saved, variants, advance)
+
+    resamples = Resamples(len(examples), seed=seed)
+    natural = resamples.means(base.margin[:, None])[:, 0]
+    tensors = {}
+    for tensor, (noise, scores) in tables.items():
+        tensors[tensor] = found = estimated(bits, levels, base, noise, scores, trials[tensor], resamples, natural)
+        say(f"{tensor!s:>13}: {found}")
+    return Sensitivity(
+        Estimate.of(float(base.margin.mean()), natural),
+        float(base.score.mean()),
+        np.array(bits, dtype=np.int64),
+        tuple(map(float, levels)),
+        grid,
+        activation_grid,
+        tensors,
+        base.ranges,
+        len(examples),
+        seed,
+    )
+
+
+def _check(levels: Sequence[float], bits: Sequence[int], activation_grid: Grid) -> None:
+    if not levels or any(not 0 < a <= 1 for a in levels) or any(np.diff(levels) <= 0):
+        raise InputError("levels", shown(list(levels)), "accuracy losses in (0, 1], ascending")
+    if not bits or min(bits) < 1 or max(bits) > MAX_BITS or any(np.diff(bits) != 1):
+        raise InputError("bits", shown(list(bits)), f"consecutive widths from 1 to {MAX_BITS}")
+    law_columns(bits)
+    if activation_grid.per != "tensor":
+        raise InputError("activation_grid", str(activation_grid), "a per-tensor grid: its range is fixed in advance")
+
+
+def _finite(x: float) -> float | None:
+    return x if math.isfinite(x) else None
+
+
+def _plain(estimate: Estimate) -> list[float | None]:
+    return [_finite(x) for x in (estimate.value, estimate.low, estimate.high)]
+
+
+def _number(x: float | None) -> float:
+    return math.inf if x is None else float(x)
+
+
+def _estimate(row: Sequence[float | None]) -> Estimate:
+    return Estimate(*map(_number, row))

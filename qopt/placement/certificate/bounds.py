@@ -1,0 +1,199 @@
+"""Lower bounds for placements: minimum cuts, each proved by a flow in exact arithmetic.
+
+Without limits on memory and latency one operator's problem is a minimum cut, and a flow proves it
+(`qopt.kernels.checker`, class Cut). Limits enter by Lagrange multipliers, which is still a minimum cut; where
+its bound falls short, the tiers of an operation are divided, and each part has its own. So the proof for an operator is
+a tree, a list of nodes in preorder:
+
+    ["split", operation, tiers]     first subtree: the operation runs on one of these tiers; second: on another
+    ["leaf", share, multipliers, labels, flow]
+                                    share 1: the bound of the relaxed costs; share 0: nothing keeps the limits
+                                    multipliers: {name of a limit: number >= 0}
+                                    labels, flow: as in the kernel's witness of kind "cut", node 0 the raw input
+
+A whole witness is {"format": "qopt/placement-witness", "version": 1, "operators": {name: tree}} with a tree for every
+operator that reaches the accuracy target.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from qopt.core.arrays import BoolArray
+from qopt.core.errors import QoptError
+from qopt.core.limits import limit_with_slack, within
+from qopt.kernels import mincut
+from qopt.kernels.checker import check
+from qopt.placement.costs import Labelling, Limit, relaxed, used
+from qopt.placement.problem import Placement
+from qopt.placement.terms import Terms
+
+ENUMERATED = 5_000
+"""Plans of one operator that the certificate looks at itself, where limits leave a gap and no witness closes it."""
+
+LEAST, MOST = 1e-290, 1e300
+"""Sizes of relaxed costs, other than 0, whose rounding `relaxed` covers."""
+
+MAX_NODES = 200_000
+"""Nodes of a tree that are looked at."""
+
+
+class Refused(QoptError):
+    """What is wrong with a witness, in a line."""
+
+
+def cut_instance(costs: Labelling) -> dict[str, Any]:
+    """Costs of labels as an instance file of the kernel; null is what is forbidden."""
+
+    def plain(rows: Any) -> list[list[float | None]]:
+        return [[None if math.isinf(x) else x for x in row] for row in rows.tolist()]
+
+    tensors = zip(costs.producer, costs.readers, plain(costs.weight), strict=True)
+    return {
+        "format": "qopt/kernel-instance",
+        "version": 1,
+        "kind": "cut",
+        "labels": costs.unary.shape[1],
+        "unary": plain(costs.unary),
+        "tensors": [[u, list(readers), weights] for u, readers, weights in tensors],
+    }
+
+
+def leaf_bound(
+    costs: Labelling, rows: tuple[Limit, ...], share: float, multipliers: list[float], labels: Any, flow: Any
+) -> Fraction | float:
+    """What the flow of one leaf proves: a lower bound on every plan's cost, infinite where there is no plan."""
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        priced = relaxed(costs, rows, multipliers, share)
+    for given, found in ((costs.unary, priced.unary), (costs.weight, priced.weight)):
+        # Beyond these, rounding is no longer relative: an infinite entry would read as forbidden.
+        entries = np.abs(found[np.isfinite(given)])
+        if not np.all((entries == 0.0) | ((entries >= LEAST) & (entries <= MOST))):
+            raise Refused(f"multipliers that make costs below {LEAST:g} or above {MOST:g}")
+    instance = cut_instance(priced)
+    witness = {"format": "qopt/kernel-witness", "version": 1, "kind": "cut", "labels": labels, "flow": flow}
+    verdict = check(instance, witness)
+    if not verdict.accepted:
+        raise Refused(verdict.reason)
+    if verdict.bound is None:
+        return math.inf
+    limit = sum(
+        (Fraction(m) * Fraction(limit_with_slack(row.limit)) for m, row in zip(multipliers, rows, strict=True)),
+        Fraction(0),
+    )
+    bound: Fraction = verdict.bound - limit
+    if share == 0:
+        if bound <= 0:
+            raise Refused("a leaf of share 0 that proves nothing")
+        return math.inf
+    return bound
+
+
+def tree_bound(
+    problem: Placement, own: Terms, costs: Labelling, rows: tuple[Limit, ...], tree: Any
+) -> Fraction | float:
+    """What a tree proves of one operator.
+
+    Raises
+    ------
+    Refused
+        It is not a proof.
+    """
+    if not isinstance(tree, list) or len(tree) > MAX_NODES:
+        raise Refused(f"the tree is not a list of at most {MAX_NODES} nodes")
+    node = {name: v for v, name in enumerate(own.names, start=1)}
+    number = {name: k for k, name in enumerate(problem.tier_names)}
+    names = [row.name for row in rows]
+    waiting: list[BoolArray] = [np.ones(costs.unary.shape, dtype=bool)]
+    least: Fraction | float = math.inf
+    for entry in tree:
+        if not waiting:
+            raise Refused("the tree goes on after its end")
+        here = waiting.pop()
+        match entry:
+            case ["split", str() as name, list() as tiers] if name in node:
+                inside = np.isin(np.arange(len(number)), [_known(number, tier) for tier in tiers])
+                first, second = here.copy(), here.copy()
+                first[node[name]] &= inside
+                second[node[name]] &= ~inside
+                waiting += [second, first]
+            case ["leaf", (0 | 1) as share, dict() as given, labels, flow] if type(share) is int:
+                multipliers = [0.0] * len(rows)
+                for name, value in given.items():
+                    if name not in names or type(value) not in (int, float) or not 0 <= value <= 1e300:
+                        raise Refused(
+                            "a multiplier that is not a number >= 0 of one of " + (", ".join(names) or "none")
+                        )
+                    multipliers[names.index(name)] = float(value)
+                part = Labelling(np.where(here, costs.unary, np.inf), costs.producer, costs.readers, costs.weight)
+                bound = leaf_bound(part, rows, float(share), multipliers, labels, flow)
+                least = bound if bound < least else least
+            case _:
+                raise Refused("a node that is neither a split nor a leaf")
+    if waiting:
+        raise Refused("the tree ends early")
+    return least
+
+
+def _known(number: dict[str, int], tier: Any) -> int:
+    if not isinstance(tier, str) or tier not in number:
+        raise Refused("a split with an unknown tier")
+    return number[tier]
+
+
+def own_bound(costs: Labelling, rows: tuple[Limit, ...]) -> Fraction | float | None:
+    """A bound without a witness: the minimum cut without limits, and whether a limit alone rules out all plans.
+
+    The kernel finds the flows; each is checked as a stranger's would be. None: no flow was accepted.
+    """
+    tests = [(1.0, [0.0] * len(rows))]
+    tests += [(0.0, [1.0 if row is other else 0.0 for other in rows]) for row in rows]
+    stored = [1.0 if row.name != "latency" else 0.0 for row in rows]
+    if sum(stored) == costs.unary.shape[1] > 1:
+        tests.append((0.0, stored))
+    bound: Fraction | float | None = None
+    for share, multipliers in tests:
+        found = mincut.solve(*_kernel(relaxed(costs, rows, multipliers, share)))
+        proof = found.witness()
+        try:
+            proved = leaf_bound(costs, rows, share, multipliers, proof["labels"], proof["flow"])
+        except Refused:
+            continue
+        bound = proved if bound is None else max(bound, proved)
+    return bound
+
+
+def least_of_all(costs: Labelling, rows: tuple[Limit, ...], most: int = ENUMERATED) -> Fraction | float | None:
+    """The cheapest labels that keep the limits, by looking at all; infinite if none do, None if there are too many."""
+    n = len(costs.unary)
+    below: list[list[int]] = [[] for _ in range(n)]
+    for u, readers in zip(costs.producer, costs.readers, strict=True):
+        for r in readers:
+            if u < r:  # groups have orders backwards too: checked on whole labellings
+                below[r].append(u)
+    allowed = [np.flatnonzero(row).tolist() for row in np.isfinite(costs.unary)]
+    labellings: list[list[int]] = [[]]
+    for v in range(n):
+        labellings = [[*at, k] for at in labellings for k in allowed[v] if all(at[u] <= k for u in below[v])]
+        if len(labellings) > most:  # every one of them can go on: with the last tier, unless a pin forbids it
+            return None
+    return min((_value(costs, rows, at) for at in labellings), default=math.inf)
+
+
+def _value(costs: Labelling, rows: tuple[Limit, ...], at: list[int]) -> Fraction | float:
+    """Cost of labels; infinite where they break an order or a limit."""
+    for u, readers in zip(costs.producer, costs.readers, strict=True):
+        if any(at[r] < at[u] for r in readers):
+            return math.inf
+    cost = math.fsum(used(costs, costs.unary, costs.weight, at))
+    if cost == math.inf or not all(within(used(costs, r.unary, r.weight, at), r.limit) for r in rows):
+        return math.inf
+    return Fraction(cost)
+
+
+def _kernel(costs: Labelling) -> tuple[Any, Any]:
+    return costs.unary, costs.rows

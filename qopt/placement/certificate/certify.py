@@ -1,0 +1,212 @@
+"""Certifies a placement: feasible or not, and how far from optimal it can be at most.
+
+Everything is recomputed from the problem and the plan; no method's code takes part. The bound is the least over all
+operators that reach the accuracy target of what minimum cuts prove of each: with the witness that came with the
+plan, and where that is missing or refused, with flows of the certificate's own (`qopt.placement.certificate.bounds`).
+Where limits leave a gap, small networks are enumerated.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from qopt.core.certificate import Certificate, Slack
+from qopt.core.limits import within
+from qopt.placement.certificate.bounds import Refused, least_of_all, own_bound, tree_bound
+from qopt.placement.costs import breakdown, labelling, labellings, limits, used
+from qopt.placement.plan import PlacementPlan, checked_placement
+from qopt.placement.problem import Placement
+from qopt.placement.terms import Terms, terms
+
+TOLERANCE = 1e-9
+"""`proved` allows this share of the objective."""
+
+IN_SOLVE: Mapping[str, Any] = {}
+"""Effort that `qopt.solve` asks for: the usual."""
+
+ROUNDING = 1e-12
+"""The cost term by term and as a sum over labels may differ by this share of the objective."""
+
+
+def certify(problem: Placement, plan: PlacementPlan | None, witness: Any = None) -> Certificate:
+    """What is true of a plan, or of the claim that there is none.
+
+    Parameters
+    ----------
+    problem : the problem.
+    plan : the plan, or None to ask whether the problem is infeasible.
+    witness : an untrusted proof (`qopt.placement.certificate.bounds`).
+
+    Raises
+    ------
+    InputError
+        The plan's shape does not fit the problem.
+    """
+    start = time.perf_counter()
+    if plan is not None:
+        checked_placement(problem, plan)
+    target = None if plan is None else _target(breakdown(problem, plan).objective)
+    least, kind, notes = _least(problem, witness, target)
+    if plan is None:
+        infeasible = least == math.inf
+        found = Certificate(
+            bits=None,
+            feasible=False,
+            objective=None,
+            cost=None,
+            bound=None if infeasible or least is None else float(least),
+            kind=kind,
+            infeasible=infeasible,
+            notes=tuple(notes),
+        )
+    else:
+        found = _with_plan(problem, plan, least, kind, notes)
+    return replace(found, seconds=time.perf_counter() - start)
+
+
+def _least(
+    problem: Placement, witness: Any, target: Fraction | None
+) -> tuple[Fraction | float | None, str | None, list[str]]:
+    """A bound on every plan, its kind, and remarks. Infinite: there is no plan; None: nothing is proved.
+
+    Operators whose bound does not reach the target (None: infinity) are enumerated where they are small.
+    """
+    notes: list[str] = []
+    trees: dict[str, Any] = {}
+    if witness is not None:
+        if (
+            isinstance(witness, dict)
+            and witness.get("format") == "qopt/placement-witness"
+            and witness.get("version") == 1
+            and isinstance(witness.get("operators"), dict)
+        ):
+            trees = witness["operators"]
+        else:
+            notes.append("witness rejected: not an object of format qopt/placement-witness, version 1")
+    least: Fraction | float | None = math.inf
+    kind = "flow" if problem.eligible else "enumeration"
+    for name, (own, costs) in labellings(problem).items():
+        rows = limits(problem, own, costs)
+        bound: Fraction | float | None = None
+        if name in trees:
+            try:
+                bound = tree_bound(problem, own, costs, rows, trees[name])
+                kind = "witness" if rows else kind
+            except Refused as why:
+                notes.append(f"witness rejected for {name}: {why}")
+        if bound is None:
+            bound = own_bound(costs, rows)
+        if rows and (bound is None or bound < (math.inf if target is None else target)):
+            exact = least_of_all(costs, rows)
+            bound, kind = (bound, kind) if exact is None else (exact, "enumeration")
+        if bound is None:
+            notes.append(f"{name}: no flow was accepted, nothing is proved")
+        least = None if least is None or bound is None else min(least, bound)
+    return least, kind if least is not None else None, notes
+
+
+def _target(objective: float) -> Fraction:
+    """What a bound must reach to prove an objective."""
+    return Fraction(objective) - Fraction(TOLERANCE * abs(objective))
+
+
+def _with_plan(
+    problem: Placement, plan: PlacementPlan, least: Fraction | float | None, kind: str | None, notes: list[str]
+) -> Certificate:
+    cost = breakdown(problem, plan)
+    own = terms(problem, problem.operator(plan.operator))
+    labels = _labels(problem, own, plan)
+    constraints, broken = _constraints(problem, own, plan, labels)
+    feasible = not broken
+    if feasible:
+        costs = labellings(problem)[plan.operator][1]
+        linear = math.fsum(used(costs, costs.unary, costs.weight, labels))
+        if abs(linear - cost.objective) > ROUNDING * abs(cost.objective):
+            notes.append(f"error: the cost term by term is {cost.objective:.17g}, as a sum of labels {linear:.17g}")
+        # The plan is one of those that the bound is about: above it, the bound is rounding.
+        least = None if least is None else min(least, Fraction(linear))
+    proved = (
+        feasible
+        and least is not None
+        and least >= _target(cost.objective)
+        and not any(n.startswith("error") for n in notes)
+    )
+    bound = None if least is None or least == math.inf else float(least)
+    if proved and bound is not None:
+        bound = min(bound, cost.objective)
+    return Certificate(
+        bits=None,
+        feasible=feasible,
+        objective=cost.objective,
+        cost=cost,
+        constraints=tuple(constraints),
+        violations=tuple(broken),
+        bound=bound,
+        kind=kind if bound is not None else None,
+        proved=proved,
+        infeasible=least == math.inf,
+        notes=tuple(notes),
+    )
+
+
+def violations(problem: Placement, plan: PlacementPlan) -> list[str]:
+    """A line for each constraint that a plan breaks; empty for a feasible one."""
+    own = terms(problem, problem.operator(checked_placement(problem, plan).operator))
+    return _constraints(problem, own, plan, _labels(problem, own, plan))[1]
+
+
+def _labels(problem: Placement, own: Terms, plan: PlacementPlan) -> list[int]:
+    """Tier index of every node, the raw input's first."""
+    number = {name: k for k, name in enumerate(problem.tier_names)}
+    return [problem.birth, *(number[plan.tiers[name]] for name in own.names)]
+
+
+def _constraints(
+    problem: Placement, own: Terms, plan: PlacementPlan, labels: list[int]
+) -> tuple[list[Slack], list[str]]:
+    """Every constraint in the exact test, and a line for each that fails."""
+    names, tiers = ("the raw input", *own.names), problem.tier_names
+    wrong = [v for v, k in enumerate(labels[1:]) if not own.allowed[v, k]]
+    lines = [f"{own.names[v]}: on {tiers[labels[v + 1]]}, where it may not run" for v in wrong]
+    rows = [Slack.whether("tiers allowed", len(wrong))]
+    down = [(f.producer, r) for f in own.flows for r in f.readers if labels[r] < labels[f.producer]]
+    lines += [f"{names[r]}: below {names[u]}, which it reads" for u, r in down]
+    rows.append(Slack.whether("data moves up", len(down)))
+    apart = [group for group in own.together if len({labels[v] for v in group}) > 1]
+    lines += [f"{', '.join(names[v] for v in group)}: not on one tier" for group in apart]
+    rows.append(Slack.whether("together", len(apart)))
+    if own.private and any(labels[r] != labels[0] for r in own.flows[0].readers):
+        rows.append(Slack.whether("private input", 1))
+        lines.append("the raw input leaves its tier")
+    accuracy, target = own.operator.accuracy, problem.targets.accuracy
+    rows.append(Slack("accuracy", accuracy, target, accuracy >= target, at_least=True))
+    if accuracy < target:
+        lines.append(f"operator {plan.operator}: accuracy {accuracy:.17g}, at least {target:.17g} is asked for")
+    for k, tier in enumerate(problem.tiers):
+        if tier.memory is None:
+            continue
+        stored = [float(m) for m, label in zip(own.memory, labels[1:], strict=True) if label == k]
+        rows.append(Slack(f"memory of {tier.name}", math.fsum(stored), tier.memory, within(stored, tier.memory)))
+        if not rows[-1].holds:
+            lines.append(f"memory of {tier.name}: {rows[-1].used:.17g} bytes, allowed {tier.memory:.17g}")
+    limit = problem.targets.latency
+    if limit is not None and not down and not wrong:
+        seconds = _seconds(problem, own, labels)
+        rows.append(Slack("latency", math.fsum(seconds), limit, within(seconds, limit)))
+        if not rows[-1].holds:
+            lines.append(f"latency: {rows[-1].used:.17g} s, allowed {limit:.17g}")
+    return rows, lines
+
+
+def _seconds(problem: Placement, own: Terms, labels: list[int]) -> list[float]:
+    """The terms of the latency, as the limit's row has them."""
+    time_only = labelling(problem, own, objective=(1.0, 0.0, 0.0))
+    unary, weight = (np.where(np.isinf(x), 0.0, x) for x in (time_only.unary, time_only.weight))
+    return used(time_only, unary, weight, labels)

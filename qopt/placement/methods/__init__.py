@@ -1,0 +1,1 @@
+"""How it is solved: a file a method, and their registry."""

@@ -1,0 +1,58 @@
+"""`brute-force`: every operator, every way to let data move up. For small instances and as a yardstick."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+
+from qopt.core.limits import within
+from qopt.core.method import Options
+from qopt.core.solution import Outcome
+from qopt.placement.costs import used
+from qopt.placement.methods.candidates import NO_OPERATOR, Candidate, candidates
+from qopt.placement.plan import PlacementPlan, plan_of
+from qopt.placement.problem import Placement
+
+MAX_PLANS = 300_000
+"""Combinations of admissible tiers, of all operators together, that brute force is willing to look at."""
+
+
+def too_large(problem: Placement) -> str | None:
+    """Why a problem has too many plans, or None."""
+    plans = 0
+    for candidate in candidates(problem):
+        plans += math.prod(candidate.own.allowed.sum(axis=1).tolist())
+        if plans > MAX_PLANS:
+            return f"more than {MAX_PLANS} combinations to enumerate"
+    return None
+
+
+def rising(problem: Placement, candidate: Candidate) -> Iterator[list[int]]:
+    """All labels that pins allow and along which data moves up, in lexicographic order, node 0 the raw input."""
+    costs = candidate.costs
+    orders = [(u, r) for u, readers in zip(costs.producer, costs.readers, strict=True) for r in readers]
+    tiers = [[problem.birth], *([k for k, ok in enumerate(row) if ok] for row in candidate.own.allowed.tolist())]
+    for labels in itertools.product(*tiers):
+        if all(labels[u] <= labels[r] for u, r in orders):
+            yield list(labels)
+
+
+def solve(problem: Placement, options: Options) -> Outcome:
+    """The best of all plans; ties go to the most accurate operator, then to the first in lexicographic order."""
+    clock = options.clock()
+    best: PlacementPlan | None = None
+    best_value, looked_at = math.inf, 0
+    for candidate in candidates(problem):
+        costs, rows = candidate.costs, candidate.rows
+        for labels in rising(problem, candidate):
+            if clock.over:
+                return Outcome("time-limit", best, details={"plans": looked_at})
+            looked_at += 1
+            value = math.fsum(used(costs, costs.unary, costs.weight, labels))
+            if value < best_value and all(within(used(costs, r.unary, r.weight, labels), r.limit) for r in rows):
+                best, best_value = plan_of(problem, candidate.own, labels[1:]), value
+    if best is None:
+        message = "" if problem.eligible else NO_OPERATOR
+        return Outcome("infeasible", message=message, details={"plans": looked_at})
+    return Outcome("optimal", best, best_value, details={"plans": looked_at})

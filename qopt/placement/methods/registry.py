@@ -1,0 +1,91 @@
+"""All methods for placements, as they are listed. The first exact one that can solve a problem is its default."""
+
+from __future__ import annotations
+
+from qopt.core.method import Backend, Method, fastest, named
+from qopt.placement.methods import brute_force as placement_brute_force
+from qopt.placement.methods import candidates as placement_candidates
+from qopt.placement.methods import chain as placement_chain
+from qopt.placement.methods import pyomo as placement_pyomo
+from qopt.placement.problem import Placement
+
+METHODS: tuple[Method, ...] = (
+    Method(
+        name="mincut",
+        summary="a minimum cut for each operator",
+        proves="optimal without binding limits, with a witness",
+        target="qopt.placement.methods.mincut:solve",
+        refuses=placement_candidates.binding,
+    ),
+    Method(
+        name="chain-dp",
+        summary="dynamic programming over operation and tier, chains only",
+        proves="optimal without binding limits",
+        target="qopt.placement.methods.chain:solve",
+        refuses=placement_chain.refuses,
+    ),
+    Method(
+        name="cut-branch",
+        summary="minimum cuts under Lagrange multipliers of the limits, branching on tiers",
+        proves="optimal within all limits, with a witness",
+        target="qopt.placement.methods.branch:solve",
+        options=("time_limit",),
+    ),
+    Method(
+        name="highs-mip",
+        summary="a mixed-integer program for each operator, as arrays for HiGHS, gap 0",
+        proves="optimal by the solver's word",
+        target="qopt.placement.methods.highs:solve",
+        needs=("highspy",),
+        options=("time_limit", "threads", "seed"),
+    ),
+    Method(
+        name="pyomo",
+        summary="the readable joint model, as a mixed-integer program or (no limits) a linear one",
+        proves="optimal by the solver's word",
+        target="qopt.placement.methods.pyomo:solve",
+        needs=("pyomo",),
+        solvers=(
+            Backend("highs", module="highspy"),
+            Backend("cbc", program="cbc"),
+            Backend("glpk", program="glpsol"),
+        ),
+        formulations=("mip", "lp"),
+        options=("time_limit", "threads", "seed", "solver", "formulation"),
+    ),
+    Method(
+        name="cvxpy",
+        summary="the minimum cut of each operator as a linear program",
+        proves="optimal within the solver's tolerance",
+        target="qopt.placement.methods.pyomo:solve_cvxpy",
+        needs=("cvxpy",),
+        solvers=(Backend("highs", module="highspy"), Backend("clarabel", module="clarabel")),
+        options=("solver",),
+        refuses=placement_pyomo.one_tier,
+    ),
+    Method(
+        name="brute-force",
+        summary="every plan, small instances",
+        proves="optimal by enumeration",
+        target="qopt.placement.methods.brute_force:solve",
+        options=("time_limit",),
+        refuses=placement_brute_force.too_large,
+    ),
+    Method(
+        name="equal-size",
+        summary="the study's split into two halves of equal weight size, on the best pair of tiers",
+        proves="nothing: a heuristic",
+        target="qopt.placement.methods.equal_size:solve",
+        exact=False,
+    ),
+)
+
+
+def get(name: str) -> Method:
+    """The method of a name."""
+    return named(METHODS, name)
+
+
+def default(problem: Placement, bits: None = None) -> Method:
+    """The fastest exact method for a problem."""
+    return fastest(METHODS, problem, bits)

@@ -1,0 +1,197 @@
+"""Pictures of placements: which tier runs what, break-even values, and accuracy against cost."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from qopt.core.errors import InputError, shown
+from qopt.core.plot_style import BLUE, GREY, INK, MARKERS, ORANGE, SEQUENCE, axes_for
+from qopt.placement.breakpoints import breakpoints
+from qopt.placement.front import front
+from qopt.placement.plan import PlacementPlan, checked_placement
+from qopt.placement.problem import Placement
+from qopt.placement.strategies import as_placement, strategies
+from qopt.placement.terms import terms
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+FEW = 16
+"""Up to so many operations are named below the axis."""
+
+
+def plot_placement(problem: Placement | str | os.PathLike[str], plan: PlacementPlan, *, ax: Axes | None = None) -> Axes:
+    """The network from left to right, tiers from bottom to top, tensors as lines; those that cross a link are bold.
+
+    Parameters
+    ----------
+    problem, plan : a placement, a bundled name or a path, and a plan for it. Few operations are named, many numbered.
+    ax : where to draw.
+    """
+    problem = as_placement(problem)
+    own = terms(problem, problem.operator(checked_placement(problem, plan).operator))
+    number = {name: k for k, name in enumerate(problem.tier_names)}
+    at = [problem.birth, *(number[plan.tiers[name]] for name in own.names)]
+    ax = axes_for(ax, 7.5, 1.2 + 0.6 * len(number))
+    for flow in own.flows:
+        for r in flow.readers:
+            crosses = at[r] > at[flow.producer]
+            ax.annotate(
+                "",
+                (r, at[r]),
+                (flow.producer, at[flow.producer]),
+                arrowprops={
+                    "arrowstyle": "-",
+                    "color": INK if crosses else GREY,
+                    "linewidth": 1.8 if crosses else 0.7,
+                    "connectionstyle": "arc3,rad=-0.25" if r - flow.producer > 1 and not crosses else "arc3",
+                },
+            )
+    ax.plot(0, at[0], marker="s", color=ORANGE, linestyle="none", label="raw input")
+    ax.plot(range(1, len(at)), at[1:], marker="o", color=BLUE, linestyle="none", label="operation")
+    ax.set_yticks(range(len(number)), list(number))
+    ax.set_ylim(-0.5, len(number) - 0.5)
+    if len(own.names) <= FEW:
+        steep = max(map(len, own.names)) > 60 / len(at)
+        names = ["input", *own.names]
+        ax.set_xticks(range(len(at)), names, rotation=45 if steep else 0, ha="right" if steep else "center")
+    else:
+        ax.set_xlabel("operations in order")
+    ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return ax
+
+
+def plot_break_even(
+    problem: Placement | str | os.PathLike[str],
+    parameter: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    scale: Literal["log", "linear"] = "log",
+    ax: Axes | None = None,
+) -> Axes:
+    """Least objective against one parameter, a colour for each best plan, and the values where it changes.
+
+    The legend says which operator, how many operations each tier runs, and, of plans that agree in this, where they
+    differ.
+
+    Parameters
+    ----------
+    problem : a placement, a bundled name or a path.
+    parameter, low, high : as `qopt.breakpoints` takes them.
+    scale : ``log``, both axes logarithmic; or ``linear``, against the parameter or its inverse, whichever makes the
+        curve concave and piecewise linear.
+    ax : where to draw.
+
+    Raises
+    ------
+    InputError
+        As `qopt.breakpoints`, and if no plan keeps the limits or the scale is another.
+    """
+    if scale not in ("log", "linear"):
+        raise InputError("scale", shown(scale), "log, linear")
+    problem = as_placement(problem)
+    found = breakpoints(problem, parameter, low=low, high=high)
+    if not found.pieces:
+        raise InputError("problem", "no plan", "a placement that keeps its limits")
+    ax = axes_for(ax, 7.0, 3.8)
+    flipped = scale == "linear" and found.inverse
+    labels = _labels([piece.plan for piece in found.pieces], problem.tier_names)
+    for i, (piece, label) in enumerate(zip(found.pieces, labels, strict=True)):
+        x = np.geomspace(piece.start, piece.stop, 60)
+        x_of = 1.0 / x if found.inverse else x
+        style = ("-", "--", "-.", ":")[(i // len(SEQUENCE)) % 4]
+        color = SEQUENCE[i % len(SEQUENCE)]
+        y = piece.intercept + piece.slope * x_of
+        ax.plot(x_of if flipped else x, y, color=color, linestyle=style, linewidth=2.2, label=label)
+    for value in found.values:
+        ax.axvline(1.0 / value if flipped else value, color=INK, linewidth=0.8, linestyle=":")
+    if scale == "log":
+        ax.set_xscale("log")
+        _log_ticks(ax, "y")
+    ax.set_xlabel(f"1 / {parameter}" if flipped else parameter)
+    ax.set_ylabel(f"least {_objective(problem)}")
+    ax.legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return ax
+
+
+def _labels(plans: Sequence[PlacementPlan], tiers: Sequence[str]) -> list[str]:
+    """A text for each plan, no two alike: operator, operations of each tier, and where that is not enough, which."""
+    texts = []
+    for plan in plans:
+        used = list(plan.tiers.values())
+        shares = ", ".join(f"{tier} {used.count(tier)}" for tier in tiers if tier in used)
+        texts.append(f"{plan.operator}: {shares}")
+    for text in {text for text in texts if texts.count(text) > 1}:
+        alike = [i for i, other in enumerate(texts) if other == text]
+        telling: list[str] = []  # operations whose tiers tell the plans apart
+        for name in plans[alike[0]].tiers:
+            if len(_kinds(plans, alike, [*telling, name])) > len(_kinds(plans, alike, telling)):
+                telling.append(name)
+        for i in alike:
+            texts[i] += "; " + ", ".join(f"{name} on {plans[i].tiers[name]}" for name in telling)
+    return texts
+
+
+def _kinds(plans: Sequence[PlacementPlan], members: Sequence[int], names: Sequence[str]) -> set[tuple[str, ...]]:
+    """The different ways in which some plans place some operations."""
+    return {tuple(plans[i].tiers[name] for name in names) for i in members}
+
+
+def _objective(problem: Placement) -> str:
+    """What is minimised, with its unit where it is one thing alone."""
+    w = problem.objective
+    names = {(1.0, 0.0, 0.0): "latency [s]", (0.0, 1.0, 0.0): "energy [J]", (0.0, 0.0, 1.0): "price"}
+    alone = names.get((w.time, w.energy, w.price))
+    if alone is not None:
+        return alone
+    return f"objective, {w.time:g} latency [s] + {w.energy:g} energy [J] + {w.price:g} price"
+
+
+def plot_front(problem: Placement | str | os.PathLike[str], *, ax: Axes | None = None) -> Axes:
+    """Accuracy against objective: every operator at its best, the front through them, and the study's strategies.
+
+    Operators are told apart by their marks, hollow where another operator is better in both respects.
+
+    Parameters
+    ----------
+    problem : a placement, a bundled name or a path.
+    ax : where to draw.
+    """
+    problem = as_placement(problem)
+    table = strategies(problem)
+    ax = axes_for(ax, 6.5, 3.8)
+    ax.plot(table.objective, table.accuracy, linestyle="none", marker="x", color=GREY, label="the study's strategies")
+    solved = [(p, p.solution.objective) for p in front(problem) if p.solution.objective is not None]
+    order = [operator.name for operator in problem.operators]
+    for point, value in solved:
+        marker = MARKERS[order.index(point.operator) % len(MARKERS)]
+        face = BLUE if point.on_front else "white"
+        look: dict[str, Any] = {"marker": marker, "color": BLUE, "markerfacecolor": face, "markersize": 7, "zorder": 3}
+        ax.plot(value, point.accuracy, linestyle="none", label=point.operator, **look)
+    on = sorted((value, p.accuracy) for p, value in solved if p.on_front)
+    ax.step([v for v, _ in on], [a for _, a in on], where="post", color=BLUE, linewidth=1.2, label="best placements")
+    _log_ticks(ax, "x")
+    ax.set_xlabel(_objective(problem))
+    ax.set_ylabel("accuracy")
+    ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return ax
+
+
+def _log_ticks(ax: Axes, which: Literal["x", "y"]) -> None:
+    """A logarithmic axis with plain numbers at 1, 2 and 5: its range may be less than a decade."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    if which == "x":
+        ax.set_xscale("log")
+    else:
+        ax.set_yscale("log")
+    axis = ax.xaxis if which == "x" else ax.yaxis
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())

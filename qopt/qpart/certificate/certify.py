@@ -1,0 +1,337 @@
+"""Certifies a QPART plan: feasible or not, and how far from optimal it can be at most.
+
+Everything is recomputed from the problem and the plan; no method's code takes part. The order of proof: Lagrange's
+dual at every cut, then the witness that came with the plan, then enumeration of what is left.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from qopt.core.arrays import FloatArray
+from qopt.core.certificate import Certificate, Slack
+from qopt.core.errors import InputError, shown
+from qopt.core.limits import within
+from qopt.qpart.certificate.bounds import Bound, best_bound, screening
+from qopt.qpart.certificate.closing import LABELS, enumerate_below, exact_cost, holds_a_plan
+from qopt.qpart.certificate.cuts import Cut, CutTable
+from qopt.qpart.certificate.kkt import kkt_residuals
+from qopt.qpart.certificate.witness import check_witness
+from qopt.qpart.costs import Cost, breakdown
+from qopt.qpart.plan import QPartPlan, checked_plan, crossing_activations
+from qopt.qpart.problem import QPart
+
+TOLERANCE = 1e-9
+"""`proved` allows this share of the objective, and of what the transmission costs."""
+
+IN_SOLVE: Mapping[str, Any] = {"labels": 300_000}
+"""Effort that `qopt.solve` asks for: closing a gap by so many partial sums takes about a second."""
+
+ROUNDING = 1e-12
+"""Eq. 17 term by term and as a sum of prices may differ by this share of the objective."""
+
+SCREENED = 8
+"""From this many cuts on, cheap bounds of all come first."""
+
+
+def certify(
+    problem: QPart,
+    plan: QPartPlan | None,
+    witness: dict[str, Any] | None = None,
+    bits: str | None = None,
+    labels: int = LABELS,
+) -> Certificate:
+    """What is true of a plan, or of the claim that there is none.
+
+    Parameters
+    ----------
+    problem : the request.
+    plan : the plan, or None to ask whether the problem is infeasible.
+    witness : an untrusted proof for whole bits (`qopt.qpart.certificate.witness`).
+    bits : ``whole`` or ``real``, the problem that the statement is about; default the plan's, or ``whole``.
+    labels : sums that closing the gap by enumeration may make at one cut; 0 to do without.
+
+    Raises
+    ------
+    InputError
+        The plan's shape does not fit the problem, or real-valued bits are asked of a measured noise table.
+    """
+    start = time.perf_counter()
+    if plan is not None:
+        checked_plan(problem, plan)
+    bits = bits if bits is not None else plan.bits if plan is not None else "whole"
+    if bits not in ("whole", "real"):
+        raise InputError("bits", shown(bits), "whole or real")
+    table = CutTable(problem, bits)
+    certificate = _without_plan(table, witness, labels) if plan is None else _with_plan(table, plan, witness, labels)
+    return replace(certificate, seconds=time.perf_counter() - start)
+
+
+@dataclass
+class _Search:
+    """Bounds of all cuts so far: `bounds` of those looked at one by one, `rest` the least of all others (with base)."""
+
+    table: CutTable
+    bounds: dict[int, Bound] = field(default_factory=dict)
+    rest: float = math.inf
+
+    def least(self) -> Fraction | float:
+        """The lower bound over all cuts, exact; infinite where no cut holds a plan."""
+        least: Fraction | float = self.rest if math.isinf(self.rest) else Fraction(self.rest)
+        for p, bound in self.bounds.items():
+            if math.isfinite(bound.value):
+                least = min(least, Fraction(float(self.table.base[p])) + Fraction(bound.value))
+        return least
+
+    def open(self, target: Fraction) -> list[int]:
+        """Cuts whose bound does not reach a target, ascending in their bound."""
+        base = self.table.base
+        below = [
+            p
+            for p, bound in self.bounds.items()
+            if math.isfinite(bound.value) and Fraction(float(base[p])) + Fraction(bound.value) < target
+        ]
+        return sorted(below, key=lambda p: float(base[p]) + self.bounds[p].value)
+
+
+def _search(table: CutTable, ceiling: float | None) -> _Search:
+    """Bounds of every admissible cut, refined where they do not reach the ceiling.
+
+    Without a ceiling, cuts are refined until the least bound is one that has been refined.
+    """
+    cuts, search = table.problem.admissible_cuts, _Search(table)
+    base = table.base[cuts]
+    rough = screening(table, cuts) if cuts.size >= SCREENED else np.zeros(cuts.size)
+    keys = base + rough
+    # Adding the base rounds: a cut counts as out only beyond that.
+    keys -= 4 * 2.0**-52 * np.where(np.isfinite(keys), keys, 0.0)
+    least, lam = math.inf, 0.0
+    order = np.argsort(keys, kind="stable").tolist()
+    for i in order:
+        enough = least if ceiling is None else max(ceiling, 0.0)
+        if keys[i] > enough or (ceiling is None and keys[i] == math.inf):
+            search.rest = float(keys[i])
+            break
+        p = int(cuts[i])
+        bound = best_bound(table.at(p), lam, (enough - float(table.base[p])) * (1 + ROUNDING))
+        search.bounds[p] = bound
+        lam = bound.lam if 0 < bound.lam < math.inf else lam
+        least = min(least, float(table.base[p]) + bound.value)
+    return search
+
+
+def _with_plan(table: CutTable, plan: QPartPlan, witness: dict[str, Any] | None, labels: int) -> Certificate:
+    problem, cut = table.problem, table.at(plan.cut)
+    cost = breakdown(problem, plan)
+    widths = _item_widths(cut, plan)
+    constraints, violations = _constraints(table, cut, plan, widths)
+    feasible, notes = not violations, []
+    objective, target = _exact(cut, widths, cost)
+    if not plan_agrees(float(objective), cost):
+        notes.append(f"error: Eq. 17 term by term gives {cost.objective:.17g}, its prices {float(objective):.17g}")
+    search = _search(table, float(objective) if feasible else None)
+    least, kind = search.least(), "kkt-dual" if table.bits == "real" else "lagrangian"
+    better: Fraction | None = None
+    if feasible and table.bits == "whole" and least < target:
+        verdict = None
+        if witness is not None:
+            closed = {int(p) for p in problem.admissible_cuts} - set(search.open(target))
+            verdict = check_witness(
+                lambda p: table.at(p).knapsack(), problem.admissible_cuts.tolist(), witness, target, closed
+            )
+            if not verdict.accepted:
+                notes.append(f"witness rejected: {verdict.reason}")
+        if verdict is not None and verdict.accepted:
+            others = _Search(table, {p: b for p, b in search.bounds.items() if p in closed}, search.rest)
+            reached = verdict.bound if verdict.bound is not None else math.inf
+            least = max(target, min(others.least(), Fraction(reached) if math.isfinite(reached) else reached))
+            kind = "witness"
+        elif labels > 0:
+            least, better, lines = _close(search, objective, target, labels)
+            kind = "enumeration" if least > search.least() else kind
+            notes.extend(lines)
+    elif witness is not None and table.bits == "real":
+        notes.append("a witness is for whole bits: not used")
+    if better is not None:
+        notes.append(f"a better plan costs {float(better):.17g}")
+    if feasible:
+        least = min(least, objective)
+    bound = float(least) if least < math.inf else None
+    proved = feasible and better is None and least >= target and not any(n.startswith("error") for n in notes)
+    if bound is not None and proved:
+        bound = min(bound, cost.objective)
+    return Certificate(
+        bits=table.bits,
+        feasible=feasible,
+        objective=cost.objective,
+        cost=cost,
+        constraints=tuple(constraints),
+        violations=tuple(violations),
+        bound=bound,
+        kind=kind if bound is not None else None,
+        proved=proved,
+        infeasible=least == math.inf,
+        kkt=kkt_residuals(cut, widths) if table.bits == "real" else None,
+        notes=tuple(notes),
+    )
+
+
+def _exact(cut: Cut, widths: FloatArray, cost: Cost) -> tuple[Fraction, Fraction]:
+    """Objective of a plan as base and sum of prices, not added in floats, and what a bound on it must reach.
+
+    Where computing costs much more than sending, the tolerance is finer than the objective's last digit.
+    """
+    objective = Fraction(cut.base) + Fraction(math.fsum((cut.price * widths).tolist()))
+    tolerance = TOLERANCE * min(abs(cost.objective), cost.transmission_cost or abs(cost.objective))
+    return objective, objective - Fraction(tolerance)
+
+
+def proof_target(problem: QPart, plan: QPartPlan) -> Fraction:
+    """What a lower bound must reach to prove a plan optimal: the target of a witness, exactly."""
+    cut = CutTable(problem, plan.bits).at(checked_plan(problem, plan).cut)
+    return _exact(cut, _item_widths(cut, plan), breakdown(problem, plan))[1]
+
+
+def plan_agrees(linear: float, cost: Cost) -> bool:
+    """Whether both readings of Eq. 17 give one objective, up to rounding."""
+    return abs(linear - cost.objective) <= ROUNDING * abs(cost.objective)
+
+
+def _close(
+    search: _Search, objective: Fraction, target: Fraction, labels: int
+) -> tuple[Fraction | float, Fraction | None, list[str]]:
+    """Enumerate the open cuts: the bound they end with, a better objective if there is one, and remarks."""
+    table, notes = search.table, []
+    closed = _Search(table, dict(search.bounds), search.rest)
+    best = objective
+    for p in search.open(target):
+        cut, bound = table.at(p), search.bounds[p]
+        # The cheaper of the plan and what was found so far is the ceiling; above the bound at this cut, or it is out.
+        ceiling = float(min(best, objective) - Fraction(cut.base))
+        found = enumerate_below(cut, ceiling, bound.lam, bound.mu, labels)
+        if found.bound is None:
+            notes.append(f"cut {p}: more than {labels} sums, the gap stays open")
+            continue
+        if found.bound > bound.value:
+            closed.bounds[p] = bound._replace(value=found.bound)
+        if found.choice is not None:
+            best = min(best, exact_cost(cut, found.choice))
+    return closed.least(), best if best < target else None, notes
+
+
+def _without_plan(table: CutTable, witness: dict[str, Any] | None, labels: int) -> Certificate:
+    """Whether every admissible cut is proved to hold no plan; else a bound on every plan's objective."""
+    search, notes = _search(table, None), []
+    least = search.least()
+    kind: str | None = "kkt-dual" if table.bits == "real" else "lagrangian"
+    if least < math.inf and table.bits == "whole":
+        cuts = table.problem.admissible_cuts.tolist()
+        closed = {p for p, bound in search.bounds.items() if bound.value == math.inf}
+        if witness is not None:
+            verdict = check_witness(lambda p: table.at(p).knapsack(), cuts, witness, math.inf, closed)
+            if verdict.accepted:
+                least, kind = math.inf, "witness"
+            else:
+                notes.append(f"witness rejected: {verdict.reason}")
+        if least < math.inf and labels > 0:
+            answer = _nothing_left(table, [p for p in cuts if p not in closed], labels)
+            if answer:
+                least, kind = math.inf, "enumeration"
+            elif answer is None:
+                notes.append("whether any plan exists stays open")
+    infeasible = least == math.inf
+    return Certificate(
+        bits=table.bits,
+        feasible=False,
+        objective=None,
+        cost=None,
+        bound=None if infeasible else float(least),
+        kind=kind,
+        infeasible=infeasible,
+        notes=tuple(notes),
+    )
+
+
+def _nothing_left(table: CutTable, cuts: list[int], labels: int) -> bool | None:
+    """Whether none of these cuts holds a whole-bit plan; None: not decided."""
+    decided = True
+    for p in cuts:
+        cut = table.at(p)
+        if best_bound(cut).value == math.inf:
+            continue
+        answer = holds_a_plan(cut, labels)
+        if answer:
+            return False
+        decided = decided and answer is False
+    return True if decided else None
+
+
+def _item_widths(cut: Cut, plan: QPartPlan) -> FloatArray:
+    """(n,) a plan's widths in the order of the items; of tensors that must agree the first one's."""
+    _, first = np.unique(cut.owner, return_index=True)
+    return np.array([*plan.weights, *plan.activations], dtype=float)[first]
+
+
+def _constraints(table: CutTable, cut: Cut, plan: QPartPlan, widths: FloatArray) -> tuple[list[Slack], list[str]]:
+    """Every constraint in the exact test, and a line for each that fails."""
+    problem, p = table.problem, plan.cut
+    given = np.array([*plan.weights, *plan.activations], dtype=float)
+    rows = [Slack.whether("admissible cut", p not in problem.admissible_cuts)]
+
+    def name(at: int) -> str:
+        return f"weights of layer {at + 1}" if at < p else f"output of layer {crossing_activations(problem, p)[at - p]}"
+
+    lines = [] if rows[0].holds else [f"cut {p} is not admissible"]
+    if given.size:
+        low, high = int(np.argmin(given)), int(np.argmax(given))
+        for row, at, used, limit in (
+            ("least width", low, float(cut.lo), float(given[low])),
+            ("largest width", high, float(given[high]), float(cut.hi)),
+        ):
+            rows.append(Slack(row, used, limit, used <= limit))
+            if used > limit:
+                lines.append(f"{name(at)}: {given[at]:.17g} bits, allowed {cut.lo} to {cut.hi}")
+    if table.bits == "whole" and given.size:
+        apart = np.abs(given - np.round(given))
+        at = int(np.argmax(apart))
+        rows.append(Slack.whether("whole bits", apart[at]))
+        if apart[at] > 0:
+            lines.append(f"{name(at)}: {given[at]:.17g} bits, which is not whole")
+    if len(cut.owner) > len(widths):
+        apart = np.abs(given - widths[cut.owner])
+        at = int(np.argmax(apart))
+        rows.append(Slack.whether("tied widths", apart[at]))
+        if apart[at] > 0:
+            partner = name(int(np.flatnonzero(cut.owner == cut.owner[at])[0]))
+            lines.append(f"{name(at)}: {given[at]:.17g} bits, tied to {partner}: {widths[cut.owner[at]]:.17g}")
+    if p > 0:
+        limit = float(problem.delta[p - 1])
+        terms = _noise_of(cut, widths)
+        if terms is None or not np.all(np.isfinite(terms)):
+            lines.append("accuracy: noise is not known at these widths")
+        else:
+            rows.append(Slack("accuracy", math.fsum(terms.tolist()), limit, within(terms.tolist(), limit)))
+            if not rows[-1].holds:
+                lines.append(f"accuracy: noise {rows[-1].used:.17g}, allowed {limit:.17g}")
+    if problem.device.memory is not None:
+        stored, memory = cut.memory_of(widths).tolist(), problem.device.memory
+        rows.append(Slack("memory", math.fsum(stored), memory, within(stored, memory)))
+        if not rows[-1].holds:
+            lines.append(f"memory: {rows[-1].used:.17g} bits, allowed {memory:.17g}")
+    return rows, lines
+
+
+def _noise_of(cut: Cut, widths: FloatArray) -> FloatArray | None:
+    """(n,) noise terms at a plan's widths; None where they are not known."""
+    columns = widths - cut.lo
+    inside = np.all((columns >= 0) & (widths <= cut.hi) & (columns == np.round(columns)))
+    if cut.noise is not None and inside:
+        return cut.noise[np.arange(widths.size), columns.astype(np.int64)]
+    return cut.noise_at(widths) if cut.c is not None else None

@@ -1,0 +1,200 @@
+"""What a plan costs: Eqs. 5-17 of QPART, in one place.
+
+Two readings of the same equations. `breakdown` follows them term by term, seconds and joules apart;
+`prices`, `base_costs` and `tensor_prices` are the linear form of Eqs. 24-26 that optimization needs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from qopt.core.arrays import FloatArray
+from qopt.core.errors import InputError
+from qopt.qpart.plan import QPartPlan, crossing_activations
+from qopt.qpart.problem import QPart
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Coefficients of Eq. 17 in linear form (Eqs. 24-26).
+
+    Attributes
+    ----------
+    device : xi, objective per MAC on the device.
+    server : delta, objective per MAC on the server.
+    upload : eps, objective per bit sent to the server.
+    download : objective per bit of weights sent to the device, shared by the inferences it serves.
+    """
+
+    device: float
+    server: float
+    upload: float
+    download: float
+
+
+def prices(problem: QPart) -> Prices:
+    """xi, delta and eps of a request (Eqs. 24-26)."""
+    w, d, s, ch = problem.objective, problem.device, problem.server, problem.channel
+    device = (
+        w.time * d.cycles_per_mac / d.clock + w.energy * d.energy_coefficient * d.clock * d.clock * d.cycles_per_mac
+    )
+    server = (w.time + w.price * s.price) * s.cycles_per_mac / s.clock
+    if s.charge_energy:
+        server += w.energy * s.energy_coefficient * s.clock * s.clock * s.cycles_per_mac
+    upload = (w.time + w.energy * ch.transmit_power) / ch.uplink
+    receiving = w.energy * ch.transmit_power if ch.charge_download else 0.0
+    download = (w.time + receiving) / ch.downlink / problem.inferences
+    return Prices(device, server, upload, download)
+
+
+def _finite(what: str, cost: float) -> None:
+    """Refuse a request whose numbers are finite one by one and too large together."""
+    if not math.isfinite(cost):
+        allowed = "network, device, server, channel and objective whose products are finite"
+        raise InputError("objective", f"a cost of {what} of {cost}", allowed)
+
+
+def tensor_prices(problem: QPart) -> tuple[FloatArray, FloatArray]:
+    """pi_i, objective per bit of width, of weights and of activations, each (L,)."""
+    p = prices(problem)
+    with np.errstate(over="ignore", invalid="ignore"):
+        weights: FloatArray = p.download * problem.network.sent
+        activations: FloatArray = p.upload * problem.network.activations
+        _finite("bits sent", np.append(weights, activations).sum() * problem.bits.hi)
+    return weights, activations
+
+
+def split_macs(problem: QPart) -> tuple[FloatArray, FloatArray]:
+    """O_1 and O_2, MACs on the device and on the server at every cut, each (L + 1,) (Eqs. 3-4).
+
+    Each is summed from its own end: total less the device's part would cancel.
+    """
+    macs = problem.network.macs
+    on_device = np.concatenate(([0.0], np.cumsum(macs)))
+    on_server = np.concatenate((np.cumsum(macs[::-1])[::-1], [0.0]))
+    return on_device, on_server
+
+
+def base_costs(problem: QPart) -> FloatArray:
+    """(L + 1,) part of Eq. 17 at every cut 0..L that no bit-width changes.
+
+    Computing, the raw input if it is sent, and what is sent with weights and activations whatever their widths.
+    """
+    p, net = prices(problem), problem.network
+    with np.errstate(over="ignore", invalid="ignore"):
+        bits = net.input_bits * net.input_size * p.upload
+        _finite("computing and the raw input", net.macs.sum() * (p.device + p.server) + bits)
+        down = p.download * np.cumsum(net.sent_overhead)
+        up = p.upload * (np.zeros(1) if net.overhead_activations is None else net.overhead_activations)
+        _finite("overhead", np.append(down, up).sum())
+    on_device, on_server = split_macs(problem)
+    base: FloatArray = p.device * on_device + p.server * on_server
+    until = 1 if net.last_reader is None else int(net.last_reader[0])
+    base[:until] += p.upload * net.input_bits * net.input_size
+    base[1:] += down
+    if net.overhead_activations is not None:
+        # The output of layer i crosses cuts i .. last - 1. Only sums of numbers >= 0: no cancellation.
+        last = np.arange(2, len(net) + 2) if net.last_reader is None else net.last_reader[1:]
+        kept = len(net) if problem.send_output else len(net) - 1
+        for i in np.flatnonzero(up[:kept]).tolist():
+            base[i + 1 : last[i]] += up[i]
+    return base
+
+
+def fixed_upload(problem: QPart, cut: int) -> float:
+    """Bits that go up at a cut whatever the widths: the raw input if it crosses, and overhead of the outputs."""
+    net = problem.network
+    bits = net.input_bits * net.input_size if 0 in net.crossing(cut) else 0.0
+    if net.overhead_activations is not None:
+        bits += math.fsum(net.overhead_activations[i - 1] for i in crossing_activations(problem, cut))
+    return bits
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A plan's payload, time, energy and price, and the objective they add up to (Eqs. 5-8, 14-17).
+
+    Payloads in bits, times in seconds, energies in joules. `download` is what one plan sends to the device;
+    time and energy charge each inference its share of it.
+    """
+
+    equations: ClassVar[str] = "recomputed from Eqs. 5-17"
+
+    download: float
+    upload: float
+    device_time: float
+    server_time: float
+    transmission_time: float
+    device_energy: float
+    transmission_energy: float
+    server_energy: float
+    price: float
+    objective: float
+    transmission_cost: float
+
+    @property
+    def payload(self) -> float:
+        """Z, bits sent in both directions (Eq. 14)."""
+        return self.download + self.upload
+
+    @property
+    def time(self) -> float:
+        """Seconds for one inference."""
+        return self.device_time + self.server_time + self.transmission_time
+
+    @property
+    def energy(self) -> float:
+        """Joules for one inference; the server's only where it is charged."""
+        return self.device_energy + self.transmission_energy + self.server_energy
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, with the totals."""
+        return {**self.__dict__, "payload": self.payload, "time": self.time, "energy": self.energy}
+
+
+def breakdown(problem: QPart, plan: QPartPlan) -> Cost:
+    """Cost of a plan by Eqs. 5-8 and 14-17, term by term."""
+    net, d, s, ch, w = problem.network, problem.device, problem.server, problem.channel, problem.objective
+    p = plan.cut
+    macs_device, macs_server = float(np.sum(net.macs[:p])), float(np.sum(net.macs[p:]))
+    crossing = net.crossing(p)
+    up = 0.0
+    widths = iter(plan.activations)
+    for tensor in crossing:
+        if tensor == 0:
+            up += net.input_bits * net.input_size
+        elif tensor < len(net) or problem.send_output:
+            up += next(widths) * float(net.activations[tensor - 1])
+            if net.overhead_activations is not None:
+                up += float(net.overhead_activations[tensor - 1])
+    down = float(np.dot(plan.weights, net.sent[:p])) + float(net.sent_overhead[:p].sum())
+
+    device_time = macs_device * d.cycles_per_mac / d.clock
+    device_energy = d.energy_coefficient * d.clock * d.clock * macs_device * d.cycles_per_mac
+    server_time = macs_server * s.cycles_per_mac / s.clock
+    server_energy = (
+        s.energy_coefficient * s.clock * s.clock * macs_server * s.cycles_per_mac if s.charge_energy else 0.0
+    )
+    price = s.price * server_time
+    down_time, up_time = down / ch.downlink / problem.inferences, up / ch.uplink
+    down_energy = ch.transmit_power * down_time if ch.charge_download else 0.0
+    up_energy = ch.transmit_power * up_time
+    transmission = w.time * (down_time + up_time) + w.energy * (down_energy + up_energy)
+    computing = w.time * (device_time + server_time) + w.energy * (device_energy + server_energy) + w.price * price
+    return Cost(
+        download=down,
+        upload=up,
+        device_time=device_time,
+        server_time=server_time,
+        transmission_time=down_time + up_time,
+        device_energy=device_energy,
+        transmission_energy=down_energy + up_energy,
+        server_energy=server_energy,
+        price=price,
+        objective=computing + transmission,
+        transmission_cost=transmission,
+    )

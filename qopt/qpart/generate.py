@@ -1,0 +1,203 @@
+"""Seeded random requests of any size, for tests, benchmarks and exercises.
+
+Sizes and sensitivities are log-uniform, as those of real networks roughly are; the accuracy constraint
+is set so that a known plan meets it, and the link so that computing and transmission weigh about the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.draws import log_uniform, real, whole
+from qopt.core.errors import InputError, shown
+from qopt.qpart.problem import BitRange, Device, QPart, Server
+from qopt.qpart.terms import noise_terms
+
+MAX_LAYERS = 1_000_000
+LONGEST_READ = 7
+"""Layers that a branch may skip, at most: as in real networks, whatever their depth."""
+
+# Table II of the paper. The server's energy is charged: a MAC then costs 2.56e-8 on the device and 4.26e-8 on
+# the server, so that computing pulls the cut towards the output and downloading weights towards the input.
+TABLE_II: dict[str, Any] = {
+    "device": {"cycles_per_mac": 5.0, "clock": 2e8, "energy_coefficient": 3e-27},
+    "server": {"cycles_per_mac": 1.25, "clock": 3e9, "energy_coefficient": 3.75e-27, "charge_energy": True},
+    "transmit_power": 1.0,
+}
+
+
+def _bit_range(bits: object) -> BitRange:
+    if not isinstance(bits, Sequence) or isinstance(bits, str) or len(bits) != 2:
+        raise InputError("bits", shown(bits), "a pair (lo, hi)")
+    try:
+        return BitRange(lo=bits[0], hi=bits[1])
+    except InputError as error:
+        raise InputError(f"bits.{error.field}" if error.field else "bits", error.found, error.allowed) from None
+
+
+def _last_readers(rng: np.random.Generator, layers: int) -> IntArray:
+    """A chain in which about a quarter of the tensors are also read up to `LONGEST_READ` layers later."""
+    chain = np.arange(1, layers + 2)
+    longer = rng.integers(1, LONGEST_READ + 1, layers + 1) * (rng.random(layers + 1) < 0.25)
+    last: IntArray = np.minimum(chain + longer, layers)
+    last[layers] = layers + 1
+    return last
+
+
+def _noise_of_cuts(weights: FloatArray, activations: FloatArray, last_reader: IntArray | None) -> FloatArray:
+    """(L,) noise that given terms of all tensors add up to at cuts 1..L."""
+    crossing = activations.copy()
+    if last_reader is not None:
+        ends = last_reader[1:]
+        for skipped in range(1, LONGEST_READ + 1):  # only sums of positive numbers: no cancellation
+            cut = np.arange(1, len(weights) + 1) + skipped
+            crosses = ends > cut
+            crossing[cut[crosses] - 1] += activations[crosses]
+    return np.cumsum(weights) + crossing
+
+
+def qpart(
+    layers: int,
+    *,
+    seed: int,
+    spread: float = 2.0,
+    noise: Literal["law", "grid", "table"] = "law",
+    bits: tuple[int, int] = (1, 16),
+    reference_bits: int | None = None,
+    tie_cut: bool = False,
+    branches: bool = False,
+    insensitive: float = 0.0,
+    memory: float | None = None,
+    cuts: Sequence[int] | None = None,
+    objective_scale: float = 1.0,
+    noise_scale: float = 1.0,
+    name: str | None = None,
+) -> QPart:
+    """A seeded random QPART request.
+
+    The same arguments give the same request. Device, server and power are those of the paper's Table II with
+    the server's energy charged; the rate is drawn near the one at which downloading all weights costs what
+    computing on the device saves (Eq. 17), so that any cut may be the best.
+
+    Parameters
+    ----------
+    layers : L, 1 to 1 000 000. Everything is drawn as columns; 100 000 layers take a fraction of a second.
+    seed : of `numpy.random.default_rng`, >= 0.
+    spread : decades over which weights, activations and sensitivities range, 0 to 12.
+    noise : ``law`` s 4^-b, ``grid`` s (2^b - 1)^-2, or ``table``: the law times log-normal disturbances, one
+        for each tensor and width, so that more bits may mean more noise. The law's s stand beside the table.
+    bits : (lo, hi), admissible widths.
+    reference_bits : Delta(a, p) is the noise that this width makes on every tensor of cut p, so the request
+        is feasible. Default 6, or the end of `bits` that is nearest to 6.
+    tie_cut : as in `QPart`.
+    branches : some tensors are read again up to 7 layers later, so that several cross a cut.
+    insensitive : probability that a tensor's robustness is unbounded (null): its noise does not count.
+    memory : device memory as a multiple of what all weights take at `reference_bits`; default no limit. Below
+        1 it can rule out deep cuts; cut 0 stays feasible where it is admissible.
+    cuts : admissible cuts, default all.
+    objective_scale, noise_scale : multiply all weights of the objective, and all noise with its limits.
+    name : default ``random-<layers>-<seed>``.
+
+    Returns
+    -------
+    QPart
+        One accuracy level, 0.01.
+
+    Raises
+    ------
+    InputError
+        An argument is out of range; its name is the error's field.
+    """
+    call = ", ".join(f"{k}={v!r}" for k, v in locals().items() if k not in ("layers", "name"))
+    layers = whole("layers", layers, 1, MAX_LAYERS)
+    rng = np.random.default_rng(whole("seed", seed, 0, 2**63 - 1))
+    spread = real("spread", spread, 0, 12)
+    insensitive = real("insensitive", insensitive, 0, 1)
+    objective_scale = real("objective_scale", objective_scale, 0, 1e300, above=True)
+    noise_scale = real("noise_scale", noise_scale, 0, 1e300, above=True)
+    admissible = _bit_range(bits)
+    lo, hi = admissible.lo, admissible.hi
+    reference = min(max(6, lo), hi) if reference_bits is None else whole("reference_bits", reference_bits, lo, hi)
+    if memory is not None:
+        memory = real("memory", memory, 0, 1e300)
+    if noise not in ("law", "grid", "table"):
+        raise InputError("noise", shown(noise), "'law', 'grid' or 'table'")
+    if not isinstance(branches, bool | np.bool_):
+        raise InputError("branches", shown(branches), "true or false")
+
+    weights = np.maximum(np.rint(log_uniform(rng, spread, 3e4, layers)), 1)
+    activations = np.maximum(np.rint(log_uniform(rng, spread, 3e3, layers)), 1)
+    positions = np.maximum(np.rint(log_uniform(rng, spread, 30, layers)), 1)
+    s_weights = log_uniform(rng, spread, noise_scale, layers)
+    s_activations = log_uniform(rng, spread, noise_scale, layers)
+    robustness = log_uniform(rng, min(spread, 1.0), 1.0, 2 * layers)
+    robustness[rng.random(2 * layers) < insensitive] = math.inf
+    rho_weights, rho_activations = robustness[:layers], robustness[layers:]
+    input_size = float(np.maximum(np.rint(log_uniform(rng, spread, 3e3, 1)), 1)[0])
+    tilt = float(log_uniform(rng, 0.6, 1.0, 1)[0])
+    last_reader = _last_readers(rng, layers) if branches else None
+
+    table = None
+    if noise == "table":
+        widths = np.arange(lo, hi + 1)
+        law = np.ldexp(1.0, -2 * widths)
+        # A standard deviation of 1 overturns the law's factor of 4 from one width to the next now and then.
+        disturbance = np.exp(rng.normal(0.0, 1.0, (2, layers, len(widths))))
+        table = {
+            "bits": widths,
+            "weights": s_weights[:, None] * law * disturbance[0],
+            "activations": s_activations[:, None] * law * disturbance[1],
+        }
+
+    saved_per_mac = _saved_per_mac()
+    bit_cost = saved_per_mac * float(np.sum(weights * positions)) / (reference * float(np.sum(weights)))
+    rate = tilt * (1.0 + TABLE_II["transmit_power"]) / bit_cost
+    data: dict[str, Any] = {
+        "name": f"random-{layers}-{seed}" if name is None else name,
+        "description": "A random request: sizes, sensitivities and limits are drawn, not measured.",
+        "source": f"qopt.generate.qpart({layers}, {call})",
+        "network": {
+            "macs": weights * positions,
+            "weights": weights,
+            "activations": activations,
+            "input_size": input_size,
+            "input_bits": 8,
+            "last_reader": last_reader,
+        },
+        "device": {
+            **TABLE_II["device"],
+            "memory": None if memory is None else memory * reference * float(np.sum(weights)),
+        },
+        "server": TABLE_II["server"],
+        "channel": {"rate": rate, "transmit_power": TABLE_II["transmit_power"]},
+        "objective": dict.fromkeys(("time", "energy", "price"), objective_scale),
+        "noise": {"model": noise, "s_weights": s_weights, "s_activations": s_activations, "table": table},
+        "accuracy": {
+            "levels": [0.01],
+            "delta": np.zeros((1, layers)),
+            "rho_weights": rho_weights[None, :],
+            "rho_activations": rho_activations[None, :],
+        },
+        "level": 0.01,
+        "bits": {"lo": lo, "hi": hi},
+        "cuts": cuts,
+        "tie_cut": tie_cut,
+    }
+    terms_w, terms_x = noise_terms(QPart(**data))
+    spent = _noise_of_cuts(terms_w[:, reference - lo], terms_x[:, reference - lo], last_reader)
+    # These sums are rounded, differently from those of a later check: a billionth keeps the plan feasible.
+    data["accuracy"]["delta"] = spent[None, :] * (1 + 1e-9)
+    return QPart(**data)
+
+
+def _saved_per_mac() -> float:
+    """What a MAC costs less on the device than on the server, delta - xi of Eqs. 24-25, weights 1."""
+    device, server = Device(**TABLE_II["device"]), Server(**TABLE_II["server"])
+    on_device = device.cycles_per_mac * (1 / device.clock + device.energy_coefficient * device.clock**2)
+    on_server = server.cycles_per_mac * (1 / server.clock + server.energy_coefficient * server.clock**2)
+    return on_server - on_device

@@ -1,0 +1,66 @@
+"""`brute-force`: every cut, every combination of whole widths. For small instances and as a yardstick."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from qopt.core.method import Options
+from qopt.core.solution import Outcome
+from qopt.qpart.plan import QPartPlan
+from qopt.qpart.problem import QPart
+from qopt.qpart.segments import segments
+
+MAX_PLANS = 20_000_000
+"""Plans at all cuts together that brute force is willing to look at."""
+
+CHUNK = 1 << 18
+
+
+def too_large(problem: QPart) -> str | None:
+    """Why a problem has too many plans, or None."""
+    k = problem.bits.hi - problem.bits.lo + 1
+    table = segments(problem)
+    plans = 0.0
+    for cut in problem.admissible_cuts:
+        plans += float(k) ** min(len(table.at(int(cut)).tensors), 300)
+        if plans > MAX_PLANS:
+            return f"more than {MAX_PLANS} plans to enumerate"
+    return None
+
+
+def solve(problem: QPart, options: Options) -> Outcome:
+    """The best of all plans; ties go to the smallest cut, then to the first in lexicographic order."""
+    clock = options.clock()
+    table = segments(problem)
+    best, best_value, looked_at = None, math.inf, 0
+    for cut in problem.admissible_cuts:
+        segment = table.at(int(cut))
+        n, k = segment.noise.shape[0], len(segment.bits)
+        plans = k**n
+        for first in range(0, plans, CHUNK):
+            if clock.over:
+                return Outcome("time-limit", best, details={"plans": looked_at})
+            index = np.arange(first, min(first + CHUNK, plans))
+            choice = np.empty((len(index), n), dtype=np.int64)
+            for i in range(n - 1, -1, -1):
+                index, choice[:, i] = np.divmod(index, k)
+            rows = np.arange(n)
+            value = segment.base + segment.cost[rows, choice].sum(axis=1)
+            looked_at += len(choice)
+            # The exact test is slow: only for plans that would be better and are about within the limits.
+            noise, stored = (use[rows, choice].sum(axis=1) for use in (segment.noise, segment.storage))
+            about = (noise <= segment.limit * (1 + 1e-9)) & (stored <= segment.memory * (1 + 1e-9))
+            candidates = np.flatnonzero(about & (value < best_value))
+            for j in candidates[np.argsort(value[candidates], kind="stable")]:
+                if segment.keeps(choice[j]):
+                    best, best_value = segment.plan(segment.bits[choice[j]], "whole", problem.name), float(value[j])
+                    break
+    return _outcome(best, best_value, looked_at)
+
+
+def _outcome(best: QPartPlan | None, value: float, looked_at: int) -> Outcome:
+    if best is None:
+        return Outcome("infeasible", details={"plans": looked_at})
+    return Outcome("optimal", best, value, details={"plans": looked_at})

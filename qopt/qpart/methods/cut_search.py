@@ -1,0 +1,110 @@
+"""Search over cuts for methods that solve one cut at a time, skipping those that cannot be best."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from qopt.core.arrays import FloatArray
+from qopt.core.method import Clock
+from qopt.core.solution import Outcome, Status
+from qopt.qpart.problem import QPart
+from qopt.qpart.screening import cut_bounds, hopeless, promising
+from qopt.qpart.segments import Segment, segments
+
+LN4 = math.log(4.0)
+
+
+@dataclass(frozen=True)
+class AtCut:
+    """What solving one cut gave.
+
+    Attributes
+    ----------
+    status : ``optimal``, ``infeasible``, ``time-limit``, ``dominated`` (its bound passed the incumbent) or ``failed``.
+    width : (n,) widths that pass the exact test, or None.
+    bound : lower bound on the cut's objective, or None.
+    multiplier : of the noise row, None if unknown.
+    details : what is worth keeping if this is the best cut.
+    """
+
+    status: str
+    width: FloatArray | None = None
+    bound: float | None = None
+    multiplier: float | None = None
+    message: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def dual_bound(segment: Segment, multiplier: float, memory_multiplier: float = 0.0) -> float:
+    """Lower bound on a cut's objective by weak duality, for noise that is at least the law's (law and grid).
+
+    ``base - lambda Delta - kappa (memory - overhead) + sum_i min over b in [lo, hi] of (pi_i + kappa z_i) b
+    + lambda c_i 4^-b``
+    """
+    lo, hi = float(segment.bits[0]), float(segment.bits[-1])
+    if multiplier == 0.0 and memory_multiplier == 0.0:
+        return segment.base + lo * math.fsum(segment.price)
+    assert segment.coefficient is not None
+    c, price = segment.coefficient, segment.price + memory_multiplier * segment.stored
+    with np.errstate(divide="ignore", invalid="ignore"):
+        free = 0.5 * (np.log2(c) + math.log2(multiplier * LN4) - np.log2(price)) if multiplier else np.full(len(c), lo)
+    width = np.where(c > 0, np.where(price > 0, np.clip(free, lo, hi), hi), lo)
+    parts = [segment.base, *(price * width), *(multiplier * c * np.exp2(-2.0 * width))]
+    if multiplier:
+        parts.append(-multiplier * segment.limit)
+    if memory_multiplier:
+        parts += [-memory_multiplier * segment.memory, *(memory_multiplier * segment.overhead)]
+    return math.fsum(parts)
+
+
+def objective(segment: Segment, width: FloatArray) -> float:
+    """Objective of widths at a cut (Eq. 17)."""
+    return math.fsum([segment.base, *(segment.price * width)])
+
+
+def best_cut(problem: QPart, clock: Clock, solve_cut: Callable[[Segment, float], AtCut]) -> Outcome:
+    """Solve cuts in the order of their lower bounds until the next bound is worse than the incumbent.
+
+    Parameters
+    ----------
+    problem : the request.
+    clock : checked before each cut.
+    solve_cut : called with a cut's data and the incumbent's objective (infinite at first).
+    """
+    table = segments(problem)
+    bounds = cut_bounds(table)
+    incumbent, best, chosen = math.inf, None, None
+    bound, solved, status, message = math.inf, 0, "optimal", ""
+    for p in promising(bounds, problem.admissible_cuts):
+        lower = float(bounds[p])
+        if math.isinf(lower) or hopeless(lower, incumbent):  # infinite noise keeps no limit
+            bound = min(bound, lower)
+            break
+        if clock.over:
+            bound, status = min(bound, lower), "time-limit"
+            break
+        segment = table.at(p)
+        answer = solve_cut(segment, incumbent)
+        solved += 1
+        if answer.status == "infeasible":
+            continue
+        bound = min(bound, lower if answer.bound is None else max(lower, answer.bound))
+        if answer.status in ("time-limit", "failed") and status != "failed":
+            status, message = answer.status, answer.message
+        if answer.width is not None:
+            value = objective(segment, answer.width)
+            if value < incumbent or (value == incumbent and chosen is not None and segment.cut < chosen.cut):
+                incumbent, best, chosen = value, answer, segment
+    details: dict[str, Any] = {"cuts_solved": solved, "cuts": len(problem.admissible_cuts)}
+    if best is None or chosen is None:
+        kind: Status = "infeasible" if status == "optimal" else status  # type: ignore[assignment]
+        found = bound if math.isfinite(bound) and kind != "infeasible" else None
+        return Outcome(kind, bound=found, message=message, details=details)
+    details |= {"multiplier": best.multiplier, **best.details}
+    plan = chosen.plan(best.width, "real", problem.name)  # type: ignore[arg-type]
+    return Outcome(status, plan, min(bound, incumbent), message=message, details=details)  # type: ignore[arg-type]

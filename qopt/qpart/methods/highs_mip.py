@@ -1,0 +1,146 @@
+"""`highs-mip`: the joint one-hot model over cut and bits, as arrays for HiGHS.
+
+    minimise sum_p base_p y_p + sum_{p,i,b} pi_i b x_{p,i,b}
+    sum_p y_p = 1;  sum_b x_{p,i,b} = y_p;  sum_{i,b} noise_{i,b} x_{p,i,b} <= Delta_p y_p;  memory likewise
+
+The same model, to be read, is `qopt.formulations.qpart.joint`. Here rows are divided by their limits,
+costs by what a known plan costs, and items that break a limit or that plan's cost alone are left out.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.method import Options
+from qopt.core.solution import Outcome
+from qopt.core.solvers.highs import SolverError, solve_milp
+from qopt.qpart.costs import breakdown
+from qopt.qpart.methods.simple import solve_uniform
+from qopt.qpart.problem import QPart
+from qopt.qpart.screening import cut_bounds, hopeless
+from qopt.qpart.segments import Segment, segments
+
+SCALE = 1e4
+"""Scaled cost of the known plan: its last digits stay above HiGHS's absolute tolerances."""
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Columns of one cut: y at `first`, then x of every admitted (tensor, width)."""
+
+    segment: Segment
+    first: int
+    tensor: IntArray
+    width: IntArray
+
+    @property
+    def columns(self) -> IntArray:
+        return self.first + 1 + np.arange(len(self.tensor))
+
+
+def solve(problem: QPart, options: Options) -> Outcome:
+    """Solve the joint model with gap 0; a point that breaks a limit within tolerance is cut off and the rest solved."""
+    clock = options.clock()
+    table = segments(problem)
+    bounds = cut_bounds(table)
+    known = solve_uniform(problem, Options()).plan
+    ceiling = breakdown(problem, known).objective if known else math.inf
+    floor = min(float(bounds[p]) for p in problem.admissible_cuts)
+    scale = ((ceiling - floor) if known and ceiling > floor else abs(floor)) / SCALE or 1.0
+    blocks: list[_Block] = []
+    column = 0
+    for p in problem.admissible_cuts:
+        if hopeless(float(bounds[p]), ceiling):
+            continue
+        block = _block(table.at(int(p)), column, ceiling)
+        if block:
+            blocks.append(block)
+            column += 1 + len(block.tensor)
+    if not blocks:
+        return Outcome("infeasible", message="every cut breaks a limit even at its best widths")
+    cost = np.zeros(column)
+    rows: list[tuple[IntArray, FloatArray]] = []
+    sense: list[tuple[float, float]] = []
+    rows.append((np.array([b.first for b in blocks]), np.ones(len(blocks))))
+    sense.append((1.0, 1.0))
+    for b in blocks:
+        s = b.segment
+        cost[b.first] = (s.base - floor) / scale
+        cost[b.columns] = s.cost[b.tensor, b.width] / scale
+        for i in range(len(s.tensors)):
+            mine = b.columns[b.tensor == i]
+            rows.append((np.append(mine, b.first), np.append(np.ones(len(mine)), -1.0)))
+            sense.append((0.0, 0.0))
+        limits = ((s.noise[b.tensor, b.width], s.limit), (s.storage[b.tensor, b.width], s.memory))
+        for terms, limit in limits:
+            if math.isfinite(limit) and terms.sum() > limit:
+                scaled = terms / limit if limit > 0 else np.where(terms > 0, 1.0, 0.0)
+                rows.append((np.append(b.columns, b.first), np.append(scaled, -1.0 if limit > 0 else 0.0)))
+                sense.append((-math.inf, 0.0))
+    nodes = rounds = 0
+    while True:
+        rounds += 1
+        left = clock.left
+        if left is not None and left <= 0:
+            return Outcome("time-limit", known, details={"nodes": nodes, "rounds": rounds})
+        try:
+            result = solve_milp(
+                cost,
+                _matrix(rows, column),
+                np.array([low for low, _ in sense]),
+                np.array([high for _, high in sense]),
+                np.ones(column),
+                np.ones(column, dtype=bool),
+                time_limit=left,
+                threads=options.threads,
+                seed=options.seed,
+            )
+        except SolverError as error:
+            return Outcome("failed", known, message=str(error), details={"nodes": nodes, "rounds": rounds})
+        nodes += result.nodes
+        details = {"nodes": nodes, "rounds": rounds, "columns": column, "rows": len(rows)}
+        bound = None if result.bound is None else floor + scale * result.bound
+        if result.x is None:
+            if result.status == "infeasible":
+                return Outcome("infeasible", details=details)
+            return Outcome(
+                "time-limit" if result.status == "time-limit" else "failed",
+                known,
+                bound,
+                message=f"HiGHS: {result.message}",
+                details=details,
+            )
+        block = max(blocks, key=lambda b: result.x[b.first] if result.x is not None else 0.0)
+        chosen: BoolArray = result.x[block.columns] > 0.5
+        bits = np.zeros(len(block.segment.tensors), dtype=np.int64)
+        bits[block.tensor[chosen]] = block.segment.bits[block.width[chosen]]
+        if block.segment.keeps(bits - block.segment.bits[0]):
+            plan = block.segment.plan(bits, "whole", problem.name)
+            return Outcome(result.status, plan, bound, message=f"HiGHS: {result.message}", details=details)
+        rows.append((block.columns[chosen], np.ones(int(chosen.sum()))))
+        sense.append((-math.inf, float(chosen.sum()) - 1.0))
+
+
+def _block(segment: Segment, first: int, ceiling: float) -> _Block | None:
+    """Columns of a cut without the items that alone break a limit or the ceiling; None if a tensor has none left."""
+    slack = 1.0 + 1e-9
+    admitted = segment.noise <= segment.limit * slack
+    admitted &= segment.storage <= segment.memory * slack
+    admitted &= segment.cost <= (ceiling - segment.base) + abs(ceiling) * 1e-9
+    if len(segment.tensors) and not admitted.any(axis=1).all():
+        return None
+    tensor, width = np.nonzero(admitted)
+    return _Block(segment, first, tensor, width)
+
+
+def _matrix(rows: list[tuple[IntArray, FloatArray]], columns: int) -> csr_array:
+    lengths = [len(index) for index, _ in rows]
+    start = np.concatenate(([0], np.cumsum(lengths)))
+    index = np.concatenate([index for index, _ in rows])
+    value = np.concatenate([value for _, value in rows])
+    return csr_array((value, index, start), shape=(len(rows), columns))

@@ -1,0 +1,89 @@
+"""`mckp`: whole bits exactly, a multiple-choice knapsack at every promising cut, and a witness."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from qopt.core.arrays import IntArray
+from qopt.core.method import Clock, Options
+from qopt.core.solution import Outcome
+from qopt.qpart.methods.memory import at_cut, tree_at_cut
+from qopt.qpart.problem import QPart
+from qopt.qpart.screening import cut_bounds, hopeless, promising
+from qopt.qpart.segments import Segment, SegmentTable, segments
+
+WITNESS_NODES = 200_000
+"""Nodes of all trees together beyond which no witness is written."""
+
+WITNESS_ITEMS = 2_000_000
+"""Items at all cuts together beyond which no witness is written; the certificate then works alone."""
+
+OPTIMALITY = 1e-9
+"""Relative tolerance within which a plan counts as optimal: of the objective and of what the bits cost."""
+
+
+def solve(problem: QPart, options: Options) -> Outcome:
+    """Best cut and whole widths, with a witness that no plan is better by more than the tolerance."""
+    clock = options.clock()
+    table = segments(problem)
+    bounds = cut_bounds(table)
+    order = promising(bounds, problem.admissible_cuts)
+    best: tuple[Segment, IntArray] | None = None
+    best_value, pending = math.inf, math.inf
+    for position, cut in enumerate(order):
+        if hopeless(float(bounds[cut]), best_value):
+            break
+        segment = table.at(cut)
+        result = at_cut(segment, best_value - segment.base, clock)
+        if result.status == "limit":
+            pending = min(pending, segment.base + (result.bound or 0.0))
+        if result.choice is not None and result.objective is not None:
+            value = segment.base + result.objective
+            if value < best_value or (best and value == best_value and cut < best[0].cut):
+                best, best_value = (segment, result.choice), value
+        if clock.over:
+            pending = min([pending, *(float(bounds[p]) for p in order[position + 1 :])])
+            break
+    if best is None:
+        if math.isfinite(pending):
+            return Outcome("time-limit")
+        return Outcome("infeasible", witness=make_witness(table, None, None, clock))
+    segment, choice = best
+    plan = segment.plan(segment.bits[choice], "whole", problem.name)
+    if pending < best_value:
+        return Outcome("time-limit", plan, pending)
+    return Outcome("optimal", plan, best_value, make_witness(table, segment, choice, clock))
+
+
+def make_witness(
+    table: SegmentTable, best: Segment | None, choice: IntArray | None, clock: Clock
+) -> dict[str, Any] | None:
+    """Trees for all admissible cuts; None if they get too large or the time is over.
+
+    They show that no plan is better than the given one (or that there is none) by more than half the tolerance;
+    the other half is left to the rounding of sums. Cut 0 holds one plan and needs no tree.
+    """
+    cuts = [int(p) for p in table.problem.admissible_cuts if p > 0]
+    if sum(cuts) * len(table.bits) > WITNESS_ITEMS:
+        return None
+    value: Fraction | None = None
+    if best is not None and choice is not None:
+        # Exact: where computing costs far more than sending, floats would lose what the bits cost.
+        bits = sum(map(Fraction, best.cost[np.arange(len(choice)), choice].tolist()), Fraction(0))
+        value = Fraction(best.base) + bits
+        value -= Fraction(0.5 * OPTIMALITY) * min(abs(value), bits or abs(value))
+    trees: dict[str, Any] = {}
+    left = WITNESS_NODES
+    for cut in cuts:
+        segment = table.at(cut)
+        target = math.inf if value is None else float(value - Fraction(segment.base))
+        tree = None if clock.over else tree_at_cut(segment, target, left)
+        if tree is None:
+            return None
+        trees[str(cut)] = tree
+        left -= len(tree)
+    return {"format": "qopt/qpart-witness", "version": 1, "cuts": trees}

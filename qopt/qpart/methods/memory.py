@@ -1,0 +1,35 @@
+"""A cut with limited device memory: a knapsack of two rows, noise and storage, where noise alone does not settle it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from qopt.core.method import Clock
+from qopt.kernels import mckp
+from qopt.qpart.segments import Segment
+
+
+def at_cut(segment: Segment, upper: float, clock: Clock) -> mckp.Result:
+    """Cheapest whole widths at a cut; only those cheaper than `upper` (bits' part of the objective) are of interest."""
+    plain = mckp.solve(segment.cost, segment.noise, segment.limit, upper=upper, time_limit=clock.left)
+    if plain.choice is None or segment.keeps_memory(plain.choice):
+        return plain
+    return mckp.solve(segment.cost, *_rows(segment), upper=upper, time_limit=clock.left)
+
+
+def tree_at_cut(segment: Segment, target: float, max_nodes: int) -> list[list[Any]] | None:
+    """A tree which shows that no plan at a cut has bits cheaper than a target; None if it gets too large."""
+    plain = mckp.prove(segment.cost, segment.noise, segment.limit, target, max_nodes)
+    if plain is not None:
+        return [[*node, 0.0] if node[0] == "leaf" else node for node in plain]
+    if math.isinf(segment.memory):
+        return None
+    return mckp.prove(segment.cost, *_rows(segment), target, max_nodes)
+
+
+def _rows(segment: Segment) -> tuple[Any, Any]:
+    """Noise and storage, and their limits."""
+    return np.stack([segment.noise, segment.storage]), np.array([segment.limit, segment.memory])

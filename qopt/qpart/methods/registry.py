@@ -1,0 +1,136 @@
+"""All methods, in the order in which they are listed. The first exact one that can solve a problem is its default."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from qopt.core.method import Backend, Bits, Method, fastest, named
+from qopt.qpart.methods import brute_force
+from qopt.qpart.problem import QPart
+
+HIGHS = Backend("highs", module="highspy")
+
+
+def _needs_law(problem: QPart) -> str | None:
+    """Why a method that works on the coefficients s cannot take a problem, or None."""
+    noise = problem.noise
+    if noise.s_weights is None or noise.s_activations is None:
+        return "noise.s_weights and noise.s_activations are missing, this method works on the law"
+    return None
+
+
+def _takes(*models: str) -> Callable[[QPart], str | None]:
+    """A test that refuses problems whose noise follows none of some models."""
+
+    def refuses(problem: QPart) -> str | None:
+        model = problem.noise.model
+        return None if model in models else f"it takes noise by {' or '.join(models)}, this problem's is a {model}"
+
+    return refuses
+
+
+METHODS: tuple[Method, ...] = (
+    Method(
+        name="mckp",
+        summary="multiple-choice knapsack at every promising cut: LP bound, reduced-cost fixing, Pareto lists",
+        bits="whole",
+        proves="optimal, with a witness",
+        target="qopt.qpart.methods.mckp:solve",
+        options=("time_limit",),
+    ),
+    Method(
+        name="highs-mip",
+        summary="joint one-hot model over cut and bits, as arrays for HiGHS, gap 0",
+        bits="whole",
+        proves="optimal by the solver's word",
+        target="qopt.qpart.methods.highs_mip:solve",
+        needs=("highspy",),
+        options=("time_limit", "threads", "seed"),
+    ),
+    Method(
+        name="pyomo",
+        summary="the readable joint model, in four formulations",
+        bits="whole",
+        proves="optimal by the solver's word",
+        target="qopt.qpart.methods.pyomo_mip:solve",
+        needs=("pyomo",),
+        solvers=(HIGHS, Backend("cbc", program="cbc"), Backend("glpk", program="glpsol")),
+        formulations=("one-hot", "aggregated", "big-m", "hull"),
+        options=("time_limit", "threads", "seed", "solver", "formulation"),
+    ),
+    Method(
+        name="brute-force",
+        summary="every plan, small instances",
+        bits="whole",
+        proves="optimal by enumeration",
+        target="qopt.qpart.methods.brute_force:solve",
+        options=("time_limit",),
+        refuses=brute_force.too_large,
+    ),
+    Method(
+        name="round-up",
+        summary="the closed form's widths rounded up",
+        bits="whole",
+        proves="nothing: a heuristic",
+        target="qopt.qpart.methods.simple:solve_round_up",
+        exact=False,
+        refuses=_needs_law,
+    ),
+    Method(
+        name="uniform",
+        summary="one width for every tensor, the smallest that keeps the limits",
+        bits="whole",
+        proves="nothing: a heuristic",
+        target="qopt.qpart.methods.simple:solve_uniform",
+        exact=False,
+    ),
+    Method(
+        name="qpart-paper",
+        summary="the published algorithm: Eq. 40 at the cut, Eq. 27 for the rest, rounded up",
+        bits="whole",
+        proves="nothing: it may break the noise limit",
+        target="qopt.qpart.methods.paper:solve",
+        exact=False,
+        refuses=_needs_law,
+    ),
+    Method(
+        name="kkt",
+        summary="closed form with bounds at every promising cut",
+        bits="real",
+        proves="optimal, by strong duality",
+        target="qopt.qpart.methods.kkt:solve",
+        refuses=_takes("law"),
+        options=("time_limit",),
+    ),
+    Method(
+        name="highs-cuts",
+        summary="Kelley's tangents on the convex Pyomo model, solved by HiGHS",
+        bits="real",
+        proves="optimal within 1e-9 of the limit, a lower bound each round",
+        target="qopt.qpart.methods.highs_cuts:solve",
+        refuses=_takes("law", "grid"),
+        needs=("pyomo", "highspy"),
+        options=("time_limit", "threads"),
+    ),
+    Method(
+        name="cvxpy",
+        summary="the convex problem with exponential cones",
+        bits="real",
+        proves="optimal within the solver's tolerance",
+        target="qopt.qpart.methods.convex_cvxpy:solve",
+        refuses=_takes("law"),
+        needs=("cvxpy",),
+        solvers=(Backend("clarabel", module="clarabel"), Backend("scs", module="scs")),
+        options=("time_limit", "solver"),
+    ),
+)
+
+
+def get(name: str) -> Method:
+    """The method of a name."""
+    return named(METHODS, name)
+
+
+def default(problem: QPart, bits: Bits) -> Method:
+    """The fastest exact method for a problem over whole or real-valued bits."""
+    return fastest(METHODS, problem, bits)

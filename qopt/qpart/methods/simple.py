@@ -1,0 +1,71 @@
+"""`uniform` and `round-up`: what people do without an optimizer. Heuristics, for comparison."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from qopt.core.arrays import IntArray
+from qopt.core.method import Options
+from qopt.core.solution import Outcome
+from qopt.qpart.methods.kkt import at_cut
+from qopt.qpart.problem import QPart
+from qopt.qpart.segments import Segment, segments
+
+
+def _best_cut(problem: QPart, widths_at: Callable[[Segment], IntArray | None]) -> Outcome:
+    """The cheapest admissible cut under a rule that gives widths at a cut."""
+    table = segments(problem)
+    best, best_value = None, math.inf
+    for cut in problem.admissible_cuts:
+        segment = table.at(int(cut))
+        bits = widths_at(segment)
+        if bits is None:
+            continue
+        value = segment.base + float(segment.price @ bits)
+        if value < best_value:
+            best, best_value = segment.plan(bits, "whole", problem.name), value
+    if best is None:
+        return Outcome("heuristic", message="no admissible cut has a plan of this kind")
+    return Outcome("heuristic", best)
+
+
+def solve_uniform(problem: QPart, options: Options) -> Outcome:
+    """One width for every tensor: the smallest that keeps the limits, at the best cut."""
+    del options
+
+    def widths_at(segment: Segment) -> IntArray | None:
+        for width in segment.bits:
+            bits = np.full(len(segment.tensors), width)
+            if segment.keeps(bits - segment.bits[0]):
+                return bits
+        return None
+
+    return _best_cut(problem, widths_at)
+
+
+def solve_round_up(problem: QPart, options: Options) -> Outcome:
+    """The closed form's real-valued widths, rounded up, at the best cut.
+
+    Under noise that does not follow the law the closed form takes the fitted coefficients s; where the noise
+    in force is then above the limit, every width rises by one bit until it is not.
+    """
+    del options
+
+    def widths_at(segment: Segment) -> IntArray | None:
+        found = at_cut(segment)
+        if found is None:
+            return None
+        # Widths that are whole but for rounding stay as they are, if the exact test agrees.
+        highest = segment.bits[-1]
+        near = np.ceil(found.bits - 1e-9).astype(np.int64)
+        bits = near if segment.keeps(near - segment.bits[0]) else np.ceil(found.bits).astype(np.int64)
+        while not segment.keeps(bits - segment.bits[0]):
+            if np.all(bits == highest):
+                return None
+            bits = np.minimum(bits + 1, highest)
+        return bits
+
+    return _best_cut(problem, widths_at)

@@ -1,0 +1,1 @@
+"""Pictures of requests, of serving them, and of the water level."""

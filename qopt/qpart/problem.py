@@ -1,0 +1,402 @@
+"""QPART: how many bits per tensor, and where to cut a network between device and server.
+
+The request of "QPART: Adaptive Model Quantization and Dynamic Workload Balancing for Accuracy-aware
+Edge Inference" as frozen data. Layers 1..L run in order; a cut p in {0..L} leaves layers 1..p to the
+device and the rest to the server. p = 0 sends the raw input up.
+
+Units: seconds, joules, bits, multiply-accumulates (MACs), hertz, watts.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.columns import AmountRows, Amounts, Counts, RobustnessRows, Shares, Widths, complaint
+from qopt.core.errors import shown
+from qopt.core.problem import Amount, Flag, Frozen, Positive, Problem
+
+PositiveWhole = Annotated[int, Field(ge=1, le=2**53, strict=True)]
+Width = Annotated[int, Field(ge=1, le=32, strict=True)]
+
+
+def _same_length(columns: dict[str, np.ndarray[Any, Any] | None], axis: int, length: int, of: str) -> None:
+    for name, column in columns.items():
+        if column is not None and column.shape[axis] != length:
+            raise complaint(f".{name}", f"{column.shape[axis]} entries", f"{length}, one for each {of}")
+
+
+class Tie(Frozen):
+    """Layers whose weights have one bit-width.
+
+    Attributes
+    ----------
+    layers : at least two layers, ascending.
+    shared : whether they are one tensor, sent and stored once (their numbers of weights are equal); by default
+        they are only grouped.
+    """
+
+    layers: Counts
+    shared: Flag = False
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(self.layers) < 2 or self.layers[0] < 1 or np.any(np.diff(self.layers) <= 0):
+            raise complaint(".layers", shown(self.layers.tolist()), "at least two layers from 1 on, ascending")
+        return self
+
+
+class Network(Frozen):
+    """Layers 1..L as columns of length L (section III.B).
+
+    Attributes
+    ----------
+    macs : (L,) MACs o_l of each layer (Eqs. 1-2).
+    weights : (L,) number of weights z_l^w of each layer; biases are not counted.
+    activations : (L,) number of outputs z_l^x of each layer.
+    overhead : (L,) bits sent and stored with the weights of each layer whatever their width (scales and zero
+        points), optional: the paper counts none.
+    overhead_activations : (L,) bits sent with the output of each layer whatever its width, optional: ranges
+        fixed in advance take none.
+    input_size, input_bits : values z_0^x of the raw input and the bits of each.
+    last_reader : (L + 1,), optional. Entry i is the last layer that reads tensor i (0 the input, i the output
+        of layer i); the default i + 1 is a chain. A cut p is crossed by every tensor i <= p with
+        ``last_reader[i] > p``. The output's entry is L + 1.
+    layers : names, optional.
+    ties : layers whose weights share a bit-width, or are one tensor.
+    """
+
+    macs: Amounts
+    weights: Amounts
+    activations: Amounts
+    overhead: Amounts | None = None
+    overhead_activations: Amounts | None = None
+    input_size: Amount
+    input_bits: Width = 32
+    last_reader: Counts | None = None
+    layers: tuple[str, ...] | None = None
+    ties: tuple[Tie, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        n = len(self.macs)
+        if n == 0:
+            raise complaint(".macs", "no layers", "at least one layer")
+        columns = {
+            "weights": self.weights,
+            "activations": self.activations,
+            "overhead": self.overhead,
+            "overhead_activations": self.overhead_activations,
+        }
+        _same_length(columns, 0, n, "layer")
+        if self.layers is not None and len(self.layers) != n:
+            raise complaint(".layers", f"{len(self.layers)} names", f"{n}, one for each layer")
+        if self.last_reader is not None:
+            _same_length({"last_reader": self.last_reader}, 0, n + 1, "tensor 0..L")
+            first = np.arange(1, n + 2)
+            wrong = np.flatnonzero((self.last_reader < first) | (self.last_reader > n + 1))
+            if wrong.size:
+                i = int(wrong[0])
+                raise complaint(f".last_reader[{i}]", str(self.last_reader[i]), f"a layer from {i + 1} to {n + 1}")
+        tied: set[int] = set()
+        for t, tie in enumerate(self.ties):
+            members = tie.layers.tolist()
+            for layer in members:
+                if layer > n or layer in tied:
+                    found = f"layer {layer}" + (" a second time" if layer in tied else "")
+                    raise complaint(f".ties[{t}].layers", found, f"layers from 1 to {n}, each in one tie")
+            tied.update(members)
+            if tie.shared and len(set(self.weights[tie.layers - 1].tolist())) > 1:
+                raise complaint(f".ties[{t}].shared", "layers of different size", "equal numbers of weights")
+            if tie.shared and self.overhead is not None and len(set(self.overhead[tie.layers - 1].tolist())) > 1:
+                raise complaint(f".ties[{t}].shared", "layers of different overhead", "equal overheads")
+        return self
+
+    def __len__(self) -> int:
+        return len(self.macs)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the layers, ``layer1`` .. where none are given."""
+        return self.layers or tuple(f"layer{i}" for i in range(1, len(self) + 1))
+
+    @property
+    def leaders(self) -> IntArray:
+        """(L,) first layer whose weights have the same width as those of layer l, from 1; l itself where untied."""
+        first = np.arange(1, len(self) + 1)
+        for tie in self.ties:
+            first[tie.layers - 1] = tie.layers[0]
+        return first
+
+    @property
+    def sent(self) -> FloatArray:
+        """(L,) weights to send and store for each layer: those of a shared tensor count with its first layer."""
+        return self._once(self.weights)
+
+    @property
+    def sent_overhead(self) -> FloatArray:
+        """(L,) bits of overhead to send and store for each layer, those of a shared tensor with its first layer."""
+        return np.zeros(len(self)) if self.overhead is None else self._once(self.overhead)
+
+    def _once(self, column: FloatArray) -> FloatArray:
+        """A column of the layers in which a shared tensor counts with its first layer."""
+        if not any(tie.shared for tie in self.ties):
+            return column
+        once = column.copy()
+        for tie in self.ties:
+            if tie.shared:
+                once[tie.layers[1:] - 1] = 0.0
+        return once
+
+    def crossing(self, cut: int) -> IntArray:
+        """Tensors that cross a cut, ascending: 0 is the input, i the output of layer i."""
+        if self.last_reader is None:
+            return np.array([cut])
+        return np.flatnonzero(self.last_reader[: cut + 1] > cut)
+
+
+class Device(Frozen):
+    """The device: g_d cycles per MAC, clock f_d, energy k_d f_d^2 per cycle (Eqs. 5-6), memory for weights [bits]."""
+
+    cycles_per_mac: Positive
+    clock: Positive
+    energy_coefficient: Amount = 0.0
+    memory: Amount | None = None
+
+
+class Server(Frozen):
+    """The server: g_s cycles per MAC, clock f_s, price zeta per second (Eqs. 7-8).
+
+    Its energy (k_s) is known but, as in the paper's text, charged only with `charge_energy`.
+    """
+
+    cycles_per_mac: Positive
+    clock: Positive
+    price: Amount = 0.0
+    energy_coefficient: Amount = 0.0
+    charge_energy: Flag = False
+
+
+class Channel(Frozen):
+    """The link: a rate [bit/s], or bandwidth, gain and noise power for Eq. 13.
+
+    Attributes
+    ----------
+    rate : bits per second, for both directions unless `download_rate` is given.
+    bandwidth, gain, fading, noise_power : B [Hz], alpha, h and N0 [W] of ``B log2(1 + P alpha h / N0)``.
+    download_rate : bits per second from server to device.
+    transmit_power : P of the device [W].
+    charge_download : whether P is charged for what the device receives, as Eq. 16 does.
+    """
+
+    rate: Positive | None = None
+    bandwidth: Positive | None = None
+    gain: Positive | None = None
+    fading: Positive | None = None
+    noise_power: Positive | None = None
+    download_rate: Positive | None = None
+    transmit_power: Amount = 0.0
+    charge_download: Flag = True
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        shannon = {"bandwidth": self.bandwidth, "gain": self.gain, "noise_power": self.noise_power}
+        given = [name for name, value in shannon.items() if value is not None]
+        if self.rate is not None and (given or self.fading is not None):
+            raise complaint(".rate", "a rate beside bandwidth, gain, fading or noise_power", "one or the other")
+        if self.rate is None and len(given) < 3:
+            missing = [name for name in shannon if name not in given]
+            raise complaint("", f"no rate and no {missing[0]}", "rate, or bandwidth, gain and noise_power")
+        if not (math.isfinite(self.uplink) and self.uplink > 0):
+            raise complaint("", f"a rate of {self.uplink} bit/s", "a positive rate: check gain, power and noise")
+        return self
+
+    @property
+    def uplink(self) -> float:
+        """Rate from device to server [bit/s] (Eq. 13)."""
+        if self.rate is not None:
+            return self.rate
+        assert self.bandwidth is not None
+        assert self.gain is not None
+        assert self.noise_power is not None
+        snr = self.transmit_power * self.gain * (self.fading or 1.0) / self.noise_power
+        return self.bandwidth * math.log1p(snr) / math.log(2.0)
+
+    @property
+    def downlink(self) -> float:
+        """Rate from server to device [bit/s]."""
+        return self.download_rate or self.uplink
+
+
+class Objective(Frozen):
+    """Weights w_t [1/s], w_e [1/J], w_c [1/price] of Eq. 17."""
+
+    time: Amount = 1.0
+    energy: Amount = 1.0
+    price: Amount = 1.0
+
+
+class NoiseTable(Frozen):
+    """Measured noise N_i(b): a row for each tensor, a column for each width in `bits`."""
+
+    bits: Widths
+    weights: AmountRows
+    activations: AmountRows
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(self.bits) == 0 or np.any(np.diff(self.bits) != 1):
+            raise complaint(".bits", shown(self.bits.tolist()), "consecutive widths, ascending")
+        columns = {"weights": self.weights, "activations": self.activations}
+        _same_length(columns, 1, len(self.bits), "width")
+        return self
+
+
+class Noise(Frozen):
+    """Noise that quantizing one tensor adds to the logits (Eqs. 18-19), mean squared norm.
+
+    Attributes
+    ----------
+    model : ``law`` is s 4^-b, ``grid`` is s (2^b - 1)^-2 (what the grid of Eq. 9 implies), ``table`` is measured.
+    s_weights, s_activations : (L,) coefficients s of the law.
+    table : the measured noise, used as it is.
+    """
+
+    model: Literal["law", "grid", "table"] = "law"
+    s_weights: Amounts | None = None
+    s_activations: Amounts | None = None
+    table: NoiseTable | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.model == "table" and self.table is None:
+            raise complaint(".table", "nothing", "a table, because model is 'table'")
+        if self.model != "table":
+            for name in ("s_weights", "s_activations"):
+                if getattr(self, name) is None:
+                    raise complaint(f".{name}", "nothing", f"a column, because model is {self.model!r}")
+        return self
+
+
+class Accuracy(Frozen):
+    """What each accuracy level allows (Eqs. 20-23): a row for each level.
+
+    Attributes
+    ----------
+    levels : (K,) accepted losses a, absolute (0.01 is one point), ascending.
+    delta : (K, L) noise limit Delta(a, p) of cuts p = 1..L.
+    rho_weights, rho_activations : (K, L) robustness of each tensor; null where the loss is never reached,
+        so that its noise does not count. Default 1.
+    """
+
+    levels: Shares
+    delta: AmountRows
+    rho_weights: RobustnessRows | None = None
+    rho_activations: RobustnessRows | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(self.levels) == 0 or np.any(np.diff(self.levels) <= 0):
+            raise complaint(".levels", shown(self.levels.tolist()), "at least one level, ascending")
+        columns = {
+            "delta": self.delta,
+            "rho_weights": self.rho_weights,
+            "rho_activations": self.rho_activations,
+        }
+        _same_length(columns, 0, len(self.levels), "level")
+        return self
+
+
+class BitRange(Frozen):
+    """Admissible bit-widths."""
+
+    lo: Width = 1
+    hi: Width = 16
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.lo > self.hi:
+            raise complaint("", f"lo {self.lo} above hi {self.hi}", "lo <= hi")
+        return self
+
+
+class QPart(Problem):
+    """One QPART request: minimise Eq. 17 over cut and bit-widths under the accuracy constraint.
+
+    Attributes
+    ----------
+    level : accuracy level a of this request, one of ``accuracy.levels``.
+    cuts : admissible cuts, default all of 0..L.
+    inferences : how many inferences share one download of the weights (the paper: 1).
+    tie_cut : Eq. 14 to the letter, the activation of layer p has its weights' width b_p; by default it has its own.
+    send_output : whether cut L still returns the output, as Eq. 14 counts it.
+    """
+
+    format: Literal["qopt/qpart"] = "qopt/qpart"
+    version: Literal[1] = 1
+    network: Network
+    device: Device
+    server: Server
+    channel: Channel
+    objective: Objective = Objective()
+    noise: Noise
+    accuracy: Accuracy
+    level: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False, strict=True)]
+    bits: BitRange = BitRange()
+    cuts: Counts | None = None
+    inferences: PositiveWhole = 1
+    tie_cut: Flag = False
+    send_output: Flag = True
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        n = len(self.network)
+        noise, accuracy = self.noise, self.accuracy
+        _same_length({"noise.s_weights": noise.s_weights, "noise.s_activations": noise.s_activations}, 0, n, "layer")
+        if noise.table is not None:
+            rows = {
+                "noise.table.weights": noise.table.weights,
+                "noise.table.activations": noise.table.activations,
+            }
+            _same_length(rows, 0, n, "layer")
+        rows = {
+            "accuracy.delta": accuracy.delta,
+            "accuracy.rho_weights": accuracy.rho_weights,
+            "accuracy.rho_activations": accuracy.rho_activations,
+        }
+        _same_length(rows, 1, n, "layer")
+        if not np.any(np.isclose(accuracy.levels, self.level, rtol=1e-12, atol=0)):
+            raise complaint(".level", f"{self.level:g}", "one of " + ", ".join(f"{a:g}" for a in accuracy.levels))
+        if noise.model == "table" and noise.table is not None:
+            first, last = int(noise.table.bits[0]), int(noise.table.bits[-1])
+            if self.bits.lo < first or self.bits.hi > last:
+                raise complaint(".bits", f"{self.bits.lo}..{self.bits.hi}", f"widths of noise.table, {first}..{last}")
+        cuts = self.cuts
+        if cuts is not None and (len(cuts) == 0 or np.any(np.diff(cuts) <= 0) or cuts[-1] > n):
+            raise complaint(".cuts", shown(cuts.tolist()), f"at least one cut from 0 to {n}, ascending, none twice")
+        return self
+
+    @property
+    def level_row(self) -> int:
+        """Row of this request's level in the accuracy tables."""
+        return int(np.argmin(np.abs(self.accuracy.levels - self.level)))
+
+    @property
+    def admissible_cuts(self) -> IntArray:
+        """Cuts that may be chosen, ascending."""
+        return np.arange(len(self.network) + 1) if self.cuts is None else self.cuts
+
+    @property
+    def delta(self) -> FloatArray:
+        """(L,) noise limit of cuts 1..L at this request's level."""
+        row: FloatArray = self.accuracy.delta[self.level_row]
+        return row
+
+    @property
+    def layers(self) -> int:
+        """L."""
+        return len(self.network)

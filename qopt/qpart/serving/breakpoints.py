@@ -1,0 +1,227 @@
+"""Break-even: the best cut as a function of one parameter of the request, exactly.
+
+Every plan's objective is affine in 1 / rate, in 1 / inferences, and in each of several other parameters. The best
+of all plans is the lower envelope of as many lines: sort by slope, O(E log E), in rational arithmetic, so that no
+piece is missed. With whole bits the lines are the table's plans; with real-valued bits one plan a cut, for
+parameters that leave the ratio of the prices of a bit up and down as it is.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from qopt.core.arrays import FloatArray
+from qopt.core.envelope import lower_envelope
+from qopt.core.errors import InputError, MethodError, shown
+from qopt.core.limits import limit_with_slack
+from qopt.qpart.costs import fixed_upload, split_macs
+from qopt.qpart.methods.kkt import at_cut
+from qopt.qpart.plan import QPartPlan
+from qopt.qpart.problem import QPart
+from qopt.qpart.segments import segments
+from qopt.qpart.serving.entries import entries, upload_sizes
+from qopt.qpart.serving.requests import AMOUNTS, Requests, request_prices
+
+INVERSE = ("channel.rate", "channel.download_rate", "inferences")
+AFFINE = (
+    "server.price",
+    "device.cycles_per_mac",
+    "device.energy_coefficient",
+    "server.cycles_per_mac",
+    "server.energy_coefficient",
+    "channel.transmit_power",
+    "objective.time",
+    "objective.energy",
+    "objective.price",
+)
+SHORT = {name.split(".")[-1]: name for name in (*INVERSE, *AFFINE[:1], *AFFINE[5:6])}
+"""Names without their section, where that is not ambiguous: rate, download_rate, inferences, price, transmit_power."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One plan is best from `start` to `stop`, at intercept + slope * x (x the parameter or its inverse)."""
+
+    start: float
+    stop: float
+    cut: int
+    plan: QPartPlan
+    intercept: float
+    slope: float
+
+
+@dataclass(frozen=True)
+class Breakpoints:
+    """The best plan for every value of a parameter.
+
+    Attributes
+    ----------
+    parameter : field name.
+    inverse : whether the objective is affine in the parameter's inverse.
+    pieces : ascending in the parameter; together they cover (low, high). Empty if no plan keeps the limits.
+    """
+
+    parameter: str
+    inverse: bool
+    pieces: tuple[Piece, ...]
+
+    def at(self, value: float) -> Piece:
+        """The piece that holds a value; at a break-even point, the one below it."""
+        if not self.pieces:
+            raise InputError(self.parameter, shown(value), "nothing: no plan keeps the limits")
+        self._inside(np.asarray(_number(self.parameter, value)))
+        at = bisect.bisect_left([piece.stop for piece in self.pieces], value)
+        return self.pieces[min(at, len(self.pieces) - 1)]
+
+    def objective(self, values: FloatArray | float) -> FloatArray:
+        """Least objective at one or many values; infinite where no plan keeps the limits."""
+        x = np.asarray(values, dtype=np.float64)
+        if not self.pieces:
+            return np.full(x.shape, np.inf)
+        self._inside(x)
+        x = 1.0 / x if self.inverse else x
+        lines = [piece.intercept + piece.slope * x for piece in self.pieces]
+        least: FloatArray = np.min(lines, axis=0)
+        return least
+
+    def _inside(self, values: FloatArray) -> None:
+        """Refuse values that the pieces do not cover."""
+        start, stop = self.pieces[0].start, self.pieces[-1].stop
+        # The ends may have been inverted twice, and a sampled end rounds too.
+        bad = values[~((values >= start * (1 - 1e-12)) & (values <= stop * (1 + 1e-12)))]
+        if bad.size:
+            raise InputError(self.parameter, f"{bad.flat[0]:g}", f"a value from {start:g} to {stop:g}")
+
+    @property
+    def cuts(self) -> list[tuple[float, float, int]]:
+        """(start, stop, cut), neighbouring pieces of one cut as one."""
+        merged: list[tuple[float, float, int]] = []
+        for piece in self.pieces:
+            if merged and merged[-1][2] == piece.cut:
+                merged[-1] = (merged[-1][0], piece.stop, piece.cut)
+            else:
+                merged.append((piece.start, piece.stop, piece.cut))
+        return merged
+
+
+def breakpoints(
+    problem: QPart,
+    parameter: str,
+    *,
+    low: float | None = None,
+    high: float = math.inf,
+    bits: Literal["whole", "real"] = "whole",
+) -> Breakpoints:
+    """Intervals of a parameter and the best plan in each.
+
+    Parameters
+    ----------
+    problem : the request; everything but the parameter stays as it is.
+    parameter : ``rate``, ``download_rate``, ``inferences``, ``price``, ``transmit_power``, or the full name of one of
+        those and of ``device.cycles_per_mac``, ``device.energy_coefficient``, ``server.cycles_per_mac``,
+        ``server.energy_coefficient``, ``objective.time``, ``objective.energy``, ``objective.price``.
+    low, high : range of the parameter, default all that it can have: positive values, from 1 on for inferences.
+    bits : ``whole``, or ``real`` (noise by the law).
+
+    Raises
+    ------
+    InputError
+        An unknown parameter, an empty range, or for real-valued bits a parameter that changes the ratio of the
+        prices of a bit up and down.
+    """
+    if bits not in ("whole", "real"):
+        raise InputError("bits", shown(bits), "whole or real")
+    name = SHORT.get(parameter, parameter) if isinstance(parameter, str) else ""
+    if name not in INVERSE + AFFINE:
+        short = {full: f"{full} ({brief})" for brief, full in SHORT.items()}
+        known = ", ".join(short.get(full, full) for full in (*INVERSE, *AFFINE))
+        raise InputError(
+            "parameter", shown(parameter), f"one in whose value or inverse the objective is affine: {known}"
+        )
+    low = (1.0 if name == "inferences" else 0.0) if low is None else _number("low", low)
+    high = _number("high", high)
+    if not 0 <= low < high:
+        raise InputError("low", f"{low:g} with high {high:g}", "0 <= low < high")
+    if name == "channel.transmit_power" and problem.channel.rate is None:
+        raise InputError(
+            "parameter", shown(parameter), "another one: by Eq. 13 this channel's rate depends on the power"
+        )
+    inverse = name in INVERSE
+    fixed, varying = _affine_prices(problem, name, inverse)
+    features, plans = _whole_plans(problem) if bits == "whole" else _real_plans(problem, parameter, fixed, varying)
+    if not plans:
+        return Breakpoints(name, inverse, ())
+    x_low, x_high = (1.0 / high if high else math.inf, 1.0 / low if low else math.inf) if inverse else (low, high)
+    lines = [(float(fixed @ column), float(varying @ column)) for column in features.T]
+    pieces = []
+    for start, stop, i in lower_envelope(lines, x_low, x_high):
+        ends = (1.0 / stop if stop else math.inf, 1.0 / start if start else math.inf) if inverse else (start, stop)
+        pieces.append(Piece(ends[0], ends[1], plans[i].cut, plans[i], *lines[i]))
+    return Breakpoints(name, inverse, tuple(reversed(pieces) if inverse else pieces))
+
+
+def _number(field: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise InputError(field, shown(value), "a number")
+    return float(value)
+
+
+def _affine_prices(problem: QPart, name: str, inverse: bool) -> tuple[FloatArray, FloatArray]:
+    """(4,) xi, delta, upload and download price at x = 0, and what each unit of x adds."""
+    # Two values of the parameter; zero where it may be zero.
+    values = np.array([0.0, 1.0]) if name in AMOUNTS else np.array([2.0, 1.0])
+    x = 1.0 / values if inverse else values
+    base = problem
+    if name == "channel.rate" and problem.channel.rate is None:
+        shannon = ("channel.bandwidth", "channel.gain", "channel.fading", "channel.noise_power")
+        base = problem.replace({"channel.rate": 1.0, **dict.fromkeys(shannon)})
+    p = request_prices(Requests.of({name: values}), base)
+    ends = np.stack((p.device, p.server, p.upload, p.download))
+    varying: FloatArray = (ends[:, 1] - ends[:, 0]) / (x[1] - x[0])
+    fixed: FloatArray = ends[:, 0] - varying * x[0]
+    # What is proportional to x has no fixed part; rounding must not leave it one.
+    fixed[np.abs(fixed) <= 1e-14 * np.abs(ends[:, 0])] = 0.0
+    return fixed, varying
+
+
+def _whole_plans(problem: QPart) -> tuple[FloatArray, list[QPartPlan]]:
+    """Features and plans of the table's entries that the memory holds."""
+    table = entries(problem)
+    memory = math.inf if problem.device.memory is None else limit_with_slack(problem.device.memory)
+    kept = np.flatnonzero(table.download <= memory)
+    plans = []
+    for e in kept:
+        cut, widths = int(table.cut[e]), table.widths[table.start[e] : table.start[e + 1]].astype(float).tolist()
+        plans.append(
+            QPartPlan(problem=problem.name, cut=cut, weights=tuple(widths[:cut]), activations=tuple(widths[cut:]))
+        )
+    return table.features[:, kept], plans
+
+
+def _real_plans(
+    problem: QPart, parameter: str, fixed: FloatArray, varying: FloatArray
+) -> tuple[FloatArray, list[QPartPlan]]:
+    """Features and plans of the closed form at every cut; one plan a cut serves all values of the parameter."""
+    if problem.noise.model != "law":
+        raise MethodError(f"noise.model is {problem.noise.model}, real-valued bits take the law")
+    (up, down), (up_more, down_more) = fixed[2:], varying[2:]
+    if abs(up * down_more - down * up_more) > 1e-12 * (abs(up * down_more) + abs(down * up_more)):
+        raise InputError("bits", "'real'", f"'whole': {parameter} changes the ratio of the prices of a bit up and down")
+    table = segments(problem)
+    on_device, on_server = split_macs(problem)
+    columns, plans = [], []
+    for cut in problem.admissible_cuts:
+        segment = table.at(int(cut))
+        found = at_cut(segment)
+        if found is None:
+            continue
+        sizes = upload_sizes(segment, problem.network.activations)
+        up_bits = float(sizes @ found.bits) + fixed_upload(problem, int(cut))
+        columns.append((on_device[cut], on_server[cut], up_bits, segment.stored_bits(found.bits)))
+        plans.append(segment.plan(found.bits, "real", problem.name))
+    return np.array(columns).reshape(-1, 4).T, plans

@@ -1,0 +1,128 @@
+"""Whole bits: everything that a request could make of a network at one level, as a short list of plans.
+
+For fixed widths of what goes up, the weights' bits do not depend on the request: the plan that stores least is
+best for every rate, price and memory. At most 16 such plans a cut (for a chain), and of those only the ones that
+no other beats in both directions of the link.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.kernels import mckp
+from qopt.qpart.costs import fixed_upload, split_macs
+from qopt.qpart.problem import QPart
+from qopt.qpart.segments import Segment, segments
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Plans of one network at one level, ascending in their cuts.
+
+    Attributes
+    ----------
+    cut : (e,) cut of each plan.
+    device_macs, server_macs : (e,) MACs on either side.
+    download, upload : (e,) bits in either direction, overhead included, the raw input among the upload. What is
+        downloaded is stored.
+    extreme : (e,) plans that some pair of prices prefers; the others matter only where memory is short.
+    widths : (sum of tensors,) bit-widths of all plans, weights before activations, one plan after another.
+    start : (e + 1,) where each plan's widths begin.
+    """
+
+    cut: IntArray
+    device_macs: FloatArray
+    server_macs: FloatArray
+    download: FloatArray
+    upload: FloatArray
+    extreme: BoolArray
+    widths: IntArray
+    start: IntArray
+
+    def __len__(self) -> int:
+        return len(self.cut)
+
+    @property
+    def features(self) -> FloatArray:
+        """(4, e) what Eq. 17 multiplies by xi, delta, upload and download price."""
+        return np.stack((self.device_macs, self.server_macs, self.upload, self.download))
+
+
+def entries(problem: QPart) -> Entries:
+    """All plans that matter at the problem's level, whatever the request."""
+    table = segments(problem)
+    on_device, on_server = split_macs(problem)
+    cuts, downloads, uploads, extremes, widths = [], [], [], [], []
+    for cut in problem.admissible_cuts:
+        segment = table.at(int(cut))
+        fixed = fixed_upload(problem, int(cut))
+        down, up, plans = _plans(segment, problem.network.activations)
+        keep, extreme = _front(down, up)
+        for i, corner in zip(keep, extreme, strict=True):
+            cuts.append(int(cut))
+            downloads.append(down[i])
+            uploads.append(up[i] + fixed)
+            extremes.append(corner)
+            widths.append(plans[i])
+    cut_column = np.array(cuts, dtype=np.int64)
+    lengths = [len(w) for w in widths]
+    return Entries(
+        cut=cut_column,
+        device_macs=on_device[cut_column],
+        server_macs=on_server[cut_column],
+        download=np.array(downloads),
+        upload=np.array(uploads),
+        extreme=np.array(extremes, dtype=bool),
+        widths=np.concatenate([np.empty(0, dtype=np.int64), *widths]),
+        start=np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
+    )
+
+
+def _plans(segment: Segment, activations: FloatArray) -> tuple[FloatArray, FloatArray, list[IntArray]]:
+    """Download, upload and widths of the leanest plan for every combination of the widths that go up."""
+    others = segment.uploads
+    sizes = upload_sizes(segment, activations)
+    down, up, plans = [], [], []
+    for index in np.ndindex(*(len(segment.bits),) * len(others)):
+        columns = np.array(index, dtype=np.int64)
+        stored, noise = segment.storage.copy(), segment.noise.copy()
+        for array in (stored, noise):  # tensors that go up have the value of one width at every width
+            array[others] = array[others, columns][:, None]
+        found = mckp.solve(stored, noise, segment.limit)
+        if found.choice is None:
+            continue
+        found.choice[others] = columns
+        bits = segment.bits[found.choice]
+        down.append(segment.stored_bits(bits))
+        up.append(float(sizes @ bits))
+        plans.append(bits[segment.owner].astype(np.int64))
+    return np.array(down), np.array(up), plans
+
+
+def upload_sizes(segment: Segment, activations: FloatArray) -> FloatArray:
+    """(n,) values that go up for each item: 0 for weights alone."""
+    sizes = np.zeros(len(segment.tensors))
+    np.add.at(sizes, segment.owner[segment.cut :], activations[segment.outputs - 1])
+    return sizes
+
+
+def _front(down: FloatArray, up: FloatArray) -> tuple[list[int], list[bool]]:
+    """Plans that no other beats in both directions, and which of them are corners of the lower hull."""
+    order = np.lexsort((up, down))
+    front: list[int] = []
+    for i in order:
+        if not front or up[i] < up[front[-1]]:
+            front.append(int(i))
+    hull: list[int] = []
+    for i in front:
+        while len(hull) > 1:
+            (x0, y0), (x1, y1) = (down[hull[-2]], up[hull[-2]]), (down[hull[-1]], up[hull[-1]])
+            if (x1 - x0) * (up[i] - y0) <= (down[i] - x0) * (y1 - y0):
+                hull.pop()
+            else:
+                break
+        hull.append(i)
+    return front, [i in hull for i in front]

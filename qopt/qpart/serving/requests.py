@@ -1,0 +1,261 @@
+"""Requests as columns: a million of them are a handful of arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.errors import InputError, shown
+from qopt.qpart.problem import QPart
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+POSITIVE = (
+    "device.cycles_per_mac",
+    "device.clock",
+    "server.cycles_per_mac",
+    "server.clock",
+    "channel.rate",
+    "channel.download_rate",
+)
+AMOUNTS = (
+    "device.energy_coefficient",
+    "device.memory",
+    "server.price",
+    "server.energy_coefficient",
+    "channel.transmit_power",
+    "objective.time",
+    "objective.energy",
+    "objective.price",
+)
+FIELDS = (*POSITIVE, *AMOUNTS, "level", "inferences")
+"""What may vary from request to request, by the names that `QPart.replace` takes; beside them ``network``."""
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Columns of equal length; a field without a column keeps the network's own value.
+
+    Attributes
+    ----------
+    columns : (n,) arrays by field name, a selection of `FIELDS`. ``device.memory`` may be infinite: no limit.
+    network : (n,) position of each request's network in `networks`.
+    networks : names of the networks asked for.
+    """
+
+    columns: dict[str, FloatArray]
+    network: IntArray
+    networks: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.network)
+
+    @classmethod
+    def of(cls, columns: Mapping[str, Any] | pd.DataFrame, network: str | Any = "") -> Requests:
+        """Requests from columns (arrays, lists, or one number for all).
+
+        Parameters
+        ----------
+        columns : values by field name; a column ``network`` of names may be among them.
+        network : the network of all requests, or a name for each. Empty: the table's only one.
+
+        Raises
+        ------
+        InputError
+            An unknown field, columns of different length, or a value that is not admissible, with row and column.
+        """
+        if not hasattr(columns, "keys"):
+            raise InputError("requests", shown(columns), "columns by field name, or a DataFrame")
+        given = {str(name): columns[name] for name in columns.keys()}  # noqa: SIM118, a DataFrame's too
+        names = given.pop("network", network)
+        unknown = [name for name in given if name not in FIELDS]
+        if unknown:
+            raise InputError(f"requests.{unknown[0]}", "an unknown column", ", ".join((*FIELDS, "network")))
+        lengths = {name: len(column) for name, column in given.items() if np.ndim(column) == 1}
+        if not isinstance(names, str):
+            names = np.asarray(names)
+            if names.ndim != 1:
+                raise InputError("requests.network", shown(network), "a name, or a column of names")
+            lengths["network"] = len(names)
+        n = next(iter(lengths.values()), 1)
+        for name, length in lengths.items():
+            if length != n:
+                first = next(iter(lengths))
+                raise InputError(f"requests.{name}", f"{length} rows", f"{n}, as in column {first}")
+        arrays = {name: _column(name, column, n) for name, column in given.items()}
+        if isinstance(names, str):
+            return cls(arrays, np.zeros(n, dtype=np.int64), (names,))
+        distinct, position = np.unique(names.astype(str), return_inverse=True)
+        return cls(arrays, position.astype(np.int64), tuple(str(name) for name in distinct))
+
+    @classmethod
+    def from_dataframe(cls, frame: pd.DataFrame) -> Requests:
+        """Requests from a DataFrame whose columns are field names, and perhaps ``network``."""
+        return cls.of({str(name): frame[name].to_numpy() for name in frame.columns})
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """The same columns as a DataFrame."""
+        import pandas as pd
+
+        names = np.array(self.networks, dtype=object)[self.network]
+        return pd.DataFrame({"network": names, **self.columns})
+
+    def take(self, rows: Any) -> Requests:
+        """Some of the requests, by position."""
+        return Requests({k: v[rows] for k, v in self.columns.items()}, self.network[rows], self.networks)
+
+    def problem(self, row: int, network: QPart) -> QPart:
+        """One request as a problem of its own, to be solved directly."""
+        changes: dict[str, Any] = {}
+        for name, column in self.columns.items():
+            value = float(column[row])
+            if name == "device.memory" and np.isinf(value):
+                changes[name] = None
+            elif name == "inferences":
+                changes[name] = int(value)
+            elif name == "level":  # Algorithm 2: the largest level that does not exceed it
+                levels = network.accuracy.levels
+                served = int(np.searchsorted(levels * (1 - 1e-12), value, side="right")) - 1
+                changes[name] = float(levels[served]) if served >= 0 else value
+            else:
+                changes[name] = value
+        if "channel.rate" in changes:
+            changes |= dict.fromkeys(("channel.bandwidth", "channel.gain", "channel.fading", "channel.noise_power"))
+        return network.replace(changes)
+
+
+def _column(name: str, values: Any, n: int) -> FloatArray:
+    """A checked column of n numbers."""
+    numeric = isinstance(values, np.ndarray) and values.dtype.kind in "iuf"
+    if not numeric and not isinstance(values, str) and np.iterable(values):
+        for row, value in enumerate(values):  # numpy would read "1" and True as numbers
+            if isinstance(value, bool | np.bool_ | str) or not isinstance(value, int | float | np.number):
+                raise InputError(f"requests.{name}[{row}]", shown(value), _allowed(name))
+    elif not numeric and (isinstance(values, bool) or not isinstance(values, int | float | np.number)):
+        raise InputError(f"requests.{name}", shown(values), "a column of numbers")
+    try:
+        column = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"requests.{name}", shown(values), "a column of numbers of ordinary size") from None
+    if column.ndim == 0:
+        column = np.full(n, float(column))
+    if column.ndim != 1:
+        raise InputError(f"requests.{name}", f"an array of {column.ndim} dimensions", "one column")
+    with np.errstate(invalid="ignore"):
+        good = np.isfinite(column) & (column > 0) if name not in AMOUNTS else np.isfinite(column) & (column >= 0)
+        if name == "device.memory":
+            good |= column == np.inf
+        if name == "inferences":
+            good &= column == np.floor(column)
+        if name == "level":
+            good &= column <= 1
+    bad = np.flatnonzero(~good)
+    if bad.size:
+        raise InputError(f"requests.{name}[{bad[0]}]", f"{column[bad[0]]:g}", _allowed(name))
+    return column
+
+
+def _allowed(name: str) -> str:
+    if name == "inferences":
+        return "a whole number >= 1"
+    if name == "level":
+        return "an accuracy level in (0, 1]"
+    if name == "device.memory":
+        return "bits >= 0, or inf for no limit"
+    return "a finite number >= 0" if name in AMOUNTS else "a finite number > 0"
+
+
+def fading_rates(
+    n: int, *, seed: int, bandwidth: float, gain: float, noise_power: float, transmit_power: float
+) -> FloatArray:
+    """(n,) rates [bit/s] of a channel with Rayleigh fading (Eqs. 11-13).
+
+    ``B log2(1 + P alpha h / N0)`` with h exponential of mean 1, drawn with a seed.
+    """
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
+        raise InputError("n", shown(n), "a whole number >= 0")
+    for name, value in (
+        ("bandwidth", bandwidth),
+        ("gain", gain),
+        ("noise_power", noise_power),
+        ("transmit_power", transmit_power),
+    ):
+        if not isinstance(value, int | float | np.number) or not np.isfinite(value) or value <= 0:
+            raise InputError(name, shown(value), "a finite number > 0")
+    fading = np.random.default_rng(seed).exponential(1.0, n)
+    rates: FloatArray = bandwidth * np.log1p(transmit_power * gain * fading / noise_power) / np.log(2.0)
+    return rates
+
+
+@dataclass(frozen=True)
+class RequestPrices:
+    """(n,) coefficients of Eq. 17 for each request (Eqs. 24-26), and its memory [bits]."""
+
+    device: FloatArray
+    server: FloatArray
+    upload: FloatArray
+    download: FloatArray
+    memory: FloatArray
+
+
+def request_prices(requests: Requests, network: QPart) -> RequestPrices:
+    """xi, delta and eps of every request, the network's own values where a column is missing."""
+    own: dict[str, float] = {
+        "device.cycles_per_mac": network.device.cycles_per_mac,
+        "device.clock": network.device.clock,
+        "device.energy_coefficient": network.device.energy_coefficient,
+        "device.memory": np.inf if network.device.memory is None else network.device.memory,
+        "server.cycles_per_mac": network.server.cycles_per_mac,
+        "server.clock": network.server.clock,
+        "server.price": network.server.price,
+        "server.energy_coefficient": network.server.energy_coefficient,
+        "channel.transmit_power": network.channel.transmit_power,
+        "objective.time": network.objective.time,
+        "objective.energy": network.objective.energy,
+        "objective.price": network.objective.price,
+        "inferences": network.inferences,
+    }
+    n = len(requests)
+
+    def value(name: str) -> Any:
+        return requests.columns.get(name, own.get(name))
+
+    w_t, w_e, w_c = value("objective.time"), value("objective.energy"), value("objective.price")
+    cycles, clock = value("device.cycles_per_mac"), value("device.clock")
+    device = w_t * cycles / clock + w_e * value("device.energy_coefficient") * clock * clock * cycles
+    cycles, clock = value("server.cycles_per_mac"), value("server.clock")
+    server = (w_t + w_c * value("server.price")) * cycles / clock
+    if network.server.charge_energy:
+        server = server + w_e * value("server.energy_coefficient") * clock * clock * cycles
+    power = value("channel.transmit_power")
+    up_rate: Any = requests.columns.get("channel.rate")
+    if up_rate is None:
+        up_rate = _own_rate(network, power)
+    down_rate: Any = requests.columns.get("channel.download_rate")
+    if down_rate is None:
+        down_rate = up_rate if network.channel.download_rate is None else network.channel.download_rate
+    receiving = w_e * power if network.channel.charge_download else 0.0
+    with np.errstate(over="ignore"):  # `decide` refuses prices that are not finite
+        upload = (w_t + w_e * power) / up_rate
+        download = (w_t + receiving) / down_rate / value("inferences")
+
+    def full(x: Any) -> FloatArray:
+        return np.broadcast_to(np.asarray(x, dtype=np.float64), (n,))
+
+    return RequestPrices(full(device), full(server), full(upload), full(download), full(value("device.memory")))
+
+
+def _own_rate(network: QPart, power: Any) -> Any:
+    """The network's rate; by Eq. 13 it depends on the power, which a request may vary."""
+    ch = network.channel
+    if ch.rate is not None:
+        return ch.rate
+    assert ch.bandwidth is not None
+    assert ch.gain is not None
+    assert ch.noise_power is not None
+    return ch.bandwidth * np.log1p(power * ch.gain * (ch.fading or 1.0) / ch.noise_power) / np.log(2.0)

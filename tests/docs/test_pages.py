@@ -1,0 +1,185 @@
+"""What the documentation shows is run here: every block of Python, every `qopt` command, every notebook.
+
+A block of ```text that follows a block of Python is what it prints. Lines after ``$ qopt ...`` in a block of
+```console are its output. Times and rounding errors are not compared. `python tests/test_docs.py` fills the
+outputs in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(path for path in [*(ROOT / "docs").glob("*.md"), ROOT / "README.md"] if path.exists())
+NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
+
+BLOCK = re.compile(r"^```(?P<kind>python|console|text)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+COMMAND = re.compile(r"^\$ (?P<line>qopt .*)$", re.MULTILINE)
+CODES = "# exit code "
+
+
+def run_command(line: str) -> tuple[int, str]:
+    """Exit code and output of a `qopt` command, which may end in ``> FILE`` and be followed by a comment."""
+    from qopt.cli.app import main
+
+    words = shlex.split(line, comments=True)[1:]
+    target = None
+    if ">" in words:
+        words, target = words[: words.index(">")], words[words.index(">") + 1]
+    out, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
+        code = main(words)
+    if target is not None:
+        Path(target).write_text(out.getvalue(), encoding="utf-8")
+        out = io.StringIO()
+    return code, "\n".join(text.rstrip() for text in (out.getvalue() + errors.getvalue()).splitlines())
+
+
+def comparable(text: str) -> str:
+    """Text without what differs from run to run: times, rounding errors, spaces."""
+    text = re.sub(r"\d[\d.,]* ?(ns|µs|ms|s)\b", "TIME", text)
+    text = re.sub(r"-?\d[\d.]*e-(1[0-9]|[2-9]\d)\b", "0", text)
+    return " ".join(re.sub(r"[─-╿]", " ", text).split())
+
+
+def same(shown: str, found: str) -> bool:
+    """Whether an output is the one shown; ``...`` in it stands for anything."""
+    pattern = ".*".join(re.escape(part.strip()) for part in comparable(shown).split("..."))
+    return re.fullmatch(pattern.strip(), comparable(found), re.DOTALL) is not None
+
+
+def executed(page: str, name: str) -> Iterator[tuple[str, str, str]]:
+    """Runs a page from top to bottom: (what was run, output shown, output found) of each block and command."""
+    names: dict[str, Any] = {"__name__": "__docs__"}
+    blocks = list(BLOCK.finditer(page))
+    for k, block in enumerate(blocks):
+        body = block["body"]
+        if block["kind"] == "python":
+            line = page[: block.start("body")].count("\n")
+            out = io.StringIO()
+            with contextlib.redirect_stdout(out):
+                exec(compile("\n" * line + body, name, "exec"), names)
+            after = blocks[k + 1] if k + 1 < len(blocks) else None
+            follows = after is not None and after["kind"] == "text" and not page[block.end() : after.start()].strip()
+            yield body, after["body"] if after is not None and follows else "", out.getvalue()
+        elif block["kind"] == "console":
+            commands = list(COMMAND.finditer(body))
+            for j, command in enumerate(commands):
+                end = commands[j + 1].start() if j + 1 < len(commands) else len(body)
+                shown = body[command.end() : end]
+                code, found = run_command(command["line"])
+                expected = int(command["line"].rpartition(CODES)[2]) if CODES in command["line"] else 0
+                assert code == expected, f"{command['line']}: exit code {code}\n{found}"
+                yield command["line"], shown, found
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "instances").symlink_to(ROOT / "instances")  # what stands in a clone of the repository
+    monkeypatch.setenv("COLUMNS", "110")
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+
+
+@pytest.mark.usefixtures("workplace")
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_pages_run_and_show_what_they_print(path: Path) -> None:
+    for code, shown, found in executed(path.read_text(encoding="utf-8"), path.name):
+        assert not shown.strip() or same(shown, found), f"{code}\n--- shown\n{shown}\n--- found\n{found}"
+
+
+def test_the_documentation_has_blocks_that_run() -> None:
+    kinds = [block["kind"] for path in PAGES for block in BLOCK.finditer(path.read_text(encoding="utf-8"))]
+    assert kinds.count("python") >= 8
+    assert kinds.count("console") >= 4
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
+        if not re.match(r"[a-z]+:", target):
+            assert (path.parent / target).exists(), target
+
+
+def _execute_notebooks() -> Any:
+    sys.path.insert(0, str(ROOT / "docs"))
+    try:
+        import execute_notebooks
+    finally:
+        sys.path.pop(0)
+    return execute_notebooks
+
+
+def _printed(cell: Any) -> str:
+    return "".join(output.text for output in cell.outputs if output.output_type == "stream")
+
+
+def _pictures(cell: Any) -> int:
+    return sum("image/png" in output.get("data", {}) for output in cell.outputs)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_runs_in_a_fresh_kernel_and_its_outputs_are_committed(path: Path) -> None:
+    nbformat = pytest.importorskip("nbformat", reason="the extra 'notebooks' is not installed")
+    tool = _execute_notebooks()
+    committed = nbformat.read(path, as_version=4)
+    fresh = tool.execute(tool.build(path.with_suffix(".py")))
+    assert [c.source for c in committed.cells] == [c.source for c in fresh.cells], "run docs/execute_notebooks.py"
+    for old, new in zip(committed.cells, fresh.cells, strict=True):
+        if new.cell_type == "code":
+            assert old.execution_count == new.execution_count
+            assert same(_printed(old), _printed(new)), old.source
+            assert _pictures(old) == _pictures(new), old.source
+    assert sum(_pictures(c) for c in committed.cells if c.cell_type == "code") >= 5
+    assert not any(c.metadata.get("execution") for c in committed.cells)
+
+
+def test_every_notebook_has_its_source() -> None:
+    assert NOTEBOOKS
+    folder = ROOT / "docs" / "notebooks"
+    assert {p.stem for p in NOTEBOOKS} == {p.stem for p in folder.glob("*.py")}
+
+
+def fill(path: Path) -> None:
+    """Write a page again with the outputs found."""
+    page, done, position = path.read_text(encoding="utf-8"), "", 0
+    results = executed(page, path.name)
+    blocks = list(BLOCK.finditer(page))
+    for k, block in enumerate(blocks):
+        if block["kind"] == "python":
+            _, _, found = next(results)
+            after = blocks[k + 1] if k + 1 < len(blocks) else None
+            if after is not None and after["kind"] == "text" and not page[block.end() : after.start()].strip():
+                done += page[position : after.start("body")] + found
+                position = after.end("body")
+        elif block["kind"] == "console":
+            lines = []
+            for command in COMMAND.finditer(block["body"]):
+                _, shown, found = next(results)
+                elided = "..." in shown.split("\n")
+                lines += [f"$ {command['line']}", *([shown.strip("\n") if elided else found] if found else [])]
+            done += page[position : block.start("body")] + "\n".join(lines) + "\n"
+            position = block.end("body")
+    path.write_text(done + page[position:], encoding="utf-8")
+
+
+if __name__ == "__main__":
+    import os
+    import tempfile
+
+    os.environ.update(COLUMNS="110", MPLBACKEND="Agg")
+    asked = [Path(name).resolve() for name in sys.argv[1:]] or [p for p in PAGES if p.parent.name == "docs"]
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        Path("instances").symlink_to(ROOT / "instances")
+        for asked_page in asked:
+            fill(asked_page)
