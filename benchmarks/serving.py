@@ -78,7 +78,7 @@ def rates(p: QPart, n: int) -> int:
     """How many sampled rates have the objective that the break-even intervals give."""
     x = p.channel.uplink * 10 ** np.random.default_rng(0).uniform(-3, 3, n)
     found = qopt.decide(qopt.offline([p]), qopt.Requests.of({"channel.rate": x})).objective
-    return int(np.sum(np.abs(qopt.breakpoints(p, "rate").objective(x) - found) <= 1e-12 * found))
+    return int(np.sum(np.abs(qopt.breakpoints(p, "rate").objectives(x) - found) <= 1e-12 * found))
 
 
 def _request(seed: int) -> QPart:

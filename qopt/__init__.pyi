@@ -15,9 +15,11 @@ from . import qpart as qpart
 from .comparison import statistics as statistics
 from .comparison.tables import compare as compare
 from .core.certificate import Certificate as Certificate
+from .core.envelope import Envelope as Envelope
 from .core.errors import InputError as InputError
 from .core.errors import MethodError as MethodError
 from .core.errors import QoptError as QoptError
+from .core.front import Front as Front
 from .core.plan import read_plan as read_plan
 from .core.plan import save_plan as save_plan
 from .core.reading import bundled as bundled
@@ -26,11 +28,11 @@ from .core.reading import save as save
 from .core.solution import Solution as Solution
 from .core.solving import breakpoints as breakpoints
 from .core.solving import certify as certify
+from .core.solving import front as front
 from .core.solving import methods as methods
 from .core.solving import solve as solve
 from .jqodi.plan import JqodiPlan as JqodiPlan
 from .jqodi.problem import Jqodi as Jqodi
-from .placement.front import front as front
 from .placement.front import recommend as recommend
 from .placement.plan import PlacementPlan as PlacementPlan
 from .placement.problem import Placement as Placement

@@ -23,6 +23,7 @@ ROWS = (
         certificate="qopt.placement.certificate.certify",
         report="qopt.placement.report",
         breakpoints="qopt.placement.breakpoints:breakpoints",
+        front="qopt.placement.front:front",
     ),
     Family(
         name="jqodi",

@@ -338,9 +338,9 @@ def line(own, deadlines):
 program = np.minimum(line(four, deadlines), line(eight, deadlines))
 fig, ax = plt.subplots(figsize=(6.5, 3.8), layout="constrained")
 for (name, front), color, width in zip(fronts.items(), (RED, INK, BLUE), (4, 2.2, 1.2), strict=True):
-    x, y = [*front.time, 3.8], [*front.energy, front.energy[-1]]
-    ax.step(x, y, where="post", color=color, linewidth=width, label=name)
-    print(f"{name:9}", [(round(piece.start, 2), round(piece.energy, 1)) for piece in front.pieces])
+    steps = [*front.points, (3.8, front.points[-1][1])]
+    ax.step(*zip(*steps, strict=True), where="post", color=color, linewidth=width, label=name)
+    print(f"{name:9}", [(round(limit, 2), round(energy, 1)) for limit, energy in front.points])
 ax.plot(deadlines, program, color=GREY, label="linear program")
 ax.axvline(toy.time_limit, color=INK, linewidth=0.9, linestyle=":")
 ax.set(xlabel="deadline [s]", ylabel="least energy [J]", xlim=(2.2, 3.8), ylim=(20, 60))
@@ -440,16 +440,17 @@ mixing = qopt.breakpoints(data1.replace({"mode": "schedule"}), "time_limit")
 fig, panels = plt.subplots(1, 2, figsize=(10, 3.2), layout="constrained")
 for panel, window in zip(panels, ((55, 200, 6500, 11500), (110, 150, 6950, 7200)), strict=True):
     plots.plot_energy_time(data1, {name: plans[name] for name in ("Optimum", "JQODI")}, ax=panel)
-    x, y = [*mixing.time, 200], [*mixing.energy, mixing.energy[-1]]
-    panel.step(x, y, where="post", color=GREEN, label="least, schedule")
+    steps = [*mixing.points, (200, mixing.points[-1][1])]
+    panel.step(*zip(*steps, strict=True), where="post", color=GREEN, label="least, schedule")
     panel.axis(window)
     panel.get_legend().remove()
 panels[1].legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
 plt.show()
-for piece in qopt.breakpoints(data1, "time_limit").pieces:
-    plan = piece.plan
+by_deadline = qopt.breakpoints(data1, "time_limit")
+for limit, energy in by_deadline.points:
+    plan = by_deadline.at(limit).plan
     decision = f"{plan.model}, {plan.bits} bits, {plan.servers[0]}, cut {plan.cuts[0]}"
-    print(f"from {piece.start:6.2f} s: {decision}, {piece.energy:.0f} J")
+    print(f"from {limit:6.2f} s: {decision}, {energy:.0f} J")
 
 # %% [markdown]
 # Now two things at once: the deadline, and the rate between cloud and RTX 3090. One front for each rate paints a map.
@@ -473,8 +474,8 @@ def painted(ax, decisions, xs, ys):
 
 def decided(front, limit):
     """Model, bits and server at a deadline; None where nothing is feasible."""
-    piece = front.at(limit)
-    return None if piece is None else f"{piece.plan.model}, {piece.plan.bits} bits, {piece.plan.servers[0]}"
+    plan = front.at(limit).plan
+    return None if plan is None else f"{plan.model}, {plan.bits} bits, {plan.servers[0]}"
 
 
 by_rate = [qopt.breakpoints(data1.replace({"servers[0].cloud_rate": rate}), "time_limit") for rate in rates.tolist()]
@@ -500,11 +501,11 @@ for price in prices.tolist():
 
 def in_words(front, limit):
     """Bits and cuts at a deadline."""
-    piece = front.at(limit)
-    if piece is None:
+    plan = front.at(limit).plan
+    if plan is None:
         return None
-    cuts = sorted(set(piece.plan.cuts))
-    return f"{piece.plan.bits} bits, cut {' and '.join(map(str, cuts))}"
+    cuts = sorted(set(plan.cuts))
+    return f"{plan.bits} bits, cut {' and '.join(map(str, cuts))}"
 
 
 fig, ax = plt.subplots(figsize=(8, 3.4), layout="constrained")

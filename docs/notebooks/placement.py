@@ -359,9 +359,11 @@ print(f"best multiplier {multipliers[int(np.argmax(bounds))]:.4f}: at least {max
 # keep those that are accurate enough, take the least. All of them together are the front of accuracy and latency.
 
 # %%
-for point in qopt.front(problem):
-    mark = "front" if point.on_front else "beaten"
-    print(f"{point.operator:22}{point.accuracy:.2f}{point.solution.objective:6g} s  {point.tiers:18} {mark}")
+front = qopt.front(problem)
+for point in (*front, *front.dominated):
+    mark = "front" if point in front.points else "dominated"
+    accuracy, seconds = point.values["accuracy"], point.values["objective"]
+    print(f"{point.name:22}{accuracy:.2f}{seconds:6g} s  {point.facts['tiers']:18} {mark}")
 for target in (0.8, 0.75, 0.6):
     advice = qopt.recommend(problem, accuracy=target)
     print(f"accuracy at least {target}: {advice.plan.operator}, {advice.objective:g} s")
@@ -381,7 +383,7 @@ for target in (0.8, 0.75, 0.6):
 def envelope(ax, found, low, high):
     """All lines of the envelope, thin, and the envelope itself, against x (the parameter or its inverse)."""
     x = np.linspace(low, high, 400)
-    lines = [piece.intercept + piece.slope * x for piece in found.pieces]
+    lines = [piece.objective.intercept + piece.objective.slope * x for piece in found.pieces]
     for piece, y, color in zip(found.pieces, lines, plots.style.SEQUENCE, strict=False):
         runs = "-".join(tier[0] for tier in piece.plan.tiers.values())
         ax.plot(x, y, color=color, linewidth=1, label=f"{piece.plan.operator}: {runs}")
@@ -521,7 +523,7 @@ plt.show()
 #
 # 1. *Pencil.* Do the *identity* network of the teaching instance by hand: seconds on the edge are 1, 4, 8, 0, 8, on the
 #    cloud 1, 1, 2, 0, 2. Which operation goes to the cloud, and what does the whole take? Compare with
-#    `qopt.front(problem)[0]`.
+#    `qopt.front(problem).points[0]`.
 # 2. *Once per tensor.* Replace the tensor of `conv` by two tensors of the same size, one for each reader. Draw the
 #    network. For which edge-cloud rates does the optimum change?
 # 3. *Read the flow.* In the picture of section 4, which tensors are paid for in full by one reader? Why may $f$ be

@@ -29,7 +29,7 @@ print(len(network.network), "layers,", f"{network.network.weights.sum():.0f} wei
 
 # %%
 found = qopt.breakpoints(network, "rate")
-for start, stop, cut in found.cuts:
+for start, stop, cut in found.by("cut"):
     print(f"from {start / 1e6:.4f} to {stop / 1e6:.4f} Mbit/s: cut {cut}")
 
 # %%
@@ -43,7 +43,7 @@ plt.show()
 # just below and just above, solving directly must give the two neighbours.
 
 # %%
-for _, rate, cut in found.cuts[:-1]:
+for _, rate, cut in found.by("cut")[:-1]:
     below, above = (qopt.solve(network.replace({"channel.rate": rate * f})) for f in (1 - 1e-6, 1 + 1e-6))
     print(f"{rate / 1e6:.6f} Mbit/s: cut {below.plan.cut} below, cut {above.plan.cut} above; expected {cut} below")
 
@@ -54,7 +54,7 @@ for _, rate, cut in found.cuts[:-1]:
 
 # %%
 shared = qopt.breakpoints(network, "inferences")
-for start, stop, cut in shared.cuts:
+for start, stop, cut in shared.by("cut"):
     print(f"from {start:.1f} to {stop:.1f} inferences: cut {cut}")
 plots.plot_breakpoints(network, "inferences", low=1, high=1e5)
 plt.show()

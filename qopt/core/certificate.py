@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from qopt.core.display import number, one_line
+
 
 def relative_gap(objective: float | None, bound: float | None) -> float | None:
     """(objective - bound) / \\|objective\\|; None where either is missing, or for a gap to an objective of 0."""
@@ -64,7 +66,7 @@ class KKT:
         return max(self.stationarity, self.complementarity, self.primal, self.dual)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Certificate:
     """What is true of a plan, or of the absence of one.
 
@@ -98,6 +100,31 @@ class Certificate:
     kkt: KKT | None = None
     notes: tuple[str, ...] = field(default=())
     seconds: float = 0.0
+
+    @property
+    def verdict(self) -> str:
+        """What is true, in a few words."""
+        if self.infeasible:
+            return "infeasible: no plan exists, proved"
+        if self.objective is None:
+            return "nothing is proved"
+        if not self.feasible:
+            return "NOT FEASIBLE"
+        if self.proved:
+            return "feasible and optimal, proved"
+        gap = "" if self.gap is None else f", at most {max(self.gap, 0.0):.3g} (relative) above the optimum"
+        return f"feasible{gap}"
+
+    def __repr__(self) -> str:
+        return one_line(
+            "Certificate", (("verdict", self.verdict), ("objective", self.objective), ("bound", self.bound))
+        )
+
+    def __str__(self) -> str:
+        lines = [self.verdict]
+        if self.objective is not None:
+            lines.append(f"objective {number(self.objective, 12)}, proved bound {number(self.bound, 12)}")
+        return "\n".join([*lines, *self.violations, *self.notes])
 
     @property
     def gap(self) -> float | None:

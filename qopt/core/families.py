@@ -28,7 +28,7 @@ class Family:
     certificate : module with `certify`, and with IN_SOLVE, the effort that `qopt.solve` asks of it.
     report : module with `heading`, `plan_parts`, KINDS (its kinds of bounds in words) and BUDGETS (limits of which the
         amount used is worth a line); for comparisons with `facts`, COLUMNS, and FACTS, which say what a plan decides.
-    breakpoints : the function behind `qopt.breakpoints`.
+    breakpoints, front : the functions behind `qopt.breakpoints` and `qopt.front`; empty where there is none.
     bits : which sorts of bits its methods choose, the usual first; none for a family without bits.
     """
 
@@ -38,7 +38,8 @@ class Family:
     registry: str
     certificate: str
     report: str
-    breakpoints: str
+    breakpoints: str = ""
+    front: str = ""
     bits: tuple[str, ...] = ()
 
     @property

@@ -6,6 +6,7 @@ import json
 import os
 from typing import Any
 
+from qopt.core.display import short
 from qopt.core.errors import InputError, shown
 from qopt.core.families import FAMILIES, family_named, family_of
 from qopt.core.files import write_whole
@@ -19,6 +20,10 @@ class Plan(Frozen):
     format: str
     version: int
     problem: str = ""
+
+    def __str__(self) -> str:
+        decided = [(name, value) for name, value in self._shown() if name != "problem" and value is not None]
+        return ", ".join(f"{name} {value if isinstance(value, str) else short(value)}" for name, value in decided)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

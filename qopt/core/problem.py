@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
+from collections.abc import Iterator
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from qopt.core.complaints import as_input_error
+from qopt.core.display import one_line
 from qopt.core.errors import InputError, shown
 
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
@@ -26,6 +28,15 @@ class Frozen(BaseModel):
             super().__init__(**data)
         except ValidationError as error:
             raise as_input_error(error, type(self)) from None
+
+    def __repr__(self) -> str:
+        return one_line(type(self).__name__, self._shown())
+
+    __str__ = __repr__
+
+    def _shown(self) -> Iterator[tuple[str, Any]]:
+        """Fields and values that a short line names."""
+        return ((name, getattr(self, name)) for name in type(self).model_fields if name not in ("format", "version"))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Frozen) and type(self) is type(other) and self.model_dump() == other.model_dump()

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from qopt.core.certificate import Certificate
+from qopt.core.display import gap_text, number
 from qopt.core.families import FAMILIES, family_of
 from qopt.core.problem import Problem
 from qopt.core.solution import Solution
@@ -21,18 +22,6 @@ KINDS = {
 
 MAX_ROWS = 40
 """Rows of a plan listed before the table is cut short."""
-
-
-def number(value: float | None, digits: int = 6) -> str:
-    """A number for people; a dash where there is none."""
-    return "–" if value is None else f"{value:.{digits}g}"
-
-
-def gap_text(gap: float | None) -> str:
-    """A relative gap; below what floating-point sums can tell apart it is nothing."""
-    if gap is None:
-        return "–"
-    return "0" if gap <= 1e-12 else f"{gap:.1e}"
 
 
 def scaled(value: float, unit: str) -> str:
@@ -61,17 +50,10 @@ def grid() -> Table:
 
 
 def verdict(certificate: Certificate) -> Text:
-    """One line: what the certificate says."""
-    if certificate.infeasible:
-        return Text("infeasible: no plan exists, proved", style="bold yellow")
-    if certificate.objective is None:
-        return Text("nothing is proved", style="bold yellow")
-    if not certificate.feasible:
-        return Text("NOT FEASIBLE", style="bold red")
-    if certificate.proved:
-        return Text("feasible and optimal, proved", style="bold green")
-    gap = "" if certificate.gap is None else f", at most {max(certificate.gap, 0.0):.3g} (relative) above the optimum"
-    return Text(f"feasible{gap}", style="bold yellow")
+    """What the certificate says, in color: red where a limit is broken, green where optimality is proved."""
+    broken = certificate.objective is not None and not certificate.feasible
+    color = "red" if broken else "green" if certificate.proved else "yellow"
+    return Text(certificate.verdict, style=f"bold {color}")
 
 
 def certificate_table(problem: Problem, certificate: Certificate) -> RenderableType:
@@ -162,6 +144,13 @@ def comparison_table(records: list[dict[str, Any]]) -> RenderableType:
         if r["status"] == "failed" and r["message"]
     ]
     return Group(table, *notes)
+
+
+def as_text(shown: RenderableType, width: int = 140) -> str:
+    """A table as plain text."""
+    with (plain := Console(width=width, color_system=None)).capture() as capture:
+        plain.print(shown)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 
 def console() -> Console:

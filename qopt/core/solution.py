@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from qopt.core.certificate import Certificate, relative_gap
+from qopt.core.display import one_line
+from qopt.core.errors import InputError
+
+if TYPE_CHECKING:
+    from qopt.core.problem import Problem
 
 Status = Literal[
     "optimal",  # the certificate proves it
@@ -43,7 +48,7 @@ class Outcome:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Solution:
     """A solved problem.
 
@@ -55,6 +60,9 @@ class Solution:
     plan, objective, bound : None where there is none. `bound` is the method's claim; the proved one is the
         certificate's.
     seconds : wall time of the method, its model's construction included; the certificate's is its own.
+    certificate : what is true of the plan.
+    witness, message, details : as the method handed them back (`Outcome`).
+    instance : the problem itself, for `report`.
     """
 
     problem: str
@@ -70,6 +78,29 @@ class Solution:
     witness: dict[str, Any] | None = None
     message: str = ""
     details: dict[str, Any] = field(default_factory=dict)
+    instance: Problem | None = field(default=None, compare=False)
+
+    def __repr__(self) -> str:
+        shown = (("problem", self.problem), ("method", self.method), ("status", self.status))
+        return one_line("Solution", (*shown, ("objective", self.objective), ("plan", self.plan)))
+
+    def __str__(self) -> str:
+        how = f"{self.problem} by {self.method}: {self.status}, {self.seconds:.3g} s"
+        return "\n".join(filter(None, (how, self.message, str(self.plan or ""), str(self.certificate))))
+
+    def report(self) -> str:
+        """What the command line prints: the plan, what it costs, and its certificate.
+
+        Raises
+        ------
+        InputError
+            The solution was made without its problem, so not by `qopt.solve`.
+        """
+        from qopt.core.report import as_text, solution_report
+
+        if self.instance is None:
+            raise InputError("instance", "nothing", "the problem that was solved, as qopt.solve keeps it")
+        return as_text(solution_report(self.instance, self))
 
     @property
     def gap(self) -> float | None:

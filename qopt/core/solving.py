@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import time
+from collections.abc import Callable
 from typing import Any
 
 from qopt.core.certificate import Certificate
+from qopt.core.envelope import Envelope
 from qopt.core.errors import InputError, shown
-from qopt.core.families import family_named, family_of
+from qopt.core.families import FAMILIES, family_named, family_of
+from qopt.core.front import Front
 from qopt.core.method import Method, Options
+from qopt.core.plan import Plan
 from qopt.core.problem import Problem
 from qopt.core.reading import load
 from qopt.core.solution import Outcome, Solution, Status
 
 
-def as_problem(problem: Problem | str | os.PathLike[str]) -> Any:
+def as_problem(problem: Problem | str | os.PathLike[str]) -> Problem:
     """A problem, or the one that a bundled name or path stands for."""
     if isinstance(problem, Problem):
         return problem
     if not isinstance(problem, str | os.PathLike):
         raise InputError("problem", shown(problem), "a problem, a bundled name, or the path of an instance file")
-    return load(problem)
+    loaded: Problem = load(problem)
+    return loaded
 
 
 def choose(problem: Problem, method: str, bits: str | None) -> Method:
@@ -47,20 +53,30 @@ def choose(problem: Problem, method: str, bits: str | None) -> Method:
     return chosen
 
 
-def certify(problem: Problem, plan: Any, witness: Any = None, **options: Any) -> Certificate:
+def certify(
+    problem: Problem | str | os.PathLike[str], plan: Plan | None, witness: Any = None, **options: Any
+) -> Certificate:
     """What is true of a plan, or (plan None) of the claim that there is none; see the family's certificate.
 
     Parameters
     ----------
-    problem : the problem, of any family.
+    problem : a problem of any family, a bundled name, or the path of an instance file.
     plan : a plan of that family, or None.
     witness : an untrusted proof, as `Solution.witness` or a file has it.
     options : of the family's own `certify`, for example of `qopt.qpart.certificate.certify`: bits and labels.
+
+    Raises
+    ------
+    InputError
+        The plan is of another family or does not fit the problem, or the family has no such option.
     """
+    problem = as_problem(problem)
     family = family_of(problem)
     if plan is not None and not isinstance(plan, family.part("plan")):
         raise InputError("plan", f"a {type(plan).__name__}", f"a plan for a {family.name} problem")
-    found: Certificate = family.part("certificate").certify(problem, plan, witness, **options)
+    function = family.part("certificate").certify
+    _check_options(function, f"the certificate of a {family.name} problem", options)
+    found: Certificate = function(problem, plan, witness, **options)
     return found
 
 
@@ -94,7 +110,7 @@ def solve(
         Before anything is solved: malformed input, an unknown method, an option that the method lacks,
         a package that is not installed. Infeasibility and limits are no errors: see `Solution.status`.
     """
-    asked: Problem = as_problem(problem)
+    asked = as_problem(problem)
     chosen = choose(asked, method, bits)
     solver = chosen.default_solver() if solver is None else solver
     options = Options(
@@ -124,6 +140,7 @@ def solve(
         witness=outcome.witness,
         message=outcome.message,
         details=outcome.details,
+        instance=asked,
     )
 
 
@@ -138,14 +155,63 @@ def _status(outcome: Outcome, proved: bool, infeasible: bool) -> Status:
     return outcome.status
 
 
-def breakpoints(problem: Problem | str | os.PathLike[str], parameter: str, **options: Any) -> Any:
-    """The best plan for every value of one parameter, exactly; the range is ``low`` to ``high``.
+def breakpoints(problem: Problem | str | os.PathLike[str], parameter: str, **options: Any) -> Envelope:
+    """The best plan for every value of one parameter, exactly.
 
-    See `qopt.qpart.serving.breakpoints.breakpoints` for QPART (it takes ``bits`` too),
-    `qopt.placement.breakpoints.breakpoints`, and `qopt.jqodi.front.breakpoints` for the time limit of a JQODI problem.
+    Parameters
+    ----------
+    problem : a problem, a bundled name, or the path of an instance file.
+    parameter : name of the field that varies; the error lists those that a family knows.
+    options : ``low`` and ``high``, the range; for QPART ``bits`` too, for JQODI how much may be listed. See
+        `qopt.qpart.serving.breakpoints`, `qopt.placement.breakpoints` and `qopt.jqodi.front`.
+
+    Raises
+    ------
+    InputError
+        The family has no such function, parameter or option.
     """
-    asked: Problem = as_problem(problem)
-    return family_of(asked).part("breakpoints")(asked, parameter, **options)
+    asked = as_problem(problem)
+    found: Envelope = _part("breakpoints", asked, options)(asked, parameter, **options)
+    return found
+
+
+def front(problem: Problem | str | os.PathLike[str], **options: Any) -> Front:
+    """Non-dominated plans of a problem, each with its proof: of a placement, accuracy against the objective.
+
+    Parameters
+    ----------
+    problem : a problem, a bundled name, or the path of an instance file.
+    options : of the family's own function.
+
+    Raises
+    ------
+    InputError
+        The family has no front, or the function no such option.
+    """
+    asked = as_problem(problem)
+    found: Front = _part("front", asked, options)(asked, **options)
+    return found
+
+
+def _part(name: str, problem: Problem, options: dict[str, Any]) -> Callable[..., Any]:
+    """A family's function of some name, once it is known to take some options."""
+    family = family_of(problem)
+    if not getattr(family, name):
+        able = " or ".join(f"a {f.name} problem" for f in FAMILIES.values() if getattr(f, name))
+        instead = "; by one parameter, qopt.breakpoints(problem, PARAMETER)" if family.breakpoints else ""
+        raise InputError("problem", f"{shown(problem.name)}, a {family.name} problem", (able or "none") + instead)
+    function: Callable[..., Any] = family.part(name)
+    _check_options(function, f"{name} of a {family.name} problem", options)
+    return function
+
+
+def _check_options(function: Callable[..., Any], what: str, options: dict[str, Any]) -> None:
+    """Refuse options that a function does not take."""
+    known = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    for name, value in options.items():
+        if name not in known:
+            taken = ", ".join(known) if known else "no options"
+            raise InputError(name, shown(value), f"nothing: {what} takes {taken}")
 
 
 def methods(

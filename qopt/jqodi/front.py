@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.arrays import IntArray
 from qopt.core.draws import whole
+from qopt.core.envelope import Envelope, Line, Piece
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.limits import SLACK, within
 from qopt.jqodi.plan import JqodiPlan
@@ -31,88 +30,6 @@ Point = tuple[float, float, Callable[[], JqodiPlan]]
 """Time, energy, and how to make the plan."""
 
 
-@dataclass(frozen=True)
-class TimePiece:
-    """One plan is best for T_max from `start`, its own time, to `stop`, where the next begins.
-
-    Attributes
-    ----------
-    energy : its objective [J], the same all along.
-    """
-
-    start: float
-    stop: float
-    energy: float
-    plan: JqodiPlan
-
-
-@dataclass(frozen=True, eq=False)
-class TimeFront:
-    """The best plan for every T_max from `low` to `high`.
-
-    Attributes
-    ----------
-    parameter : ``time_limit``.
-    time, energy : (P,) seconds ascending, joules descending: point i is best from time[i] on. The first may be below
-        `low`.
-    low, high : T_max for which this holds.
-    """
-
-    parameter: str
-    time: FloatArray
-    energy: FloatArray
-    low: float
-    high: float
-    _plans: tuple[Callable[[], JqodiPlan], ...]
-
-    def __len__(self) -> int:
-        return len(self.time)
-
-    @property
-    def values(self) -> list[float]:
-        """T_max at which the best plan changes, ascending; below the first nothing is feasible."""
-        found: list[float] = self.time.tolist()
-        return found
-
-    def plan(self, point: int) -> JqodiPlan:
-        """The plan of a point."""
-        return self._plans[point]()
-
-    @cached_property
-    def pieces(self) -> tuple[TimePiece, ...]:
-        """All points with their plans, ascending in T_max."""
-        stops = [*self.values[1:], self.high]
-        return tuple(
-            TimePiece(start, stop, float(self.energy[i]), self.plan(i))
-            for i, (start, stop) in enumerate(zip(self.values, stops, strict=True))
-        )
-
-    def at(self, time_limit: float) -> TimePiece | None:
-        """The piece that is best for a T_max; None where nothing is feasible."""
-        self._inside(np.asarray(time_limit, dtype=np.float64))
-        kept = int(np.searchsorted(self.time, time_limit * (1.0 + SLACK), side="right"))
-        while kept and not within([float(self.time[kept - 1])], time_limit):
-            kept -= 1
-        if not kept:
-            return None
-        stop = self.values[kept] if kept < len(self) else self.high
-        return TimePiece(self.values[kept - 1], stop, float(self.energy[kept - 1]), self.plan(kept - 1))
-
-    def objective(self, time_limits: FloatArray | float) -> FloatArray:
-        """Least energy for one or many T_max; infinite where nothing is feasible."""
-        given = np.asarray(time_limits, dtype=np.float64)
-        self._inside(given)
-        kept = np.searchsorted(self.time, given * (1.0 + SLACK), side="right")
-        found: FloatArray = np.concatenate(([np.inf], self.energy))[kept]
-        return found
-
-    def _inside(self, values: FloatArray) -> None:
-        """Refuse what the front was not computed for."""
-        bad = values[~((values > 0) & (values >= self.low) & (values <= self.high))]
-        if bad.size:
-            raise InputError(self.parameter, f"{bad.flat[0]:g}", f"seconds > 0, from {self.low:g} to {self.high:g}")
-
-
 def breakpoints(
     problem: Jqodi,
     parameter: str = "time_limit",
@@ -121,8 +38,8 @@ def breakpoints(
     high: float = math.inf,
     max_labels: int | None = None,
     max_solves: int = MAX_SOLVES,
-) -> TimeFront:
-    """The best plan for every T_max.
+) -> Envelope:
+    """The best plan for every T_max: a falling staircase. Below its first step nothing is feasible.
 
     Parameters
     ----------
@@ -156,10 +73,16 @@ def breakpoints(
     else:
         points = _paths(problem, own, float(low), float(high), max_solves)
     kept = _staircase([point for point in points if within([point[0]], high)])
-    below = sum(point[0] <= low for point in kept)  # the last of these is best at `low`
-    kept = kept[max(below - 1, 0) :]
-    times, energies = (np.array([point[i] for point in kept], dtype=np.float64) for i in (0, 1))
-    return TimeFront("time_limit", times, energies, float(low), float(high), tuple(point[2] for point in kept))
+    steps = kept[max(sum(point[0] <= low for point in kept) - 1, 0) :]  # the last of those below is best at `low`
+    starts = [max(float(point[0]), float(low)) for point in steps]
+    stops = [*starts[1:], float(high)][: len(starts)]
+    pieces = [
+        Piece(start, stop, Line(float(energy)), plan)
+        for start, stop, (_, energy, plan) in zip(starts, stops, steps, strict=True)
+    ]
+    if not starts or starts[0] > low:
+        pieces.insert(0, Piece(float(low), starts[0] if starts else float(high), None, None))
+    return Envelope(problem.name, "time_limit", "s", tuple(pieces), float(low), float(high), limit=True)
 
 
 def _staircase(points: list[Point]) -> list[Point]:

@@ -164,11 +164,11 @@ def plot_energy_time(
     ax : where to draw.
     """
     problem = as_jqodi(problem)
-    front = breakpoints(problem)
+    steps = breakpoints(problem).points
     ax = axes_for(ax, 6.5, 3.8)
-    if len(front):
-        right = 1.15 * max(float(front.time[-1]), problem.time_limit)
-        ax.step([*front.time, right], [*front.energy, front.energy[-1]], where="post", color=BLUE, label="least energy")
+    if steps:
+        steps.append((1.15 * max(steps[-1][0], problem.time_limit), steps[-1][1]))
+        ax.step(*zip(*steps, strict=True), where="post", color=BLUE, label="least energy")
     ax.axvline(problem.time_limit, color=INK, linewidth=0.9, linestyle=":", label="T_max")
     named = _named(plans)
     for i, (name, cost) in enumerate(_costs(problem, plans).items()):

@@ -9,7 +9,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from qopt.core.report import MAX_ROWS, grid, number, scaled
+from qopt.core.display import number
+from qopt.core.report import MAX_ROWS, grid, scaled
 from qopt.core.solution import Solution
 from qopt.jqodi.costs import NODES, EpochCost, JqodiCost
 from qopt.jqodi.plan import JqodiPlan

@@ -9,16 +9,13 @@ points that is about 2 b + 2 minimum cuts. Lines and crossings are rational numb
 
 from __future__ import annotations
 
-import bisect
 import math
 import re
-from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
-from qopt.core.arrays import FloatArray
-from qopt.core.envelope import lower_envelope
+from qopt.core.envelope import Envelope, of_lines
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.solving import solve
 from qopt.placement.costs import way_back
@@ -43,60 +40,25 @@ ROUNDING = Fraction(1, 10**12)
 """A plan counts as better than a line only beyond this share of it: the cut's costs are rounded, the lines are not."""
 
 
-@dataclass(frozen=True)
-class PlacementPiece:
-    """One plan is best from `start` to `stop`, at intercept + slope * x (x the parameter or its inverse)."""
+UNITS = {
+    "size": "bit",
+    "rate": "bit/s",
+    "down_rate": "bit/s",
+    "latency": "s",
+    "energy": "J/bit",
+    "price": "1/bit",
+    "speed": "work/s",
+    "power": "W",
+}
+"""Units of the fields of inputs, links and tiers; an overhead is a factor."""
 
-    start: float
-    stop: float
-    plan: PlacementPlan
-    intercept: float
-    slope: float
 
-
-@dataclass(frozen=True)
-class PlacementBreakpoints:
-    """The best plan for every value of a parameter.
-
-    Attributes
-    ----------
-    parameter : field name.
-    inverse : whether the objective is affine in the parameter's inverse.
-    pieces : ascending in the parameter; together they cover [low, high]. Empty if no plan keeps the limits.
-    solved : minimum cuts (or searches) that it took.
-    """
-
-    parameter: str
-    inverse: bool
-    pieces: tuple[PlacementPiece, ...]
-    solved: int
-
-    @property
-    def values(self) -> list[float]:
-        """The break-even values, ascending."""
-        return [piece.stop for piece in self.pieces[:-1]]
-
-    def at(self, value: float) -> PlacementPiece:
-        """The piece that holds a value; at a break-even point, the one below it."""
-        self._inside(np.asarray(value, dtype=float))
-        return self.pieces[min(bisect.bisect_left(self.values, value), len(self.pieces) - 1)]
-
-    def objective(self, values: FloatArray | float) -> FloatArray:
-        """Least objective at one or many values."""
-        given = np.asarray(values, dtype=np.float64)
-        self._inside(given)
-        x = 1.0 / given if self.inverse else given
-        least: FloatArray = np.min([piece.intercept + piece.slope * x for piece in self.pieces], axis=0)
-        return least
-
-    def _inside(self, values: FloatArray) -> None:
-        """Refuse values that the pieces do not cover."""
-        if not self.pieces:
-            raise InputError(self.parameter, "a value", "nothing: no plan keeps the limits")
-        start, stop = self.pieces[0].start, self.pieces[-1].stop
-        bad = values[~((values >= start * (1 - 1e-12)) & (values <= stop * (1 + 1e-12)))]
-        if bad.size:
-            raise InputError(self.parameter, f"{bad.flat[0]:g}", f"a value from {start:g} to {stop:g}")
+def unit_of(name: str) -> str:
+    """The unit of a parameter; empty for a number."""
+    section, field = name.split(".")
+    if section == "objective":
+        return {"time": "1/s", "energy": "1/J"}.get(field, "")
+    return "1/s" if section.startswith("tiers") and field == "price" else UNITS.get(field, "")
 
 
 def exact_cost(problem: Placement, plan: PlacementPlan) -> Fraction:
@@ -123,10 +85,8 @@ def exact_cost(problem: Placement, plan: PlacementPlan) -> Fraction:
     return total
 
 
-def breakpoints(
-    problem: Placement, parameter: str, *, low: float | None = None, high: float | None = None
-) -> PlacementBreakpoints:
-    """Intervals of a parameter and the best plan in each.
+def breakpoints(problem: Placement, parameter: str, *, low: float | None = None, high: float | None = None) -> Envelope:
+    """The best plan for every value of a parameter.
 
     Parameters
     ----------
@@ -166,16 +126,20 @@ def breakpoints(
         raise InputError("low", f"{ends[0]:g} with high {ends[1]:g}", "low < high")
     search = _Lines(problem, name, inverse)
     first, last = sorted((search.abscissa(ends[0]), search.abscissa(ends[1])))
-    if search.solve(first) is None:
-        return PlacementBreakpoints(name, inverse, (), search.solved)
-    search.between(first, last)
-    lines = list(search.lines.values())
-    pieces = []
-    for start, stop, i in lower_envelope([(a, b) for a, b, _ in lines], float(first), float(last)):
-        reach = (1.0 / stop, 1.0 / start) if inverse else (start, stop)
-        intercept, slope, plan = lines[i]
-        pieces.append(PlacementPiece(*reach, plan, float(intercept), float(slope)))
-    return PlacementBreakpoints(name, inverse, tuple(reversed(pieces) if inverse else pieces), search.solved)
+    if search.solve(first) is not None:
+        search.between(first, last)
+    found = list(search.lines.values())
+    return of_lines(
+        [(intercept, slope) for intercept, slope, _ in found],
+        [plan for _, _, plan in found],
+        problem=problem.name,
+        parameter=name,
+        unit=unit_of(name),
+        low=ends[0],
+        high=ends[1],
+        inverse=inverse,
+        solved=search.solved,
+    )
 
 
 def _by_speed(problem: Placement, operator: Operator) -> bool:

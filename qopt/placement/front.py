@@ -3,84 +3,50 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import Any
 
 from qopt.core.errors import InputError, shown
-from qopt.core.families import family_of
+from qopt.core.front import Criterion, Front, FrontPoint, front_of
 from qopt.core.solution import Solution
-from qopt.core.solving import as_problem, solve
+from qopt.core.solving import solve
 from qopt.placement.plan import tiers_used
 from qopt.placement.problem import Operator, Placement
 from qopt.placement.strategies import as_placement
 
-
-@dataclass(frozen=True)
-class FrontPoint:
-    """One operator at its best.
-
-    Attributes
-    ----------
-    operator, accuracy, tiers : which, what it reaches, and the tiers that run something (None without a plan).
-    solution : its optimal placement, with a certificate for the problem with this operator alone.
-    on_front : no other operator is at least as accurate and costs less, or costs as much and is more accurate.
-    """
-
-    operator: str
-    accuracy: float
-    tiers: str | None
-    solution: Solution
-    on_front: bool
-
-    @property
-    def row(self) -> dict[str, Any]:
-        """The point as a row of a table; None where the operator has no plan."""
-        cost = self.solution.certificate.cost
-        return {
-            "operator": self.operator,
-            "accuracy": self.accuracy,
-            "objective": self.solution.objective,
-            "latency": cost.latency if cost else None,
-            "energy": cost.energy if cost else None,
-            "price": cost.price if cost else None,
-            "tiers": self.tiers,
-            "proved": self.solution.certificate.proved or self.solution.certificate.infeasible,
-            "on_front": self.on_front,
-        }
+CRITERIA = (Criterion("accuracy", "", "max"), Criterion("objective", ""))
 
 
-def front(problem: Placement | str | os.PathLike[str]) -> tuple[FrontPoint, ...]:
+def front(problem: Placement | str | os.PathLike[str]) -> Front:
     """The whole front of accuracy and cost, most accurate first, each operator solved to a proof.
 
-    Targets are set aside, pins and memory are not. Operators off the front are listed too.
+    Targets are set aside, pins and memory are not. Each operator is a candidate; those off the front, and those
+    without a plan, are `Front.dominated`. A point's solution is for the problem with its operator alone.
+
+    Parameters
+    ----------
+    problem : a placement, a bundled name or a path.
 
     Raises
     ------
     InputError
-        The problem is no placement. A front of a JQODI problem is that of `qopt.breakpoints` over T_max.
+        The problem is no placement.
     """
-    found = as_problem(problem)
-    if family_of(found).name == "jqodi":
-        call = 'qopt.breakpoints(problem, "time_limit")'
-        raise InputError("problem", shown(found.name), f"a placement; the front of a JQODI problem is {call}")
-    problem = as_placement(found)
-    free = problem.replace({"targets": {}})
-    solved = [(o, solve(_with_operator(free, o))) for o in sorted(problem.operators, key=lambda o: -o.accuracy)]
-    points = []
-    for operator, solution in solved:
-        beaten = solution.objective is None or any(
-            other.objective is not None
-            and p.accuracy >= operator.accuracy
-            and (other.objective, -p.accuracy) < (solution.objective, -operator.accuracy)
-            for p, other in solved
-        )
-        tiers = None if solution.plan is None else tiers_used(problem, solution.plan)
-        points.append(FrontPoint(operator.name, operator.accuracy, tiers, solution, not beaten))
-    return tuple(points)
+    asked = as_placement(problem)
+    free = asked.replace({"targets": {}})
+    return front_of(asked.name, CRITERIA, [_point(free, operator) for operator in asked.operators])
 
 
-def _with_operator(problem: Placement, operator: Operator) -> Placement:
-    return problem.replace({"operators": [operator.model_dump()]})
+def _point(free: Placement, operator: Operator) -> FrontPoint:
+    """One operator at its best."""
+    solution = solve(free.replace({"operators": [operator.model_dump()]}))
+    cost = solution.certificate.cost
+    facts = {
+        "latency": cost.latency if cost else None,
+        "energy": cost.energy if cost else None,
+        "price": cost.price if cost else None,
+        "tiers": None if solution.plan is None else tiers_used(free, solution.plan),
+    }
+    reached = {"accuracy": operator.accuracy, "objective": solution.objective}
+    return FrontPoint(operator.name, reached, solution, facts)
 
 
 def recommend(

@@ -97,7 +97,7 @@ def plot_break_even(
         raise InputError("scale", shown(scale), "log, linear")
     problem = as_placement(problem)
     found = breakpoints(problem, parameter, low=low, high=high)
-    if not found.pieces:
+    if not found.feasible:
         raise InputError("problem", "no plan", "a placement that keeps its limits")
     ax = axes_for(ax, 7.0, 3.8)
     flipped = scale == "linear" and found.inverse
@@ -107,14 +107,14 @@ def plot_break_even(
         x_of = 1.0 / x if found.inverse else x
         style = ("-", "--", "-.", ":")[(i // len(SEQUENCE)) % 4]
         color = SEQUENCE[i % len(SEQUENCE)]
-        y = piece.intercept + piece.slope * x_of
+        y = [line(value) for value in x] if (line := piece.objective) else []
         ax.plot(x_of if flipped else x, y, color=color, linestyle=style, linewidth=2.2, label=label)
     for value in found.values:
         ax.axvline(1.0 / value if flipped else value, color=INK, linewidth=0.8, linestyle=":")
     if scale == "log":
         ax.set_xscale("log")
         _log_ticks(ax, "y")
-    ax.set_xlabel(f"1 / {parameter}" if flipped else parameter)
+    ax.set_xlabel(f"1 / {found.parameter}" if flipped else found.axis)
     ax.set_ylabel(f"least {_objective(problem)}")
     ax.legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return ax
@@ -167,14 +167,17 @@ def plot_front(problem: Placement | str | os.PathLike[str], *, ax: Axes | None =
     table = strategies(problem)
     ax = axes_for(ax, 6.5, 3.8)
     ax.plot(table.objective, table.accuracy, linestyle="none", marker="x", color=GREY, label="the study's strategies")
-    solved = [(p, p.solution.objective) for p in front(problem) if p.solution.objective is not None]
+    found = front(problem)
     order = [operator.name for operator in problem.operators]
-    for point, value in solved:
-        marker = MARKERS[order.index(point.operator) % len(MARKERS)]
-        face = BLUE if point.on_front else "white"
+    for point in sorted((*found, *found.dominated), key=lambda point: order.index(point.name)):
+        if point.plan is None:
+            continue
+        marker = MARKERS[order.index(point.name) % len(MARKERS)]
+        face = BLUE if point in found.points else "white"
         look: dict[str, Any] = {"marker": marker, "color": BLUE, "markerfacecolor": face, "markersize": 7, "zorder": 3}
-        ax.plot(value, point.accuracy, linestyle="none", label=point.operator, **look)
-    on = sorted((value, p.accuracy) for p, value in solved if p.on_front)
+        objective, accuracy = point.values["objective"], point.values["accuracy"]
+        ax.plot(objective, accuracy, linestyle="none", label=point.name, **look)
+    on = sorted((p.values["objective"], p.values["accuracy"]) for p in found)
     ax.step([v for v, _ in on], [a for _, a in on], where="post", color=BLUE, linewidth=1.2, label="best placements")
     _log_ticks(ax, "x")
     ax.set_xlabel(_objective(problem))

@@ -8,7 +8,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from qopt.core.report import MAX_ROWS, grid, number, scaled
+from qopt.core.display import number
+from qopt.core.report import MAX_ROWS, grid, scaled
 from qopt.core.solution import Solution
 from qopt.placement.costs import PlacementCost
 from qopt.placement.plan import PlacementPlan, tiers_used

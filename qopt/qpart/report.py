@@ -9,7 +9,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from qopt.core.report import MAX_ROWS, grid, number, scaled
+from qopt.core.display import number
+from qopt.core.report import MAX_ROWS, grid, scaled
 from qopt.core.solution import Solution
 from qopt.qpart.costs import Cost
 from qopt.qpart.plan import QPartPlan, crossing_activations

@@ -18,6 +18,7 @@ from qopt.instances import make_schema
 
 import qopt
 from qopt.cli.app import main
+from qopt.core.envelope import Piece
 from qopt.core.errors import InputError
 from qopt.core.families import FAMILIES
 from qopt.core.method import Method, Options
@@ -469,6 +470,12 @@ def test_feasible_says_so() -> None:
 # --- the front of time and energy ------------------------------------------------------------------------------------
 
 
+def energy_of(piece: Piece) -> float:
+    """The least energy in a piece, the same all along."""
+    assert piece.objective is not None
+    return piece.objective(piece.start)
+
+
 @pytest.mark.parametrize("mode", ["choice", "schedule", "path"])
 def test_front_is_that_of_all_plans(mode: Any) -> None:
     """In mode path without costs of changing, which is a schedule; with them a method has to solve it."""
@@ -483,18 +490,26 @@ def test_front_is_that_of_all_plans(mode: Any) -> None:
             if energy < best * (1 - 1e-13):
                 best = energy
                 expected.append((time, energy))
+        below, *steps = front
+        assert below.plan is None
+        assert below.objective is None
+        assert (below.start, below.stop) == (0.0, front.values[0])
         assert [time for time, _ in expected] == pytest.approx(front.values, rel=1e-13)
-        assert [energy for _, energy in expected] == pytest.approx(front.energy, rel=1e-13)
-        several += len(front) > 2
-        for i, piece in enumerate(front.pieces):
+        assert [energy for _, energy in expected] == pytest.approx([energy_of(s) for s in steps], rel=1e-13)
+        several += len(steps) > 2
+        for i, piece in enumerate(steps):
             own = candidate(asked, piece.plan.model, piece.plan.bits)
             reached = totals(own, states_of(own, checked_plan(asked, piece.plan)))
-            assert reached == pytest.approx((piece.energy, piece.start), rel=1e-13)
-            assert front.at(piece.start) == piece
-            assert piece.stop == (front.values[i + 1] if i + 1 < len(front) else math.inf)
-        assert front.at(front.values[0] * (1 - 1e-9)) is None
-        middle = [piece.start * 1.0001 for piece in front.pieces]
-        assert front.objective(np.array(middle)) == pytest.approx(
+            assert reached == pytest.approx((energy_of(piece), piece.start), rel=1e-13)
+            assert front.at(piece.start) is piece
+            assert front.at(piece.start * (1 - 1e-13)) is piece, "within the slack of every limit"
+            assert piece.stop == (front.values[i + 1] if i + 1 < len(steps) else math.inf)
+        early = front.values[0] * (1 - 1e-9)
+        assert front.at(early) is below
+        assert front.objective(early) is None
+        assert np.isnan(front.objectives([early])).all()
+        middle = [piece.start * 1.0001 for piece in steps]
+        assert front.objectives(np.array(middle)) == pytest.approx(
             [min(e for t, e in plans if t <= limit) for limit in middle], rel=1e-13
         )
     assert several >= 4
@@ -508,15 +523,16 @@ def test_front_of_paths_with_costs_of_changing() -> None:
         assert asked.switching.costs
         front = breakpoints(asked)
         plans = by_enumeration(asked)
-        for piece in front.pieces:
-            assert piece.energy == pytest.approx(min(e for t, e in plans if t <= piece.start * (1 + 1e-12)), rel=1e-12)
+        for piece in front.pieces[1:]:
+            energy = energy_of(piece)
+            assert energy == pytest.approx(min(e for t, e in plans if t <= piece.start * (1 + 1e-12)), rel=1e-12)
             before = [e for t, e in plans if t < piece.start * (1 - 1e-11)]
-            assert min(before, default=math.inf) > piece.energy * (1 + 1e-13)
+            assert min(before, default=math.inf) > energy * (1 + 1e-13)
         assert front.values[0] == pytest.approx(min(t for t, _ in plans), rel=1e-12)
-        points += len(front)
-        if len(front) > 2:
+        points += len(front.values)
+        if len(front.values) > 2:
             part = breakpoints(asked, low=front.values[1], high=front.values[2])
-            assert part.values == pytest.approx(front.values[1:3], rel=1e-12)
+            assert [piece.start for piece in part] == pytest.approx(front.values[1:3], rel=1e-12)
             with pytest.raises(InputError, match="max_solves: found 1 and still no end"):
                 breakpoints(asked, max_solves=1)
     assert points > 8
@@ -527,11 +543,15 @@ def test_front_up_to_a_limit() -> None:
     whole = breakpoints(asked)
     cut = breakpoints(asked, high=whole.values[2])
     assert cut.values == whole.values[:3]
-    assert breakpoints(asked, high=whole.values[0] / 2).values == []
+    nothing = breakpoints(asked, high=whole.values[0] / 2)
+    assert [piece.plan for piece in nothing] == [None]
+    assert not nothing.feasible
     with pytest.raises(InputError, match="from 0 to"):
         cut.at(whole.values[2] * 2)
-    part = breakpoints(asked, low=whole.values[1] * 1.0001, high=whole.values[2])
-    assert part.values == whole.values[1:3], "the first is the best at the low end"
+    low = whole.values[1] * 1.0001
+    part = breakpoints(asked, low=low, high=whole.values[2])
+    assert [piece.start for piece in part] == [low, whole.values[2]], "the first is the best at the low end"
+    assert part.pieces[0].plan == whole.at(low).plan
     with pytest.raises(InputError, match="from"):
         part.objective(whole.values[0])
     ranges: list[dict[str, Any]] = [{"low": 2.0, "high": 2.0}, {"low": -1.0}, {"high": NAN}, {"high": "9"}]
@@ -626,7 +646,7 @@ def test_generator_is_seeded_feasible_and_varied() -> None:
         asked = jqodi(6, seed=seed, servers=3, cuts=3, mode="schedule", conditions=bool(seed % 2))
         front = breakpoints(asked)
         piece = front.at(asked.time_limit)
-        assert piece is not None
+        assert piece.plan is not None
         states |= set(zip(piece.plan.servers, piece.plan.cuts, strict=True))
         assert smallest_limits(asked).feasible
     assert len(states) >= 4

@@ -85,25 +85,34 @@ def test_split_point_with_a_tensor_shared_everywhere() -> None:
 
 
 def test_front() -> None:
-    points = qopt.front(TEACHING)
-    found = {p.operator: (p.solution.objective, p.on_front, p.tiers) for p in points}
-    assert found == {
+    found = qopt.front(TEACHING)
+    points = sorted((*found, *found.dominated), key=lambda p: -p.row["accuracy"])
+    assert {p.name: (p.solution.objective, p in found.points, p.facts["tiers"]) for p in points} == {
         "identity": (25.0, True, "edge-cloud"),
         "quantized": (13.0, True, "mobile-edge-cloud"),
         "early exit": (19.0, False, "edge"),
         "quantized early exit": (10.0, True, "mobile-edge"),
     }
-    assert [p.accuracy for p in points] == [0.8, 0.78, 0.7, 0.68]
+    assert [p.values["accuracy"] for p in points] == [0.8, 0.78, 0.7, 0.68]
+    assert [p.name for p in found] == ["identity", "quantized", "quantized early exit"]
     assert all(p.solution.status == "optimal" and p.row["proved"] for p in points)
+    assert found.proved
+    table = found.to_dataframe()
+    assert table["on_front"].tolist() == [True, True, True, False]
+    assert table["objective"].tolist() == [25.0, 13.0, 10.0, 19.0]
+    assert [set(p["plan"]["tiers"].values()) <= {"mobile", "edge", "cloud"} for p in found.to_dict()["points"]] == [
+        True
+    ] * 3
 
 
 def test_front_with_an_operator_that_fits_nowhere() -> None:
     problem = qopt.load(TEACHING).replace({f"tiers[{k}].memory": 100 for k in range(3)})
-    points = {p.operator: p for p in qopt.front(problem)}
-    assert points["identity"].solution.status == "infeasible"
-    assert not points["identity"].on_front
-    assert points["identity"].row["tiers"] is None
-    assert points["quantized"].on_front
+    found = qopt.front(problem)
+    on, off = ({p.name: p for p in points} for points in (found.points, found.dominated))
+    assert off["identity"].solution.status == "infeasible"
+    assert off["identity"].plan is None
+    assert off["identity"].row["tiers"] is None
+    assert "quantized" in on
 
 
 def test_recommendations() -> None:
@@ -145,7 +154,10 @@ def test_break_even_by_hand() -> None:
     sizes = qopt.breakpoints(problem, "input.size")
     # on the cloud s/8 + s/2 + 6, from the edge s/8 + 10, and 13 if prepared on the mobile
     assert sizes.values == [8.0, 24.0]
-    assert sizes.objective([4.0, 8.0, 16.0, 48.0]).tolist() == [8.5, 11.0, 12.0, 13.0]
+    assert sizes.objectives([4.0, 8.0, 16.0, 48.0]).tolist() == [8.5, 11.0, 12.0, 13.0]
+    assert [sizes.objective(x) for x in (4.0, 8.0, 16.0, 48.0)] == [8.5, 11.0, 12.0, 13.0]
+    assert (found.axis, sizes.axis) == ("links[1].rate [bit/s]", "input.size [bit]")
+    assert [tier for _, _, tier in found.by("operator")] == ["quantized"]
 
 
 PARAMETERS = [
@@ -184,9 +196,10 @@ def test_break_even_against_sampling(parameter: str, settings: dict[str, float],
 def test_break_even_without_a_plan() -> None:
     problem = qopt.load(TEACHING).replace({"targets.accuracy": 0.99})
     found = qopt.breakpoints(problem, "links[0].rate")
-    assert found.pieces == ()
-    with pytest.raises(InputError, match="no plan"):
-        found.at(1.0)
+    assert not found.feasible
+    assert [(piece.plan, piece.objective) for piece in found] == [(None, None)]
+    assert found.at(1.0).plan is None
+    assert found.objective(1.0) is None
 
 
 @pytest.mark.parametrize(
@@ -312,7 +325,7 @@ def test_pictures_of_requests_point_to_those_of_placements() -> None:
 
 
 def test_the_front_of_another_family() -> None:
-    with pytest.raises(InputError, match=r"breakpoints\(problem, \"time_limit\"\)"):
+    with pytest.raises(InputError, match=r"a placement problem; by one parameter, qopt\.breakpoints\(problem, "):
         qopt.front("jqodi/fig5")
     with pytest.raises(InputError, match="a qpart problem"):
         qopt.front("qpart/teaching-3")

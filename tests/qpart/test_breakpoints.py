@@ -45,11 +45,12 @@ def test_pieces_are_what_solving_gives(seed: int) -> None:
         pieces = found.pieces
         assert (pieces[0].start, pieces[-1].stop) == (0.0, math.inf)
         assert all(a.stop == b.start and a.start < a.stop for a, b in itertools.pairwise(pieces))
-        slopes = [piece.slope for piece in (reversed(pieces) if found.inverse else pieces)]
+        lines = {piece: piece.objective for piece in pieces}
+        assert all(lines.values())
+        slopes = [lines[piece].slope for piece in (reversed(pieces) if found.inverse else pieces)]
         assert slopes == sorted(slopes, reverse=True)  # concave in x
         for a, b in itertools.pairwise(pieces):  # continuous where they meet
-            x = 1 / a.stop if found.inverse else a.stop
-            assert a.intercept + a.slope * x == pytest.approx(b.intercept + b.slope * x, rel=1e-9)
+            assert lines[a](a.stop) == pytest.approx(lines[b](b.start), rel=1e-9)
         for _ in range(5):
             value = (p.channel.uplink if name == "rate" else 1.0) * 10 ** rnd.uniform(-3, 3)
             at = p.replace({field: value})
@@ -75,5 +76,8 @@ def test_real_bits_and_bad_questions() -> None:
             qopt.breakpoints(p, name, **options)  # type: ignore[arg-type]
         assert "\n" not in str(error.value)
     none = qopt.breakpoints(p.replace({"cuts": [2], "device.memory": 0.0}), "rate")
-    assert none.pieces == ()
-    assert none.objective(1e6) == math.inf
+    assert [(piece.start, piece.stop, piece.plan, piece.objective) for piece in none] == [(0.0, math.inf, None, None)]
+    assert none.objective(1e6) is None
+    assert none.by("cut") == [(0.0, math.inf, None)]
+    with pytest.raises(InputError, match=r"an attribute of the plans: .*cut"):
+        found.by("depth")

@@ -282,7 +282,7 @@ def test_refusals_are_one_line() -> None:
         lambda: decisions.plan(-1),
         lambda: decisions.plan(2),
         lambda: narrow.objective(1e6),
-        lambda: narrow.objective([200.0, float("nan")]),
+        lambda: narrow.objectives([200.0, float("nan")]),
         lambda: narrow.at(1e6),
         lambda: narrow.at("x"),
         lambda: qopt.breakpoints(problem, ["rate"]),

@@ -45,6 +45,7 @@ def certify(
     problem: QPart,
     plan: QPartPlan | None,
     witness: dict[str, Any] | None = None,
+    *,
     bits: str | None = None,
     labels: int = LABELS,
 ) -> Certificate:

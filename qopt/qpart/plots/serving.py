@@ -22,7 +22,7 @@ from qopt.qpart.terms import noise_terms
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-UNITS = {
+LABELS = {
     "channel.rate": "rate of the link [bit/s]",
     "channel.download_rate": "rate from server to device [bit/s]",
     "inferences": "inferences that share a download",
@@ -60,18 +60,18 @@ def plot_breakpoints(
     if not 0 < low < high < math.inf:
         raise InputError("low", f"{low:g} with high {high:g}", "0 < low < high, both finite")
     found = breakpoints(problem, parameter, low=low, high=high, bits=bits)
-    if not found.pieces:
+    if not found.feasible:
         raise InputError("problem", "no cut with a plan", "a request that some plan serves")
     x = np.geomspace(low, high, 400)
     ax = axes_for(ax, 7.0, 3.8)
-    ax.plot(x, found.objective(x), color="#cccccc", linewidth=7, solid_capstyle="round", label="best cut")
+    ax.plot(x, found.objectives(x), color="#cccccc", linewidth=7, solid_capstyle="round", label="best cut")
     styles = ("-", "--", "-.", ":")
     for k, cut in enumerate(int(p) for p in problem.admissible_cuts):
         alone = breakpoints(problem.replace({"cuts": [cut]}), parameter, low=low, high=high, bits=bits)
-        if alone.pieces:
+        if alone.feasible:
             style = styles[(k // 6 + k) % 4]
-            ax.plot(x, alone.objective(x), color=SEQUENCE[k % 6], linestyle=style, linewidth=1.4, label=f"cut {cut}")
-    for k, ((_, value, before), (_, _, after)) in enumerate(itertools.pairwise(found.cuts)):
+            ax.plot(x, alone.objectives(x), color=SEQUENCE[k % 6], linestyle=style, linewidth=1.4, label=f"cut {cut}")
+    for k, ((_, value, before), (_, _, after)) in enumerate(itertools.pairwise(found.by("cut"))):
         ax.axvline(value, color=INK, linewidth=0.8, linestyle=":")
         ax.annotate(
             f"cut {before} | cut {after}\n{value:,.6g}",
@@ -87,7 +87,7 @@ def plot_breakpoints(
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xlim(low, high)
-    ax.set_xlabel(UNITS.get(found.parameter, found.parameter))
+    ax.set_xlabel(LABELS.get(found.parameter, found.axis))
     ax.set_ylabel("objective J of the best plan (Eq. 17)")
     ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return ax

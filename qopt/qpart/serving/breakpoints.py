@@ -8,15 +8,13 @@ parameters that leave the ratio of the prices of a bit up and down as it is.
 
 from __future__ import annotations
 
-import bisect
 import math
-from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from qopt.core.arrays import FloatArray
-from qopt.core.envelope import lower_envelope
+from qopt.core.envelope import Envelope, of_lines
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.limits import limit_with_slack
 from qopt.qpart.costs import fixed_upload, split_macs
@@ -43,70 +41,19 @@ SHORT = {name.split(".")[-1]: name for name in (*INVERSE, *AFFINE[:1], *AFFINE[5
 """Names without their section, where that is not ambiguous: rate, download_rate, inferences, price, transmit_power."""
 
 
-@dataclass(frozen=True)
-class Piece:
-    """One plan is best from `start` to `stop`, at intercept + slope * x (x the parameter or its inverse)."""
-
-    start: float
-    stop: float
-    cut: int
-    plan: QPartPlan
-    intercept: float
-    slope: float
-
-
-@dataclass(frozen=True)
-class Breakpoints:
-    """The best plan for every value of a parameter.
-
-    Attributes
-    ----------
-    parameter : field name.
-    inverse : whether the objective is affine in the parameter's inverse.
-    pieces : ascending in the parameter; together they cover (low, high). Empty if no plan keeps the limits.
-    """
-
-    parameter: str
-    inverse: bool
-    pieces: tuple[Piece, ...]
-
-    def at(self, value: float) -> Piece:
-        """The piece that holds a value; at a break-even point, the one below it."""
-        if not self.pieces:
-            raise InputError(self.parameter, shown(value), "nothing: no plan keeps the limits")
-        self._inside(np.asarray(_number(self.parameter, value)))
-        at = bisect.bisect_left([piece.stop for piece in self.pieces], value)
-        return self.pieces[min(at, len(self.pieces) - 1)]
-
-    def objective(self, values: FloatArray | float) -> FloatArray:
-        """Least objective at one or many values; infinite where no plan keeps the limits."""
-        x = np.asarray(values, dtype=np.float64)
-        if not self.pieces:
-            return np.full(x.shape, np.inf)
-        self._inside(x)
-        x = 1.0 / x if self.inverse else x
-        lines = [piece.intercept + piece.slope * x for piece in self.pieces]
-        least: FloatArray = np.min(lines, axis=0)
-        return least
-
-    def _inside(self, values: FloatArray) -> None:
-        """Refuse values that the pieces do not cover."""
-        start, stop = self.pieces[0].start, self.pieces[-1].stop
-        # The ends may have been inverted twice, and a sampled end rounds too.
-        bad = values[~((values >= start * (1 - 1e-12)) & (values <= stop * (1 + 1e-12)))]
-        if bad.size:
-            raise InputError(self.parameter, f"{bad.flat[0]:g}", f"a value from {start:g} to {stop:g}")
-
-    @property
-    def cuts(self) -> list[tuple[float, float, int]]:
-        """(start, stop, cut), neighbouring pieces of one cut as one."""
-        merged: list[tuple[float, float, int]] = []
-        for piece in self.pieces:
-            if merged and merged[-1][2] == piece.cut:
-                merged[-1] = (merged[-1][0], piece.stop, piece.cut)
-            else:
-                merged.append((piece.start, piece.stop, piece.cut))
-        return merged
+UNITS = {
+    "channel.rate": "bit/s",
+    "channel.download_rate": "bit/s",
+    "channel.transmit_power": "W",
+    "server.price": "1/s",
+    "device.cycles_per_mac": "cycles/MAC",
+    "server.cycles_per_mac": "cycles/MAC",
+    "device.energy_coefficient": "J s²/cycle³",
+    "server.energy_coefficient": "J s²/cycle³",
+    "objective.time": "1/s",
+    "objective.energy": "1/J",
+}
+"""Units of the parameters; inferences are a number, and so is the weight of the price."""
 
 
 def breakpoints(
@@ -116,8 +63,8 @@ def breakpoints(
     low: float | None = None,
     high: float = math.inf,
     bits: Literal["whole", "real"] = "whole",
-) -> Breakpoints:
-    """Intervals of a parameter and the best plan in each.
+) -> Envelope:
+    """The best plan for every value of a parameter.
 
     Parameters
     ----------
@@ -154,15 +101,9 @@ def breakpoints(
     inverse = name in INVERSE
     fixed, varying = _affine_prices(problem, name, inverse)
     features, plans = _whole_plans(problem) if bits == "whole" else _real_plans(problem, parameter, fixed, varying)
-    if not plans:
-        return Breakpoints(name, inverse, ())
-    x_low, x_high = (1.0 / high if high else math.inf, 1.0 / low if low else math.inf) if inverse else (low, high)
-    lines = [(float(fixed @ column), float(varying @ column)) for column in features.T]
-    pieces = []
-    for start, stop, i in lower_envelope(lines, x_low, x_high):
-        ends = (1.0 / stop if stop else math.inf, 1.0 / start if start else math.inf) if inverse else (start, stop)
-        pieces.append(Piece(ends[0], ends[1], plans[i].cut, plans[i], *lines[i]))
-    return Breakpoints(name, inverse, tuple(reversed(pieces) if inverse else pieces))
+    lines = [(float(fixed @ column), float(varying @ column)) for column in features.T] if plans else []
+    where: dict[str, Any] = {"problem": problem.name, "parameter": name, "unit": UNITS.get(name, "")}
+    return of_lines(lines, plans, **where, low=low, high=high, inverse=inverse)
 
 
 def _number(field: str, value: object) -> float:

@@ -1,0 +1,63 @@
+"""How objects show themselves: one short line each, whatever they hold."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+ENTRIES = 6
+"""Entries of a list that are shown; of a longer one the first three."""
+
+WIDTH = 60
+"""Characters that one value may take."""
+
+LENGTH = 500
+"""Characters that an object may take: some lines of a screen."""
+
+
+def number(value: float | None, digits: int = 6) -> str:
+    """A number for people; a dash where there is none."""
+    return "–" if value is None else f"{value:.{digits}g}"
+
+
+def gap_text(gap: float | None) -> str:
+    """A relative gap; below what floating-point sums can tell apart it is nothing."""
+    if gap is None:
+        return "–"
+    return "0" if gap <= 1e-12 else f"{gap:.1e}"
+
+
+def short(value: Any) -> str:
+    """A value on one short line: long lists and arrays by their first entries or their shape."""
+    if isinstance(value, np.ndarray):
+        if value.ndim == 1 and value.size <= ENTRIES:
+            return short(value.tolist())
+        return f"array {' x '.join(map(str, value.shape))}"
+    if isinstance(value, float):
+        return number(value)
+    if isinstance(value, list | tuple):
+        inner = ", ".join(map(short, value if len(value) <= ENTRIES else value[:3]))
+        return f"[{inner}]" if len(value) <= ENTRIES else f"[{inner}, … {len(value)} in all]"
+    if isinstance(value, Mapping):
+        if len(value) > ENTRIES:
+            return f"{len(value)} entries"
+        return "{" + ", ".join(f"{k}: {short(v)}" for k, v in value.items()) + "}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…"
+
+
+def one_line(name: str, fields: Iterable[tuple[str, Any]]) -> str:
+    """``Name(field=value, ...)``, fields that are None left out, cut where it would fill a screen."""
+    text = f"{name}({', '.join(f'{field}={short(value)}' for field, value in fields if value is not None)})"
+    return text if len(text) <= LENGTH else f"{text[: LENGTH - 2]}…)"
+
+
+class Brief:
+    """For dataclasses made with ``repr=False``: a short line in place of all they hold."""
+
+    def __repr__(self) -> str:
+        shown = [field.name for field in dataclasses.fields(self) if field.repr]  # type: ignore[arg-type]
+        return one_line(type(self).__name__, ((name, getattr(self, name)) for name in shown))
