@@ -11,8 +11,7 @@ from qopt.core.families import family_of
 from qopt.core.solution import Solution
 from qopt.core.solving import as_problem, solve
 from qopt.placement.plan import tiers_used
-from qopt.placement.problem import Operator, Placement
-from qopt.placement.strategies import as_placement
+from qopt.placement.problem import Operator, Placement, as_placement
 
 
 @dataclass(frozen=True)
