@@ -24,11 +24,12 @@ solve: $(VENV)/.solve  ## solve the bundled request, print its plan and certific
 test: $(VENV)/.test  ## run the tests
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/.dev  ## ruff, and mypy on the package as it installs
+lint: $(VENV)/.dev  ## ruff; the walls between the rooms and mypy on the package as it installs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	rm -rf build
 	$(PIP) install --quiet --no-deps --target build/types .
+	cd build/types && $(CURDIR)/$(BIN)/lint-imports --no-cache --no-logo $(CURDIR)/pyproject.toml
 	cd build/types && MYPYPATH= $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p qopt
 
 notebooks: $(VENV)/.test  ## execute the notebooks in place

@@ -49,8 +49,7 @@ from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.limits import limit_with_slack
 from qopt.placement.costs import Labelling, Limit, binding, labellings, limits
 from qopt.placement.plan import PlacementPlan, plan_of
-from qopt.placement.problem import Placement
-from qopt.placement.strategies import as_placement
+from qopt.placement.problem import Placement, as_placement
 from qopt.placement.terms import Terms, terms
 
 FORMS = ("mip", "lp")

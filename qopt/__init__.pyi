@@ -42,7 +42,7 @@ from .qpart.problem import QPart as QPart
 from .qpart.serving.requests import Requests as Requests
 from .qpart.serving.requests import fading_rates as fading_rates
 from .qpart.serving.table import decide as decide
+from .qpart.serving.table import load_table as load_table
 from .qpart.serving.table import offline as offline
-from .qpart.serving.table_file import load_table as load_table
 
 __version__: str

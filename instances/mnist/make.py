@@ -23,7 +23,8 @@ import torch
 
 from qopt.core.errors import InputError, QoptError
 from qopt.core.reading import save
-from qopt.measuring.calibration import SHARED_BY, Calibrated, calibrate_cuts
+from qopt.measuring.calibrated import Calibrated
+from qopt.measuring.calibration import SHARED_BY, calibrate_cuts
 from qopt.measuring.coefficients import instance
 from qopt.measuring.grids import Grid
 from qopt.measuring.network import Network

@@ -19,6 +19,7 @@ from qopt.core.errors import InputError, QoptError, shown
 from qopt.kernels import mckp
 from qopt.measuring import fingerprint
 from qopt.measuring.batches import MEMORY
+from qopt.measuring.calibrated import Calibrated, Trial
 from qopt.measuring.checkpoint import Arrays, Checkpoint
 from qopt.measuring.coefficients import payload_request
 from qopt.measuring.examples import Examples
@@ -41,54 +42,6 @@ FURTHER = 2
 
 SHARED_BY = tuple(10**k for k in range(7))
 """Inferences that share a download of the weights: from a bit down as dear as a bit up to next to nothing."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One limit of the grid: its plans, one for each ratio of prices, and what each loses."""
-
-    limit: float
-    plans: tuple[Widths, ...]
-    losses: tuple[Estimate, ...]
-
-    def keeps(self, level: float) -> bool:
-        """Whether the upper end of every plan's interval stays within the level."""
-        return all(loss.high <= level for loss in self.losses)
-
-
-@dataclass(frozen=True)
-class Calibrated:
-    """Delta of one level and cut, and every limit that was tried, largest first.
-
-    Attributes
-    ----------
-    delta : the limit, with an interval from resampling the calibration examples. A lower end at the last limit tried
-        may lie lower still, and none lies above the natural scale. Zero where no limit holds: the instance then has no
-        plan at this level and cut.
-    trials : what was tried.
-    """
-
-    delta: Estimate
-    trials: tuple[Trial, ...]
-
-    @property
-    def chosen(self) -> Trial | None:
-        """The trial at Delta; None where no limit holds."""
-        return next((trial for trial in self.trials if trial.limit == self.delta.value), None)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return {
-            "delta": [self.delta.value, self.delta.low, self.delta.high],
-            "trials": [
-                {
-                    "limit": trial.limit,
-                    "plans": [[list(plan.weights), list(plan.activations)] for plan in trial.plans],
-                    "losses": [[loss.value, loss.low, loss.high] for loss in trial.losses],
-                }
-                for trial in self.trials
-            ],
-        }
 
 
 @dataclass

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from qopt.measuring.calibrated import Calibrated
 from qopt.measuring.network import Network, TensorName
 from qopt.measuring.sensitivity import Sensitivity
 from qopt.qpart.problem import QPart
-
-if TYPE_CHECKING:
-    from qopt.measuring.calibration import Calibrated
 
 KINDS: tuple[Literal["weight", "activation"], ...] = ("weight", "activation")
 

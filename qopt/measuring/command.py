@@ -9,7 +9,8 @@ from typing import Any
 
 from qopt.core.errors import InputError, shown
 from qopt.measuring.batches import MEMORY
-from qopt.measuring.calibration import Calibrated, calibrate_cuts
+from qopt.measuring.calibrated import Calibrated
+from qopt.measuring.calibration import calibrate_cuts
 from qopt.measuring.coefficients import instance
 from qopt.measuring.examples import read
 from qopt.measuring.grids import FLOAT_BITS, MAX_BITS, Grid

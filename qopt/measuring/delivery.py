@@ -1,10 +1,14 @@
-"""From an instance's plan to a segment: whether instance and network belong together, and what the segment loses."""
+"""From an instance's plan to a segment: whether instance and network belong together, and what the segment loses.
+
+`deliver` is what `qopt pack` does; the rest are its steps.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,18 +20,91 @@ from qopt.core.reading import load
 from qopt.measuring.arithmetic import plain_float32
 from qopt.measuring.batches import Batches
 from qopt.measuring.checkpoint import Checkpoint
-from qopt.measuring.examples import Examples
+from qopt.measuring.examples import Examples, read
 from qopt.measuring.grids import Grid, Range, Steps, quantize
 from qopt.measuring.intervals import Estimate, paired_loss
+from qopt.measuring.loading import load_module
 from qopt.measuring.network import Network
 from qopt.measuring.noise import reference
+from qopt.measuring.profile import trace
 from qopt.measuring.scores import Score, correct, scored
-from qopt.measuring.segment import DeviceSegment, ServerSegment, sent_tensors
-from qopt.measuring.segment_file import SegmentFile
+from qopt.measuring.segment import DeviceSegment, ServerSegment, make, sent_tensors
+from qopt.measuring.segment_file import SegmentFile, read_segment
 from qopt.measuring.sensitivity import Sensitivity
 from qopt.qpart.costs import breakdown
 from qopt.qpart.plan import QPartPlan, checked_plan
 from qopt.qpart.problem import QPart
+
+
+def deliver(
+    instance: str,
+    plan: str | os.PathLike[str],
+    network: str,
+    out: Path,
+    *,
+    weights: Path | None = None,
+    measured: Path | None = None,
+    grid: str | None = None,
+    ranges: Path | None = None,
+    examples: Path | None = None,
+    split: str = "t10k",
+    level: float | None = None,
+) -> dict[str, Any]:
+    """Pack the device's part of a network into a file, read it back, and run it where there are examples.
+
+    Parameters
+    ----------
+    instance : a bundled name or a path.
+    plan : a plan file, or what ``qopt solve --json`` printed.
+    network : ``NET.py:FUNCTION``, with the safetensors file `weights`.
+    out : the segment's file.
+    measured : a file of sensitivities: their grids, and their ranges of the activations. Without it:
+    ranges, grid : examples on which the ranges are fixed, and words such as ``per-channel,clipped``.
+    examples : an ``.npz`` file to run on, or a folder of IDX archives with its `split`.
+    level : accuracy level of the verdict; by default the instance's.
+
+    Returns
+    -------
+    See `record`.
+
+    Raises
+    ------
+    InputError
+        Options that do not go together, a file that cannot be read, or parts that do not belong together.
+    """
+    _check_options(measured, grid, ranges, examples, level)
+    problem, decision = request_and_plan(instance, plan)
+    traced = trace(*load_module(network, weights))
+    if measured is not None:
+        known = Sensitivity.load(measured)
+        weight_grid, activation_grid = known.grid, known.activation_grid
+        check_request(problem, traced, weight_grid)
+        spans = measured_ranges(known, traced, decision)
+    else:
+        weight_grid = Grid.parse(grid or "")
+        activation_grid = Grid(clip=weight_grid.clip)
+        check_request(problem, traced, weight_grid)
+        assert ranges is not None
+        spans = ranges_on(traced, read(ranges, traced.input_shape), decision, activation_grid)
+    make(traced, decision, weight_grid, spans, activation_grid).save(out)
+    segment = read_segment(out)
+    checked = None if examples is None else check(segment, traced, read(examples, traced.input_shape, split))
+    return record(problem, traced, segment, checked, problem.level if level is None else level)
+
+
+def _check_options(
+    measured: Path | None, grid: str | None, ranges: Path | None, examples: Path | None, level: float | None
+) -> None:
+    """Refuse options of the command that do not go together."""
+    if (measured is None) == (ranges is None):
+        found = "nothing" if measured is None else "--measured beside --ranges"
+        raise InputError("--measured", found, "--measured FILE, or --ranges EXAMPLES and perhaps --grid")
+    if measured is not None and grid is not None:
+        raise InputError("--grid", "--grid beside --measured", "one of them: what was measured has a grid")
+    if level is not None and examples is None:
+        raise InputError("--level", "--level without --check", "both, or neither: without --check nothing is run")
+    if level is not None and not 0 <= level <= 1:
+        raise InputError("--level", f"{level:g}", "an accuracy loss from 0 to 1, 0.01 for one point")
 
 
 def request_and_plan(instance: str, plan: str | os.PathLike[str]) -> tuple[QPart, QPartPlan]:

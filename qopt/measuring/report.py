@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from qopt.core.report import console
+from qopt.core.report import console, grid
 
 if TYPE_CHECKING:
     from qopt.measuring.command import Measured
@@ -58,6 +58,56 @@ def show(found: Measured) -> None:
             width = Measurement.get(out, out.options.update(max_width=10_000), table).maximum
             out = Console(width=max(out.width, width))
         out.print(table)
+
+
+def show_layers(columns: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print the layers of a network, and which of them share a weight.
+
+    Parameters
+    ----------
+    columns : the ``network`` object of an instance, as `Network.columns` gives it.
+    rows : a row for each layer, as `qopt.measuring.profile.records` gives them.
+    """
+    console().print(_layers(columns, rows))
+    for tie in columns.get("ties", []):
+        console().print(f"layers {', '.join(map(str, tie['layers']))} share one weight")
+
+
+def show_lines(lines: Sequence[tuple[str, str]]) -> None:
+    """Print labels and values."""
+    table = grid()
+    for label, value in lines:
+        table.add_row(label, value)
+    console().print(table)
+
+
+def _layers(columns: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(header_style="bold", box=None, pad_edge=False, footer_style="bold", show_footer=True)
+    sent = {layer for tie in columns.get("ties", []) for layer in tie["layers"][1:]}
+    totals = {
+        "MACs": sum(row["macs"] for row in rows),
+        "weights": sum(row["weights"] for row in rows if row["layer"] not in sent),
+        "biases": sum(row["biases"] for row in rows),
+    }
+    for heading in ("layer", "name", "kind", "MACs", "weights", "biases", "output", "reads", "crosses", "sent"):
+        right = heading in ("layer", "MACs", "weights", "biases", "sent")
+        footer = "total" if heading == "name" else f"{totals[heading]:,}" if heading in totals else ""
+        table.add_column(heading, footer, justify="right" if right else "left", no_wrap=heading == "MACs")
+    table.add_row("0", "input", "", "", "", "", "", "", "0", f"{columns['input_size']:,}")
+    for row in rows:
+        table.add_row(
+            str(row["layer"]),
+            row["name"],
+            row["kind"],
+            f"{row['macs']:,}",
+            f"{row['weights']:,}",
+            f"{row['biases']:,}",
+            " x ".join(map(str, row["output"])),
+            " ".join(map(str, row["reads"])),
+            " ".join(map(str, row["crossing"])),
+            f"{row['sent']:,}",
+        )
+    return table
 
 
 def _table(title: str, *headings: str) -> Table:

@@ -14,7 +14,8 @@ import numpy as np
 
 from qopt.core.arrays import FloatArray
 from qopt.core.errors import InputError, shown
-from qopt.measuring.calibration import Calibrated, exact_widths
+from qopt.measuring.calibrated import Calibrated
+from qopt.measuring.calibration import exact_widths
 from qopt.measuring.coefficients import payload_request
 from qopt.measuring.intervals import Estimate, Resamples, paired_loss
 from qopt.measuring.network import Network, TensorName

@@ -9,8 +9,7 @@ from qopt.core.front import Criterion, Front, FrontPoint, front_of
 from qopt.core.solution import Solution
 from qopt.core.solving import solve
 from qopt.placement.plan import tiers_used
-from qopt.placement.problem import Operator, Placement
-from qopt.placement.strategies import as_placement
+from qopt.placement.problem import Operator, Placement, as_placement
 
 CRITERIA = (Criterion("accuracy", "", "max"), Criterion("objective", ""))
 

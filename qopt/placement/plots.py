@@ -13,8 +13,8 @@ from qopt.core.plot_style import BLUE, GREY, INK, MARKERS, ORANGE, SEQUENCE, axe
 from qopt.placement.breakpoints import breakpoints
 from qopt.placement.front import front
 from qopt.placement.plan import PlacementPlan, checked_placement
-from qopt.placement.problem import Placement
-from qopt.placement.strategies import as_placement, strategies
+from qopt.placement.problem import Placement, as_placement
+from qopt.placement.strategies import strategies
 from qopt.placement.terms import terms
 
 if TYPE_CHECKING:

@@ -13,12 +13,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qopt.core.errors import InputError, shown
-from qopt.core.families import family_of
 from qopt.placement.certificate.certify import violations
 from qopt.placement.costs import breakdown
 from qopt.placement.methods.equal_size import split_point
 from qopt.placement.plan import PlacementPlan, plan_of, tiers_used
-from qopt.placement.problem import Placement
+from qopt.placement.problem import Placement, as_placement
 from qopt.placement.terms import Terms, terms
 
 if TYPE_CHECKING:
@@ -108,13 +107,3 @@ def strategies(problem: Placement | str | os.PathLike[str], *, split: Sequence[s
             }
         )
     return pd.DataFrame.from_records(records, columns=list(COLUMNS))
-
-
-def as_placement(problem: Any) -> Placement:
-    """A placement, or the one that a bundled name or path stands for."""
-    from qopt.core.solving import as_problem
-
-    found = as_problem(problem)
-    if not isinstance(found, Placement):
-        raise InputError("problem", f"{shown(found.name)}, a {family_of(found).name} problem", "a placement")
-    return found

@@ -17,7 +17,8 @@ from torch import nn  # noqa: E402
 
 from qopt.core.errors import InputError  # noqa: E402
 from qopt.core.solving import solve  # noqa: E402
-from qopt.measuring.calibration import FURTHER, IN_A_ROW, RATIO, Calibrated, Losses, calibrate, calibrate_cuts  # noqa: E402
+from qopt.measuring.calibrated import Calibrated  # noqa: E402
+from qopt.measuring.calibration import FURTHER, IN_A_ROW, RATIO, Losses, calibrate, calibrate_cuts  # noqa: E402
 from qopt.measuring.coefficients import accuracy_fields, instance, noise_fields, payload_request  # noqa: E402
 from qopt.measuring.examples import Examples  # noqa: E402
 from qopt.measuring.grids import Grid, quantize  # noqa: E402

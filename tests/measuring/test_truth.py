@@ -20,7 +20,8 @@ from small_networks import build, data_for, with_output, with_weight  # noqa: E4
 from torch import nn  # noqa: E402
 
 from qopt.core.errors import InputError  # noqa: E402
-from qopt.measuring.calibration import Calibrated, calibrate_cuts  # noqa: E402
+from qopt.measuring.calibrated import Calibrated  # noqa: E402
+from qopt.measuring.calibration import calibrate_cuts  # noqa: E402
 from qopt.measuring.grids import quantize  # noqa: E402
 from qopt.measuring.intervals import Estimate  # noqa: E402
 from qopt.measuring.network import TensorName  # noqa: E402

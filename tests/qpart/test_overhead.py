@@ -27,8 +27,7 @@ from qopt.qpart.report import plan_table
 from qopt.qpart.segments import segments
 from qopt.qpart.serving.breakpoints import breakpoints
 from qopt.qpart.serving.requests import Requests
-from qopt.qpart.serving.table import decide, offline
-from qopt.qpart.serving.table_file import load_table
+from qopt.qpart.serving.table import decide, load_table, offline
 
 
 def case(seed: int) -> QPart:

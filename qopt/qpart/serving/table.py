@@ -25,7 +25,7 @@ from qopt.qpart.segments import segments
 from qopt.qpart.serving.curves import STEEPEST, Curve, curves
 from qopt.qpart.serving.entries import Entries, entries
 from qopt.qpart.serving.requests import RequestPrices, Requests, request_prices
-from qopt.qpart.serving.table_file import save_table
+from qopt.qpart.serving.table_file import one_line, read_parts, write_parts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,8 +53,11 @@ class Table:
     real: dict[tuple[str, int], list[Curve]]
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write one npz file: a JSON header and plain arrays, no pickle. `load_table` reads it."""
-        save_table(self, path)
+        """Write one npz file: a JSON header and plain arrays, no pickle. `load_table` reads it.
+
+        Curves of real-valued bits are left out: they take milliseconds to make anew.
+        """
+        write_parts(self.bits, self.networks, self.whole, path)
 
 
 def offline(problems: Problem | Iterable[Problem], bits: Literal["whole", "real"] = "whole") -> Table:
@@ -97,6 +100,22 @@ def offline(problems: Problem | Iterable[Problem], bits: Literal["whole", "real"
             else:
                 real[name, row] = curves(at_level)
     return Table(bits, networks, whole, real)
+
+
+def load_table(path: str | os.PathLike[str]) -> Table:
+    """Read a table that `Table.save` wrote.
+
+    Raises
+    ------
+    InputError
+        The file is missing, too large, damaged, or not such a table.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError("path", shown(path), "the path of a table file")
+    name = os.fspath(path)
+    with one_line(name):
+        bits, networks, whole = read_parts(name)
+        return offline(networks.values(), bits="real") if bits == "real" else Table("whole", networks, whole, {})
 
 
 @dataclass(frozen=True)

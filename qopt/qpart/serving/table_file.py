@@ -1,4 +1,4 @@
-"""Tables as files: one npz archive with a JSON header and plain arrays, no pickle.
+"""The parts of a table as a file: one npz archive with a JSON header and plain arrays, no pickle.
 
 A file is untrusted: what `decide` relies on is checked here, and every complaint is one line.
 """
@@ -9,7 +9,9 @@ import json
 import os
 import zipfile
 import zlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
@@ -21,64 +23,58 @@ from qopt.qpart.plan import crossing_activations
 from qopt.qpart.problem import QPart
 from qopt.qpart.serving.entries import Entries
 
-if TYPE_CHECKING:
-    from qopt.qpart.serving.table import Table
-
 FORMAT = "qopt/qpart-table"
 FIELDS = tuple(Entries.__dataclass_fields__)
 
+Networks = dict[str, QPart]
+Whole = dict[tuple[str, int], Entries]
 
-def save_table(table: Table, path: str | os.PathLike[str]) -> None:
-    """Write a table; curves of real-valued bits are left out, they take milliseconds to make anew."""
+
+def write_parts(bits: str, networks: Networks, whole: Whole, path: str | os.PathLike[str]) -> None:
+    """Write the parts of a table."""
     header = {
         "format": FORMAT,
         "version": 1,
-        "bits": table.bits,
-        "networks": {name: problem.model_dump() for name, problem in table.networks.items()},
-        "tables": [[name, row] for name, row in table.whole],
+        "bits": bits,
+        "networks": {name: problem.model_dump() for name, problem in networks.items()},
+        "tables": [[name, row] for name, row in whole],
     }
     arrays: dict[str, Any] = {"header": np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)}
-    for i, plans in enumerate(table.whole.values()):
+    for i, plans in enumerate(whole.values()):
         arrays |= {f"{i}.{name}": getattr(plans, name) for name in FIELDS}
     write_whole(path, lambda file: np.savez(file, **arrays))
 
 
-def load_table(path: str | os.PathLike[str]) -> Table:
-    """Read a table that `Table.save` wrote.
-
-    Raises
-    ------
-    InputError
-        The file is missing, too large, damaged, or not such a table.
-    """
-    from qopt.qpart.serving.table import Table, offline
-
-    if not isinstance(path, str | os.PathLike):
-        raise InputError("path", shown(path), "the path of a table file")
-    name = os.fspath(path)
-    try:
-        with zipfile.ZipFile(name) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-        if size > MAX_BYTES:
-            raise InputError(name, f"{size >> 20} MiB of arrays", f"at most {MAX_BYTES >> 20} MiB")
-        with np.load(name, allow_pickle=False) as file:
-            header = json.loads(bytes(file["header"]).decode())
-            for field, known in (("format", (FORMAT,)), ("version", (1,)), ("bits", ("whole", "real"))):
-                if header[field] not in known:
-                    raise InputError(f"{name}: {field}", shown(header[field]), " or ".join(map(str, known)))
-            networks: dict[str, QPart] = {str(key): from_data(data) for key, data in header["networks"].items()}
-            if not all(isinstance(problem, QPart) for problem in networks.values()):
-                raise ValueError
-            whole = {}
-            for i, (key, row) in enumerate(header["tables"]):
-                plans = Entries(**{field: file[f"{i}.{field}"] for field in FIELDS})
-                _check(plans, networks[key], row)
-                whole[str(key), int(row)] = plans
-        if header["bits"] == "real":
-            return offline(networks.values(), bits="real")
-        expected = {(key, row) for key, problem in networks.items() for row in range(len(problem.accuracy.levels))}
-        if set(whole) != expected:
+def read_parts(name: str) -> tuple[str, Networks, Whole]:
+    """The bits, networks and plans of a table file; to be called within `one_line`."""
+    with zipfile.ZipFile(name) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > MAX_BYTES:
+        raise InputError(name, f"{size >> 20} MiB of arrays", f"at most {MAX_BYTES >> 20} MiB")
+    with np.load(name, allow_pickle=False) as file:
+        header = json.loads(bytes(file["header"]).decode())
+        for field, known in (("format", (FORMAT,)), ("version", (1,)), ("bits", ("whole", "real"))):
+            if header[field] not in known:
+                raise InputError(f"{name}: {field}", shown(header[field]), " or ".join(map(str, known)))
+        networks: Networks = {str(key): from_data(data) for key, data in header["networks"].items()}
+        if not all(isinstance(problem, QPart) for problem in networks.values()):
             raise ValueError
+        whole: Whole = {}
+        for i, (key, row) in enumerate(header["tables"]):
+            plans = Entries(**{field: file[f"{i}.{field}"] for field in FIELDS})
+            _check(plans, networks[key], row)
+            whole[str(key), int(row)] = plans
+    expected = {(key, row) for key, problem in networks.items() for row in range(len(problem.accuracy.levels))}
+    if header["bits"] == "whole" and set(whole) != expected:
+        raise ValueError
+    return header["bits"], networks, whole
+
+
+@contextmanager
+def one_line(name: str) -> Iterator[None]:
+    """Whatever goes wrong while a table file is read, said in one line."""
+    try:
+        yield
     except OSError as error:
         raise InputError(name, (error.strerror or "an unreadable file").lower(), "a table file") from None
     except InputError:
@@ -89,7 +85,6 @@ def load_table(path: str | os.PathLike[str]) -> Table:
         raise _no_table(name) from error
     except NotImplementedError as error:  # zipfile's word for a compression that it does not know
         raise _no_table(name) from error
-    return Table("whole", networks, whole, {})
 
 
 def _no_table(name: str) -> InputError:

@@ -1,0 +1,70 @@
+"""What the commands share: exit codes, arguments of one meaning everywhere, and how they read and print."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from qopt.core.errors import InputError
+
+FOUND, INFEASIBLE, BAD_INPUT, NO_PLAN, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 70, 130
+"""Exit codes: `qopt.cli.app` says what each means."""
+
+Instance = Annotated[str, typer.Argument(help="A bundled name (see `qopt instances`) or the path of an instance file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="Change a field first, e.g. --set channel.rate=1e6. Repeatable."),
+]
+Cut = Annotated[int | None, typer.Option(help="Allow this cut only.")]
+Level = Annotated[float | None, typer.Option(help="Accuracy level, e.g. 0.01 for one point.")]
+NetworkFunction = Annotated[
+    str, typer.Argument(metavar="NET.py:FUNCTION", help="A function that returns (module, example input).")
+]
+Weights = Annotated[Path | None, typer.Option(help="Safetensors file with the module's weights.")]
+
+
+def read_problem(instance: str, changes: list[str] | None, cut: int | None = None, level: float | None = None) -> Any:
+    """An instance with the fields that ``--set``, ``--cut`` and ``--level`` change.
+
+    Raises
+    ------
+    InputError
+        No such instance, a change that is no ``FIELD=VALUE``, a field twice, or one that the family does not have.
+    """
+    from qopt.core.reading import load
+
+    problem = load(instance)
+    fields: dict[str, Any] = {}
+    for change in changes or []:
+        name, equals, text = change.partition("=")
+        if not equals or not name:
+            raise InputError("--set", repr(change), "FIELD=VALUE")
+        if name in fields:
+            raise InputError("--set", f"{name} twice", "each field once")
+        try:
+            fields[name] = json.loads(text)
+        except (ValueError, RecursionError):
+            fields[name] = text
+    for option, name, value in (("--cut", "cuts", None if cut is None else [cut]), ("--level", "level", level)):
+        if value is not None and name not in type(problem).model_fields:
+            family = problem.format.removeprefix("qopt/")
+            raise InputError(option, str(cut if name == "cuts" else value), f"nothing: a {family} has no {option[2:]}")
+        if value is not None and name in fields:
+            raise InputError(option, f"{option} beside --set {name}", "one or the other")
+        if value is not None:
+            fields[name] = value
+    return problem.replace(fields) if fields else problem
+
+
+def exit_code(found: bool, infeasible: bool) -> int:
+    """0 for a plan that keeps every limit, 1 where it is proved that there is none, else 3."""
+    return FOUND if found else INFEASIBLE if infeasible else NO_PLAN
+
+
+def print_json(data: Any) -> None:
+    """Print plain data as JSON, as the standard has it: without NaN and infinities."""
+    print(json.dumps(data, indent=1, allow_nan=False))

@@ -1,0 +1,54 @@
+"""`qopt solve`: solve a request and certify the answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qopt.cli.common import AsJson, Changes, Cut, Instance, Level, exit_code, print_json, read_problem
+
+
+def solve(
+    instance: Instance,
+    method: Annotated[str, typer.Option(help="A name from `qopt methods`, or auto.")] = "auto",
+    bits: Annotated[str | None, typer.Option(help="whole or real; a named method implies it.")] = None,
+    solver: Annotated[str | None, typer.Option(help="Back end, for methods that offer a choice.")] = None,
+    formulation: Annotated[str | None, typer.Option(help="Model, for methods that offer a choice.")] = None,
+    gap: Annotated[float | None, typer.Option(help="Relative gap allowed, for methods with a guarantee.")] = None,
+    time_limit: Annotated[float | None, typer.Option(help="Seconds of wall time.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of the solver.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the solver.")] = None,
+    cut: Cut = None,
+    level: Level = None,
+    change: Changes = None,
+    save_plan: Annotated[Path | None, typer.Option(help="Write the plan to this file.")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Solve a request and certify the answer."""
+    from qopt.core.solving import solve as run
+
+    problem = read_problem(instance, change, cut, level)
+    solution = run(
+        problem,
+        method,
+        bits=bits,
+        solver=solver,
+        formulation=formulation,
+        gap=gap,
+        time_limit=time_limit,
+        threads=threads,
+        seed=seed,
+    )
+    if save_plan is not None and solution.plan is not None:
+        from qopt.core.plan import save_plan as write
+
+        write(solution.plan, save_plan)
+    if as_json:
+        print_json(solution.to_dict())
+    else:
+        from qopt.core.report import console, solution_report
+
+        console().print(solution_report(problem, solution))
+    return exit_code(solution.plan is not None and solution.certificate.feasible, solution.certificate.infeasible)
