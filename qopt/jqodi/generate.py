@@ -65,8 +65,8 @@ def jqodi(
     InputError
         An argument is out of range; its name is the error's field.
     """
-    given = dict(locals())
-    options = {key: value for key, value in given.items() if key not in ("epochs", "name")}
+    options = dict(locals())
+    del options["epochs"], options["name"]
     asked = _Asked.of(epochs, options)
     problem = Jqodi(**_assembled(asked, _draw(asked)), **drawn_head(jqodi, asked.epochs, options, name))
     return _limited(problem, asked.tightness)

@@ -63,8 +63,8 @@ def placement(
     InputError
         An argument is out of range; its name is the error's field.
     """
-    given = dict(locals())
-    options = {key: value for key, value in given.items() if key not in ("operations", "name")}
+    options = dict(locals())
+    del options["operations"], options["name"]
     asked = _Asked.of(operations, options)
     data = _assembled(asked, _draw(asked)) | drawn_head(placement, asked.operations, options, name)
     return Placement(**data, objective=objective or {})

@@ -84,8 +84,8 @@ def qpart(
     InputError
         An argument is out of range; its name is the error's field.
     """
-    given = dict(locals())
-    options = {key: value for key, value in given.items() if key not in ("layers", "name")}
+    options = dict(locals())
+    del options["layers"], options["name"]
     asked = _Asked.of(layers, options)
     drawn = _draw(asked)
     data = _assembled(asked, drawn) | drawn_head(qpart, asked.layers, options, name)
