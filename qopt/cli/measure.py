@@ -98,9 +98,7 @@ def measure(
     from qopt.measuring import report as report_measure
 
     with report_measure.progress(quiet=as_json) as (say, advance):
-        found = command.run(
-            network,
-            examples,
+        settings = command.Settings(
             weights=weights,
             split=split,
             sizes=None if sizes is None else command.numbers("--sizes", sizes, int, 3),
@@ -112,9 +110,8 @@ def measure(
             seed=seed,
             memory=memory * 2**20,
             checkpoint=checkpoint,
-            say=say,
-            advance=advance,
         )
+        found = command.run(network, examples, settings, say=say, advance=advance)
     if save is not None:
         from qopt.core.reading import save as write
 
