@@ -45,6 +45,7 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 
+from qopt.core.arrays import FloatArray
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.limits import limit_with_slack
 from qopt.placement.costs import Labelling, Limit, binding, labellings, limits
@@ -87,65 +88,86 @@ def joint(problem: Placement, form: str = "mip") -> pyo.ConcreteModel:
     domain = pyo.Binary if form == "mip" else pyo.UnitInterval
     nodes = [(o, v) for o, (_, costs, _) in data.items() for v in range(len(costs.unary))]
     tensors = [(o, t) for o, (_, costs, _) in data.items() for t in range(len(costs.producer))]
-    tiers = range(len(problem.tiers))
     links = range(len(problem.links))
 
     model = pyo.ConcreteModel(name=problem.name)
     model.chosen = pyo.Var(list(data), domain=domain)
     model.above = pyo.Var(nodes, links, domain=domain)
     model.sent = pyo.Var(tensors, links, domain=pyo.UnitInterval)
-    x, z, y = model.above, model.sent, model.chosen
 
-    def on(o: str, v: int, k: int) -> Any:
-        """1 if v runs on tier k: x_v,k-1 - x_vk."""
-        return (x[o, v, k - 1] if k > 0 else y[o]) - (x[o, v, k] if k < len(links) else 0)
-
-    def total(o: str, unary: Any, weight: Any) -> Any:
-        """What operator o's plan costs, or uses of a limit."""
-        run = sum(float(unary[v, k]) * on(o, v, k) for (p, v) in nodes if p == o for k in tiers if unary[v, k] < np.inf)
-        carry = sum(
-            float(weight[t, k]) * z[o, t, k] for (p, t) in tensors if p == o for k in links if weight[t, k] < np.inf
-        )
-        return run + carry
-
-    model.cost = pyo.Expression(expr=sum(total(o, costs.unary, costs.weight) for o, (_, costs, _) in data.items()))
+    model.cost = pyo.Expression(
+        expr=sum(_total(model, o, costs.unary, costs.weight) for o, (_, costs, _) in data.items())
+    )
     model.unit = unit(costs for _, costs, _ in data.values())
     model.objective = pyo.Objective(expr=model.cost / model.unit)
+    model.one_operator = pyo.Constraint(expr=sum(model.chosen[o] for o in data) == 1)
+    labels = {o: costs for o, (_, costs, _) in data.items()}
+    _order_tiers(model, labels, nodes, links)
+    _follow_data(model, labels, tensors, links, free=form == "lp")
+    if form == "mip":
+        _keep_limits(model, {o: rows for o, (_, _, rows) in data.items()})
+    return model
 
-    model.one_operator = pyo.Constraint(expr=sum(y[o] for o in data) == 1)
+
+def _on(model: Any, o: str, v: int, k: int) -> Any:
+    """1 if v runs on tier k: x_v,k-1 - x_vk."""
+    x, y = model.above, model.chosen
+    above = x[o, v, k - 1] if k > 0 else y[o]
+    return above - x[o, v, k] if (o, v, k) in x else above  # nothing runs above the last tier
+
+
+def _total(model: Any, o: str, unary: FloatArray, weight: FloatArray) -> Any:
+    """What operator o's plan costs, or uses of a limit; per node and tier, and per tensor and link."""
+    run = sum(float(unary[v, k]) * _on(model, o, v, k) for v, k in np.ndindex(unary.shape) if unary[v, k] < np.inf)
+    carry = sum(float(weight[t, k]) * model.sent[o, t, k] for t, k in np.ndindex(weight.shape) if weight[t, k] < np.inf)
+    return run + carry
+
+
+def _order_tiers(model: Any, labels: dict[str, Labelling], nodes: list[tuple[str, int]], links: range) -> None:
+    """Rows ``rising``, x_v,k+1 <= x_vk, and ``pinned``: no node on a tier where it may not run."""
+    x, y = model.above, model.chosen
 
     def rising(_: Any, o: str, v: int, k: int) -> Any:
         return x[o, v, k] <= (x[o, v, k - 1] if k > 0 else y[o])
 
     model.rising = pyo.Constraint(nodes, links, rule=rising)
+    forbidden = [(o, v, int(k)) for o, v in nodes for k in np.flatnonzero(np.isinf(labels[o].unary[v]))]
+    model.pinned = pyo.Constraint(forbidden, rule=lambda _, o, v, k: _on(model, o, v, k) == 0)
 
-    forbidden = [(o, v, k) for o, v in nodes for k in tiers if np.isinf(data[o][1].unary[v, k])]
-    model.pinned = pyo.Constraint(forbidden, rule=lambda _, o, v, k: on(o, v, k) == 0)
 
-    readings = [(o, t, r) for o, t in tensors for r in data[o][1].readers[t]]
+def _follow_data(
+    model: Any, labels: dict[str, Labelling], tensors: list[tuple[str, int]], links: range, free: bool
+) -> None:
+    """Rows ``upward``, x_uk <= x_rk, and ``crossing``, z_tk >= x_rk - x_uk, for each reader r of a tensor.
+
+    `free` leaves out the crossing of links that cost nothing, which bounds nothing where there are no limits.
+    """
+    x, z = model.above, model.sent
+    readings = [(o, t, r) for o, t in tensors for r in labels[o].readers[t]]
 
     def upward(_: Any, o: str, t: int, r: int, k: int) -> Any:
-        u = data[o][1].producer[t]
+        u = labels[o].producer[t]
         return pyo.Constraint.Skip if u == r else x[o, u, k] <= x[o, r, k]
 
     def crossing(_: Any, o: str, t: int, r: int, k: int) -> Any:
-        costs = data[o][1]
-        u, weight = costs.producer[t], costs.weight[t, k]
+        u, weight = labels[o].producer[t], labels[o].weight[t, k]
         if np.isinf(weight):
             return x[o, r, k] == x[o, u, k]
-        return z[o, t, k] >= x[o, r, k] - x[o, u, k] if weight > 0 or form == "mip" else pyo.Constraint.Skip
+        return pyo.Constraint.Skip if free and not weight > 0 else z[o, t, k] >= x[o, r, k] - x[o, u, k]
 
     model.upward = pyo.Constraint(readings, links, rule=upward)
     model.crossing = pyo.Constraint(readings, links, rule=crossing)
 
-    if form == "mip":
-        model.limits = pyo.ConstraintList(doc="memory of each tier and latency, of each operator")
-        for o, (_, _, rows) in data.items():
-            for row in rows:
-                limit = limit_with_slack(row.limit)
-                scale = limit or float(max(row.unary.max(), row.weight.max(initial=0.0))) or 1.0
-                model.limits.add(total(o, row.unary / scale, row.weight / scale) <= limit / scale * y[o])
-    return model
+
+def _keep_limits(model: Any, limits_of: dict[str, tuple[Limit, ...]]) -> None:
+    """Rows ``limits``: memory of each tier and latency, of each operator."""
+    model.limits = pyo.ConstraintList(doc="memory of each tier and latency, of each operator")
+    for o, rows in limits_of.items():
+        for row in rows:
+            limit = limit_with_slack(row.limit)
+            scale = limit or float(max(row.unary.max(), row.weight.max(initial=0.0))) or 1.0
+            uses = _total(model, o, row.unary / scale, row.weight / scale)
+            model.limits.add(uses <= limit / scale * model.chosen[o])
 
 
 def _refuse_limits(problem: Placement, rows: Iterable[Limit], model: str) -> None:

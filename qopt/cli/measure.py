@@ -49,9 +49,7 @@ def measure(
     from qopt.measuring import command, report
 
     with report.progress(quiet=as_json) as (say, advance):
-        found = command.run(
-            network,
-            examples,
+        settings = command.Settings(
             weights=weights,
             split=split,
             sizes=None if sizes is None else command.numbers("--sizes", sizes, int, 3),
@@ -63,9 +61,8 @@ def measure(
             seed=seed,
             memory=memory * 2**20,
             checkpoint=checkpoint,
-            say=say,
-            advance=advance,
         )
+        found = command.run(network, examples, settings, say=say, advance=advance)
     if save is not None:
         from qopt.core.reading import save as write
 

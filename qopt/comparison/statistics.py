@@ -169,6 +169,29 @@ def compare(
     times = len(pairs) if comparisons is None else comparisons
     if isinstance(times, bool) or not isinstance(times, int) or times < 1:
         raise InputError("comparisons", shown(comparisons), "a whole number >= 1")
+    _check_comparable(groups, paired)
+
+    kruskal = stats.kruskal(*groups.values())
+    conover = _conover(groups, adjust)
+    records: list[dict[str, Any]] = []
+    for left, right in pairs:
+        a, b = groups[left], groups[right]
+        p = conover[left, right]
+        significant = bool(kruskal.pvalue < alpha and p < alpha)
+        delta = cliffs_delta(a, b)
+        signed = _signed_rank(a, b) if paired else float("nan")
+        records.append(
+            {"left": left, "right": right, **_sizes_and_medians(a, b)}
+            | {"kruskal_h": float(kruskal.statistic), "kruskal_p": float(kruskal.pvalue), "conover_p": p}
+            | {"significant": significant, "delta": delta, "band": band(delta)}
+            | {"letter": letter(delta) if significant else ""}
+            | {"wilcoxon_p": signed, "wilcoxon_adjusted": float(np.minimum(1.0, times * signed))}
+        )
+    return pd.DataFrame(records)
+
+
+def _check_comparable(groups: Mapping[str, FloatArray], paired: bool) -> None:
+    """Refuse groups of different sizes where they are paired, and values that are all equal."""
     if paired and len({values.size for values in groups.values()}) > 1:
         found = ", ".join(f"{name}: {values.size}" for name, values in groups.items())
         raise InputError("samples", shown(found), "equally many values in every group when paired")
@@ -176,26 +199,18 @@ def compare(
     if pooled.min() == pooled.max():
         raise InputError("samples", f"only the value {shown(float(pooled[0]))}", "values that are not all equal")
 
-    kruskal = stats.kruskal(*groups.values())
-    conover = _conover(groups, adjust)
-    records: list[dict[str, Any]] = []
-    for left, right in pairs:
-        a, b = groups[left], groups[right]
-        middle = float(np.median(a)), float(np.median(b))
-        p = conover[left, right]
-        significant = bool(kruskal.pvalue < alpha and p < alpha)
-        delta = cliffs_delta(a, b)
-        signed = _signed_rank(a, b) if paired else float("nan")
-        records.append(
-            {"left": left, "right": right, "n_left": a.size, "n_right": b.size}
-            | {"median_left": middle[0], "median_right": middle[1]}
-            | {"ratio": middle[0] / middle[1] if middle[1] else float("nan")}
-            | {"kruskal_h": float(kruskal.statistic), "kruskal_p": float(kruskal.pvalue), "conover_p": p}
-            | {"significant": significant, "delta": delta, "band": band(delta)}
-            | {"letter": letter(delta) if significant else ""}
-            | {"wilcoxon_p": signed, "wilcoxon_adjusted": float(np.minimum(1.0, times * signed))}
-        )
-    return pd.DataFrame(records)
+
+def _sizes_and_medians(left: FloatArray, right: FloatArray) -> dict[str, float]:
+    """Columns that describe the two samples of a pair."""
+    middle = float(np.median(left)), float(np.median(right))
+    ratio = middle[0] / middle[1] if middle[1] else float("nan")
+    return {
+        "n_left": left.size,
+        "n_right": right.size,
+        "median_left": middle[0],
+        "median_right": middle[1],
+        "ratio": ratio,
+    }
 
 
 def _conover(groups: Mapping[str, FloatArray], adjust: str) -> dict[tuple[str, str], float]:

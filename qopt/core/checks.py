@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any, TypeVar
 
+import numpy as np
 from pydantic_core import PydanticCustomError
 
 from qopt.core.columns import complaint
 from qopt.core.errors import shown
 
+Named = TypeVar("Named", bound=Hashable)
 
-def twice(entries: tuple[Any, ...]) -> Any:
-    """An entry that stands twice, or None."""
-    return next((entry for i, entry in enumerate(entries) if entry in entries[:i]), None)
+
+def twice(entries: Iterable[Named]) -> Named | None:
+    """The first entry that has stood before, or None."""
+    seen: set[Named] = set()
+    for entry in entries:
+        if entry in seen:
+            return entry
+        seen.add(entry)
+    return None
 
 
 def unknown(where: str, name: str, known: tuple[str, ...], what: str) -> PydanticCustomError:
@@ -25,3 +34,10 @@ def check_length(where: str, column: Any, length: int, of: str) -> None:
     """Refuse a column, where there is one, that has not one entry for each of what it is about."""
     if column is not None and len(column) != length:
         raise complaint(where, f"{len(column)} entries", f"{length}, one for each {of}")
+
+
+def check_lengths(columns: Mapping[str, np.ndarray[Any, Any] | None], length: int, of: str, axis: int = 0) -> None:
+    """Refuse columns, by their paths without the first dot, that do not have that length along an axis."""
+    for name, column in columns.items():
+        if column is not None and column.shape[axis] != length:
+            raise complaint(f".{name}", f"{column.shape[axis]} entries", f"{length}, one for each {of}")

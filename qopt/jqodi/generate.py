@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, Self
 
 import numpy as np
 
 from qopt.core.arrays import FloatArray
-from qopt.core.draws import log_uniform, real, whole
+from qopt.core.draws import drawn_head, log_uniform, real, whole
 from qopt.core.errors import InputError, shown
 from qopt.jqodi.problem import Jqodi
 
@@ -57,77 +58,69 @@ def jqodi(
     requests : inference requests after fine-tuning.
     tightness : T_max lies this share of the way from the least time of any plan (0) to the time of one of least
         energy (1).
-    name : default ``random-<epochs>-<seed>``.
+    name : default ``random-<epochs>-<seed>``, with the options that are not the defaults behind it.
 
     Raises
     ------
     InputError
         An argument is out of range; its name is the error's field.
     """
-    call = ", ".join(f"{k}={v!r}" for k, v in locals().items() if k not in ("epochs", "name"))
-    epochs = whole("epochs", epochs, 1, MAX_EPOCHS)
-    rng = np.random.default_rng(whole("seed", seed, 0, 2**63 - 1))
-    servers, cuts = whole("servers", servers, 1, 200), whole("cuts", cuts, 1, 200)
-    models = whole("models", models, 1, 20)
-    if mode not in ("choice", "schedule", "path"):
-        raise InputError("mode", shown(mode), "'choice', 'schedule' or 'path'")
-    bits = _bits(widths)
-    for field, value in (("conditions", conditions), ("losses", losses)):
-        if not isinstance(value, bool):
-            raise InputError(field, shown(value), "true or false")
-    if switching not in (None, True, False) or (switching and mode != "path"):
-        raise InputError("switching", shown(switching), "true only where mode is path, or false")
-    requests, tightness = real("requests", requests, 0, 1e12), real("tightness", tightness, 0, 1)
+    options = dict(locals())
+    del options["epochs"], options["name"]
+    asked = _Asked.of(epochs, options)
+    problem = Jqodi(**_assembled(asked, _draw(asked)), **drawn_head(jqodi, asked.epochs, options, name))
+    return _limited(problem, asked.tightness)
 
-    drawn = [_model(rng, m, cuts, epochs, bits, losses) for m in range(models)]
-    names = [f"server{x}" for x in range(1, servers + 1)]
-    speed = log_uniform(rng, 1.0, 4e11, servers)
-    joules = 4e-10 * (speed / 4e11) ** 0.7 * log_uniform(rng, 0.5, 1.0, servers)
-    longest = math.ceil(epochs * ROBUST) + 1
-    data: dict[str, Any] = {
-        "name": f"random-{epochs}-{seed}" if name is None else name,
-        "description": "A random problem: sizes, speeds, rates and epochs are drawn, not measured.",
-        "source": f"qopt.generate.jqodi({epochs}, {call})",
-        "mode": mode,
-        "time_limit": 1.0,
-        "cloud": {"speed": 5e12, "energy": 5e-11},
-        "servers": [
-            {
-                "name": server,
-                "speed": float(speed[x]),
-                "energy": float(joules[x]),
-                "cloud_rate": float(log_uniform(rng, 1.0, 1e8, 1)[0]),
-                "cloud_energy": float(log_uniform(rng, 1.0, 1e-7, 1)[0]),
-            }
-            for x, server in enumerate(names)
-        ],
-        "devices": [
-            {
-                "name": "device",
-                "speed": 2e10,
-                "energy": 2e-10,
-                "training": 2000.0,
-                "validation": 500.0,
-                "links": [
-                    {
-                        "server": server,
-                        "bandwidth": 1e6,
-                        "snr": float(log_uniform(rng, 2.0, 100.0, 1)[0]),
-                        "energy": float(log_uniform(rng, 1.0, 1e-6, 1)[0]),
-                    }
-                    for server in names
-                ],
-            }
-        ],
-        "models": drawn,
-        "widths": bits,
-        "estimate": estimate,
-        "conditions": _conditions(rng, names, longest) if conditions else None,
-        "inference": {"requests": requests},
-    }
-    if switching or (switching is None and mode == "path"):
-        data["switching"] = _switching(rng, servers, cuts)
-    return _limited(Jqodi(**data), tightness)
+
+@dataclass(frozen=True)
+class _Asked:
+    """The checked arguments of `jqodi`; the estimate is checked by the problem."""
+
+    epochs: int
+    seed: int
+    mode: Literal["choice", "schedule", "path"]
+    servers: int
+    cuts: int
+    models: int
+    widths: list[int]
+    conditions: bool
+    switching: bool
+    estimate: Literal["expected", "robust"]
+    losses: bool
+    requests: float
+    tightness: float
+
+    @classmethod
+    def of(cls, epochs: object, options: dict[str, Any]) -> Self:
+        """The arguments, if all are in range."""
+        epochs = whole("epochs", epochs, 1, MAX_EPOCHS)
+        seed = whole("seed", options["seed"], 0, 2**63 - 1)
+        servers, cuts = whole("servers", options["servers"], 1, 200), whole("cuts", options["cuts"], 1, 200)
+        models = whole("models", options["models"], 1, 20)
+        mode, switching = options["mode"], options["switching"]
+        if mode not in ("choice", "schedule", "path"):
+            raise InputError("mode", shown(mode), "'choice', 'schedule' or 'path'")
+        widths = _bits(options["widths"])
+        for field in ("conditions", "losses"):
+            if not isinstance(options[field], bool):
+                raise InputError(field, shown(options[field]), "true or false")
+        if switching not in (None, True, False) or (switching and mode != "path"):
+            raise InputError("switching", shown(switching), "true only where mode is path, or false")
+        return cls(
+            epochs=epochs,
+            seed=seed,
+            mode=mode,
+            servers=servers,
+            cuts=cuts,
+            models=models,
+            widths=widths,
+            conditions=options["conditions"],
+            switching=mode == "path" if switching is None else bool(switching),
+            estimate=options["estimate"],
+            losses=options["losses"],
+            requests=real("requests", options["requests"], 0, 1e12),
+            tightness=real("tightness", options["tightness"], 0, 1),
+        )
 
 
 def _bits(widths: object) -> list[int]:
@@ -137,10 +130,68 @@ def _bits(widths: object) -> list[int]:
     return sorted({whole(f"widths[{i}]", b, 1, 32) for i, b in enumerate(widths)})
 
 
-def _model(
-    rng: np.random.Generator, number: int, cuts: int, epochs: int, bits: list[int], losses: bool
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Drawn:
+    """What chance decides, as parts of the problem."""
+
+    models: list[dict[str, Any]]
+    servers: list[dict[str, Any]]
+    links: list[dict[str, Any]]
+    conditions: dict[str, Any] | None
+    switching: dict[str, Any] | None
+
+
+def _draw(asked: _Asked) -> _Drawn:
+    """All draws. Their order is part of what a seed means."""
+    rng = np.random.default_rng(asked.seed)
+    models = [_model(rng, number, asked) for number in range(asked.models)]
+    names = [f"server{x}" for x in range(1, asked.servers + 1)]
+    servers = _servers(rng, names)
+    links = [
+        {
+            "server": server,
+            "bandwidth": 1e6,
+            "snr": float(log_uniform(rng, 2.0, 100.0, 1)[0]),
+            "energy": float(log_uniform(rng, 1.0, 1e-6, 1)[0]),
+        }
+        for server in names
+    ]
+    longest = math.ceil(asked.epochs * ROBUST) + 1
+    conditions = _conditions(rng, names, longest) if asked.conditions else None
+    switching = _switching(rng, asked.servers, asked.cuts) if asked.switching else None
+    return _Drawn(models, servers, links, conditions, switching)
+
+
+def _assembled(asked: _Asked, drawn: _Drawn) -> dict[str, Any]:
+    """The problem but for its name and source, with a time limit to be replaced."""
+    data: dict[str, Any] = {
+        "description": "A random problem: sizes, speeds, rates and epochs are drawn, not measured.",
+        "mode": asked.mode,
+        "time_limit": 1.0,
+        "cloud": {"speed": 5e12, "energy": 5e-11},
+        "servers": drawn.servers,
+        "devices": [
+            {
+                "name": "device",
+                "speed": 2e10,
+                "energy": 2e-10,
+                "training": 2000.0,
+                "validation": 500.0,
+                "links": drawn.links,
+            }
+        ],
+        "models": drawn.models,
+        "widths": asked.widths,
+        "estimate": asked.estimate,
+        "conditions": drawn.conditions,
+        "inference": {"requests": asked.requests},
+    }
+    return data if drawn.switching is None else {**data, "switching": drawn.switching}
+
+
+def _model(rng: np.random.Generator, number: int, asked: _Asked) -> dict[str, Any]:
     """A model whose work is in its early layers and whose parameters are in the late ones."""
+    cuts, epochs, bits = asked.cuts, asked.epochs, asked.widths
     n = cuts + 1 if number == 0 else int(rng.integers(max(2, (cuts + 1) // 2), cuts + 2))
     share = np.arange(n) / n
     scale = float(log_uniform(rng, 1.0, 1.0, 1)[0])
@@ -154,7 +205,8 @@ def _model(
         counts[0] = epochs
     wide = [] if 32 in bits else [32]
     entries = [
-        _width(rng, b, k, losses) for b, k in zip([*bits, *wide], [*counts, *counts[-1:] * len(wide)], strict=True)
+        _width(rng, b, k, asked.losses)
+        for b, k in zip([*bits, *wide], [*counts, *counts[-1:] * len(wide)], strict=True)
     ]
     model = {
         "name": f"model{number + 1}",
@@ -165,7 +217,7 @@ def _model(
         "input_bits": 8,
         "widths": entries,
     }
-    return {**model, "loss": 1.0, "loss_limit": 0.5} if losses else model
+    return {**model, "loss": 1.0, "loss_limit": 0.5} if asked.losses else model
 
 
 def _width(rng: np.random.Generator, bits: int, epochs: int, losses: bool) -> dict[str, Any]:
@@ -189,6 +241,22 @@ def _width(rng: np.random.Generator, bits: int, epochs: int, losses: bool) -> di
             "run": {estimate: -0.75 * step for estimate, step in fall.items()},
         },
     }
+
+
+def _servers(rng: np.random.Generator, names: list[str]) -> list[dict[str, Any]]:
+    """Servers whose MACs take the more energy the faster they are."""
+    speed = log_uniform(rng, 1.0, 4e11, len(names))
+    joules = 4e-10 * (speed / 4e11) ** 0.7 * log_uniform(rng, 0.5, 1.0, len(names))
+    return [
+        {
+            "name": server,
+            "speed": float(speed[x]),
+            "energy": float(joules[x]),
+            "cloud_rate": float(log_uniform(rng, 1.0, 1e8, 1)[0]),
+            "cloud_energy": float(log_uniform(rng, 1.0, 1e-7, 1)[0]),
+        }
+        for x, server in enumerate(names)
+    ]
 
 
 def _walk(rng: np.random.Generator, epochs: int, low: float) -> FloatArray:

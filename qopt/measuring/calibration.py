@@ -10,6 +10,7 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from qopt.measuring.intervals import Estimate, Resamples, paired_loss
 from qopt.measuring.network import Network
 from qopt.measuring.noise import Advance, Say, silent, unseen
 from qopt.measuring.plans import PlanRunner, Widths
-from qopt.measuring.scores import Score, correct
+from qopt.measuring.scores import Score, correct, qualified_name
 from qopt.measuring.sensitivity import Sensitivity
 from qopt.qpart.segments import Segment, SegmentTable
 
@@ -185,27 +186,10 @@ def calibrate_cuts(
         raise InputError("cuts", shown(sorted(wanted)), f"cuts from 1 to {len(network)}")
     if not shared_by:
         raise InputError("shared_by", "nothing", "at least one number of inferences")
-    saved = Checkpoint(
-        checkpoint,
-        {
-            "network": fingerprint.structure(network),
-            "weights": fingerprint.weights(network),
-            "data": examples.digest(),
-            "coefficients": found.to_dict(),
-            "score": f"{score.__module__}.{getattr(score, '__qualname__', repr(score))}",
-            "device": network.device.type,
-        },
-    )
+    saved = Checkpoint(checkpoint, _made_from(network, examples, found, score))
     runner = PlanRunner(network, examples, found, score=score, memory=memory)
-
-    def difference(plan: Widths) -> FloatArray:
-        def measured() -> Arrays:
-            return {"difference": runner.reference - runner.run(plan)[0]}
-
-        name = hashlib.sha256(str(plan).encode()).hexdigest()[:24]
-        return saved.unit(f"plan-{plan.cut:03d}-{name}", measured)["difference"]
-
-    losses = Losses(difference, seed)
+    losses = Losses(partial(_difference, runner, saved), seed)
+    natural = found.natural.value
     results, done = [], 0
     for level in found.levels:
         tables = [SegmentTable(payload_request(network, found, level, n)) for n in shared_by]
@@ -214,20 +198,46 @@ def calibrate_cuts(
             if cut not in wanted:
                 row.append(Calibrated(Estimate(0.0, 0.0, 0.0), ()))
                 continue
-            segments = [table.at(cut) for table in tables]
-
-            def plans(limit: float, segments: list[Segment] = segments) -> tuple[Widths, ...] | None:
-                found = [exact_widths(segment, limit) for segment in segments]
-                kept = tuple(plan for plan in found if plan is not None)
-                return kept if len(kept) == len(found) else None
-
-            result = calibrate(found.natural.value, level, plans, losses)
+            result = calibrate(natural, level, partial(_cheapest, [table.at(cut) for table in tables]), losses)
             row.append(result)
             done += 1
             advance("calibration", done, len(wanted) * len(found.levels))
-            say(f"level {level:g}, cut {cut}: {_line(result, found.natural.value)}")
+            say(f"level {level:g}, cut {cut}: {_line(result, natural)}")
         results.append(row)
     return results
+
+
+def _made_from(network: Network, examples: Examples, found: Sensitivity, score: Score) -> dict[str, Any]:
+    """What a checkpoint holds must have been made from."""
+    return {
+        "network": fingerprint.structure(network),
+        "weights": fingerprint.weights(network),
+        "data": examples.digest(),
+        "coefficients": found.to_dict(),
+        "score": qualified_name(score),
+        "device": network.device.type,
+    }
+
+
+def _difference(runner: PlanRunner, saved: Checkpoint, plan: Widths) -> FloatArray:
+    """(n,) score of the unquantized network minus the plan's, of each example."""
+
+    def measured() -> Arrays:
+        return {"difference": runner.reference - runner.run(plan)[0]}
+
+    name = hashlib.sha256(str(plan).encode()).hexdigest()[:24]
+    return saved.unit(f"plan-{plan.cut:03d}-{name}", measured)["difference"]
+
+
+def _cheapest(segments: Sequence[Segment], limit: float) -> tuple[Widths, ...] | None:
+    """The cheapest plans of a cut under a limit, one for each ratio of prices; None where there is none."""
+    plans = []
+    for segment in segments:
+        plan = exact_widths(segment, limit)
+        if plan is None:
+            return None
+        plans.append(plan)
+    return tuple(plans)
 
 
 def _line(result: Calibrated, natural: float) -> str:

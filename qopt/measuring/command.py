@@ -12,7 +12,7 @@ from qopt.measuring.batches import MEMORY
 from qopt.measuring.calibrated import Calibrated
 from qopt.measuring.calibration import calibrate_cuts
 from qopt.measuring.coefficients import instance
-from qopt.measuring.examples import read
+from qopt.measuring.examples import Examples, read
 from qopt.measuring.grids import FLOAT_BITS, MAX_BITS, Grid
 from qopt.measuring.intervals import Estimate
 from qopt.measuring.loading import load_module
@@ -104,21 +104,64 @@ def weights_left(network: Network, found: Sensitivity, plan: Widths) -> float:
     return sent / whole if whole else 0.0
 
 
+@dataclass(frozen=True)
+class Settings:
+    """How to measure: the options of ``qopt measure``.
+
+    Attributes
+    ----------
+    weights : safetensors file of the network's weights.
+    split : which archives, where the examples are a folder.
+    sizes : how many examples for coefficients, calibration and test; by default a quarter, a half, a quarter.
+    levels : accuracy levels a in (0, 1], ascending.
+    bits : consecutive widths within 1..16.
+    grid : of the weights, in words such as ``per-channel,clipped``.
+    device : where to measure.
+    input_bits : of each value of the raw input, in the instance.
+    seed : of division, noise and intervals.
+    memory : bytes that tensors may take.
+    checkpoint : folder for finished work.
+
+    Raises
+    ------
+    InputError
+        Words that name no grid, input bits out of range, not three sizes; the rest is checked where it is used.
+    """
+
+    weights: Path | None = None
+    split: str = "train"
+    sizes: Sequence[int] | None = None
+    levels: Sequence[float] = LEVELS
+    bits: Sequence[int] = WIDTHS
+    grid: str = ""
+    device: str = "cpu"
+    input_bits: int = 32
+    seed: int = 0
+    memory: int = MEMORY
+    checkpoint: Path | None = None
+
+    def __post_init__(self) -> None:
+        Grid.parse(self.grid)
+        if not 1 <= self.input_bits <= FLOAT_BITS:
+            raise InputError("input_bits", shown(self.input_bits), f"a whole number from 1 to {FLOAT_BITS}")
+        if self.sizes is not None and len(self.sizes) != 3:
+            raise InputError("sizes", shown(list(self.sizes)), "three: for coefficients, calibration and test")
+
+    def part(self, name: str) -> Path | None:
+        """Folder for the finished work of one part of the measurement."""
+        return None if self.checkpoint is None else self.checkpoint / name
+
+    @property
+    def level(self) -> float:
+        """Level of the instance: one point where it is measured, else the smallest."""
+        return 0.01 if 0.01 in self.levels else self.levels[0]
+
+
 def run(
     network: str,
     examples: Path,
+    settings: Settings | None = None,
     *,
-    weights: Path | None = None,
-    split: str = "train",
-    sizes: Sequence[int] | None = None,
-    levels: Sequence[float] = LEVELS,
-    bits: Sequence[int] = WIDTHS,
-    grid: str = "",
-    device: str = "cpu",
-    input_bits: int = 32,
-    seed: int = 0,
-    memory: int = MEMORY,
-    checkpoint: Path | None = None,
     say: Say = silent,
     advance: Advance = unseen,
 ) -> Measured:
@@ -127,61 +170,67 @@ def run(
     Parameters
     ----------
     network : ``NET.py:FUNCTION``.
-    examples : an ``.npz`` file, or a folder of IDX archives with its `split`; none of them used in training.
-    weights : safetensors file.
-    sizes : how many examples for coefficients, calibration and test; by default a quarter, a half, a quarter.
-    grid : words such as ``per-channel,clipped``.
-    device : where to measure.
-    input_bits : of each value of the raw input, in the instance.
-    checkpoint : folder for finished work.
+    examples : an ``.npz`` file, or a folder of IDX archives; none of them used in training.
+    settings : by default those of `Settings`.
+    say, advance : receive a line for each tensor, level and cut, and how far the work is.
     """
-    wanted = Grid.parse(grid)
-    if not 1 <= input_bits <= FLOAT_BITS:
-        raise InputError("input_bits", shown(input_bits), f"a whole number from 1 to {FLOAT_BITS}")
-    module, example = load_module(network, weights)
-    traced = trace(module, example).to(device)
-    data = read(examples, traced.input_shape, split)
-    quarter = len(data) // 4
-    if sizes is None and quarter == 0:
-        raise InputError(str(examples), f"{len(data)} examples", "at least 4: for coefficients, calibration and test")
-    parts = data.split(sizes or (quarter, 2 * quarter, quarter), seed)
-    say(f"examples: {len(parts[0])} for coefficients, {len(parts[1])} for calibration, {len(parts[2])} for the test")
+    settings = settings or Settings()
+    module, example = load_module(network, settings.weights)
+    traced = trace(module, example).to(settings.device)
+    coefficients, calibration, test = _divided(examples, traced, settings)
+    say(f"examples: {len(coefficients)} for coefficients, {len(calibration)} for calibration, {len(test)} for the test")
     found = measure(
         traced,
-        parts[0],
-        levels=levels,
-        bits=bits,
-        grid=wanted,
-        seed=seed,
-        memory=memory,
-        checkpoint=None if checkpoint is None else checkpoint / "sensitivity",
+        coefficients,
+        levels=settings.levels,
+        bits=settings.bits,
+        grid=Grid.parse(settings.grid),
+        seed=settings.seed,
+        memory=settings.memory,
+        checkpoint=settings.part("sensitivity"),
         say=say,
         advance=advance,
     )
     cuts = calibrate_cuts(
         traced,
-        parts[1],
+        calibration,
         found,
-        seed=seed,
-        memory=memory,
-        checkpoint=None if checkpoint is None else checkpoint / "calibration",
+        seed=settings.seed,
+        memory=settings.memory,
+        checkpoint=settings.part("calibration"),
         say=say,
         advance=advance,
     )
-    level = 0.01 if 0.01 in levels else levels[0]
-    problem = instance(traced, found, cuts, name=f"qpart/{Path(network).stem}", level=level, input_bits=input_bits)
-    runner = PlanRunner(traced, parts[2], found, memory=memory)
-    cheapest = []
-    for a, row in zip(found.levels, cuts, strict=True):
-        for cut, result in enumerate(row, start=1):
-            trial = result.chosen
-            if trial is None:
-                cheapest.append(Cheapest(a, cut, result.delta, None, None, None, None))
-                continue
-            plan, loss = trial.plans[0], trial.losses[0]
-            left = weights_left(traced, found, plan)
-            cheapest.append(Cheapest(a, cut, result.delta, plan, left, loss, runner.loss(plan, seed=seed)))
+    name = f"qpart/{Path(network).stem}"
+    problem = instance(traced, found, cuts, name=name, level=settings.level, input_bits=settings.input_bits)
+    runner = PlanRunner(traced, test, found, memory=settings.memory)
+    cheapest = [
+        _cheapest(traced, found, runner, level, cut, result, settings.seed)
+        for level, row in zip(found.levels, cuts, strict=True)
+        for cut, result in enumerate(row, start=1)
+    ]
     return Measured(found, cuts, problem, cheapest, float(runner.reference.mean()))
+
+
+def _divided(examples: Path, network: Network, settings: Settings) -> tuple[Examples, ...]:
+    """Examples for coefficients, calibration and test."""
+    data = read(examples, network.input_shape, settings.split)
+    quarter = len(data) // 4
+    if settings.sizes is None and quarter == 0:
+        raise InputError(str(examples), f"{len(data)} examples", "at least 4: for coefficients, calibration and test")
+    return tuple(data.split(settings.sizes or (quarter, 2 * quarter, quarter), settings.seed))
+
+
+def _cheapest(
+    network: Network, found: Sensitivity, runner: PlanRunner, level: float, cut: int, result: Calibrated, seed: int
+) -> Cheapest:
+    """The plan of least payload at a level and cut, tried on the examples of the test."""
+    trial = result.chosen
+    if trial is None:
+        return Cheapest(level, cut, result.delta, None, None, None, None)
+    plan, loss = trial.plans[0], trial.losses[0]
+    left = weights_left(network, found, plan)
+    return Cheapest(level, cut, result.delta, plan, left, loss, runner.loss(plan, seed=seed))
 
 
 def numbers(field: str, text: str, kind: type[Any], count: int | None = None) -> list[Any]:

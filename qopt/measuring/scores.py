@@ -66,6 +66,11 @@ def check_finite(logits: torch.Tensor, first: int) -> None:
         raise InputError("logits", f"an output that is not finite, for example {at}", "finite numbers")
 
 
+def qualified_name(function: Score | Margin) -> str:
+    """By what name a score or a margin is known to a checkpoint: its module and its own."""
+    return f"{function.__module__}.{getattr(function, '__qualname__', repr(function))}"
+
+
 def scored(score: Score, outputs: torch.Tensor, labels: torch.Tensor) -> FloatArray:
     """Scores of several variants of the same examples.
 

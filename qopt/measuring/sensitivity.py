@@ -31,7 +31,7 @@ from qopt.measuring.intervals import Estimate, Resamples
 from qopt.measuring.network import Network, TensorName
 from qopt.measuring.noise import Advance, Say, law_columns, noise_tables, reference, silent, unseen
 from qopt.measuring.robustness import noise_trials
-from qopt.measuring.scores import Margin, Score, adversarial_margin, correct
+from qopt.measuring.scores import Margin, Score, adversarial_margin, correct, qualified_name
 
 WIDTHS = range(1, MAX_BITS + 1)
 """Widths of the table by default."""
@@ -211,30 +211,14 @@ def measure(
         Settings outside these, outputs that are not finite, one class, a checkpoint of something else.
     """
     grid = grid or Grid()
-    activation_grid = activation_grid or Grid(clip=grid.clip)
-    _check(levels, bits, activation_grid)
-    variants = len(bits)
-    batches = Batches(network, examples, variants, memory)
-    saved = Checkpoint(
-        checkpoint,
-        {
-            "network": fingerprint.structure(network),
-            "weights": fingerprint.weights(network),
-            "data": examples.digest(),
-            "bits": list(bits),
-            "levels": list(levels),
-            "grid": [str(grid), str(activation_grid)],
-            "score": [f"{f.__module__}.{getattr(f, '__qualname__', repr(f))}" for f in (score, margin)],
-            "seed": seed,
-            "batches": batches.size,
-            "device": network.device.type,
-        },
-    )
-    base = reference(batches, bits, activation_grid, score, margin, saved)
+    settings = _Settings(levels, bits, grid, activation_grid or Grid(clip=grid.clip), score, margin, seed)
+    batches = Batches(network, examples, len(bits), memory)
+    saved = Checkpoint(checkpoint, settings.made_from(batches))
+    base = reference(batches, bits, settings.activation_grid, score, margin, saved)
     if not base.margin.mean() > 0:
         raise InputError("logits", "the two largest equal for every example", "a network that tells classes apart")
-    tables = noise_tables(batches, bits, grid, activation_grid, base, score, saved, advance)
-    trials = noise_trials(batches, grid, base, levels, score, seed, saved, variants, advance)
+    tables = noise_tables(batches, bits, grid, settings.activation_grid, base, score, saved, advance)
+    trials = noise_trials(batches, grid, base, levels, score, seed, saved, len(bits), advance)
 
     resamples = Resamples(len(examples), seed=seed)
     natural = resamples.means(base.margin[:, None])[:, 0]
@@ -248,7 +232,7 @@ def measure(
         np.array(bits, dtype=np.int64),
         tuple(map(float, levels)),
         grid,
-        activation_grid,
+        settings.activation_grid,
         tensors,
         base.ranges,
         len(examples),
@@ -256,14 +240,43 @@ def measure(
     )
 
 
-def _check(levels: Sequence[float], bits: Sequence[int], activation_grid: Grid) -> None:
-    if not levels or any(not 0 < a <= 1 for a in levels) or any(np.diff(levels) <= 0):
-        raise InputError("levels", shown(list(levels)), "accuracy losses in (0, 1], ascending")
-    if not bits or min(bits) < 1 or max(bits) > MAX_BITS or any(np.diff(bits) != 1):
-        raise InputError("bits", shown(list(bits)), f"consecutive widths from 1 to {MAX_BITS}")
-    law_columns(bits)
-    if activation_grid.per != "tensor":
-        raise InputError("activation_grid", str(activation_grid), "a per-tensor grid: its range is fixed in advance")
+@dataclass(frozen=True)
+class _Settings:
+    """Arguments of `measure` that its figures depend on, checked."""
+
+    levels: Sequence[float]
+    bits: Sequence[int]
+    grid: Grid
+    activation_grid: Grid
+    score: Score
+    margin: Margin
+    seed: int
+
+    def __post_init__(self) -> None:
+        levels, bits = self.levels, self.bits
+        if not levels or any(not 0 < a <= 1 for a in levels) or any(np.diff(levels) <= 0):
+            raise InputError("levels", shown(list(levels)), "accuracy losses in (0, 1], ascending")
+        if not bits or min(bits) < 1 or max(bits) > MAX_BITS or any(np.diff(bits) != 1):
+            raise InputError("bits", shown(list(bits)), f"consecutive widths from 1 to {MAX_BITS}")
+        law_columns(bits)
+        if self.activation_grid.per != "tensor":
+            allowed = "a per-tensor grid: its range is fixed in advance"
+            raise InputError("activation_grid", str(self.activation_grid), allowed)
+
+    def made_from(self, batches: Batches) -> dict[str, Any]:
+        """What a checkpoint holds must have been made from."""
+        return {
+            "network": fingerprint.structure(batches.network),
+            "weights": fingerprint.weights(batches.network),
+            "data": batches.examples.digest(),
+            "bits": list(self.bits),
+            "levels": list(self.levels),
+            "grid": [str(self.grid), str(self.activation_grid)],
+            "score": [qualified_name(self.score), qualified_name(self.margin)],
+            "seed": self.seed,
+            "batches": batches.size,
+            "device": batches.network.device.type,
+        }
 
 
 def _finite(x: float) -> float | None:

@@ -19,115 +19,21 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from qopt.core.arrays import BoolArray
+from qopt.core.checks import check_length, twice, unknown
 from qopt.core.columns import AmountRows, Amounts, complaint
 from qopt.core.errors import InputError, shown
 from qopt.core.families import family_of
 from qopt.core.problem import Amount, Flag, Frozen, Positive, Problem
 from qopt.core.solving import as_problem
-from qopt.placement.graphs import cycle_among
+from qopt.placement.graph import Graph, Name, Names
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
-Name = Annotated[str, Field(min_length=1, max_length=200, strict=True)]
-Names = tuple[Name, ...]
-
-
-def _twice(names: Names) -> str | None:
-    """A name that stands twice, or None."""
-    seen: set[str] = set()
-    return next((name for name in names if name in seen or seen.add(name)), None)  # type: ignore[func-returns-value]
-
-
-def _unknown(where: str, name: str, known: Names, what: str) -> PydanticCustomError:
-    listed = ", ".join(known[:8]) + (", …" if len(known) > 8 else "")
-    return complaint(where, shown(name), f"{what}: {listed}")
-
-
-def _length(where: str, column: Any, length: int, of: str) -> None:
-    if column is not None and len(column) != length:
-        raise complaint(where, f"{len(column)} entries", f"{length}, one for each {of}")
-
-
-class Tensor(Frozen):
-    """What one operation writes and others read.
-
-    Attributes
-    ----------
-    producer, readers : operations. Whatever the number of its readers, a tensor crosses a link once at most.
-    size : bits.
-    """
-
-    producer: Name
-    readers: Annotated[Names, Field(min_length=1)]
-    size: Amount
-
-
-class Graph(Frozen):
-    """The network, n operations in an order in which they can run.
-
-    Attributes
-    ----------
-    operations : (n,) names.
-    work : (n,) MACs of each operation.
-    weights : (n,) bytes of weights that the tier which runs it must hold.
-    tensors : what the operations write. An operation may write several tensors, or none that is read.
-    time : seconds on every tier, for operations whose time is not work / speed: pre- and post-processing.
-    together : groups of operations that must run on one tier (blocks that cannot be split).
-    """
-
-    operations: Annotated[Names, Field(min_length=1, max_length=100_000)]
-    work: Amounts
-    weights: Amounts
-    tensors: tuple[Tensor, ...] = ()
-    time: dict[Name, Amounts] = Field(default={})
-    together: tuple[Names, ...] = ()
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        names, n = self.operations, len(self.operations)
-        twice = _twice(names)
-        if twice is not None:
-            raise complaint(".operations", f"{shown(twice)} twice", "names that differ")
-        _length(".work", self.work, n, "operation")
-        _length(".weights", self.weights, n, "operation")
-        place = self.place
-        for t, tensor in enumerate(self.tensors):
-            at = f".tensors[{t}]"
-            for where, name in ((".producer", tensor.producer), *((".readers", r) for r in tensor.readers)):
-                if name not in place:
-                    raise _unknown(at + where, name, names, "an operation")
-            if _twice(tensor.readers) is not None:
-                raise complaint(f"{at}.readers", f"{shown(_twice(tensor.readers))} twice", "each reader once")
-        for t, tensor in enumerate(self.tensors):
-            for reader in tensor.readers:
-                if place[reader] <= place[tensor.producer]:
-                    around = cycle_among([(u.producer, r) for u in self.tensors for r in u.readers])
-                    if around:
-                        raise complaint(".tensors", "a cycle, " + " -> ".join(around), "a graph without cycles")
-                    found = f"{shown(reader)}, which is listed before its producer {shown(tensor.producer)}"
-                    allowed = "operations listed in an order in which they can run"
-                    raise complaint(f".tensors[{t}].readers", found, allowed)
-        for name in (*self.time, *(name for group in self.together for name in group)):
-            if name not in place:
-                raise _unknown(".time" if name in self.time else ".together", name, names, "an operation")
-        for g, group in enumerate(self.together):
-            if len(set(group)) < 2 or _twice(group) is not None:
-                raise complaint(f".together[{g}]", shown(list(group)), "at least two operations, none twice")
-        return self
-
-    def __len__(self) -> int:
-        return len(self.operations)
-
-    @cached_property
-    def place(self) -> dict[str, int]:
-        """Position of each operation."""
-        return {name: i for i, name in enumerate(self.operations)}
 
 
 class Input(Frozen):
@@ -150,8 +56,8 @@ class Input(Frozen):
     def _check(self) -> Self:
         if len(self.sizes) == 0:
             raise complaint(".sizes", "none", "at least one size in bits")
-        if _twice(self.readers) is not None:
-            raise complaint(".readers", f"{shown(_twice(self.readers))} twice", "each reader once")
+        if twice(self.readers) is not None:
+            raise complaint(".readers", f"{shown(twice(self.readers))} twice", "each reader once")
         return self
 
     @property
@@ -291,13 +197,13 @@ class Placement(Problem):
     def _check(self) -> Self:
         graph, names, tiers = self.graph, self.graph.operations, self.tier_names
         for where, known in (("tiers", tiers), ("operators", tuple(o.name for o in self.operators))):
-            twice = _twice(known)
-            if twice is not None:
-                raise complaint(f".{where}", f"{shown(twice)} twice", "names that differ")
-        _length(".links", self.links, len(tiers) - 1, "pair of neighbouring tiers")
+            again = twice(known)
+            if again is not None:
+                raise complaint(f".{where}", f"{shown(again)} twice", "names that differ")
+        check_length(".links", self.links, len(tiers) - 1, "pair of neighbouring tiers")
         self._check_names(tiers)
         for name, seconds in graph.time.items():
-            _length(f".graph.time.{name}", seconds, len(tiers), "tier")
+            check_length(f".graph.time.{name}", seconds, len(tiers), "tier")
         read = {*self.input.readers, *(r for tensor in graph.tensors for r in tensor.readers)}
         for name in names:
             if name not in read:
@@ -312,34 +218,34 @@ class Placement(Problem):
         names = self.graph.operations
         for reader in self.input.readers:
             if reader not in self.graph.place:
-                raise _unknown(".input.readers", reader, names, "an operation")
+                raise unknown(".input.readers", reader, names, "an operation")
         for where, part in ((".input", self.input), (".output", self.output)):
             if part is not None and part.tier is not None and part.tier not in tiers:
-                raise _unknown(f"{where}.tier", part.tier, tiers, "a tier")
+                raise unknown(f"{where}.tier", part.tier, tiers, "a tier")
         if self.output is not None and self.output.operation not in self.graph.place:
-            raise _unknown(".output.operation", self.output.operation, names, "an operation")
+            raise unknown(".output.operation", self.output.operation, names, "an operation")
         for name, allowed in self.pins.items():
             if name not in self.graph.place:
-                raise _unknown(".pins", name, names, "an operation")
+                raise unknown(".pins", name, names, "an operation")
             if not allowed:
                 raise complaint(f".pins.{name}", "no tier", "at least one tier")
             for tier in allowed:
                 if tier not in tiers:
-                    raise _unknown(f".pins.{name}", tier, tiers, "a tier")
+                    raise unknown(f".pins.{name}", tier, tiers, "a tier")
 
     def _check_operator(self, at: str, operator: Operator) -> None:
         graph, n, tiers = self.graph, len(self.graph), len(self.tiers)
         for name in operator.skips:
             if name not in graph.place:
-                raise _unknown(f"{at}.skips", name, graph.operations, "an operation")
+                raise unknown(f"{at}.skips", name, graph.operations, "an operation")
         if len(set(operator.skips)) == n:
             raise complaint(f"{at}.skips", "all operations", "at least one operation kept")
         if self.output is not None and self.output.operation in operator.skips:
             raise complaint(f"{at}.skips", shown(self.output.operation), "operations other than the output's")
-        _length(f"{at}.weights", operator.weights, n, "operation")
-        _length(f"{at}.tensors", operator.tensors, len(graph.tensors), "tensor")
-        _length(f"{at}.speeds", operator.speeds, tiers, "tier")
-        _length(f"{at}.time", operator.time, n, "operation")
+        check_length(f"{at}.weights", operator.weights, n, "operation")
+        check_length(f"{at}.tensors", operator.tensors, len(graph.tensors), "tensor")
+        check_length(f"{at}.speeds", operator.speeds, tiers, "tier")
+        check_length(f"{at}.time", operator.time, n, "operation")
         if operator.time is not None and operator.time.shape[1] != tiers:
             raise complaint(f"{at}.time", f"rows of {operator.time.shape[1]} entries", f"{tiers}, one for each tier")
         if operator.time is None and operator.speeds is None and len(graph.time) < n:

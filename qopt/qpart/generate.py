@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, Self
 
 import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
-from qopt.core.draws import log_uniform, real, whole
+from qopt.core.draws import drawn_head, log_uniform, real, whole
 from qopt.core.errors import InputError, shown
 from qopt.qpart.problem import BitRange, Device, QPart, Server
 from qopt.qpart.terms import noise_terms
@@ -29,36 +30,6 @@ TABLE_II: dict[str, Any] = {
     "server": {"cycles_per_mac": 1.25, "clock": 3e9, "energy_coefficient": 3.75e-27, "charge_energy": True},
     "transmit_power": 1.0,
 }
-
-
-def _bit_range(bits: object) -> BitRange:
-    if not isinstance(bits, Sequence) or isinstance(bits, str) or len(bits) != 2:
-        raise InputError("bits", shown(bits), "a pair (lo, hi)")
-    try:
-        return BitRange(lo=bits[0], hi=bits[1])
-    except InputError as error:
-        raise InputError(f"bits.{error.field}" if error.field else "bits", error.found, error.allowed) from None
-
-
-def _last_readers(rng: np.random.Generator, layers: int) -> IntArray:
-    """A chain in which about a quarter of the tensors are also read up to `LONGEST_READ` layers later."""
-    chain = np.arange(1, layers + 2)
-    longer = rng.integers(1, LONGEST_READ + 1, layers + 1) * (rng.random(layers + 1) < 0.25)
-    last: IntArray = np.minimum(chain + longer, layers)
-    last[layers] = layers + 1
-    return last
-
-
-def _noise_of_cuts(weights: FloatArray, activations: FloatArray, last_reader: IntArray | None) -> FloatArray:
-    """(L,) noise that given terms of all tensors add up to at cuts 1..L."""
-    crossing = activations.copy()
-    if last_reader is not None:
-        ends = last_reader[1:]
-        for skipped in range(1, LONGEST_READ + 1):  # only sums of positive numbers: no cancellation
-            cut = np.arange(1, len(weights) + 1) + skipped
-            crosses = ends > cut
-            crossing[cut[crosses] - 1] += activations[crosses]
-    return np.cumsum(weights) + crossing
 
 
 def qpart(
@@ -101,7 +72,7 @@ def qpart(
         1 it can rule out deep cuts; cut 0 stays feasible where it is admissible.
     cuts : admissible cuts, default all.
     objective_scale, noise_scale : multiply all weights of the objective, and all noise with its limits.
-    name : default ``random-<layers>-<seed>``.
+    name : default ``random-<layers>-<seed>``, with the options that are not the defaults behind it.
 
     Returns
     -------
@@ -113,86 +84,191 @@ def qpart(
     InputError
         An argument is out of range; its name is the error's field.
     """
-    call = ", ".join(f"{k}={v!r}" for k, v in locals().items() if k not in ("layers", "name"))
-    layers = whole("layers", layers, 1, MAX_LAYERS)
-    rng = np.random.default_rng(whole("seed", seed, 0, 2**63 - 1))
-    spread = real("spread", spread, 0, 12)
-    insensitive = real("insensitive", insensitive, 0, 1)
-    objective_scale = real("objective_scale", objective_scale, 0, 1e300, above=True)
-    noise_scale = real("noise_scale", noise_scale, 0, 1e300, above=True)
-    admissible = _bit_range(bits)
-    lo, hi = admissible.lo, admissible.hi
-    reference = min(max(6, lo), hi) if reference_bits is None else whole("reference_bits", reference_bits, lo, hi)
-    if memory is not None:
-        memory = real("memory", memory, 0, 1e300)
-    if noise not in ("law", "grid", "table"):
-        raise InputError("noise", shown(noise), "'law', 'grid' or 'table'")
-    if not isinstance(branches, bool | np.bool_):
-        raise InputError("branches", shown(branches), "true or false")
+    options = dict(locals())
+    del options["layers"], options["name"]
+    asked = _Asked.of(layers, options)
+    drawn = _draw(asked)
+    data = _assembled(asked, drawn) | drawn_head(qpart, asked.layers, options, name)
+    data["accuracy"]["delta"] = _limits(QPart(**data), asked.reference, drawn.last_reader)
+    return QPart(**data)
 
+
+@dataclass(frozen=True)
+class _Asked:
+    """The checked arguments of `qpart`; cuts and `tie_cut` are checked by the request."""
+
+    layers: int
+    seed: int
+    spread: float
+    noise: Literal["law", "grid", "table"]
+    bits: BitRange
+    reference: int
+    tie_cut: bool
+    branches: bool
+    insensitive: float
+    memory: float | None
+    cuts: Sequence[int] | None
+    objective_scale: float
+    noise_scale: float
+
+    @classmethod
+    def of(cls, layers: object, options: dict[str, Any]) -> Self:
+        """The arguments, if all are in range."""
+        layers = whole("layers", layers, 1, MAX_LAYERS)
+        seed = whole("seed", options["seed"], 0, 2**63 - 1)
+        spread = real("spread", options["spread"], 0, 12)
+        insensitive = real("insensitive", options["insensitive"], 0, 1)
+        objective_scale = real("objective_scale", options["objective_scale"], 0, 1e300, above=True)
+        noise_scale = real("noise_scale", options["noise_scale"], 0, 1e300, above=True)
+        bits, reference = _bit_range(options["bits"]), options["reference_bits"]
+        if reference is None:
+            reference = min(max(6, bits.lo), bits.hi)
+        else:
+            reference = whole("reference_bits", reference, bits.lo, bits.hi)
+        memory, noise, branches = options["memory"], options["noise"], options["branches"]
+        if memory is not None:
+            memory = real("memory", memory, 0, 1e300)
+        if noise not in ("law", "grid", "table"):
+            raise InputError("noise", shown(noise), "'law', 'grid' or 'table'")
+        if not isinstance(branches, bool | np.bool_):
+            raise InputError("branches", shown(branches), "true or false")
+        return cls(
+            layers=layers,
+            seed=seed,
+            spread=spread,
+            noise=noise,
+            bits=bits,
+            reference=reference,
+            tie_cut=options["tie_cut"],
+            branches=bool(branches),
+            insensitive=insensitive,
+            memory=memory,
+            cuts=options["cuts"],
+            objective_scale=objective_scale,
+            noise_scale=noise_scale,
+        )
+
+
+def _bit_range(bits: object) -> BitRange:
+    if not isinstance(bits, Sequence) or isinstance(bits, str) or len(bits) != 2:
+        raise InputError("bits", shown(bits), "a pair (lo, hi)")
+    try:
+        return BitRange(lo=bits[0], hi=bits[1])
+    except InputError as error:
+        raise InputError(f"bits.{error.field}" if error.field else "bits", error.found, error.allowed) from None
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What chance decides: columns of length L, the input, and how far the rate is from its middle."""
+
+    weights: FloatArray
+    activations: FloatArray
+    macs: FloatArray
+    s_weights: FloatArray
+    s_activations: FloatArray
+    rho_weights: FloatArray
+    rho_activations: FloatArray
+    input_size: float
+    tilt: float
+    last_reader: IntArray | None
+    table: dict[str, Any] | None
+
+
+def _draw(asked: _Asked) -> _Drawn:
+    """All draws. Their order is part of what a seed means."""
+    rng, layers, spread = np.random.default_rng(asked.seed), asked.layers, asked.spread
     weights = np.maximum(np.rint(log_uniform(rng, spread, 3e4, layers)), 1)
     activations = np.maximum(np.rint(log_uniform(rng, spread, 3e3, layers)), 1)
     positions = np.maximum(np.rint(log_uniform(rng, spread, 30, layers)), 1)
-    s_weights = log_uniform(rng, spread, noise_scale, layers)
-    s_activations = log_uniform(rng, spread, noise_scale, layers)
+    s_weights = log_uniform(rng, spread, asked.noise_scale, layers)
+    s_activations = log_uniform(rng, spread, asked.noise_scale, layers)
     robustness = log_uniform(rng, min(spread, 1.0), 1.0, 2 * layers)
-    robustness[rng.random(2 * layers) < insensitive] = math.inf
-    rho_weights, rho_activations = robustness[:layers], robustness[layers:]
+    robustness[rng.random(2 * layers) < asked.insensitive] = math.inf
     input_size = float(np.maximum(np.rint(log_uniform(rng, spread, 3e3, 1)), 1)[0])
     tilt = float(log_uniform(rng, 0.6, 1.0, 1)[0])
-    last_reader = _last_readers(rng, layers) if branches else None
+    last_reader = _last_readers(rng, layers) if asked.branches else None
+    table = _noise_table(rng, asked.bits, s_weights, s_activations) if asked.noise == "table" else None
+    return _Drawn(
+        weights=weights,
+        activations=activations,
+        macs=weights * positions,
+        s_weights=s_weights,
+        s_activations=s_activations,
+        rho_weights=robustness[:layers],
+        rho_activations=robustness[layers:],
+        input_size=input_size,
+        tilt=tilt,
+        last_reader=last_reader,
+        table=table,
+    )
 
-    table = None
-    if noise == "table":
-        widths = np.arange(lo, hi + 1)
-        law = np.ldexp(1.0, -2 * widths)
-        # A standard deviation of 1 overturns the law's factor of 4 from one width to the next now and then.
-        disturbance = np.exp(rng.normal(0.0, 1.0, (2, layers, len(widths))))
-        table = {
-            "bits": widths,
-            "weights": s_weights[:, None] * law * disturbance[0],
-            "activations": s_activations[:, None] * law * disturbance[1],
-        }
 
-    saved_per_mac = _saved_per_mac()
-    bit_cost = saved_per_mac * float(np.sum(weights * positions)) / (reference * float(np.sum(weights)))
-    rate = tilt * (1.0 + TABLE_II["transmit_power"]) / bit_cost
-    data: dict[str, Any] = {
-        "name": f"random-{layers}-{seed}" if name is None else name,
+def _last_readers(rng: np.random.Generator, layers: int) -> IntArray:
+    """A chain in which about a quarter of the tensors are also read up to `LONGEST_READ` layers later."""
+    chain = np.arange(1, layers + 2)
+    longer = rng.integers(1, LONGEST_READ + 1, layers + 1) * (rng.random(layers + 1) < 0.25)
+    last: IntArray = np.minimum(chain + longer, layers)
+    last[layers] = layers + 1
+    return last
+
+
+def _noise_table(
+    rng: np.random.Generator, bits: BitRange, s_weights: FloatArray, s_activations: FloatArray
+) -> dict[str, Any]:
+    """The law times log-normal disturbances, one for each tensor and width."""
+    widths = np.arange(bits.lo, bits.hi + 1)
+    law = np.ldexp(1.0, -2 * widths)
+    # A standard deviation of 1 overturns the law's factor of 4 from one width to the next now and then.
+    disturbance = np.exp(rng.normal(0.0, 1.0, (2, len(s_weights), len(widths))))
+    return {
+        "bits": widths,
+        "weights": s_weights[:, None] * law * disturbance[0],
+        "activations": s_activations[:, None] * law * disturbance[1],
+    }
+
+
+def _assembled(asked: _Asked, drawn: _Drawn) -> dict[str, Any]:
+    """The request but for its name and source, with noise limits of zero."""
+    all_weights = asked.reference * float(np.sum(drawn.weights))
+    bit_cost = _saved_per_mac() * float(np.sum(drawn.macs)) / all_weights
+    return {
         "description": "A random request: sizes, sensitivities and limits are drawn, not measured.",
-        "source": f"qopt.generate.qpart({layers}, {call})",
         "network": {
-            "macs": weights * positions,
-            "weights": weights,
-            "activations": activations,
-            "input_size": input_size,
+            "macs": drawn.macs,
+            "weights": drawn.weights,
+            "activations": drawn.activations,
+            "input_size": drawn.input_size,
             "input_bits": 8,
-            "last_reader": last_reader,
+            "last_reader": drawn.last_reader,
         },
         "device": {
             **TABLE_II["device"],
-            "memory": None if memory is None else memory * reference * float(np.sum(weights)),
+            "memory": None if asked.memory is None else asked.memory * asked.reference * float(np.sum(drawn.weights)),
         },
         "server": TABLE_II["server"],
-        "channel": {"rate": rate, "transmit_power": TABLE_II["transmit_power"]},
-        "objective": dict.fromkeys(("time", "energy", "price"), objective_scale),
-        "noise": {"model": noise, "s_weights": s_weights, "s_activations": s_activations, "table": table},
+        "channel": {
+            "rate": drawn.tilt * (1.0 + TABLE_II["transmit_power"]) / bit_cost,
+            "transmit_power": TABLE_II["transmit_power"],
+        },
+        "objective": dict.fromkeys(("time", "energy", "price"), asked.objective_scale),
+        "noise": {
+            "model": asked.noise,
+            "s_weights": drawn.s_weights,
+            "s_activations": drawn.s_activations,
+            "table": drawn.table,
+        },
         "accuracy": {
             "levels": [0.01],
-            "delta": np.zeros((1, layers)),
-            "rho_weights": rho_weights[None, :],
-            "rho_activations": rho_activations[None, :],
+            "delta": np.zeros((1, asked.layers)),
+            "rho_weights": drawn.rho_weights[None, :],
+            "rho_activations": drawn.rho_activations[None, :],
         },
         "level": 0.01,
-        "bits": {"lo": lo, "hi": hi},
-        "cuts": cuts,
-        "tie_cut": tie_cut,
+        "bits": {"lo": asked.bits.lo, "hi": asked.bits.hi},
+        "cuts": asked.cuts,
+        "tie_cut": asked.tie_cut,
     }
-    terms_w, terms_x = noise_terms(QPart(**data))
-    spent = _noise_of_cuts(terms_w[:, reference - lo], terms_x[:, reference - lo], last_reader)
-    # These sums are rounded, differently from those of a later check: a billionth keeps the plan feasible.
-    data["accuracy"]["delta"] = spent[None, :] * (1 + 1e-9)
-    return QPart(**data)
 
 
 def _saved_per_mac() -> float:
@@ -201,3 +277,25 @@ def _saved_per_mac() -> float:
     on_device = device.cycles_per_mac * (1 / device.clock + device.energy_coefficient * device.clock**2)
     on_server = server.cycles_per_mac * (1 / server.clock + server.energy_coefficient * server.clock**2)
     return on_server - on_device
+
+
+def _noise_of_cuts(weights: FloatArray, activations: FloatArray, last_reader: IntArray | None) -> FloatArray:
+    """(L,) noise that given terms of all tensors add up to at cuts 1..L."""
+    crossing = activations.copy()
+    if last_reader is not None:
+        ends = last_reader[1:]
+        for skipped in range(1, LONGEST_READ + 1):  # only sums of positive numbers: no cancellation
+            cut = np.arange(1, len(weights) + 1) + skipped
+            crosses = ends > cut
+            crossing[cut[crosses] - 1] += activations[crosses]
+    return np.cumsum(weights) + crossing
+
+
+def _limits(request: QPart, reference: int, last_reader: IntArray | None) -> FloatArray:
+    """(1, L) the noise at every cut when all its tensors have the reference width."""
+    terms_w, terms_x = noise_terms(request)
+    column = reference - request.bits.lo
+    spent = _noise_of_cuts(terms_w[:, column], terms_x[:, column], last_reader)
+    # These sums are rounded, differently from those of a later check: a billionth keeps the plan feasible.
+    limits: FloatArray = spent[None, :] * (1 + 1e-9)
+    return limits

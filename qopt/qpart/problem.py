@@ -10,153 +10,19 @@ Units: seconds, joules, bits, multiply-accumulates (MACs), hertz, watts.
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.checks import check_lengths
 from qopt.core.columns import AmountRows, Amounts, Counts, RobustnessRows, Shares, Widths, complaint
 from qopt.core.errors import shown
 from qopt.core.problem import Amount, Flag, Frozen, Positive, Problem
+from qopt.qpart.network import Network, Width
 
 PositiveWhole = Annotated[int, Field(ge=1, le=2**53, strict=True)]
-Width = Annotated[int, Field(ge=1, le=32, strict=True)]
-
-
-def _same_length(columns: dict[str, np.ndarray[Any, Any] | None], axis: int, length: int, of: str) -> None:
-    for name, column in columns.items():
-        if column is not None and column.shape[axis] != length:
-            raise complaint(f".{name}", f"{column.shape[axis]} entries", f"{length}, one for each {of}")
-
-
-class Tie(Frozen):
-    """Layers whose weights have one bit-width.
-
-    Attributes
-    ----------
-    layers : at least two layers, ascending.
-    shared : whether they are one tensor, sent and stored once (their numbers of weights are equal); by default
-        they are only grouped.
-    """
-
-    layers: Counts
-    shared: Flag = False
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if len(self.layers) < 2 or self.layers[0] < 1 or np.any(np.diff(self.layers) <= 0):
-            raise complaint(".layers", shown(self.layers.tolist()), "at least two layers from 1 on, ascending")
-        return self
-
-
-class Network(Frozen):
-    """Layers 1..L as columns of length L (section III.B).
-
-    Attributes
-    ----------
-    macs : (L,) MACs o_l of each layer (Eqs. 1-2).
-    weights : (L,) number of weights z_l^w of each layer; biases are not counted.
-    activations : (L,) number of outputs z_l^x of each layer.
-    overhead : (L,) bits sent and stored with the weights of each layer whatever their width (scales and zero
-        points), optional: the paper counts none.
-    overhead_activations : (L,) bits sent with the output of each layer whatever its width, optional: ranges
-        fixed in advance take none.
-    input_size, input_bits : values z_0^x of the raw input and the bits of each.
-    last_reader : (L + 1,), optional. Entry i is the last layer that reads tensor i (0 the input, i the output
-        of layer i); the default i + 1 is a chain. A cut p is crossed by every tensor i <= p with
-        ``last_reader[i] > p``. The output's entry is L + 1.
-    layers : names, optional.
-    ties : layers whose weights share a bit-width, or are one tensor.
-    """
-
-    macs: Amounts
-    weights: Amounts
-    activations: Amounts
-    overhead: Amounts | None = None
-    overhead_activations: Amounts | None = None
-    input_size: Amount
-    input_bits: Width = 32
-    last_reader: Counts | None = None
-    layers: tuple[str, ...] | None = None
-    ties: tuple[Tie, ...] = ()
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        n = len(self.macs)
-        if n == 0:
-            raise complaint(".macs", "no layers", "at least one layer")
-        columns = {
-            "weights": self.weights,
-            "activations": self.activations,
-            "overhead": self.overhead,
-            "overhead_activations": self.overhead_activations,
-        }
-        _same_length(columns, 0, n, "layer")
-        if self.layers is not None and len(self.layers) != n:
-            raise complaint(".layers", f"{len(self.layers)} names", f"{n}, one for each layer")
-        if self.last_reader is not None:
-            _same_length({"last_reader": self.last_reader}, 0, n + 1, "tensor 0..L")
-            first = np.arange(1, n + 2)
-            wrong = np.flatnonzero((self.last_reader < first) | (self.last_reader > n + 1))
-            if wrong.size:
-                i = int(wrong[0])
-                raise complaint(f".last_reader[{i}]", str(self.last_reader[i]), f"a layer from {i + 1} to {n + 1}")
-        tied: set[int] = set()
-        for t, tie in enumerate(self.ties):
-            members = tie.layers.tolist()
-            for layer in members:
-                if layer > n or layer in tied:
-                    found = f"layer {layer}" + (" a second time" if layer in tied else "")
-                    raise complaint(f".ties[{t}].layers", found, f"layers from 1 to {n}, each in one tie")
-            tied.update(members)
-            if tie.shared and len(set(self.weights[tie.layers - 1].tolist())) > 1:
-                raise complaint(f".ties[{t}].shared", "layers of different size", "equal numbers of weights")
-            if tie.shared and self.overhead is not None and len(set(self.overhead[tie.layers - 1].tolist())) > 1:
-                raise complaint(f".ties[{t}].shared", "layers of different overhead", "equal overheads")
-        return self
-
-    def __len__(self) -> int:
-        return len(self.macs)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the layers, ``layer1`` .. where none are given."""
-        return self.layers or tuple(f"layer{i}" for i in range(1, len(self) + 1))
-
-    @property
-    def leaders(self) -> IntArray:
-        """(L,) first layer whose weights have the same width as those of layer l, from 1; l itself where untied."""
-        first = np.arange(1, len(self) + 1)
-        for tie in self.ties:
-            first[tie.layers - 1] = tie.layers[0]
-        return first
-
-    @property
-    def sent(self) -> FloatArray:
-        """(L,) weights to send and store for each layer: those of a shared tensor count with its first layer."""
-        return self._once(self.weights)
-
-    @property
-    def sent_overhead(self) -> FloatArray:
-        """(L,) bits of overhead to send and store for each layer, those of a shared tensor with its first layer."""
-        return np.zeros(len(self)) if self.overhead is None else self._once(self.overhead)
-
-    def _once(self, column: FloatArray) -> FloatArray:
-        """A column of the layers in which a shared tensor counts with its first layer."""
-        if not any(tie.shared for tie in self.ties):
-            return column
-        once = column.copy()
-        for tie in self.ties:
-            if tie.shared:
-                once[tie.layers[1:] - 1] = 0.0
-        return once
-
-    def crossing(self, cut: int) -> IntArray:
-        """Tensors that cross a cut, ascending: 0 is the input, i the output of layer i."""
-        if self.last_reader is None:
-            return np.array([cut])
-        return np.flatnonzero(self.last_reader[: cut + 1] > cut)
 
 
 class Device(Frozen):
@@ -252,7 +118,7 @@ class NoiseTable(Frozen):
         if len(self.bits) == 0 or np.any(np.diff(self.bits) != 1):
             raise complaint(".bits", shown(self.bits.tolist()), "consecutive widths, ascending")
         columns = {"weights": self.weights, "activations": self.activations}
-        _same_length(columns, 1, len(self.bits), "width")
+        check_lengths(columns, len(self.bits), "width", axis=1)
         return self
 
 
@@ -307,7 +173,7 @@ class Accuracy(Frozen):
             "rho_weights": self.rho_weights,
             "rho_activations": self.rho_activations,
         }
-        _same_length(columns, 0, len(self.levels), "level")
+        check_lengths(columns, len(self.levels), "level")
         return self
 
 
@@ -356,19 +222,19 @@ class QPart(Problem):
     def _check(self) -> Self:
         n = len(self.network)
         noise, accuracy = self.noise, self.accuracy
-        _same_length({"noise.s_weights": noise.s_weights, "noise.s_activations": noise.s_activations}, 0, n, "layer")
+        check_lengths({"noise.s_weights": noise.s_weights, "noise.s_activations": noise.s_activations}, n, "layer")
         if noise.table is not None:
             rows = {
                 "noise.table.weights": noise.table.weights,
                 "noise.table.activations": noise.table.activations,
             }
-            _same_length(rows, 0, n, "layer")
+            check_lengths(rows, n, "layer")
         rows = {
             "accuracy.delta": accuracy.delta,
             "accuracy.rho_weights": accuracy.rho_weights,
             "accuracy.rho_activations": accuracy.rho_activations,
         }
-        _same_length(rows, 1, n, "layer")
+        check_lengths(rows, n, "layer", axis=1)
         if not np.any(np.isclose(accuracy.levels, self.level, rtol=1e-12, atol=0)):
             raise complaint(".level", f"{self.level:g}", "one of " + ", ".join(f"{a:g}" for a in accuracy.levels))
         if noise.model == "table" and noise.table is not None:

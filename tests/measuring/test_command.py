@@ -99,7 +99,7 @@ def test_what_is_left_of_float32_by_hand() -> None:
 
 def test_every_tensor_and_every_cut_has_a_line_of_progress(files: Path) -> None:
     calls: list[str] = []
-    command.run(f"{files / 'net.py'}:net", files / "data.npz", levels=[0.2], say=calls.append)
+    command.run(f"{files / 'net.py'}:net", files / "data.npz", command.Settings(levels=[0.2]), say=calls.append)
     assert sum("weight" in line for line in calls) == 3
     assert sum("level 0.2, cut" in line for line in calls) == 3
 

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from qopt.core.errors import InputError
 from qopt.measuring.profile import records, trace
-from qopt.qpart.problem import Network as Columns
+from qopt.qpart.network import Network as Columns
 
 EVERY = pytest.mark.parametrize("name", list(NETWORKS))
 

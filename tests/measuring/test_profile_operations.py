@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from qopt.measuring.profile import trace
-from qopt.qpart.problem import Network as Columns
+from qopt.qpart.network import Network as Columns
 
 
 @pytest.fixture(autouse=True)

@@ -61,6 +61,17 @@ def solve_milp(
     integer : (n,) which columns are whole.
     start : a feasible point to begin with.
     """
+    h = _solver(time_limit, threads, seed)
+    _pass_model(h, cost, matrix, row_lower, row_upper, upper, integer)
+    if start is not None:
+        columns = matrix.shape[1]
+        h.setSolution(columns, np.arange(columns, dtype=np.int32), np.ascontiguousarray(start, dtype=np.float64))
+    h.run()
+    return _answer(h)
+
+
+def _solver(time_limit: float | None, threads: int | None, seed: int | None) -> Any:
+    """A fresh HiGHS that proves what it returns, as tightly as it can."""
     import highspy
 
     if threads is not None:
@@ -83,6 +94,21 @@ def solve_milp(
         option("threads", threads)
     if seed is not None:
         option("random_seed", seed % (2**31 - 1))
+    return h
+
+
+def _pass_model(
+    h: Any,
+    cost: FloatArray,
+    matrix: csr_array,
+    row_lower: FloatArray,
+    row_upper: FloatArray,
+    upper: FloatArray,
+    integer: BoolArray,
+) -> None:
+    """Hand the arrays over."""
+    import highspy
+
     rows, columns = matrix.shape
     status = h.passModel(
         columns,
@@ -103,9 +129,12 @@ def solve_milp(
     )
     if status != highspy.HighsStatus.kOk:
         raise SolverError("HiGHS refuses the model: a coefficient is out of its range")
-    if start is not None:
-        h.setSolution(columns, np.arange(columns, dtype=np.int32), np.ascontiguousarray(start, dtype=np.float64))
-    h.run()
+
+
+def _answer(h: Any) -> MilpResult:
+    """What a solver that has run says."""
+    import highspy
+
     model_status, info = h.getModelStatus(), h.getInfo()
     said = h.modelStatusToString(model_status)
     has_point = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from qopt.core.arrays import FloatArray
+from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.errors import InputError, shown
 from qopt.core.plot_style import BLUE, GREEN, INK, ORANGE, SKY, axes_for, number
+from qopt.kernels.waterfill import Allocation
 from qopt.qpart.methods.kkt import at_cut
 from qopt.qpart.plan import QPartPlan, checked_plan
 from qopt.qpart.plots.names import as_request, tensor_name
@@ -50,8 +52,36 @@ def plot_water_level(problem: QPart, cut: int, plan: QPartPlan | None = None, ax
         device's memory binds, so that there is no one level.
     """
     problem = as_request(problem)
-    from matplotlib.patches import Rectangle
+    segment, found = _filled(problem, cut)
+    if plan is not None and checked_plan(problem, plan).cut != cut:
+        raise InputError("plan.cut", str(plan.cut), str(cut))
+    bars = _Bars.of(problem, segment, found)
+    top = float(np.max(bars.height, initial=0.0 if math.isinf(found.level) else found.level)) or 1.0
 
+    ax = axes_for(ax, 7.0, 3.8)
+    _draw_bars(ax, bars)
+    upright = _write_names(ax, bars, top)
+    if plan is not None:
+        spent = _spent(segment, plan)[bars.drawn] / bars.price
+        top = max(top, float(np.max(spent)))
+        label = "these whole bits" if plan.bits == "whole" else "this plan"
+        ax.stairs(spent, bars.left, color=INK, linewidth=1.5, linestyle=":", baseline=None, label=label)
+    if math.isfinite(found.level):
+        ax.axhline(found.level, color=BLUE, linewidth=2, label=f"water level t = {number(found.level)}")
+    else:
+        ax.plot([], [], " ", label="the limit does not bind: no level")
+    ax.set_xlim(0.0, float(bars.left[-1]))
+    ax.set_ylim(0.0, top / (1.0 - min(0.2 + 1.2 * LETTER * upright, 0.6)))
+    ax.set_xlabel("price of a bit of width, $\\pi_i$ [objective per bit]: one bar a tensor")
+    ax.set_ylabel("noise per price, $c_i 4^{-b_i} / \\pi_i$")
+    spent_total = number(math.fsum((bars.price * bars.height).tolist()))
+    ax.set_title(f"Cut {cut}: area = noise spent, {spent_total} of {number(segment.limit)}", loc="left", fontsize=10)
+    ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return ax
+
+
+def _filled(problem: QPart, cut: int) -> tuple[Segment, Allocation]:
+    """The fixed-cut problem and its real-valued widths, where there is one level to draw."""
     if problem.noise.model != "law":
         allowed = "law; problem.replace({'noise.model': 'law'}) gives the law's view of measured noise"
         raise InputError("noise.model", repr(problem.noise.model), allowed)
@@ -64,33 +94,64 @@ def plot_water_level(problem: QPart, cut: int, plan: QPartPlan | None = None, ax
         raise InputError("cut", str(cut), "a cut at which some widths keep the limits")
     if math.isfinite(segment.memory) and segment.stored_bits(found.bits) >= segment.memory * (1 - 1e-9):
         raise InputError("device.memory", "a memory that binds", "one that does not: else no one level serves all")
-    if plan is not None and checked_plan(problem, plan).cut != cut:
-        raise InputError("plan.cut", str(plan.cut), str(cut))
+    return segment, found
 
-    assert segment.coefficient is not None
-    lo, hi = float(segment.bits[0]), float(segment.bits[-1])
-    drawn = np.flatnonzero(segment.price > 0)
-    price, c = segment.price[drawn], segment.coefficient[drawn]
-    height = c * np.exp2(-2.0 * found.bits[drawn]) / price
-    left = np.concatenate(([0.0], np.cumsum(price)))
-    top = float(np.max(height, initial=0.0 if math.isinf(found.level) else found.level)) or 1.0
 
-    ax = axes_for(ax, 7.0, 3.8)
+@dataclass(frozen=True)
+class _Bars:
+    """The bars from left to right: tensors whose bits have a price.
+
+    Attributes
+    ----------
+    drawn : (n,) which items of the segment they are.
+    names : of the tensors.
+    bits : (n,) real-valued widths.
+    states : (n,) keys of `STATES`.
+    price, height : (n,) width and height of the bars.
+    left : (n + 1,) where they begin, and where the last ends.
+    """
+
+    drawn: IntArray
+    names: list[str]
+    bits: FloatArray
+    states: list[str]
+    price: FloatArray
+    height: FloatArray
+    left: FloatArray
+
+    @classmethod
+    def of(cls, problem: QPart, segment: Segment, found: Allocation) -> Self:
+        """The bars of a cut."""
+        assert segment.coefficient is not None
+        lo, hi = float(segment.bits[0]), float(segment.bits[-1])
+        drawn = np.flatnonzero(segment.price > 0)
+        bits, price = found.bits[drawn], segment.price[drawn]
+        return cls(
+            drawn,
+            [tensor_name(problem, int(segment.tensors[i])) for i in drawn],
+            bits,
+            [
+                "smallest width, lo" if b <= lo else "largest width, hi" if b >= hi else "between lo and hi"
+                for b in bits
+            ],
+            price,
+            segment.coefficient[drawn] * np.exp2(-2.0 * bits) / price,
+            np.concatenate(([0.0], np.cumsum(price))),
+        )
+
+
+def _draw_bars(ax: Axes, bars: _Bars) -> None:
+    """A rectangle a tensor, one of each state in the legend."""
+    from matplotlib.patches import Rectangle
+
     seen: set[str] = set()
-    names = [tensor_name(problem, int(segment.tensors[i])) for i in drawn]
-    narrow = price < LETTER * np.array([len(name) for name in names]) * left[-1]
-    crowded = int(narrow.sum()) > UPRIGHT
-    upright = 0
-    centre = _apart(left[:-1] + price / 2, narrow, 0.035 * float(left[-1]))
-    for k, i in enumerate(drawn):
-        b = float(found.bits[i])
-        state = "smallest width, lo" if b <= lo else "largest width, hi" if b >= hi else "between lo and hi"
+    for left, price, height, state in zip(bars.left[:-1], bars.price, bars.height, bars.states, strict=True):
         color, hatch = STATES[state]
         ax.add_patch(
             Rectangle(
-                (left[k], 0.0),
-                float(price[k]),
-                float(height[k]),
+                (left, 0.0),
+                float(price),
+                float(height),
                 facecolor=color,
                 edgecolor="white",
                 hatch=hatch,
@@ -99,15 +160,26 @@ def plot_water_level(problem: QPart, cut: int, plan: QPartPlan | None = None, ax
             )
         )
         seen.add(state)
-        # Above its bar; a narrow bar's name stands upright, over the water, where it meets nothing.
+
+
+def _write_names(ax: Axes, bars: _Bars, top: float) -> int:
+    """Names and widths above the bars; a narrow bar's stand upright, over the water, where they meet nothing.
+
+    Returns the letters of the longest upright name.
+    """
+    narrow = bars.price < LETTER * np.array([len(name) for name in bars.names]) * bars.left[-1]
+    crowded = int(narrow.sum()) > UPRIGHT
+    centre = _apart(bars.left[:-1] + bars.price / 2, narrow, 0.035 * float(bars.left[-1]))
+    longest = 0
+    for k, name in enumerate(bars.names):
         if narrow[k] and crowded:
             continue
-        above = max(float(height[k]), top) if narrow[k] else float(height[k])
-        text = f"{names[k]}{', ' if narrow[k] else chr(10)}{number(b)} bits"
-        upright = max(upright, len(text)) if narrow[k] else upright
+        height = float(bars.height[k])
+        text = f"{name}{', ' if narrow[k] else chr(10)}{number(float(bars.bits[k]))} bits"
+        longest = max(longest, len(text)) if narrow[k] else longest
         ax.annotate(
             text,
-            (centre[k], above),
+            (centre[k], max(height, top) if narrow[k] else height),
             xytext=(0, 4),
             textcoords="offset points",
             rotation=90 if narrow[k] else 0,
@@ -116,23 +188,7 @@ def plot_water_level(problem: QPart, cut: int, plan: QPartPlan | None = None, ax
             fontsize=8,
             color=INK,
         )
-    if plan is not None:
-        spent = _spent(segment, plan)[drawn] / price
-        top = max(top, float(np.max(spent)))
-        label = "these whole bits" if plan.bits == "whole" else "this plan"
-        ax.stairs(spent, left, color=INK, linewidth=1.5, linestyle=":", baseline=None, label=label)
-    if math.isfinite(found.level):
-        ax.axhline(found.level, color=BLUE, linewidth=2, label=f"water level t = {number(found.level)}")
-    else:
-        ax.plot([], [], " ", label="the limit does not bind: no level")
-    ax.set_xlim(0.0, float(left[-1]))
-    ax.set_ylim(0.0, top / (1.0 - min(0.2 + 1.2 * LETTER * upright, 0.6)))
-    ax.set_xlabel("price of a bit of width, $\\pi_i$ [objective per bit]: one bar a tensor")
-    ax.set_ylabel("noise per price, $c_i 4^{-b_i} / \\pi_i$")
-    spent_total = number(math.fsum((price * height).tolist()))
-    ax.set_title(f"Cut {cut}: area = noise spent, {spent_total} of {number(segment.limit)}", loc="left", fontsize=10)
-    ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    return ax
+    return longest
 
 
 def _apart(wanted: FloatArray, moving: np.ndarray[Any, Any], distance: float) -> FloatArray:
