@@ -149,7 +149,7 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 @pytest.mark.parametrize("path", [*PAGES, GUIDE], ids=lambda path: path.name)
 def test_inline_mathematics_has_no_escape_that_markdown_takes_away(path: Path) -> None:
-    """GitHub shows ``$\\{1, 2\\}$`` without its braces and ``$a\\,b$`` with a comma: the backslash is Markdown's there."""
+    """GitHub shows ``$\\{1, 2\\}$`` without braces and ``$a\\,b$`` with a comma: the backslash is Markdown's there."""
     text = re.sub(
         r"^```.*?^```$|\$\$.*?\$\$|`[^`]*`", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
     )
