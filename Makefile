@@ -7,8 +7,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Constraints hold for build requirements too.
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 REQUEST ?= qpart/mnist-mlp6
+NEEDED := pyproject.toml constraints.txt qopt/__init__.py
 
-.PHONY: solve test lint notebooks formulations bench clean
+COVERAGE := --cov=qopt --cov-report=term:skip-covered
+
+.PHONY: solve test test-all lint notebooks formulations bench clean
 
 solve: $(VENV)/.solve  ## solve the bundled request, print its plan and certificate, and the other methods beside it
 	@$(BIN)/qopt solve $(REQUEST)
@@ -24,9 +27,13 @@ solve: $(VENV)/.solve  ## solve the bundled request, print its plan and certific
 test: $(VENV)/.test  ## run the tests
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/.dev  ## ruff; the walls between the rooms and mypy on the package as it installs
+test-all: $(VENV)/.test  ## run every test and measure coverage
+	$(BIN)/python -m pytest $(COVERAGE)
+
+lint: $(VENV)/.dev  ## ruff, codespell; the walls between the rooms and mypy on the package as it installs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	rm -rf build
 	$(PIP) install --quiet --no-deps --target build/types .
 	cd build/types && $(CURDIR)/$(BIN)/lint-imports --no-cache --no-logo $(CURDIR)/pyproject.toml
@@ -44,18 +51,18 @@ bench: $(VENV)/.test  ## the figures of the README, measured here
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-# A stamp for each set of extras; a changed requirement installs again.
-$(VENV)/.solve: pyproject.toml constraints.txt
+# A stamp for each set of extras; a changed requirement, or version, installs again.
+$(VENV)/.solve: $(NEEDED)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --editable .
 	touch $@
 
-$(VENV)/.test: pyproject.toml constraints.txt
+$(VENV)/.test: $(NEEDED)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --editable '.[test]'
 	touch $@ $(VENV)/.solve
 
-$(VENV)/.dev: pyproject.toml constraints.txt
+$(VENV)/.dev: $(NEEDED)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --editable '.[dev]'
 	touch $@ $(VENV)/.test $(VENV)/.solve

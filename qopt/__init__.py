@@ -14,6 +14,6 @@ import lazy_loader
 
 from qopt import families as families  # fills the table of families
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"  # here and nowhere else: pyproject.toml reads it
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -4,7 +4,7 @@ The chain is that of empirical studies of deployments: Shapiro-Wilk for normalit
 Conover's post-hoc test with an adjustment for each pair, Cliff's delta for sign and size, and the Wilcoxon
 signed-rank test with Bonferroni's correction where the samples are paired.
 
-Needs scikit-posthocs for Conover's test: ``pip install 'qopt[study]'``.
+Needs scikit-posthocs for Conover's test: ``pip install 'qopt-edge[study]'``.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ def _conover(groups: Mapping[str, FloatArray], adjust: str) -> dict[tuple[str, s
     try:
         import scikit_posthocs
     except ImportError as error:
-        raise MethodError("Conover's test needs scikit-posthocs: pip install 'qopt[study]'") from error
+        raise MethodError("Conover's test needs scikit-posthocs: pip install 'qopt-edge[study]'") from error
     if all(values.min() == values.max() for values in groups.values()):
         raise InputError("samples", "no spread inside any group", "values that differ inside some group")
     table = scikit_posthocs.posthoc_conover(list(groups.values()), p_adjust=adjust).to_numpy(float)

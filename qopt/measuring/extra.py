@@ -11,5 +11,5 @@ def need_torch() -> None:
         import safetensors
         import torch
     except ModuleNotFoundError as error:
-        raise QoptError(f"{error.name} is not installed: pip install 'qopt[measure]'") from error
+        raise QoptError(f"{error.name} is not installed: pip install 'qopt-edge[measure]'") from error
     del safetensors, torch

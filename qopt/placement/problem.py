@@ -331,7 +331,7 @@ class Placement(Problem):
         return tuple(o for o in self.operators if o.accuracy >= self.targets.accuracy)
 
 
-def as_placement(problem: Any) -> Placement:
+def as_placement(problem: Placement | str | os.PathLike[str]) -> Placement:
     """A placement, or the one that a bundled name or path stands for."""
     found = as_problem(problem)
     if not isinstance(found, Placement):

@@ -1,16 +1,19 @@
 """What the documentation shows is run here: every block of Python, every `qopt` command, every notebook.
 
 A block of ```text that follows a block of Python is what it prints. Lines after ``$ qopt ...`` in a block of
-```console are its output. Times and rounding errors are not compared. `python tests/test_docs.py` fills the
-outputs in.
+```console are its output. Times and rounding errors are not compared. A block of Python that begins with the comment
+``# qopt/FOLDER/FILE.py`` (or formulations/) becomes that file. `python tests/docs/test_pages.py [PAGE ...]` fills the
+outputs in, with --check it compares them.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,10 +23,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(path for path in [*(ROOT / "docs").glob("*.md"), ROOT / "README.md"] if path.exists())
+GUIDE = ROOT / "CONTRIBUTING.md"
 NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
 
 BLOCK = re.compile(r"^```(?P<kind>python|console|text)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^\$ (?P<line>qopt .*)$", re.MULTILINE)
+FILE = re.compile(r"# ((?:qopt|formulations)/[\w/]+)\.py\n")
 CODES = "# exit code "
 
 
@@ -57,6 +62,22 @@ def same(shown: str, found: str) -> bool:
     return re.fullmatch(pattern.strip(), comparable(found), re.DOTALL) is not None
 
 
+def write(stem: str, body: str) -> None:
+    """Write a file that a page adds to the package; its folder joins the package that it lies in."""
+    path = Path(f"{stem}.py").resolve()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(body, encoding="utf-8")
+    folder, steps = path.parent, stem.replace("formulations/", "qopt/formulations/", 1).split("/")[:-1]
+    while True:  # the innermost folder that is a package already
+        with contextlib.suppress(ModuleNotFoundError):
+            package = importlib.import_module(".".join(steps))
+            if str(folder) not in list(package.__path__):
+                package.__path__.append(str(folder))
+            break
+        folder, steps = folder.parent, steps[:-1]
+    importlib.invalidate_caches()
+
+
 def executed(page: str, name: str) -> Iterator[tuple[str, str, str]]:
     """Runs a page from top to bottom: (what was run, output shown, output found) of each block and command."""
     names: dict[str, Any] = {"__name__": "__docs__"}
@@ -66,8 +87,12 @@ def executed(page: str, name: str) -> Iterator[tuple[str, str, str]]:
         if block["kind"] == "python":
             line = page[: block.start("body")].count("\n")
             out = io.StringIO()
-            with contextlib.redirect_stdout(out):
-                exec(compile("\n" * line + body, name, "exec"), names)
+            file = FILE.match(body)
+            if file is not None:
+                write(file[1], body)
+            else:
+                with contextlib.redirect_stdout(out):
+                    exec(compile("\n" * line + body, name, "exec"), names)
             after = blocks[k + 1] if k + 1 < len(blocks) else None
             follows = after is not None and after["kind"] == "text" and not page[block.end() : after.start()].strip()
             yield body, after["body"] if after is not None and follows else "", out.getvalue()
@@ -93,8 +118,20 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("workplace")
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_pages_run_and_show_what_they_print(path: Path) -> None:
+    check(path)
+
+
+def check(path: Path) -> None:
+    """Run a page and compare what it prints."""
     for code, shown, found in executed(path.read_text(encoding="utf-8"), path.name):
         assert not shown.strip() or same(shown, found), f"{code}\n--- shown\n{shown}\n--- found\n{found}"
+
+
+def test_the_examples_for_contributors_run_and_show_what_they_print() -> None:
+    """In a process of its own, since they add a method and a family."""
+    command = [sys.executable, __file__, "--check", str(GUIDE)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_documentation_has_blocks_that_run() -> None:
@@ -103,11 +140,27 @@ def test_the_documentation_has_blocks_that_run() -> None:
     assert kinds.count("console") >= 4
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*PAGES, GUIDE], ids=lambda path: path.name)
 def test_links_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
         if not re.match(r"[a-z]+:", target):
             assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", [*PAGES, GUIDE], ids=lambda path: path.name)
+def test_inline_mathematics_has_no_escape_that_markdown_takes_away(path: Path) -> None:
+    """GitHub shows ``$\\{1, 2\\}$`` without braces and ``$a\\,b$`` with a comma: the backslash is Markdown's there."""
+    text = re.sub(
+        r"^```.*?^```$|\$\$.*?\$\$|`[^`]*`", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
+    )
+    for formula in re.findall(r"\$[^$]+\$", text):
+        assert not re.search(r"\\[^\w\s]", formula), formula
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    for path in [*(ROOT / "docs").glob("*.md"), *NOTEBOOKS]:
+        assert path.name == "index.md" or path.name in index, path.name
 
 
 def _execute_notebooks() -> Any:
@@ -177,9 +230,11 @@ if __name__ == "__main__":
     import tempfile
 
     os.environ.update(COLUMNS="110", MPLBACKEND="Agg")
-    asked = [Path(name).resolve() for name in sys.argv[1:]] or [p for p in PAGES if p.parent.name == "docs"]
+    arguments = sys.argv[1:]
+    act = check if "--check" in arguments else fill
+    asked = [Path(name).resolve() for name in arguments if name != "--check"]
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         Path("instances").symlink_to(ROOT / "instances")
-        for asked_page in asked:
-            fill(asked_page)
+        for asked_page in asked or [p for p in PAGES if p.parent.name == "docs"]:
+            act(asked_page)
