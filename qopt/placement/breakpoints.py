@@ -17,6 +17,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from qopt.core.arguments import is_number
 from qopt.core.arrays import FloatArray
 from qopt.core.envelope import lower_envelope
 from qopt.core.errors import InputError, MethodError, shown
@@ -159,7 +160,7 @@ def breakpoints(
         if given is None and not value:
             raise InputError(end, "nothing", f"a number > 0, since {name} has no value > 0")
         number = (value or 0.0) * default if given is None else given
-        if isinstance(number, bool) or not isinstance(number, int | float | np.number) or not 0 < number < math.inf:
+        if not is_number(number) or not 0 < number < math.inf:
             raise InputError(end, shown(given), "a finite number > 0")
         ends.append(float(number))
     if ends[0] >= ends[1]:

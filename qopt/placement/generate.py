@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from qopt.core.draws import log_uniform, real, whole
+from qopt.core.arguments import real, whole
+from qopt.core.draws import log_uniform
 from qopt.core.errors import InputError, shown
 from qopt.placement.problem import Placement
 

@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from qopt.core.arguments import real, whole
 from qopt.core.arrays import FloatArray, IntArray
-from qopt.core.draws import log_uniform, real, whole
+from qopt.core.draws import log_uniform
 from qopt.core.errors import InputError, shown
 from qopt.qpart.problem import BitRange, Device, QPart, Server
 from qopt.qpart.terms import noise_terms

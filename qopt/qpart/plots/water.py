@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qopt.core.arguments import whole
 from qopt.core.arrays import FloatArray
-from qopt.core.errors import InputError, shown
+from qopt.core.errors import InputError
 from qopt.core.plot_style import BLUE, GREEN, INK, ORANGE, SKY, axes_for, number
 from qopt.qpart.methods.kkt import at_cut
 from qopt.qpart.plan import QPartPlan, checked_plan
@@ -56,9 +57,8 @@ def plot_water_level(problem: QPart, cut: int, plan: QPartPlan | None = None, ax
         allowed = "law; problem.replace({'noise.model': 'law'}) gives the law's view of measured noise"
         raise InputError("noise.model", repr(problem.noise.model), allowed)
     n = len(problem.network)
-    if isinstance(cut, bool) or not isinstance(cut, int | np.integer) or not 1 <= cut <= n:
-        raise InputError("cut", shown(cut), f"a whole number from 1 to {n}")
-    segment = segments(problem).at(int(cut))
+    cut = whole("cut", cut, 1, n)
+    segment = segments(problem).at(cut)
     found = at_cut(segment)
     if found is None:
         raise InputError("cut", str(cut), "a cut at which some widths keep the limits")

@@ -15,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 
+from qopt.core.arguments import is_number
 from qopt.core.arrays import FloatArray
 from qopt.core.envelope import lower_envelope
 from qopt.core.errors import InputError, MethodError, shown
@@ -166,7 +167,7 @@ def breakpoints(
 
 
 def _number(field: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+    if not is_number(value):
         raise InputError(field, shown(value), "a number")
     return float(value)
 
