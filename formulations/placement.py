@@ -49,7 +49,7 @@ from qopt.core.arrays import FloatArray
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.limits import limit_with_slack
 from qopt.placement.costs import Labelling, Limit, binding, labellings, limits
-from qopt.placement.plan import PlacementPlan, plan_of
+from qopt.placement.plan import PlacementPlan, labels_of, plan_of
 from qopt.placement.problem import Placement, as_placement
 from qopt.placement.terms import Terms, terms
 
@@ -68,7 +68,7 @@ def joint(problem: Placement, form: str = "mip") -> pyo.ConcreteModel:
     Returns
     -------
     A model with ``chosen[o]``, ``above[o, v, k]``, ``sent[o, t, k]``, the rows named above and the expression
-    ``cost``. Read the plan with `extract`.
+    ``cost``, and an empty list of rows ``excluded``. Read the plan with `extract`.
 
     Raises
     ------
@@ -104,6 +104,7 @@ def joint(problem: Placement, form: str = "mip") -> pyo.ConcreteModel:
     labels = {o: costs for o, (_, costs, _) in data.items()}
     _order_tiers(model, labels, nodes, links)
     _follow_data(model, labels, tensors, links, free=form == "lp")
+    model.excluded = pyo.ConstraintList(doc="plans that kept a limit only within the solver's tolerance")
     if form == "mip":
         _keep_limits(model, {o: rows for o, (_, _, rows) in data.items()})
     return model
@@ -198,6 +199,17 @@ def extract(model: Any, problem: Placement) -> PlacementPlan:
     links = range(len(problem.links))
     labels = [sum(value(model.above[name, v, k]) >= half for k in links) for v in range(1, len(own.names) + 1)]
     return plan_of(problem, own, labels)
+
+
+def exclude(model: Any, problem: Placement, plan: PlacementPlan) -> None:
+    """Cut off one plan of a joint model of form ``mip``: some x must differ, if the operator stays."""
+    y, own = model.chosen[plan.operator], terms(problem, problem.operator(plan.operator))
+    differs = [
+        y - model.above[plan.operator, v, k] if label > k else model.above[plan.operator, v, k]
+        for v, label in enumerate(labels_of(problem, own, plan))
+        for k in range(len(problem.links))
+    ]
+    model.excluded.add(sum(differs) >= y)
 
 
 def cut_cvxpy(problem: Placement, operator: str) -> Any:

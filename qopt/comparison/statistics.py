@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qopt.core.arguments import is_number, whole
 from qopt.core.arrays import FloatArray
 from qopt.core.errors import InputError, MethodError, shown
 
@@ -166,9 +167,7 @@ def compare(
     if adjust not in ADJUSTMENTS:
         raise InputError("adjust", shown(adjust), f"one of {', '.join(ADJUSTMENTS)}")
     pairs = list(combinations(groups, 2))
-    times = len(pairs) if comparisons is None else comparisons
-    if isinstance(times, bool) or not isinstance(times, int) or times < 1:
-        raise InputError("comparisons", shown(comparisons), "a whole number >= 1")
+    times = len(pairs) if comparisons is None else whole("comparisons", comparisons, 1)
     _check_comparable(groups, paired)
 
     kruskal = stats.kruskal(*groups.values())
@@ -291,5 +290,5 @@ def _sample(field: str, values: Any, fewest: int) -> FloatArray:
 
 
 def _alpha(alpha: float) -> None:
-    if not (isinstance(alpha, int | float) and 0 < alpha < 1):
+    if not (is_number(alpha) and 0 < alpha < 1):
         raise InputError("alpha", shown(alpha), "a number in (0, 1)")

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from qopt.core.arguments import is_number
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.families import family_of
 from qopt.core.method import Method
@@ -34,7 +35,7 @@ def rows(
     chosen = [_chosen(problem, methods) for problem in asked]
     if not all(chosen):
         raise InputError("methods", "none", "at least one")
-    if time_limit is not None and not (isinstance(time_limit, int | float) and 0 <= time_limit < float("inf")):
+    if time_limit is not None and not (is_number(time_limit) and 0 <= time_limit < float("inf")):
         raise InputError("time_limit", shown(time_limit), "seconds >= 0")
     records = []
     for problem, its_methods in zip(asked, chosen, strict=True):

@@ -14,10 +14,9 @@ import numpy as np
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from qopt.core.arguments import NUMBERS, is_number
 from qopt.core.arrays import FloatArray
 from qopt.core.errors import shown
-
-_NUMBERS = (int, float, np.integer, np.floating)
 
 
 def complaint(where: str, found: str, allowed: str) -> PydanticCustomError:
@@ -25,15 +24,11 @@ def complaint(where: str, found: str, allowed: str) -> PydanticCustomError:
     return PydanticCustomError("qopt", "{found}", {"where": where, "found": found, "allowed": allowed})
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, _NUMBERS) and not isinstance(value, bool)
-
-
 def _first_offender(value: Any, where: str, ndim: int, ok: Callable[[float], bool]) -> tuple[str, Any, int] | None:
     """Path and value of the first entry that is not admissible, and of how many dimensions it should be."""
     if ndim == 0:
         try:
-            good = _is_number(value) and ok(float(value))
+            good = is_number(value) and ok(float(value))
         except OverflowError:
             good = False
         return None if good else (where, value, 0)
@@ -53,7 +48,7 @@ def _has_only_numbers(value: Any, ndim: int) -> bool:
     if isinstance(value, np.ndarray):
         return value.dtype.kind in "iuf"
     if ndim == 1:
-        return all(t is not bool and issubclass(t, _NUMBERS) for t in set(map(type, value)))
+        return all(t is not bool and issubclass(t, NUMBERS) for t in set(map(type, value)))
     return all(_has_only_numbers(row, ndim - 1) for row in value)
 
 

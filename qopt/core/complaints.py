@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from qopt.core.arguments import is_whole
 from qopt.core.errors import InputError, shown
 
 _ALLOWED = {
@@ -83,7 +84,7 @@ def as_input_error(error: ValidationError, model: type[BaseModel]) -> InputError
         return InputError(field, "an unknown field", _fields_at(model, entry["loc"][:-1]) + more)
     if entry["type"] in ("model_type", "model_attributes_type"):
         return InputError(field, shown(entry["input"]), f"an object with {_fields_at(model, entry['loc'])}" + more)
-    if entry["type"] == "float_type" and isinstance(entry["input"], int) and not isinstance(entry["input"], bool):
+    if entry["type"] == "float_type" and is_whole(entry["input"]):
         return InputError(field, shown(entry["input"]), "a finite number" + more)  # more digits than a double holds
     allowed = _ALLOWED.get(entry["type"])
     text = allowed.format(**context) if allowed else entry["msg"][:1].lower() + entry["msg"][1:]

@@ -1,4 +1,4 @@
-"""What the generators of random problems share: draws, checks of their arguments, and the name of what was drawn."""
+"""What the generators of random problems share: draws, and the name of what was drawn."""
 
 from __future__ import annotations
 
@@ -10,25 +10,9 @@ from typing import Any
 import numpy as np
 
 from qopt.core.arrays import FloatArray
-from qopt.core.errors import InputError, shown
 
 LONGEST_SUFFIX = 40
 """Characters of options that a name holds; more are a digest."""
-
-
-def whole(name: str, value: object, lo: int, hi: int) -> int:
-    """A whole number in [lo, hi]."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not lo <= value <= hi:
-        raise InputError(name, shown(value), f"a whole number from {lo} to {hi}")
-    return int(value)
-
-
-def real(name: str, value: object, lo: float, hi: float, *, above: bool = False) -> float:
-    """A real number in [lo, hi], or in (lo, hi] where it must be `above` lo."""
-    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if not number or not (lo < value if above else lo <= value) or not value <= hi:  # type: ignore[operator]
-        raise InputError(name, shown(value), f"a number {'>' if above else '>='} {lo:g} and <= {hi:g}")
-    return float(value)  # type: ignore[arg-type]
 
 
 def log_uniform(rng: np.random.Generator, decades: float, middle: float, size: int) -> FloatArray:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from qopt.core.arguments import is_number, plain, whole
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.solution import Outcome
 
@@ -37,6 +38,10 @@ class Options:
     solver: str | None = None
     formulation: str | None = None
     gap: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("time_limit", "threads", "seed", "gap"):  # solvers take Python's own numbers
+            object.__setattr__(self, name, plain(getattr(self, name)))
 
     def clock(self) -> Clock:
         """Start the clock of this solve."""
@@ -131,16 +136,14 @@ class Method:
                 takes = ", ".join(self.options) or "no options"
                 raise InputError(name, f"{value!r}, which {self.name} does not take", f"{takes} (method {self.name})")
         limit, gap = options.time_limit, options.gap
-        if limit is not None and not (_is_number(limit) and 0 <= limit < float("inf")):
+        if limit is not None and not (is_number(limit) and 0 <= limit < float("inf")):
             raise InputError("time_limit", shown(limit), "seconds >= 0")
-        if gap is not None and not (_is_number(gap) and 0 < gap < float("inf")):
+        if gap is not None and not (is_number(gap) and 0 < gap < float("inf")):
             raise InputError("gap", shown(gap), "a number > 0, the relative gap that is allowed")
         for name, least, most in (("threads", 1, 1024), ("seed", 0, 2**31 - 1)):
             value = getattr(options, name)
-            if value is None:
-                continue
-            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-                raise InputError(name, shown(value), f"a whole number from {least} to {most}")
+            if value is not None:
+                whole(name, value, least, most)
         if options.solver is not None:
             known = {s.name: s for s in self.solvers}
             if options.solver not in known:
@@ -163,10 +166,6 @@ class Method:
     def run(self, problem: Problem, options: Options) -> Outcome:
         """Solve; the claim is unchecked."""
         return self.load()(problem, options)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def named(methods: tuple[Method, ...], name: str) -> Method:

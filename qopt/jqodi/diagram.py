@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qopt.core.draws import whole
+from qopt.core.arguments import whole
 from qopt.core.errors import InputError, shown
 from qopt.core.files import write_whole
 from qopt.core.limits import within

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from qopt.core.arguments import is_number, whole
 from qopt.core.arrays import IntArray
-from qopt.core.draws import whole
 from qopt.core.envelope import Envelope, Line, Piece
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.limits import SLACK, within
@@ -59,7 +59,7 @@ def breakpoints(
     if parameter != "time_limit":
         raise InputError("parameter", shown(parameter), "time_limit")
     for name, value in (("low", low), ("high", high)):
-        if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:
+        if not is_number(value) or not value >= 0:
             raise InputError(name, shown(value), "seconds >= 0")
     if not low < high:
         raise InputError("low", f"{low:g} with high {high:g}", "low < high")

@@ -22,8 +22,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from qopt.core.arguments import whole
 from qopt.core.arrays import FloatArray
-from qopt.core.draws import whole
 from qopt.core.errors import InputError, shown
 from qopt.core.limits import limit_with_slack
 from qopt.jqodi.diagram import arc, step_terms, vertex

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from qopt.core.arguments import whole
 from qopt.core.arrays import FloatArray, IntArray
-from qopt.core.draws import whole
 from qopt.core.errors import InputError, shown
 from qopt.core.limits import within
 from qopt.jqodi.losses import MAX_EPOCHS

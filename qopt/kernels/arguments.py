@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from qopt.core.arguments import is_number, whole
 from qopt.core.arrays import FloatArray
 from qopt.core.errors import InputError, shown
 
@@ -48,24 +49,18 @@ def number(name: str, value: Any, allowed: str = "a number; inf for none") -> fl
     """A number up to 1e300 in size, or +infinity."""
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value.item()
-    if not _real(value) or not (-LARGEST <= value <= LARGEST or value == math.inf):
+    if not is_number(value) or not (-LARGEST <= value <= LARGEST or value == math.inf):
         raise InputError(name, shown(value), allowed)
     return float(value)
 
 
-def check_options(upper: Any, gap: Any, time_limit: Any, **whole: Any) -> None:
-    """Raise what is wrong with the options of a search; those in `whole` are whole numbers >= 0, or None."""
+def check_options(upper: Any, gap: Any, time_limit: Any, **counts: Any) -> None:
+    """Raise what is wrong with the options of a search; those in `counts` are whole numbers >= 0, or None."""
     number("upper", upper)
-    if not _real(gap) or not 0 <= gap < math.inf:
+    if not is_number(gap) or not 0 <= gap < math.inf:
         raise InputError("gap", shown(gap), "a finite number >= 0")
-    if time_limit is not None and (not _real(time_limit) or not time_limit >= 0):
+    if time_limit is not None and (not is_number(time_limit) or not time_limit >= 0):
         raise InputError("time_limit", shown(time_limit), "seconds >= 0, or None")
-    for name, value in whole.items():
-        if value is None:
-            continue
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 0:
-            raise InputError(name, shown(value), "a whole number >= 0")
-
-
-def _real(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and not math.isnan(value)
+    for name, value in counts.items():
+        if value is not None:
+            whole(name, value, 0)

@@ -9,6 +9,7 @@ from threading import Lock
 
 import torch
 
+from qopt.core.arguments import is_whole
 from qopt.core.errors import InputError, shown
 from qopt.measuring.examples import Examples
 from qopt.measuring.network import Network
@@ -67,7 +68,7 @@ class Batches:
     def __init__(
         self, network: Network, examples: Examples, variants: int, memory: int = MEMORY, *, keep: bool = True
     ) -> None:
-        if isinstance(memory, bool) or not isinstance(memory, int) or memory < 1:
+        if not is_whole(memory) or memory < 1:
             raise InputError("memory", shown(memory), "bytes, a positive whole number")
         self.network, self.examples, self.memory = network, examples, memory
         one = network.tensors(examples.x[:1].to(network.device))

@@ -13,6 +13,7 @@ from typing import Literal
 
 import torch
 
+from qopt.core.arguments import whole
 from qopt.core.errors import InputError, shown
 from qopt.measuring.clipping import best_ends
 
@@ -110,7 +111,7 @@ class Range:
     @classmethod
     def best(cls, tensor: torch.Tensor, bits: int, grid: Grid) -> Range:
         """The range that a per-tensor grid of this width spans on these entries."""
-        low, high = _ends(_rows(tensor, Grid()), _checked(bits), grid)
+        low, high = _ends(_rows(tensor, Grid()), whole("bits", bits, 1, MAX_BITS), grid)
         return cls(float(low[0]), float(high[0]))
 
 
@@ -149,12 +150,13 @@ class Steps:
     @classmethod
     def of(cls, tensor: torch.Tensor, bits: int, grid: Grid) -> Steps:
         """The grid of a tensor's own entries."""
-        return cls._between(*_ends(_rows(tensor, grid), _checked(bits), grid), bits, grid)
+        bits = whole("bits", bits, 1, MAX_BITS)
+        return cls._between(*_ends(_rows(tensor, grid), bits, grid), bits, grid)
 
     @classmethod
     def on(cls, span: Range, bits: int, grid: Grid, device: torch.device | None = None) -> Steps:
         """The per-tensor grid on a range fixed in advance; a symmetric one reaches to its larger end."""
-        _checked(bits)
+        bits = whole("bits", bits, 1, MAX_BITS)
         if grid.per != "tensor":
             raise InputError("grid.per", grid.per, "tensor, where the range is fixed in advance")
         low, high = (torch.tensor([x], dtype=torch.float64, device=device) for x in (span.low, span.high))
@@ -200,12 +202,6 @@ def quantize(tensor: torch.Tensor, bits: int, grid: Grid | None = None, span: Ra
     grid = grid or Grid()
     steps = Steps.of(tensor, bits, grid) if span is None else Steps.on(span, bits, grid, tensor.device)
     return steps.codes(tensor)
-
-
-def _checked(bits: int) -> int:
-    if isinstance(bits, bool) or not isinstance(bits, int) or not 1 <= bits <= MAX_BITS:
-        raise InputError("bits", shown(bits), f"a whole number from 1 to {MAX_BITS}")
-    return bits
 
 
 def _rows(tensor: torch.Tensor, grid: Grid) -> torch.Tensor:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import torch
 
-from qopt.core.errors import InputError, shown
+from qopt.core.arguments import whole
+from qopt.core.errors import InputError
 from qopt.measuring.grids import MAX_BITS
 
 
@@ -34,7 +35,7 @@ def pack(codes: torch.Tensor, bits: int) -> torch.Tensor:
     InputError
         Another width, no whole numbers, or a code that does not fit.
     """
-    _check_width(bits)
+    bits = whole("bits", bits, 1, MAX_BITS)
     if codes.ndim == 0 or codes.is_floating_point() or codes.is_complex() or codes.dtype == torch.bool:
         raise InputError("codes", f"{codes.dtype} of shape {tuple(codes.shape)}", "rows of whole numbers")
     if codes.numel() and not 0 <= int(codes.min()) <= int(codes.max()) < 2**bits:
@@ -62,7 +63,7 @@ def unpack(packed: torch.Tensor, bits: int, count: int) -> torch.Tensor:
     InputError
         Another width, another number of bytes, or bits set behind the last code.
     """
-    _check_width(bits)
+    bits = whole("bits", bits, 1, MAX_BITS)
     length = packed_bytes(count, bits)
     if packed.dtype != torch.uint8 or packed.ndim == 0 or packed.shape[-1] != length:
         found = f"{packed.dtype} of shape {tuple(packed.shape)}"
@@ -71,11 +72,11 @@ def unpack(packed: torch.Tensor, bits: int, count: int) -> torch.Tensor:
     if spare and packed.numel() and int(packed[..., -1].max()) >> (8 - spare):
         raise InputError("packed", "bits set behind the last code", "zeros there")
     groups = -(-count // 8)
-    whole = torch.nn.functional.pad(packed, (0, groups * bits - length)).to(torch.int32)
-    whole = whole.reshape(*packed.shape[:-1], groups, bits)
-    codes = torch.zeros(*whole.shape[:-1], 8, dtype=torch.int32, device=packed.device)
+    blocks = torch.nn.functional.pad(packed, (0, groups * bits - length)).to(torch.int32)
+    blocks = blocks.reshape(*packed.shape[:-1], groups, bits)
+    codes = torch.zeros(*blocks.shape[:-1], 8, dtype=torch.int32, device=packed.device)
     for i, byte, shift in _overlaps(bits):
-        codes[..., i] |= whole[..., byte] >> shift if shift >= 0 else whole[..., byte] << -shift
+        codes[..., i] |= blocks[..., byte] >> shift if shift >= 0 else blocks[..., byte] << -shift
     rows: torch.Tensor = (codes & (2**bits - 1)).flatten(-2)[..., :count]
     return rows
 
@@ -87,8 +88,3 @@ def _overlaps(bits: int) -> list[tuple[int, int, int]]:
         first, last = i * bits // 8, (i * bits + bits - 1) // 8
         found += [(i, byte, i * bits - 8 * byte) for byte in range(first, last + 1)]
     return found
-
-
-def _check_width(bits: int) -> None:
-    if isinstance(bits, bool) or not isinstance(bits, int) or not 1 <= bits <= MAX_BITS:
-        raise InputError("bits", shown(bits), f"a whole number from 1 to {MAX_BITS}")

@@ -13,8 +13,7 @@ import math
 import re
 from fractions import Fraction
 
-import numpy as np
-
+from qopt.core.arguments import is_number
 from qopt.core.envelope import Envelope, of_lines
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.solving import solve
@@ -119,7 +118,7 @@ def breakpoints(problem: Placement, parameter: str, *, low: float | None = None,
         if given is None and not value:
             raise InputError(end, "nothing", f"a number > 0, since {name} has no value > 0")
         number = (value or 0.0) * default if given is None else given
-        if isinstance(number, bool) or not isinstance(number, int | float | np.number) or not 0 < number < math.inf:
+        if not is_number(number) or not 0 < number < math.inf:
             raise InputError(end, shown(given), "a finite number > 0")
         ends.append(float(number))
     if ends[0] >= ends[1]:

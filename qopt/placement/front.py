@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from qopt.core.arguments import is_number
 from qopt.core.errors import InputError, shown
 from qopt.core.front import Criterion, Front, FrontPoint, front_of
 from qopt.core.solution import Solution
@@ -77,8 +78,7 @@ def recommend(
     """
     problem = as_placement(problem)
     for name, value, most in (("accuracy", accuracy, 1.0), ("latency", latency, float("inf"))):
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value is not None and not (number and 0 <= value <= most and value < float("inf")):
+        if value is not None and not (is_number(value) and 0 <= value <= most and value < float("inf")):
             raise InputError(name, shown(value), "a number from 0 to 1" if most == 1 else "seconds >= 0")
     targets = {} if accuracy is None else {"targets.accuracy": float(accuracy)}
     if latency is not None:

@@ -56,6 +56,12 @@ def tiers_used(problem: Placement, plan: PlacementPlan) -> str:
     return "-".join(name for name in problem.tier_names if name in used)
 
 
+def labels_of(problem: Placement, own: Terms, plan: PlacementPlan) -> list[int]:
+    """(n + 1,) tier index of the raw input and of each kept operation: a plan for this network as labels."""
+    number = {name: k for k, name in enumerate(problem.tier_names)}
+    return [problem.birth, *(number[plan.tiers[name]] for name in own.names)]
+
+
 def plan_of(problem: Placement, own: Terms, labels: Sequence[int] | IntArray) -> PlacementPlan:
     """The plan of tier indices, one for each kept operation."""
     names = problem.tier_names

@@ -18,6 +18,7 @@ tiers' speeds are per second.
 from __future__ import annotations
 
 import math
+import os
 from functools import cached_property
 from typing import Annotated, Literal, Self
 

@@ -13,10 +13,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qopt.core.errors import InputError, shown
-from qopt.placement.certificate.certify import violations
 from qopt.placement.costs import breakdown
+from qopt.placement.limits import broken
 from qopt.placement.methods.equal_size import split_point
-from qopt.placement.plan import PlacementPlan, plan_of, tiers_used
+from qopt.placement.plan import PlacementPlan, labels_of, plan_of, tiers_used
 from qopt.placement.problem import Placement, as_placement
 from qopt.placement.terms import Terms, terms
 
@@ -102,7 +102,7 @@ def strategies(problem: Placement | str | os.PathLike[str], *, split: Sequence[s
                 "price": cost.price,
                 "objective": cost.objective,
                 "weights": own.weight_size,
-                "feasible": not violations(problem, plan),
+                "feasible": broken(problem, own, labels_of(problem, own, plan)) is None,
                 "plan": plan,
             }
         )

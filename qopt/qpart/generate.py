@@ -13,8 +13,9 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
+from qopt.core.arguments import real, whole
 from qopt.core.arrays import FloatArray, IntArray
-from qopt.core.draws import drawn_head, log_uniform, real, whole
+from qopt.core.draws import drawn_head, log_uniform
 from qopt.core.errors import InputError, shown
 from qopt.qpart.problem import BitRange, Device, QPart, Server
 from qopt.qpart.terms import noise_terms

@@ -17,6 +17,8 @@ from qopt.formulations import qpart_convex as real
 from qopt.core.errors import InputError, MethodError
 from qopt.core.limits import within
 from qopt.core.method import Options
+from qopt.core.solvers import pyomo as pyomo_solvers
+from qopt.core.solvers.pyomo import Answer, run_highs
 from qopt.qpart.costs import breakdown
 from qopt.qpart.generate import qpart
 from qopt.qpart.methods import convex_cvxpy, highs_cuts, pyomo_mip
@@ -173,7 +175,7 @@ def test_models_can_be_extended() -> None:
     for form in whole.FORMS:
         model = whole.joint(problem, form)
         model.elsewhere = pyo.Constraint(expr=model.cut[free.cut] == 0)
-        pyomo_mip.run_highs(model, None, Options())
+        run_highs(model, None, Options())
         plan = whole.extract(model, problem)
         assert plan.cut != free.cut
         others = [p for p in range(4) if p != free.cut]
@@ -200,7 +202,7 @@ def test_cutting_off_a_plan_leaves_the_feasible_ones(form: str) -> None:
     for tensor, b in zip(segment.tensors.tolist(), segment.bits[columns].tolist(), strict=True):
         model.width[(tensor, b) if form in ("big-m", "hull") else (2, tensor, b)].set_value(1)
     assert pyo.value(row.body) > pyo.value(row.upper)
-    answer = pyomo_mip.run_highs(model, None, Options())
+    answer = run_highs(model, None, Options())
     assert answer.status == "optimal"
     optimum = enumerated(problem)
     assert breakdown(problem, whole.extract(model, problem)).objective == pytest.approx(optimum, rel=1e-12)
@@ -209,9 +211,9 @@ def test_cutting_off_a_plan_leaves_the_feasible_ones(form: str) -> None:
 def test_solver_points_are_never_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A solver that first answers with an infeasible plan and calls it optimal is asked again."""
     problem = qpart(2, seed=4, bits=(1, 6), reference_bits=4, cuts=[2])
-    honest, calls = pyomo_mip.run_highs, []
+    honest, calls = run_highs, []
 
-    def careless(model: Any, left: float | None, options: Options) -> pyomo_mip.Answer:
+    def careless(model: Any, left: float | None, options: Options) -> Answer:
         answer = honest(model, left, options)
         calls.append(answer)
         if len(calls) == 1:
@@ -219,7 +221,7 @@ def test_solver_points_are_never_trusted(monkeypatch: pytest.MonkeyPatch) -> Non
                 variable.set_value(float(b == min(k for _, _, k in model.width)))
         return answer
 
-    monkeypatch.setattr(pyomo_mip, "run_highs", careless)
+    monkeypatch.setattr(pyomo_solvers, "run_highs", careless)
     monkeypatch.setattr(whole, "admissible", lambda s: np.ones(s.noise.shape, dtype=bool))
     outcome = pyomo_mip.solve(problem, Options())
     assert len(calls) == 2
@@ -374,11 +376,11 @@ def test_tied_layers_are_one_item(shared: bool) -> None:
 def test_a_stopped_program_does_not_prove_infeasibility(monkeypatch: pytest.MonkeyPatch) -> None:
     """cbc says "infeasible" when its clock runs out before the first plan."""
 
-    def stopped(name: str, *_: Any) -> pyomo_mip.Answer:
+    def stopped(name: str, *_: Any) -> Answer:
         assert name == "cbc"
-        return pyomo_mip.Answer("infeasible", False, None)
+        return Answer("infeasible", False, None)
 
-    monkeypatch.setattr(pyomo_mip, "run_external", stopped)
+    monkeypatch.setattr(pyomo_solvers, "run_external", stopped)
     problem = qpart(3, seed=0)
     assert pyomo_mip.solve(problem, Options(solver="cbc", time_limit=0.0)).status == "time-limit"
     assert pyomo_mip.solve(problem, Options(solver="cbc", time_limit=100.0)).status == "infeasible"

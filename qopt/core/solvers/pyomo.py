@@ -1,16 +1,26 @@
 """Models in Pyomo handed to HiGHS, or to the programs cbc and glpsol, and what they say in qopt's words.
 
-No solver's word is taken for a plan or for a proof: whoever calls puts the point to the exact test.
+Methods call `choose`, which checks what the options ask of a solver and gives the function that runs it. No solver's
+word is taken for a plan or for a proof: whoever calls puts the point to the exact test.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from qopt.core.arguments import is_whole
+from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.method import Clock, Options
 from qopt.core.solution import Status
+
+SOLVERS = ("highs", "cbc", "glpk")
+"""Solvers that a model in Pyomo can be handed to, the usual one first."""
+
+MAX_SEED = 2**31 - 1
+"""All three hold their seeds in 32 bits with a sign."""
 
 TOLERANCE = 1e-9
 """Feasibility and integrality tolerance asked for. With its default of 1e-6 HiGHS 1.15 calls plans optimal that are
@@ -28,6 +38,50 @@ class Answer:
     message: str = ""
 
 
+def choose(options: Options) -> Callable[[Any, Clock], Answer]:
+    """The solver that options name, HiGHS by default: a function of a model in Pyomo and the clock to stop by.
+
+    It solves to gap 0, loads the point into the model if there is one, and tells how the solver stopped.
+
+    Raises
+    ------
+    InputError
+        A seed outside 0..2^31 - 1, or several threads for glpk, which has one.
+    MethodError
+        The solver is none of `SOLVERS`.
+    """
+    solver, seed = options.solver or SOLVERS[0], options.seed
+    if solver not in SOLVERS:
+        raise MethodError(f"solver {solver}: found no such solver; allowed: {', '.join(SOLVERS)}")
+    if seed is not None and not (is_whole(seed) and 0 <= seed <= MAX_SEED):
+        raise InputError("seed", shown(seed), f"a whole number from 0 to {MAX_SEED} (solver {solver})")
+    if solver == "glpk" and options.threads not in (None, 1):
+        raise InputError("threads", shown(options.threads), "1, because glpk runs on one thread")
+
+    def run(model: Any, clock: Clock) -> Answer:
+        if solver == "highs":
+            return run_highs(model, clock.left, options)
+        answer = run_external(solver, model, clock.left, options)
+        # cbc calls a problem infeasible when the clock stops it before its first plan.
+        stopped = answer.status == "infeasible" and clock.over
+        return Answer("time-limit", False, None) if stopped else answer
+
+    return run
+
+
+def fresh_highs(threads: int | None) -> Any:
+    """A HiGHS of Pyomo's that has solved nothing yet.
+
+    HiGHS's pool of threads is global to the process: without its reset a second number of threads is an error.
+    """
+    import highspy
+    from pyomo.contrib.solver.solvers.highs import Highs
+
+    if threads is not None:
+        highspy.Highs.resetGlobalScheduler(True)
+    return Highs()
+
+
 def _finite(number: Any) -> float | None:
     return float(number) if number is not None and math.isfinite(number) and abs(number) < 1e29 else None
 
@@ -39,9 +93,7 @@ def run_highs(model: Any, left: float | None, options: Options) -> Answer:
     without, never both; and with presolve it called a feasible one-hot model infeasible. So those forms, and
     models called infeasible, are solved a second time without presolve, and the better answer counts.
     """
-    import highspy
     from pyomo.contrib.solver.common.results import SolutionStatus
-    from pyomo.contrib.solver.solvers.highs import Highs
 
     settings: dict[str, Any] = {
         "mip_feasibility_tolerance": TOLERANCE,
@@ -53,10 +105,7 @@ def run_highs(model: Any, left: float | None, options: Options) -> Answer:
     clock = Clock(left)
 
     def attempt(presolve: str) -> Any:
-        if options.threads is not None:
-            # The thread pool is global to the process: without this, a second number of threads is an error.
-            highspy.Highs.resetGlobalScheduler(True)
-        return Highs().solve(
+        return fresh_highs(options.threads).solve(
             model,
             load_solutions=False,
             raise_exception_on_nonoptimal_result=False,
@@ -106,7 +155,7 @@ def _reading(results: Any, point: bool) -> Answer:
 
 
 def run_external(name: str, model: Any, left: float | None, options: Options) -> Answer:
-    """Solve with the program ``cbc`` or ``glpsol`` to gap 0 and load its point, if there is one."""
+    """Solve with the program of ``cbc`` or ``glpk`` to gap 0 and load its point, if there is one."""
     import pyomo.environ as pyo
     from pyomo.opt import SolverStatus, TerminationCondition
 

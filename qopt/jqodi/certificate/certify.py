@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from qopt.core.arguments import whole
 from qopt.core.certificate import Certificate, Slack
-from qopt.core.errors import InputError, shown
+from qopt.core.errors import shown
 from qopt.core.limits import within
 from qopt.jqodi.certificate.bounds import Bound, Refused, dual, first_multiplier, tree_bound, tree_work
 from qopt.jqodi.certificate.closing import closed
@@ -64,8 +65,7 @@ def certify(problem: Jqodi, plan: JqodiPlan | None, witness: Any = None, *, labe
         The plan's shape does not fit the problem, or `labels` is no whole number >= 0.
     """
     start = time.perf_counter()
-    if isinstance(labels, bool) or not isinstance(labels, int) or labels < 0:
-        raise InputError("labels", shown(labels), "a whole number >= 0")
+    labels = whole("labels", labels, 0)
     notes: list[str] = []
     kind, trees = _trees(witness, notes)
     if plan is None:

@@ -20,6 +20,7 @@ from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.limits import limit_with_slack
 from qopt.core.method import Clock, Options
 from qopt.core.solution import Outcome, Status
+from qopt.core.solvers.exclusion import Answer, Found, solve_and_exclude
 from qopt.core.solvers.highs import SolverError, solve_milp
 from qopt.jqodi.methods.search import infeasible
 from qopt.jqodi.problem import Jqodi
@@ -30,7 +31,7 @@ SCALE = 1e4
 """Scaled energy of a plan: its last digits stay above HiGHS's absolute tolerances."""
 
 ROUNDS = 50
-"""Points that keep T_max only within the solver's tolerance, and are excluded, at most."""
+"""Times that HiGHS is asked for one candidate, at most."""
 
 MOST = 2_000_000
 """Columns of one candidate's program, at most."""
@@ -109,8 +110,13 @@ class _Model:
                 largest[layer], chosen[layer] = value, state
         return np.full(self.own.epochs, chosen[0]) if self.choice else chosen
 
-    def solve(self, clock: Clock, options: Options) -> tuple[Status, IntArray | None, float | None, int]:
-        """HiGHS's status, states, bound in joules, and nodes."""
+    def exclude(self, states: tuple[int, ...]) -> None:
+        """Leave out one choice of states."""
+        taken = np.array(states[:1] if self.choice else states)
+        self.excluded.append(np.flatnonzero(taken[self.layer] == self.state))
+
+    def solve(self, clock: Clock, options: Options) -> Found[tuple[int, ...]]:
+        """HiGHS's status, states that keep T_max, and bound in joules."""
         own, n = self.own, len(self.cost)
         base = own.setup_energy
         least = [float(self.cost[: self.count][self.layer == k].min()) for k in range(self.layers)]
@@ -118,8 +124,8 @@ class _Model:
         unit = (base + math.fsum(least) or float(self.cost.max(initial=0.0))) / SCALE or 1.0
         limit = limit_with_slack(self.problem.time_limit)
         integer = np.arange(n) < self.count
-        nodes = 0
-        for _ in range(ROUNDS):
+
+        def attempt() -> Answer[tuple[int, ...]]:
             rows = [self.matrix, csr_array((self.seconds / limit)[None])]
             lower = np.concatenate((self.sides, [-np.inf], np.full(len(self.excluded), -np.inf)))
             upper = np.concatenate((self.sides, [(limit - own.setup_time) / limit]))
@@ -127,7 +133,7 @@ class _Model:
                 entries = (np.ones(len(columns)), (np.zeros(len(columns), dtype=int), columns))
                 rows.append(csr_array(coo_array(entries, shape=(1, n))))
                 upper = np.append(upper, self.layers - 1.0)
-            found = solve_milp(
+            said = solve_milp(
                 self.cost / unit,
                 csr_array(vstack(rows)),
                 lower,
@@ -138,45 +144,44 @@ class _Model:
                 threads=options.threads,
                 seed=options.seed,
             )
-            nodes += found.nodes
-            bound = None if found.bound is None else base + unit * found.bound
-            if found.x is None:
-                return found.status, None, bound, nodes
-            states = self.states(found.x)
-            if keeps_limit(self.problem, own, states):
-                return found.status, states, bound, nodes
-            if clock.over:
-                return "time-limit", None, bound, nodes
-            taken = states[:1] if self.choice else states
-            self.excluded.append(np.flatnonzero(taken[self.layer] == self.state))
-        return "failed", None, bound, nodes
+            states = None if said.x is None else tuple(self.states(said.x).tolist())
+            return Answer(said.status, states, None if said.bound is None else base + unit * said.bound, said.nodes)
+
+        def broken(states: tuple[int, ...]) -> str | None:
+            return None if keeps_limit(self.problem, own, states) else "T_max"
+
+        return solve_and_exclude(attempt, broken, self.exclude, clock=clock, most=ROUNDS)
 
 
 def solve(problem: Jqodi, options: Options) -> Outcome:
     """The best plan of all candidates by HiGHS's word. Takes time_limit, threads and seed."""
     clock = options.clock()
-    best: tuple[Candidate, IntArray] | None = None
+    best: tuple[Candidate, tuple[int, ...]] | None = None
     best_value, bound, nodes = math.inf, math.inf, 0
     worst: Status = "optimal"
+    message = ""
     for own in candidates(problem):
         if not possible(own) or (problem.mode == "choice" and not np.isfinite(own.time).all(axis=0).any()):
             continue
         try:
-            status, states, claimed, more = _Model(problem, own).solve(clock, options)
+            found = _Model(problem, own).solve(clock, options)
         except SolverError as error:
             return Outcome("failed", message=str(error))
-        nodes += more
-        if status not in ("optimal", "infeasible"):
-            worst = status
+        nodes += found.nodes or 0
+        if found.status not in ("optimal", "infeasible"):
+            worst, message = found.status, found.message
+        states, claimed = found.point, found.bound
         if states is not None:
             value = totals(own, states)[0]
             bound = min(bound, value if claimed is None else min(claimed, value))
             if value < best_value:
                 best, best_value = (own, states), value
-        elif status != "infeasible":
+        elif found.status != "infeasible":
             bound = -math.inf if claimed is None else min(bound, claimed)
     least = bound if math.isfinite(bound) else None
     details = {"nodes": nodes}
     if best is None:
-        return infeasible(problem, details=details) if worst == "optimal" else Outcome(worst, bound=least)
-    return Outcome(worst, plan_of(problem, *best), least, details=details)
+        return (
+            infeasible(problem, details=details) if worst == "optimal" else Outcome(worst, bound=least, message=message)
+        )
+    return Outcome(worst, plan_of(problem, *best), least, message=message, details=details)

@@ -11,8 +11,10 @@ from typing import Any
 from qopt.core.errors import InputError, MethodError
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
-from qopt.core.solvers.pyomo import run_external, run_highs
+from qopt.core.solvers.exclusion import Answer, solve_and_exclude
+from qopt.core.solvers.pyomo import choose
 from qopt.jqodi.methods.search import infeasible
+from qopt.jqodi.plan import JqodiPlan
 from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.terms import candidate_of, keeps_limit, states_of, totals
 
@@ -20,7 +22,7 @@ MOST = 60_000
 """Variables that a readable model may have: building it takes seconds."""
 
 ROUNDS = 20
-"""Points that are cut off, at most."""
+"""Times that the solver is asked, at most."""
 
 
 def too_large(problem: Jqodi) -> str | None:
@@ -44,37 +46,34 @@ def solve(problem: Jqodi, options: Options) -> Outcome:
     from qopt.formulations.jqodi import exclude, extract, joint
 
     _check_form(problem, options)
-    clock, solver = options.clock(), options.solver or "highs"
-    if solver == "glpk" and options.threads not in (None, 1):
-        raise InputError("threads", str(options.threads), "1, because glpk runs on one thread")
+    clock, run = options.clock(), choose(options)
     try:
         model = joint(problem, options.formulation)
     except MethodError:  # nothing reaches its loss
         return infeasible(problem)
-    details: dict[str, Any] = {"formulation": _form(problem, options), "rounds": 0, "nodes": 0}
-    bound: float | None = None
-    for _ in range(ROUNDS):
-        left = clock.left
-        answer = run_highs(model, left, options) if solver == "highs" else run_external(solver, model, left, options)
-        if solver != "highs" and answer.status == "infeasible" and clock.over:
-            return Outcome("time-limit", bound=bound)  # what cbc says when the clock stops it before its first plan
-        details["rounds"] += 1
-        details["nodes"] += answer.nodes or 0
-        bound = bound if answer.bound is None else model.unit * answer.bound
-        if not answer.point:
-            if answer.status == "infeasible":
-                return infeasible(problem, details=details)
-            return Outcome(answer.status, bound=bound, message=answer.message, details=details)
-        plan = extract(model, problem)
+
+    def attempt() -> Answer[JqodiPlan]:
+        said = run(model, clock)
+        plan = extract(model, problem) if said.point else None
+        bound = None if said.bound is None else model.unit * said.bound
+        return Answer(said.status, plan, bound, said.nodes, said.message)
+
+    def broken(plan: JqodiPlan) -> str | None:
         own = candidate_of(problem, plan)
-        states = states_of(own, plan)
-        if keeps_limit(problem, own, states):
-            claimed = None if bound is None else min(bound, totals(own, states)[0])  # above it by rounding only
-            return Outcome(answer.status, plan, claimed, message=answer.message, details=details)
-        if clock.over:
-            return Outcome("time-limit", bound=bound, message="the solver's point breaks T_max", details=details)
+        return None if keeps_limit(problem, own, states_of(own, plan)) else "T_max"
+
+    def cut_off(plan: JqodiPlan) -> None:
         exclude(model, problem, plan)
-    return Outcome("failed", bound=bound, message=f"{ROUNDS} points of the solver break T_max", details=details)
+
+    found = solve_and_exclude(attempt, broken, cut_off, clock=clock, most=ROUNDS)
+    details = {"formulation": _form(problem, options), "rounds": found.rounds, "nodes": found.nodes or 0}
+    if found.status == "infeasible":
+        return infeasible(problem, details=details)
+    plan, bound = found.point, found.bound
+    if plan is not None and bound is not None:
+        own = candidate_of(problem, plan)
+        bound = min(bound, totals(own, states_of(own, plan))[0])  # above it by rounding only
+    return Outcome(found.status, plan, bound, message=found.message, details=details)
 
 
 def _form(problem: Jqodi, options: Options) -> str:

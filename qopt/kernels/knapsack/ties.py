@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from qopt.core.arguments import is_whole
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.errors import InputError, shown
 from qopt.kernels.arguments import LARGEST
@@ -95,7 +96,7 @@ def merge(ties: Any, classes: int) -> Merged:
             raise InputError(f"ties[{g}]", shown(group), "a list of at least one class")
         for place, i in enumerate(group):
             where = f"ties[{g}][{place}]"
-            if isinstance(i, bool) or not isinstance(i, int | np.integer) or not 0 <= i < classes:
+            if not is_whole(i) or not 0 <= i < classes:
                 allowed = f"a whole number from 0 to {classes - 1}" if classes else "nothing, without classes"
                 raise InputError(where, shown(i), allowed)
             if int(i) in named:

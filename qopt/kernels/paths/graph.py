@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from qopt.core.arguments import is_whole, whole
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.errors import InputError, shown
 from qopt.kernels.arguments import LARGEST, table
@@ -243,26 +244,23 @@ class Digraph:
     target: int
 
     def __post_init__(self) -> None:
-        if not isinstance(self.vertices, int | np.integer) or isinstance(self.vertices, bool) or self.vertices < 1:
-            raise InputError("vertices", shown(self.vertices), "a whole number >= 1")
+        object.__setattr__(self, "vertices", whole("vertices", self.vertices, 1))
         cost = table("cost", self.cost, "(arcs)", infinite=True)
         resource = _numbers("resource", self.resource)
         if resource.ndim not in (1, 2) or resource.shape[-1] != len(cost) or (resource.ndim == 2 and not len(resource)):
             raise InputError("resource", f"shape {resource.shape}", f"({len(cost)},) or (resources, {len(cost)})")
         _refuse("resource", resource, lambda a: ~((a >= 0) & (a <= LARGEST)), f"numbers from 0 to {LARGEST:g}")
         resource = resource[None] if resource.ndim == 1 else resource
-        ends = [_vertices(name, getattr(self, name), len(cost), int(self.vertices)) for name in ("tail", "head")]
+        ends = [_vertices(name, getattr(self, name), len(cost), self.vertices) for name in ("tail", "head")]
         for name in ("source", "target"):
             value = getattr(self, name)
-            whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-            if not whole or not 0 <= value < self.vertices:
-                raise InputError(name, shown(value), f"a vertex, 0 to {int(self.vertices) - 1}")
+            if not is_whole(value) or not 0 <= value < self.vertices:
+                raise InputError(name, shown(value), f"a vertex, 0 to {self.vertices - 1}")
             object.__setattr__(self, name, int(value))
-        object.__setattr__(self, "vertices", int(self.vertices))
         for name, array in (("tail", ends[0]), ("head", ends[1]), ("cost", cost), ("resource", resource)):
             object.__setattr__(self, name, array)
         present = (cost < np.inf) & (ends[0] != ends[1])
-        order = _topological(int(self.vertices), ends[0][present], ends[1][present])
+        order = _topological(self.vertices, ends[0][present], ends[1][present])
         negative = np.flatnonzero(cost < 0)
         loops = negative[ends[0][negative] == ends[1][negative]]
         if loops.size or (order is None and negative.size):

@@ -6,10 +6,10 @@ import itertools
 import math
 from collections.abc import Iterator
 
-from qopt.core.limits import within
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
 from qopt.placement.costs import used
+from qopt.placement.limits import keeps_rows
 from qopt.placement.methods.candidates import NO_OPERATOR, Candidate, candidates
 from qopt.placement.plan import PlacementPlan, plan_of
 from qopt.placement.problem import Placement
@@ -50,7 +50,7 @@ def solve(problem: Placement, options: Options) -> Outcome:
                 return Outcome("time-limit", best, details={"plans": looked_at})
             looked_at += 1
             value = math.fsum(used(costs, costs.unary, costs.weight, labels))
-            if value < best_value and all(within(used(costs, r.unary, r.weight, labels), r.limit) for r in rows):
+            if value < best_value and keeps_rows(costs, rows, labels):
                 best, best_value = plan_of(problem, candidate.own, labels[1:]), value
     if best is None:
         message = "" if problem.eligible else NO_OPERATOR

@@ -18,6 +18,7 @@ import numpy as np
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
 from qopt.placement.costs import breakdown
+from qopt.placement.limits import broken
 from qopt.placement.methods.candidates import candidates
 from qopt.placement.plan import plan_of
 from qopt.placement.problem import Placement
@@ -40,8 +41,6 @@ def split_point(own: Terms) -> int | None:
 def solve(problem: Placement, options: Options) -> Outcome:
     """The best pair of tiers and operator for the two halves, among those that keep pins and limits."""
     del options
-    from qopt.placement.certificate.certify import violations
-
     best, best_value = None, math.inf
     for candidate in candidates(problem):
         point = split_point(candidate.own)
@@ -51,7 +50,7 @@ def solve(problem: Placement, options: Options) -> Outcome:
             labels = [low if v < point else high for v in range(len(candidate.own.names))]
             plan = plan_of(problem, candidate.own, labels)
             value = breakdown(problem, plan).objective
-            if value < best_value and not violations(problem, plan):
+            if value < best_value and broken(problem, candidate.own, [problem.birth, *labels]) is None:
                 best, best_value = plan, value
     message = "" if best is not None else "no pair of tiers keeps the pins and limits"
     return Outcome("heuristic", best, message=message)

@@ -15,12 +15,14 @@ import math
 import numpy as np
 from scipy.sparse import coo_array
 
-from qopt.core.arrays import BoolArray, FloatArray, IntArray
-from qopt.core.limits import limit_with_slack, within
+from qopt.core.arrays import BoolArray, FloatArray
+from qopt.core.limits import limit_with_slack
 from qopt.core.method import Clock, Options
 from qopt.core.solution import Outcome, Status
+from qopt.core.solvers.exclusion import Answer, Found, solve_and_exclude
 from qopt.core.solvers.highs import SolverError, solve_milp
 from qopt.placement.costs import used
+from qopt.placement.limits import keeps_rows
 from qopt.placement.methods.candidates import NO_OPERATOR, Candidate, candidates
 from qopt.placement.plan import plan_of
 from qopt.placement.problem import Placement
@@ -29,7 +31,7 @@ SCALE = 1e4
 """Scaled cost of a plan: its last digits stay above HiGHS's absolute tolerances."""
 
 ROUNDS = 50
-"""Points that keep a limit only within the solver's tolerance, and are excluded, at most."""
+"""Times that HiGHS is asked for one operator, at most."""
 
 
 def filled(unary: FloatArray) -> FloatArray:
@@ -110,7 +112,7 @@ class _Model:
         line = np.concatenate((np.diff(known, axis=1).ravel(), np.where(np.isinf(weight), 0.0, weight).ravel()))
         return math.fsum(known[:, 0].tolist()), line
 
-    def exclude(self, labels: list[int]) -> None:
+    def exclude(self, labels: tuple[int, ...]) -> None:
         """Leave out one labelling."""
         row, ones = [], 0
         for v, label in enumerate(labels):
@@ -120,19 +122,19 @@ class _Model:
                 row.append((self.x(v, k), -1.0 if above else 1.0))
         self._row(row, 1.0 - ones, math.inf)
 
-    def solve(self, clock: Clock, options: Options) -> tuple[Status, IntArray | None, float | None, int]:
-        """HiGHS's status, labels, and bound in the problem's units."""
+    def solve(self, clock: Clock, options: Options) -> Found[tuple[int, ...]]:
+        """HiGHS's status, labels that keep the limits, and bound in the problem's units."""
         candidate = self.candidate
         costs = candidate.costs
         base, cost = self._linear(costs.unary, costs.weight)
         unit = max(abs(base), float(np.abs(cost).max(initial=0.0))) / SCALE or 1.0
         integer: BoolArray = np.arange(self.columns) < self.nodes * self.links
-        nodes, rounds = 0, 0
-        while True:
+
+        def attempt() -> Answer[tuple[int, ...]]:
             row, column, value = (np.array(part) for part in zip(*self.entries, strict=True))
             shape = (len(self.lower), self.columns)
             matrix = coo_array((value.astype(float), (row.astype(int), column.astype(int))), shape=shape).tocsr()
-            found = solve_milp(
+            said = solve_milp(
                 cost / unit,
                 matrix,
                 np.array(self.lower),
@@ -143,19 +145,23 @@ class _Model:
                 threads=options.threads,
                 seed=options.seed,
             )
-            nodes += found.nodes
-            bound = None if found.bound is None else base + unit * found.bound
-            if found.x is None:
-                return found.status, None, bound, nodes
-            x = np.round(found.x[: self.nodes * self.links].reshape(self.nodes, self.links))
-            labels: IntArray = x.sum(axis=1).astype(np.int64)
-            at = labels.tolist()
-            if all(within(used(costs, r.unary, r.weight, at), r.limit) for r in candidate.rows):
-                return found.status, labels, bound, nodes
-            rounds += 1
-            if clock.over or rounds > ROUNDS:
-                return ("time-limit" if clock.over else "failed"), None, bound, nodes
-            self.exclude(at)
+            labels = None
+            if said.x is not None:
+                x = np.round(said.x[: self.nodes * self.links].reshape(self.nodes, self.links))
+                labels = tuple(x.sum(axis=1).astype(np.int64).tolist())
+            return Answer(said.status, labels, None if said.bound is None else base + unit * said.bound, said.nodes)
+
+        def broken(labels: tuple[int, ...]) -> str | None:
+            return None if keeps_rows(costs, candidate.rows, labels) else "a limit"
+
+        return solve_and_exclude(attempt, broken, self.exclude, clock=clock, most=ROUNDS)
+
+
+def _alone(candidate: Candidate) -> Found[tuple[int, ...]]:
+    """One tier: its only plan, if that keeps the limits."""
+    labels = (0,) * len(candidate.costs.unary)
+    keeps = keeps_rows(candidate.costs, candidate.rows, labels)
+    return Found("optimal", labels) if keeps else Found("infeasible")
 
 
 def solve(problem: Placement, options: Options) -> Outcome:
@@ -163,34 +169,27 @@ def solve(problem: Placement, options: Options) -> Outcome:
     clock = options.clock()
     best, best_value, bound, nodes = None, math.inf, math.inf, 0
     worst: Status = "optimal"
+    message = ""
     for candidate in candidates(problem):
         costs = candidate.costs
-        if costs.unary.shape[1] == 1:
-            labels: IntArray | None = np.zeros(len(costs.unary), dtype=np.int64)
-            assert labels is not None
-            at = labels.tolist()
-            keeps = all(within(used(costs, r.unary, r.weight, at), r.limit) for r in candidate.rows)
-            status: Status = "optimal" if keeps else "infeasible"
-            own_bound, labels = None, labels if keeps else None
-        else:
-            try:
-                status, labels, own_bound, more = _Model(candidate).solve(clock, options)
-            except SolverError as error:
-                return Outcome("failed", message=str(error))
-            nodes += more
-        if status not in ("optimal", "infeasible"):
-            worst = status
-        if labels is not None:
-            value = math.fsum(used(costs, costs.unary, costs.weight, labels.tolist()))
-            bound = min(bound, value if own_bound is None else min(own_bound, value))
+        try:
+            found = _Model(candidate).solve(clock, options) if problem.links else _alone(candidate)
+        except SolverError as error:
+            return Outcome("failed", message=str(error))
+        nodes += found.nodes or 0
+        if found.status not in ("optimal", "infeasible"):
+            worst, message = found.status, found.message
+        if found.point is not None:
+            value = math.fsum(used(costs, costs.unary, costs.weight, list(found.point)))
+            bound = min(bound, value if found.bound is None else min(found.bound, value))
             if value < best_value:
-                best, best_value = plan_of(problem, candidate.own, labels[1:]), value
-        elif status != "infeasible":
-            bound = -math.inf if own_bound is None else min(bound, own_bound)
+                best, best_value = plan_of(problem, candidate.own, found.point[1:]), value
+        elif found.status != "infeasible":
+            bound = -math.inf if found.bound is None else min(bound, found.bound)
     claimed = bound if math.isfinite(bound) else None
     details = {"nodes": nodes}
     if best is None:
-        message = "" if problem.eligible else NO_OPERATOR
+        message = message if problem.eligible else NO_OPERATOR
         status = "infeasible" if worst == "optimal" else worst
         return Outcome(status, bound=claimed, message=message, details=details)
-    return Outcome(worst, best, claimed, details=details)
+    return Outcome(worst, best, claimed, message=message, details=details)

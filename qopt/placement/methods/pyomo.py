@@ -1,59 +1,72 @@
-"""`pyomo` and `cvxpy`: the readable models of `qopt.formulations.placement`, solved by the solver asked for."""
+"""`pyomo` and `cvxpy`: the readable models of `qopt.formulations.placement`, solved by the solver asked for.
+
+No solver's word is taken for the plan: a point that keeps a limit only within the solver's tolerance is cut off, and
+the model solved again.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from qopt.core.errors import MethodError
 from qopt.core.method import Options
-from qopt.core.solution import Outcome, Status
-from qopt.core.solvers.pyomo import run_external, run_highs
+from qopt.core.solution import Outcome
+from qopt.core.solvers.exclusion import Answer, solve_and_exclude
+from qopt.core.solvers.pyomo import choose
 from qopt.placement.costs import breakdown
+from qopt.placement.limits import broken
 from qopt.placement.methods.candidates import NO_OPERATOR, binding
-from qopt.placement.plan import PlacementPlan
+from qopt.placement.plan import PlacementPlan, labels_of
 from qopt.placement.problem import Placement
+from qopt.placement.terms import terms
+
+ROUNDS = 50
+"""Times that the solver is asked, at most."""
 
 
 def solve(problem: Placement, options: Options) -> Outcome:
     """The joint model in Pyomo. Takes formulation (mip, lp), solver (highs, cbc, glpk), time_limit, threads, seed."""
-    from qopt.formulations.placement import extract, joint
+    from qopt.formulations.placement import exclude, extract, joint
 
-    form, solver = options.formulation or "mip", options.solver or "highs"
+    clock, run = options.clock(), choose(options)
+    form = options.formulation or "mip"
     if form == "lp" and binding(problem):
         raise MethodError(f"formulation lp: {binding(problem)}; formulation mip does")
     if not problem.eligible:
         return Outcome("infeasible", message=NO_OPERATOR)
-    clock = options.clock()
     model = joint(problem, form)
-    left = clock.left
-    answer = run_highs(model, left, options) if solver == "highs" else run_external(solver, model, left, options)
-    if solver != "highs" and answer.status == "infeasible" and clock.over:
-        return Outcome("time-limit")  # cbc calls a problem infeasible when the clock stops it before its first plan
-    bound = None if answer.bound is None else model.unit * answer.bound
-    details = {"formulation": form, "nodes": answer.nodes}
-    if not answer.point:
-        return Outcome(answer.status, bound=bound, message=answer.message, details=details)
-    return _checked(problem, extract(model, problem), answer.status, bound, answer.message, details)
+
+    def attempt() -> Answer[PlacementPlan]:
+        said = run(model, clock)
+        plan = extract(model, problem) if said.point else None
+        bound = None if said.bound is None else model.unit * said.bound
+        return Answer(said.status, plan, bound, said.nodes, said.message)
+
+    def breaks(plan: PlacementPlan) -> str | None:
+        what = None if form == "lp" else _broken(problem, plan)
+        return what and f"a limit: {what}"
+
+    def cut_off(plan: PlacementPlan) -> None:
+        exclude(model, problem, plan)
+
+    found = solve_and_exclude(attempt, breaks, cut_off, clock=clock, most=ROUNDS)
+    details = {"formulation": form, "nodes": found.nodes}
+    plan, bound = found.point, found.bound
+    missed = _broken(problem, plan) if form == "lp" and plan is not None else None
+    if missed and found.status == "optimal":  # the least latency misses its target
+        return Outcome("infeasible", message=missed, details=details)
+    if missed:
+        message = f"the solver's point breaks a limit: {missed}"
+        return Outcome(found.status, bound=bound, message=message, details=details)
+    if plan is not None and bound is not None:
+        bound = min(bound, breakdown(problem, plan).objective)  # above it by rounding only
+    return Outcome(found.status, plan, bound, message=found.message, details=details)
 
 
-def _checked(
-    problem: Placement, plan: PlacementPlan, status: Status, bound: float | None, message: str, details: dict[str, Any]
-) -> Outcome:
-    """An answer whose plan keeps the limits in the exact test; without limits in the model, none if it does not."""
-    from qopt.placement.certificate.certify import violations
-
-    cost = breakdown(problem, plan)
-    broken = violations(problem, plan)
-    if broken and details["formulation"] == "lp":  # the least latency misses its target
-        return Outcome("infeasible", message=broken[0], details=details)
-    if broken:
-        return Outcome(
-            "failed", bound=bound, message=f"the solver's point breaks a limit: {broken[0]}", details=details
-        )
-    if bound is not None:
-        bound = min(bound, cost.objective)  # above it by rounding only
-    return Outcome(status, plan, bound, message=message, details=details)
+def _broken(problem: Placement, plan: PlacementPlan) -> str | None:
+    """The first constraint that a plan breaks in the exact test; None if it keeps all."""
+    own = terms(problem, problem.operator(plan.operator))
+    return broken(problem, own, labels_of(problem, own, plan))
 
 
 def one_tier(problem: Placement) -> str | None:
@@ -83,4 +96,8 @@ def solve_cvxpy(problem: Placement, options: Options) -> Outcome:
             best, best_value = plan, value
     if best is None:
         return Outcome("infeasible", message=NO_OPERATOR)
-    return _checked(problem, best, "optimal", best_value, "", {"formulation": "lp"})
+    details = {"formulation": "lp"}
+    what = _broken(problem, best)
+    if what:  # the least latency misses its target
+        return Outcome("infeasible", message=what, details=details)
+    return Outcome("optimal", best, best_value, details=details)

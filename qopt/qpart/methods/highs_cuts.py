@@ -10,6 +10,7 @@ import numpy as np
 from qopt.core.arrays import FloatArray
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
+from qopt.core.solvers.pyomo import fresh_highs
 from qopt.qpart.methods.cut_search import AtCut, best_cut, objective
 from qopt.qpart.methods.repair import holds, least_noise, noise_of, repair
 from qopt.qpart.problem import QPart
@@ -99,9 +100,7 @@ def polished(segment: Segment, dual: float, width: FloatArray, model: str) -> fl
 
 def _solver(options: Options) -> Any:
     """A HiGHS that keeps its model: rows are added to it and the simplex method goes on from its last basis."""
-    from pyomo.contrib.solver.solvers.highs import Highs
-
-    solver = Highs()
+    solver = fresh_highs(options.threads)
     solver.config.load_solutions = False
     solver.config.raise_exception_on_nonoptimal_result = False
     solver.config.threads = options.threads
@@ -120,7 +119,6 @@ def _settings(tolerance: float) -> dict[str, Any]:
 
 
 def _at_cut(problem: QPart, segment: Segment, incumbent: float, options: Options, clock: Any) -> AtCut:
-    import highspy
     from pyomo.contrib.solver.common.results import TerminationCondition
 
     from qopt.formulations.qpart_convex import add_tangents, convex, extract_widths, noisy
@@ -132,8 +130,6 @@ def _at_cut(problem: QPart, segment: Segment, incumbent: float, options: Options
         return AtCut("optimal", np.zeros(0), segment.base, 0.0)
 
     model = convex(problem, segment.cut)
-    if options.threads is not None:
-        highspy.Highs.resetGlobalScheduler(True)
     solver = _solver(options)
     tolerance = TOLERANCES[0]
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -18,6 +19,7 @@ from scipy.sparse import csr_array
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
+from qopt.core.solvers.exclusion import Answer, solve_and_exclude
 from qopt.core.solvers.highs import SolverError, solve_milp
 from qopt.qpart.costs import breakdown
 from qopt.qpart.methods.simple import solve_uniform
@@ -41,6 +43,14 @@ class _Block:
     @property
     def columns(self) -> IntArray:
         return self.first + 1 + np.arange(len(self.tensor))
+
+
+class _Point(NamedTuple):
+    """A plan: its cut's block by place, the columns of its x that are 1, and the width of every item."""
+
+    block: int
+    columns: tuple[int, ...]
+    bits: tuple[int, ...]
 
 
 def solve(problem: QPart, options: Options) -> Outcome:
@@ -82,12 +92,12 @@ def solve(problem: QPart, options: Options) -> Outcome:
                 scaled = terms / limit if limit > 0 else np.where(terms > 0, 1.0, 0.0)
                 rows.append((np.append(b.columns, b.first), np.append(scaled, -1.0 if limit > 0 else 0.0)))
                 sense.append((-math.inf, 0.0))
-    nodes = rounds = 0
-    while True:
-        rounds += 1
-        left = clock.left
-        if left is not None and left <= 0:
-            return Outcome("time-limit", known, details={"nodes": nodes, "rounds": rounds})
+    handed: dict[str, int] = {}  # size of the last round's model
+
+    def attempt() -> Answer[_Point]:
+        handed.clear()
+        if clock.over:
+            return Answer("time-limit")
         try:
             result = solve_milp(
                 cost,
@@ -96,34 +106,48 @@ def solve(problem: QPart, options: Options) -> Outcome:
                 np.array([high for _, high in sense]),
                 np.ones(column),
                 np.ones(column, dtype=bool),
-                time_limit=left,
+                time_limit=clock.left,
                 threads=options.threads,
                 seed=options.seed,
             )
         except SolverError as error:
-            return Outcome("failed", known, message=str(error), details={"nodes": nodes, "rounds": rounds})
-        nodes += result.nodes
-        details = {"nodes": nodes, "rounds": rounds, "columns": column, "rows": len(rows)}
+            return Answer("failed", message=str(error))
+        handed.update(columns=column, rows=len(rows))
         bound = None if result.bound is None else floor + scale * result.bound
-        if result.x is None:
-            if result.status == "infeasible":
-                return Outcome("infeasible", details=details)
-            return Outcome(
-                "time-limit" if result.status == "time-limit" else "failed",
-                known,
-                bound,
-                message=f"HiGHS: {result.message}",
-                details=details,
-            )
-        block = max(blocks, key=lambda b: result.x[b.first] if result.x is not None else 0.0)
-        chosen: BoolArray = result.x[block.columns] > 0.5
-        bits = np.zeros(len(block.segment.tensors), dtype=np.int64)
-        bits[block.tensor[chosen]] = block.segment.bits[block.width[chosen]]
-        if block.segment.keeps(bits - block.segment.bits[0]):
-            plan = block.segment.plan(bits, "whole", problem.name)
-            return Outcome(result.status, plan, bound, message=f"HiGHS: {result.message}", details=details)
-        rows.append((block.columns[chosen], np.ones(int(chosen.sum()))))
-        sense.append((-math.inf, float(chosen.sum()) - 1.0))
+        message = "" if result.status == "infeasible" else f"HiGHS: {result.message}"
+        point = None if result.x is None else _point(blocks, result.x)
+        return Answer(result.status, point, bound, result.nodes, message)
+
+    def broken(point: _Point) -> str | None:
+        segment = blocks[point.block].segment
+        return None if segment.keeps(_widths(point) - segment.bits[0]) else "a limit"
+
+    def exclude(point: _Point) -> None:
+        rows.append((np.array(point.columns, dtype=np.int64), np.ones(len(point.columns))))
+        sense.append((-math.inf, len(point.columns) - 1.0))
+
+    found = solve_and_exclude(attempt, broken, exclude, clock=clock)
+    details = {"nodes": found.nodes or 0, "rounds": found.rounds, **handed}
+    if found.status == "infeasible":
+        return Outcome("infeasible", details=details)
+    plan = known
+    if found.point is not None:
+        plan = blocks[found.point.block].segment.plan(_widths(found.point), "whole", problem.name)
+    return Outcome(found.status, plan, found.bound, message=found.message, details=details)
+
+
+def _widths(point: _Point) -> IntArray:
+    return np.array(point.bits, dtype=np.int64)
+
+
+def _point(blocks: list[_Block], x: FloatArray) -> _Point:
+    """The plan of HiGHS's point: the largest y, and the x of its block that are nearer to 1."""
+    at = max(range(len(blocks)), key=lambda k: float(x[blocks[k].first]))
+    block = blocks[at]
+    chosen: BoolArray = x[block.columns] > 0.5
+    bits = np.zeros(len(block.segment.tensors), dtype=np.int64)
+    bits[block.tensor[chosen]] = block.segment.bits[block.width[chosen]]
+    return _Point(at, tuple(block.columns[chosen].tolist()), tuple(bits.tolist()))
 
 
 def _block(segment: Segment, first: int, ceiling: float) -> _Block | None:

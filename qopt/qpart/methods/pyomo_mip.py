@@ -12,28 +12,26 @@ from typing import Any
 
 import numpy as np
 
-from qopt.core.arrays import FloatArray
-from qopt.core.errors import InputError, MethodError
+from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.limits import within
 from qopt.core.method import Options
-from qopt.core.solution import Outcome, Status
-from qopt.core.solvers.pyomo import Answer, run_external, run_highs
+from qopt.core.solution import Outcome
+from qopt.core.solvers.exclusion import Answer, solve_and_exclude
+from qopt.core.solvers.pyomo import choose
 from qopt.qpart.costs import breakdown
 from qopt.qpart.plan import QPartPlan
 from qopt.qpart.problem import QPart
 from qopt.qpart.segments import Segment, segments
 
-MAX_SEED = 2**31 - 1
 
-
-def chosen_columns(segment: Segment, plan: QPartPlan) -> Any:
+def chosen_columns(segment: Segment, plan: QPartPlan) -> IntArray:
     """(n,) column of every item's width in the segment's tables."""
-    columns = np.zeros(len(segment.tensors), dtype=np.int64)
+    columns: IntArray = np.zeros(len(segment.tensors), dtype=np.int64)
     columns[segment.owner] = np.array([*plan.weights, *plan.activations], dtype=np.int64) - int(segment.bits[0])
     return columns
 
 
-def broken_use(segment: Segment, columns: Any) -> FloatArray | None:
+def broken_use(segment: Segment, columns: IntArray) -> FloatArray | None:
     """(n, k) what items use of a limit that the choice breaks in the exact test; None if it keeps all."""
     rows = np.arange(len(columns))
     for use, limit in ((segment.noise, segment.limit), (segment.storage, segment.memory)):
@@ -42,7 +40,7 @@ def broken_use(segment: Segment, columns: Any) -> FloatArray | None:
     return None
 
 
-def exclude(model: Any, segment: Segment, columns: Any, use: FloatArray) -> None:
+def exclude(model: Any, segment: Segment, columns: IntArray, use: FloatArray) -> None:
     """Cut off every plan of this cut that uses, tensor by tensor, at least as much as a plan that breaks the limit."""
     p, n = segment.cut, len(columns)
     shared = model.width.dim() == 2
@@ -63,14 +61,8 @@ def solve(problem: QPart, options: Options) -> Outcome:
     Takes formulation (one-hot, aggregated, big-m, hull), solver (highs, cbc, glpk), time_limit, threads (not glpk)
     and seed. `Outcome.bound` is the solver's own, in the problem's units.
     """
-    clock = options.clock()
-    form, solver = options.formulation or "one-hot", options.solver or "highs"
-    if options.seed is not None and options.seed > MAX_SEED:
-        raise InputError("seed", str(options.seed), f"a whole number from 0 to {MAX_SEED} (solver {solver})")
-    if solver == "glpk" and options.threads not in (None, 1):
-        raise InputError("threads", str(options.threads), "1, because glpk runs on one thread")
-    if solver not in ("highs", "cbc", "glpk"):
-        raise MethodError(f"solver {solver}: found no such solver; allowed: highs, cbc, glpk")
+    clock, run = options.clock(), choose(options)
+    form = options.formulation or "one-hot"
 
     import pyomo.environ as pyo
 
@@ -79,29 +71,29 @@ def solve(problem: QPart, options: Options) -> Outcome:
     model = joint(problem, form)
     model.excluded = pyo.ConstraintList(doc="plans that broke a limit within the solver's tolerance")
     table = segments(problem)
-    details: dict[str, Any] = {"formulation": form, "rounds": 0, "nodes": 0}
-    bound: float | None = None
-    while True:
-        left = clock.left
-        answer = run_highs(model, left, options) if solver == "highs" else run_external(solver, model, left, options)
-        if solver != "highs" and answer.status == "infeasible" and clock.over:
-            # cbc calls a problem infeasible when the clock stops it before its first plan.
-            answer = Answer("time-limit", False, None)
-        details["rounds"] += 1
-        details["nodes"] += answer.nodes or 0
-        if answer.bound is not None:
-            bound = model.offset + model.unit * answer.bound
-        if not answer.point:
-            return Outcome(answer.status, bound=bound, message=answer.message, details=details)
-        plan = extract(model, problem)
+
+    def attempt() -> Answer[QPartPlan]:
+        said = run(model, clock)
+        plan = extract(model, problem) if said.point else None
+        bound = None if said.bound is None else model.offset + model.unit * said.bound
+        return Answer(said.status, plan, bound, said.nodes, said.message)
+
+    def used(plan: QPartPlan) -> tuple[Segment, IntArray, FloatArray | None]:
         segment = table.at(plan.cut)
         columns = chosen_columns(segment, plan)
-        use = broken_use(segment, columns)
-        if use is None:
-            if bound is not None:
-                bound = min(bound, breakdown(problem, plan).objective)  # above it by rounding only
-            return Outcome(answer.status, plan, bound, message=answer.message, details=details)
-        if answer.status != "optimal" or clock.over:
-            status: Status = "time-limit" if clock.over else answer.status
-            return Outcome(status, bound=bound, message="the solver's point breaks a limit", details=details)
+        return segment, columns, broken_use(segment, columns)
+
+    def broken(plan: QPartPlan) -> str | None:
+        return None if used(plan)[2] is None else "a limit"
+
+    def cut_off(plan: QPartPlan) -> None:
+        segment, columns, use = used(plan)
+        assert use is not None
         exclude(model, segment, columns, use)
+
+    found = solve_and_exclude(attempt, broken, cut_off, clock=clock)
+    bound = found.bound
+    if found.point is not None and bound is not None:
+        bound = min(bound, breakdown(problem, found.point).objective)  # above it by rounding only
+    details = {"formulation": form, "rounds": found.rounds, "nodes": found.nodes or 0}
+    return Outcome(found.status, found.point, bound, message=found.message, details=details)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from qopt.core.arguments import whole
 from qopt.core.arrays import FloatArray, IntArray
-from qopt.core.errors import InputError, shown
+from qopt.core.errors import InputError
 from qopt.core.plot_style import BLUE, GREEN, INK, ORANGE, SKY, axes_for, number
 from qopt.kernels.waterfill import Allocation
 from qopt.qpart.methods.kkt import at_cut
@@ -86,9 +87,8 @@ def _filled(problem: QPart, cut: int) -> tuple[Segment, Allocation]:
         allowed = "law; problem.replace({'noise.model': 'law'}) gives the law's view of measured noise"
         raise InputError("noise.model", repr(problem.noise.model), allowed)
     n = len(problem.network)
-    if isinstance(cut, bool) or not isinstance(cut, int | np.integer) or not 1 <= cut <= n:
-        raise InputError("cut", shown(cut), f"a whole number from 1 to {n}")
-    segment = segments(problem).at(int(cut))
+    cut = whole("cut", cut, 1, n)
+    segment = segments(problem).at(cut)
     found = at_cut(segment)
     if found is None:
         raise InputError("cut", str(cut), "a cut at which some widths keep the limits")

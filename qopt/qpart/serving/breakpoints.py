@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from qopt.core.arguments import is_number
 from qopt.core.arrays import FloatArray
 from qopt.core.envelope import Envelope, of_lines
 from qopt.core.errors import InputError, MethodError, shown
@@ -107,7 +108,7 @@ def breakpoints(
 
 
 def _number(field: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+    if not is_number(value):
         raise InputError(field, shown(value), "a number")
     return float(value)
 

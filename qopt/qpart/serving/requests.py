@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qopt.core.arguments import is_number, whole
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.errors import InputError, shown
 from qopt.qpart.problem import QPart
@@ -134,9 +136,9 @@ def _column(name: str, values: Any, n: int) -> FloatArray:
     numeric = isinstance(values, np.ndarray) and values.dtype.kind in "iuf"
     if not numeric and not isinstance(values, str) and np.iterable(values):
         for row, value in enumerate(values):  # numpy would read "1" and True as numbers
-            if isinstance(value, bool | np.bool_ | str) or not isinstance(value, int | float | np.number):
+            if not is_number(value):
                 raise InputError(f"requests.{name}[{row}]", shown(value), _allowed(name))
-    elif not numeric and (isinstance(values, bool) or not isinstance(values, int | float | np.number)):
+    elif not numeric and not is_number(values):
         raise InputError(f"requests.{name}", shown(values), "a column of numbers")
     try:
         column = np.asarray(values, dtype=np.float64)
@@ -177,15 +179,14 @@ def fading_rates(
 
     ``B log2(1 + P alpha h / N0)`` with h exponential of mean 1, drawn with a seed.
     """
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
-        raise InputError("n", shown(n), "a whole number >= 0")
+    n = whole("n", n, 0)
     for name, value in (
         ("bandwidth", bandwidth),
         ("gain", gain),
         ("noise_power", noise_power),
         ("transmit_power", transmit_power),
     ):
-        if not isinstance(value, int | float | np.number) or not np.isfinite(value) or value <= 0:
+        if not is_number(value) or not 0 < value < math.inf:
             raise InputError(name, shown(value), "a finite number > 0")
     fading = np.random.default_rng(seed).exponential(1.0, n)
     rates: FloatArray = bandwidth * np.log1p(transmit_power * gain * fading / noise_power) / np.log(2.0)
