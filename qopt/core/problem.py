@@ -65,6 +65,16 @@ class Problem(Frozen):
     def layers(self) -> int:
         """How many layers or operations the network has."""
 
+    def summary(self) -> list[str]:
+        """What the problem asks, in one to three lines for people; a family says more than its size."""
+        return [f"{self.layers} layers"]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({shown(self.name)}, {', '.join(self.summary()[:1])})"
+
+    def __str__(self) -> str:
+        return "\n  ".join([f"{self.name} ({self.format})", *self.summary()])
+
     def replace(self, changes: dict[str, Any]) -> Self:
         """A copy with some fields changed, validated anew.
 

@@ -241,6 +241,15 @@ class Jqodi(Problem):
             self._check_inference()
         return self
 
+    def summary(self) -> list[str]:
+        """What may be chosen, how, and by when, in three lines."""
+        sizes = ", ".join(f"{model.name} ({len(model.widths)} widths)" for model in self.models)
+        return [
+            f"mode {self.mode}: {len(self.servers)} servers, {len(self.models)} models",
+            f"models {sizes}",
+            f"deadline {self.time_limit:g} s, {self.estimate} epochs",
+        ]
+
     def _check_widths(self) -> None:
         if self.widths is None:
             return

@@ -215,6 +215,16 @@ class Placement(Problem):
         self._check_pins()
         return self
 
+    def summary(self) -> list[str]:
+        """Graph, tiers and operators, in three lines."""
+        targets = {"accuracy at least": self.targets.accuracy, "latency at most": self.targets.latency}
+        asked = "".join(f", {words} {value:g}" for words, value in targets.items() if value)
+        return [
+            f"{len(self.graph)} operations, {len(self.graph.tensors)} tensors",
+            f"tiers {', '.join(self.tier_names)}",
+            f"operators {', '.join(operator.name for operator in self.operators)}{asked}",
+        ]
+
     def _check_names(self, tiers: Names) -> None:
         names = self.graph.operations
         for reader in self.input.readers:

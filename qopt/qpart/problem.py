@@ -246,6 +246,18 @@ class QPart(Problem):
             raise complaint(".cuts", shown(cuts.tolist()), f"at least one cut from 0 to {n}, ascending, none twice")
         return self
 
+    def summary(self) -> list[str]:
+        """Network, accuracy, and what a request brings, in three lines."""
+        net = self.network
+        weights, macs = float(net.weights.sum()), float(net.macs.sum())
+        memory = "" if self.device.memory is None else f", {self.device.memory:.4g} bits of memory"
+        shared = "" if self.inferences == 1 else f", {self.inferences} inferences share a download"
+        return [
+            f"{len(net)} layers, {weights:,.0f} weights, {macs:,.0f} MACs",
+            f"accuracy loss {self.level:g} at most, noise by {self.noise.model}, widths {self.bits.lo} to {self.bits.hi}",
+            f"{len(self.admissible_cuts)} admissible cuts, uplink {self.channel.uplink:.4g} bit/s{memory}{shared}",
+        ]
+
     @property
     def level_row(self) -> int:
         """Row of this request's level in the accuracy tables."""
