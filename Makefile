@@ -49,7 +49,7 @@ bench: $(VENV)/.test  ## the figures of the README, measured here
 	$(BIN)/python benchmarks/figures.py
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
 
 # A stamp for each set of extras; a changed requirement, or version, installs again.
 $(VENV)/.solve: $(NEEDED)

@@ -222,7 +222,7 @@ def test_band_outside_its_range() -> None:
 
 def test_without_scikit_posthocs(monkeypatch: pytest.MonkeyPatch, samples: dict[str, Any]) -> None:
     monkeypatch.setitem(sys.modules, "scikit_posthocs", None)
-    with pytest.raises(MethodError, match=r"pip install 'qopt\[study\]'"):
+    with pytest.raises(MethodError, match=r"pip install 'qopt-edge\[study\]'"):
         statistics.compare(samples)
     assert len(statistics.summarize(samples)) == 3
 
