@@ -252,9 +252,10 @@ class QPart(Problem):
         weights, macs = float(net.weights.sum()), float(net.macs.sum())
         memory = "" if self.device.memory is None else f", {self.device.memory:.4g} bits of memory"
         shared = "" if self.inferences == 1 else f", {self.inferences} inferences share a download"
+        widths = f"{self.bits.lo} to {self.bits.hi}"
         return [
             f"{len(net)} layers, {weights:,.0f} weights, {macs:,.0f} MACs",
-            f"accuracy loss {self.level:g} at most, noise by {self.noise.model}, widths {self.bits.lo} to {self.bits.hi}",
+            f"accuracy loss {self.level:g} at most, noise by {self.noise.model}, widths {widths}",
             f"{len(self.admissible_cuts)} admissible cuts, uplink {self.channel.uplink:.4g} bit/s{memory}{shared}",
         ]
 
