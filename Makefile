@@ -4,11 +4,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# A worker a core; a worker that is done takes over what another has not begun.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 # Constraints hold for build requirements too.
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 REQUEST ?= qpart/mnist-mlp6
 
-.PHONY: solve test lint notebooks formulations bench clean
+.PHONY: solve test test-all lint notebooks formulations bench clean
 
 solve: $(VENV)/.solve  ## solve the bundled request, print its plan and certificate, and the other methods beside it
 	@$(BIN)/qopt solve $(REQUEST)
@@ -21,8 +23,11 @@ solve: $(VENV)/.solve  ## solve the bundled request, print its plan and certific
 	@echo
 	@$(BIN)/qopt compare $(REQUEST) --set noise.model=law
 
-test: $(VENV)/.test  ## run the tests
-	$(BIN)/python -m pytest
+test: $(VENV)/.test  ## run the tests, all but the sweeps
+	$(PYTEST) -m "not sweep"
+
+test-all: $(VENV)/.test  ## run the tests and the sweeps over many instances
+	$(PYTEST)
 
 lint: $(VENV)/.dev  ## ruff, and mypy on the package as it installs
 	$(BIN)/ruff check .
