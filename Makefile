@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# A worker a core; a worker that is done takes over what another has not begun.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 # Constraints hold for build requirements too.
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 REQUEST ?= qpart/mnist-mlp6
@@ -24,11 +26,11 @@ solve: $(VENV)/.solve  ## solve the bundled request, print its plan and certific
 	@echo
 	@$(BIN)/qopt compare $(REQUEST) --set noise.model=law
 
-test: $(VENV)/.test  ## run the tests
-	$(BIN)/python -m pytest
+test: $(VENV)/.test  ## run the tests, all but the sweeps
+	$(PYTEST) -m "not sweep"
 
-test-all: $(VENV)/.test  ## run every test and measure coverage
-	$(BIN)/python -m pytest $(COVERAGE)
+test-all: $(VENV)/.test  ## run every test, sweeps over many instances too, and measure coverage
+	$(PYTEST) $(COVERAGE)
 
 lint: $(VENV)/.dev  ## ruff, codespell; the walls between the rooms and mypy on the package as it installs
 	$(BIN)/ruff check .

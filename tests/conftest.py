@@ -1,28 +1,33 @@
-"""What several test files share: how hypothesis runs, and a way to call the command line in process."""
+"""What all tests share: how hypothesis runs, pictures without a screen, a way to call the command line in process."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+import os
+import sys
+from collections.abc import Iterator
 
 import pytest
+from command_line import Call, Cli
 from hypothesis import settings
+
+pytest.register_assert_rewrite("constrained_paths", "knapsack_rows")  # their checks speak as those of a test
 
 # The same examples every time, and no deadline: continuous integration is slow now and then.
 settings.register_profile("qopt", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("qopt")
 
+os.environ["MPLBACKEND"] = "Agg"
 
-class Call(NamedTuple):
-    """Exit code, standard output and standard error of a command."""
 
-    code: int
-    out: str
-    err: str
+@pytest.fixture(autouse=True)
+def _pictures_are_closed() -> Iterator[None]:
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture
-def qopt_cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Call]:
+def qopt_cli(capsys: pytest.CaptureFixture[str]) -> Cli:
     """``qopt ARGUMENTS`` in this process."""
     from qopt.cli.app import main
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from scripts import ROOT, scripts
 
-ROOT = Path(__file__).parents[2]
 SIZES = np.array([784, 512, 256, 128, 64, 32, 10])
 MACS = SIZES[:-1] * SIZES[1:]
 DONE = np.cumsum(MACS)
@@ -20,14 +19,9 @@ SCALES = 2 * 32 * np.cumsum(SIZES[1:])
 
 
 @pytest.fixture(scope="module")
-def figure() -> Any:
-    spec = importlib.util.spec_from_file_location("figure5", ROOT / "benchmarks" / "figure5.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["figure5"] = module
-    spec.loader.exec_module(module)
-    return module
+def figure() -> Iterator[Any]:
+    with scripts("benchmarks", "figure5") as modules:
+        yield modules.figure5
 
 
 def curves(figure: Any, quantized: bool) -> dict[str, np.ndarray[Any, Any]]:

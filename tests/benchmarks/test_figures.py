@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import runpy
-from pathlib import Path
 
 import pytest
+from scripts import ROOT
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "figures.py"
+SCRIPT = ROOT / "benchmarks/figures.py"
 
 
 def test_the_script_prints_every_section(capsys: pytest.CaptureFixture[str]) -> None:

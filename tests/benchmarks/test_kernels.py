@@ -5,24 +5,23 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+from scripts import ROOT, scripts
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+BENCHMARKS = ROOT / "benchmarks"
 
 
-@pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> tuple[ModuleType, ModuleType]:
-    """The script and its instances, imported as the script imports them."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import kernel_instances
-    import kernels
-
-    return kernels, kernel_instances
+@pytest.fixture(scope="module")
+def bench() -> Iterator[tuple[ModuleType, ModuleType]]:
+    """The script and its instances."""
+    with scripts("benchmarks", "kernels", "kernel_instances") as modules:
+        yield modules.kernels, modules.kernel_instances
 
 
 def test_the_script_prints_a_line_a_solver(tmp_path: Path) -> None:

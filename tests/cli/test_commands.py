@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import Cli
 
 import qopt
 from qopt.core.reading import to_json
 from qopt.qpart.generate import qpart
 
-Cli = Callable[..., Any]
 TEACHING = "qpart/teaching-3"
 
 

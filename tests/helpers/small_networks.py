@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import time
@@ -53,8 +54,9 @@ class Chain(nn.Module):
 SHAPES = {"chain": (6,), "branch": (1, 6, 6)}
 
 
+@functools.cache
 def build(name: str, seed: int = 0) -> tuple[nn.Module, Network]:
-    """A module with random weights, and its trace."""
+    """A module with random weights, and its trace: made once, so leave both as they were."""
     torch.manual_seed(seed)
     module = Chain() if name == "chain" else Branch()
     module.eval().requires_grad_(False)

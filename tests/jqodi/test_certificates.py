@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from jqodi_problems import solved
 
-import qopt
 from qopt.core.errors import InputError
 from qopt.jqodi.certificate import bounds as jqodi_bounds
 from qopt.jqodi.certificate.bounds import Refused, dual, first_multiplier, tree_bound
@@ -24,11 +24,6 @@ from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.reductions import path_graph, schedule_instance
 from qopt.jqodi.terms import Candidate, candidates, keeps_limit, plan_of, totals
 from qopt.kernels import checker, exchange, rcsp
-
-
-def solved(problem: Jqodi, method: str = "auto", **options: Any) -> Any:
-    """`qopt.solve`, whose plan, objective and witness are there."""
-    return qopt.solve(problem, method, **options)
 
 
 def path() -> Jqodi:

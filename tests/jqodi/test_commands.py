@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import Cli
 from rich.console import Console
 
 import qopt
@@ -19,7 +19,6 @@ from qopt.core.report import certificate_table
 
 TOY, DATA1 = "jqodi/fig5", "jqodi/data1"
 FREE = ("--set", "mode=schedule", "--set", "switching={}")
-Cli = Callable[..., Any]
 
 
 def test_solve_prints_epochs_nodes_and_the_certificate(qopt_cli: Cli) -> None:

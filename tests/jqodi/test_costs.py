@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from jqodi_problems import A_AND_B, CAMERA, CLOUD
 
 from qopt.jqodi.costs import NODES, breakdown
 from qopt.jqodi.generate import jqodi
@@ -36,25 +37,12 @@ def problem(**changes: Any) -> Jqodi:
     data: dict[str, Any] = {
         "mode": "path",
         "time_limit": 100.0,
-        "cloud": {"speed": 24.0, "energy": 0.5},
+        "cloud": CLOUD,
         "servers": [
-            {"name": "A", "speed": 8.0, "energy": 3.0, "cloud_rate": 8.0, "cloud_energy": 0.5},
-            {"name": "B", "speed": 4.0, "energy": 2.0, "cloud_rate": 16.0, "cloud_energy": 0.25},
+            *A_AND_B,
             {"name": "far", "speed": 4.0, "energy": 2.0, "cloud_rate": 16.0},
         ],
-        "devices": [
-            {
-                "name": "camera",
-                "speed": 2.0,
-                "energy": 1.0,
-                "training": 1.0,
-                "validation": 1.0,
-                "links": [
-                    {"server": "A", "rate": 4.0, "energy": 0.125},
-                    {"server": "B", "bandwidth": 4.0, "snr": 3.0, "energy": 0.25},
-                ],
-            }
-        ],
+        "devices": [CAMERA],
         "models": [
             {
                 "name": "net",

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import math
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import networkx as nx
 import pytest
+from jqodi_problems import possible_plans
 
 import qopt
 from qopt import plots
@@ -20,9 +18,7 @@ from qopt.jqodi.diagram import SOURCE, THETA, diagram, plan_vertices, write_diag
 from qopt.jqodi.generate import jqodi
 from qopt.jqodi.labels import RULES, labels
 from qopt.jqodi.problem import Jqodi
-from qopt.jqodi.terms import candidates, keeps_limit, totals
-
-matplotlib.use("Agg")
+from qopt.jqodi.terms import keeps_limit, totals
 
 FIG5 = "jqodi/fig5"
 
@@ -30,15 +26,6 @@ FIG5 = "jqodi/fig5"
 def small(seed: int, mode: Any = "path", **options: Any) -> Jqodi:
     options = {"servers": 2, "cuts": 2, "models": 2, "widths": (8,), "tightness": 0.5} | options
     return jqodi(3 + seed % 2, seed=seed, mode=mode, estimate="robust" if seed % 3 == 0 else "expected", **options)
-
-
-def sequences(problem: Jqodi) -> Any:
-    """Every plan that is possible, by candidate."""
-    for own in candidates(problem):
-        there = [[s for s in range(len(own.states)) if math.isfinite(row[s])] for row in own.time]
-        for states in itertools.product(*there):
-            if problem.mode != "choice" or len(set(states)) == 1:
-                yield own, states
 
 
 # --- the diagram ---------------------------------------------------------------------------------------------------
@@ -76,7 +63,7 @@ def test_paths_are_plans(mode: str) -> None:
         graph = diagram(problem)
         paths = list(nx.all_simple_paths(graph, SOURCE, THETA))
         found = [[nx.path_weight(graph, path, of) for path in paths] for of in ("energy", "time")]
-        expected = list(zip(*(totals(own, states) for own, states in sequences(problem)), strict=True))
+        expected = list(zip(*(totals(own, states) for own, states in possible_plans(problem)), strict=True))
         for energy, time in ((1.0, 0.0), (0.0, 1.0), (1.0, 0.37)):
             one, two = (sorted(energy * e + time * t for e, t in zip(*both, strict=True)) for both in (found, expected))
             assert one == pytest.approx(two, rel=1e-9)
@@ -87,7 +74,7 @@ def test_leaves_of_the_tree_are_the_plans_within_the_limit(mode: str) -> None:
     for seed in range(4):
         problem = small(seed, mode)
         tree = diagram(problem, tree=True)
-        fits = [totals(own, s) for own, s in sequences(problem) if keeps_limit(problem, own, s)]
+        fits = [totals(own, s) for own, s in possible_plans(problem) if keeps_limit(problem, own, s)]
         ends = [tree.nodes[vertex] for vertex in tree.predecessors(THETA)]
         assert sorted((end["spent"], end["elapsed"]) for end in ends) == sorted(fits)
         epochs = [vertex for vertex, data in tree.nodes(data=True) if data["kind"] == "epoch"]
@@ -148,7 +135,7 @@ def test_every_label_left_for_the_reason_given() -> None:
         walk = labels(problem)
         plans = [
             (own.key, tuple(own.states[s] for s in states), *totals(own, states), keeps_limit(problem, own, states))
-            for own, states in sequences(problem)
+            for own, states in possible_plans(problem)
         ]
         for label in walk.labels:
             key = "/".join(label.vertex.split("/")[:2])

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
+from jqodi_problems import MODES, Mode, solved
 
-import qopt
 from qopt.core.errors import InputError, MethodError
 from qopt.core.limits import within
 from qopt.jqodi import reductions
@@ -21,15 +21,6 @@ from qopt.jqodi.methods import registry as registry
 from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.terms import candidates, terms_of, totals
 from qopt.kernels import mckp, rcsp
-
-Mode = Literal["choice", "schedule", "path"]
-
-MODES: tuple[Mode, ...] = ("choice", "schedule", "path")
-
-
-def solved(problem: Jqodi, method: str = "auto", **options: Any) -> Any:
-    """`qopt.solve`, whose plan, objective and witness are there."""
-    return qopt.solve(problem, method, **options)
 
 
 def drawn(seed: int, mode: Mode) -> Jqodi:

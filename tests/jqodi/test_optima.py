@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import numpy as np
 import pytest
+from jqodi_problems import MODES, Mode
 
 from qopt.core.method import Options
 from qopt.jqodi.certificate.certify import certify
@@ -15,9 +15,6 @@ from qopt.jqodi.generate import jqodi
 from qopt.jqodi.methods import registry as registry
 from qopt.jqodi.problem import Jqodi
 
-Mode = Literal["choice", "schedule", "path"]
-
-MODES: tuple[Mode, ...] = ("choice", "schedule", "path")
 CHUNKS = range(10)
 EACH = 50
 SOLVERS = ("highs-mip", "pyomo", "cvxpy")

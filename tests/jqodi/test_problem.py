@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
-from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,9 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
+from command_line import Cli
 from exact import within
+from jqodi_problems import A_AND_B, CAMERA, CLOUD, possible_plans
 from qopt.instances import make_schema
 
 import qopt
@@ -29,7 +29,7 @@ from qopt.jqodi.limits import epochs_within, rounded_up, smallest_limits
 from qopt.jqodi.losses import MAX_EPOCHS, fewest_epochs
 from qopt.jqodi.plan import JqodiPlan, checked_plan
 from qopt.jqodi.problem import Jqodi
-from qopt.jqodi.terms import Candidate, candidate, candidates, states_of, totals
+from qopt.jqodi.terms import candidate, candidates, states_of, totals
 
 
 def data() -> dict[str, Any]:
@@ -40,23 +40,10 @@ def data() -> dict[str, Any]:
         "name": "two-models",
         "mode": "path",
         "time_limit": 400.0,
-        "cloud": {"speed": 24.0, "energy": 0.5},
-        "servers": [
-            {"name": "A", "speed": 8.0, "energy": 3.0, "cloud_rate": 8.0, "cloud_energy": 0.5},
-            {"name": "B", "speed": 4.0, "energy": 2.0, "cloud_rate": 16.0, "cloud_energy": 0.25},
-        ],
+        "cloud": CLOUD,
+        "servers": A_AND_B,
         "devices": [
-            {
-                "name": "camera",
-                "speed": 2.0,
-                "energy": 1.0,
-                "training": 1.0,
-                "validation": 1.0,
-                "links": [
-                    {"server": "A", "rate": 4.0, "energy": 0.125},
-                    {"server": "B", "bandwidth": 4.0, "snr": 3.0, "energy": 0.25},
-                ],
-            },
+            CAMERA,
             {"name": "phone", "speed": 4.0, "energy": 1.0, "training": 1.0, "links": [{"server": "A", "rate": 4.0}]},
         ],
         "models": [
@@ -325,23 +312,10 @@ def test_plan_files(tmp_path: Path) -> None:
 # --- limits that cannot be met ---------------------------------------------------------------------------------------
 
 
-def all_plans(asked: Jqodi, own: Candidate) -> Iterator[Any]:
-    """The states of every plan of the mode."""
-    count = range(len(own.states))
-    if asked.mode == "choice":
-        return ([s] * own.epochs for s in count)
-    return itertools.product(count, repeat=own.epochs)
-
-
 def by_enumeration(asked: Jqodi) -> list[tuple[float, float]]:
     """Time and energy of every plan that is possible in every epoch."""
-    found = []
-    for own in candidates(asked):
-        for states in all_plans(asked, own):
-            energy, time = totals(own, states)
-            if time < math.inf:
-                found.append((time, energy))
-    return found
+    both = (totals(own, states) for own, states in possible_plans(asked))
+    return [(time, energy) for energy, time in both if time < math.inf]
 
 
 def feasible(asked: Jqodi) -> bool:
@@ -584,7 +558,7 @@ def test_gap_is_refused_where_a_method_has_none() -> None:
 # --- the command line ------------------------------------------------------------------------------------------------
 
 
-def test_command_line(qopt_cli: Callable[..., Any], tmp_path: Path) -> None:
+def test_command_line(qopt_cli: Cli, tmp_path: Path) -> None:
     path = tmp_path / "problem.json"
     save(problem(mode="choice"), path)
     solved = qopt_cli("solve", path, "--save-plan", tmp_path / "plan.json")

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import json
 import math
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy.stats import binomtest, ks_2samp
+from scripts import ROOT, scripts
 
 import qopt
 from qopt.core.reading import load
@@ -23,7 +21,7 @@ from qopt.jqodi.plan import JqodiPlan
 from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.terms import candidate, candidates
 
-STUDY = Path(__file__).parents[2] / "instances" / "jqodi" / "study"
+STUDY = ROOT / "instances/jqodi/study"
 SETS = ("data1", "data2")
 SCRIPTS = (
     "data", "profiles", "model", "decisions", "possible", "fit", "sampling", "claims", "robustness", "fig5", "make",
@@ -43,14 +41,9 @@ def problem(name: str) -> Jqodi:
 
 @pytest.fixture(scope="module")
 def study() -> Iterator[SimpleNamespace]:
-    """The scripts as modules; their short names do not stay, and other scripts of these names come back."""
-    others = {name: sys.modules.pop(name) for name in SCRIPTS if name in sys.modules}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(STUDY))
-        yield SimpleNamespace(**{name: importlib.import_module(name) for name in SCRIPTS})
-    for name in SCRIPTS:
-        sys.modules.pop(name, None)
-    sys.modules.update(others)
+    """The scripts as modules."""
+    with scripts("instances/jqodi/study", *SCRIPTS) as modules:
+        yield modules
 
 
 def parameters(instance: Jqodi) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_checker import Data, answers, headed
+from kernel_files import Data, answers, headed
 
 from qopt.kernels import exchange, mckp
 from qopt.kernels.checker import check
@@ -29,7 +29,8 @@ def solved(data: Data, **options: Any) -> mckp.Result:
     return mckp.solve(np.array(data["cost"]), np.array(data["weight"][0]), data["limit"][0], **options)
 
 
-def by_sums() -> list[tuple[Data, Data]]:
+@pytest.fixture(scope="module")
+def proved() -> list[tuple[Data, Data]]:
     """Instances whose witness is, or ends in, a leaf of sums."""
     found = []
     for seed in range(600):
@@ -40,26 +41,23 @@ def by_sums() -> list[tuple[Data, Data]]:
     return found
 
 
-PROVED = by_sums()
-
-
 def least(data: Data) -> Fraction:
     return min(cost for _, cost in answers(data))
 
 
-def test_sums_prove_what_enumeration_finds() -> None:
-    assert len(PROVED) >= 100
-    for data, witness in PROVED:
+def test_sums_prove_what_enumeration_finds(proved: list[tuple[Data, Data]]) -> None:
+    assert len(proved) >= 100
+    for data, witness in proved:
         verdict = check(data, json.loads(json.dumps(witness)))
         assert verdict.accepted, verdict.reason
         assert verdict.objective is not None
         assert verdict.objective - least(data) <= abs(verdict.objective) / 10**9
 
 
-def test_sums_of_other_data_prove_nothing_false() -> None:
+def test_sums_of_other_data_prove_nothing_false(proved: list[tuple[Data, Data]]) -> None:
     rng = np.random.default_rng(1)
     refused = 0
-    for data, witness in PROVED:
+    for data, witness in proved:
         changed = copy.deepcopy(data)
         i, j = int(rng.integers(len(data["cost"]))), int(rng.integers(len(data["cost"][0])))
         if rng.random() < 0.5:
@@ -74,9 +72,9 @@ def test_sums_of_other_data_prove_nothing_false() -> None:
     assert refused >= 20
 
 
-def test_a_worse_choice_is_refused_beside_the_same_sums() -> None:
+def test_a_worse_choice_is_refused_beside_the_same_sums(proved: list[tuple[Data, Data]]) -> None:
     tried = 0
-    for data, witness in PROVED:
+    for data, witness in proved:
         best = least(data)
         for choice, cost in answers(data):
             if cost > best + Fraction(1, 10**6):
@@ -174,7 +172,9 @@ def strong(seed: int) -> Data:
     return exchange.mckp_instance(cost, weight, low + float(rng.uniform(0, 1)) * (high - low))
 
 
-def by_rounding() -> list[tuple[Data, Data]]:
+@pytest.fixture(scope="module")
+def rounded() -> list[tuple[Data, Data]]:
+    """Instances whose witness is a rounded leaf."""
     found = []
     for seed in range(800):
         data = strong(seed)
@@ -184,21 +184,18 @@ def by_rounding() -> list[tuple[Data, Data]]:
     return found
 
 
-ROUNDED = by_rounding()
-
-
-def test_rounding_proves_what_enumeration_finds() -> None:
-    assert len(ROUNDED) >= 60
-    for data, witness in ROUNDED:
+def test_rounding_proves_what_enumeration_finds(rounded: list[tuple[Data, Data]]) -> None:
+    assert len(rounded) >= 60
+    for data, witness in rounded:
         verdict = check(data, json.loads(json.dumps(witness)))
         assert verdict.accepted, verdict.reason
         assert verdict.objective == least(data)
 
 
-def test_rounding_of_other_data_or_multipliers_proves_nothing_false() -> None:
+def test_rounding_of_other_data_or_multipliers_proves_nothing_false(rounded: list[tuple[Data, Data]]) -> None:
     rng = np.random.default_rng(2)
     refused = 0
-    for data, witness in ROUNDED * 3:
+    for data, witness in rounded * 3:
         changed, proof = copy.deepcopy(data), copy.deepcopy(witness)
         i, j = int(rng.integers(len(data["cost"]))), int(rng.integers(len(data["cost"][0])))
         match int(rng.integers(4)):

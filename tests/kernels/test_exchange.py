@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_checker import CUT, GRAPH, KNAPSACK, Data
+from kernel_files import CUT, GRAPH, KNAPSACK, Data
 
 from qopt.core.errors import InputError
 from qopt.kernels import exchange, mckp, mincut

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from exact import allowed, within
+from constrained_paths import brute, every_path
+from exact import allowed, total, within
 
 from qopt.core.errors import InputError
 from qopt.kernels import rcsp
@@ -21,43 +22,9 @@ from qopt.kernels.rcsp import Digraph, Layered
 EPS = (1.0, 0.1, 0.01, 1e-4)
 
 
-def exactly(numbers: Any) -> Fraction:
-    return sum(map(Fraction, map(float, numbers)), Fraction(0))
-
-
-def every_path(graph: Layered | Digraph) -> Any:
-    """Costs and resources of every path of a graph without cycles, from the definition."""
-    if isinstance(graph, Layered):
-        for path in itertools.product(range(graph.states), repeat=graph.layers):
-            costs = [graph.node_cost[k, s] for k, s in enumerate(path)]
-            used = [graph.node_resource[0, k, s] for k, s in enumerate(path)]
-            for k, (one, two) in enumerate(itertools.pairwise(path)):
-                if graph.arc_cost is not None:
-                    costs.append((graph.arc_cost if graph.arc_cost.ndim == 2 else graph.arc_cost[k])[one, two])
-                if graph.arc_resource is not None:
-                    matrix = graph.arc_resource[0]
-                    used.append((matrix if matrix.ndim == 2 else matrix[k])[one, two])
-            if max(costs) < math.inf:
-                yield costs, used
-        return
-    ways: dict[int, list[list[int]]] = {graph.source: [[]]}
-    assert graph.order is not None
-    for vertex in graph.order.tolist():
-        for arc in np.flatnonzero((graph.tail == vertex) & (graph.cost < math.inf) & (graph.head != vertex)):
-            longer = [[*way, int(arc)] for way in ways.get(vertex, [])]
-            ways.setdefault(int(graph.head[arc]), []).extend(longer)
-    for way in ways.get(graph.target, []):
-        yield graph.cost[way].tolist(), graph.resource[0, way].tolist()
-
-
-def optimum(graph: Layered | Digraph, limit: float) -> Fraction | None:
-    fits = (exactly(costs) for costs, used in every_path(graph) if within(used, limit))
-    return min(fits, default=None)
-
-
 def check_guarantee(graph: Layered | Digraph, limit: float, eps: float) -> rcsp.Result:
     """Path, sums and guarantee, in rationals; the witness where there is one."""
-    best = optimum(graph, limit)
+    best = brute(graph, limit)
     result = rcsp.approximate(graph, limit, eps)
     if best is None:
         assert result.status == "infeasible"
@@ -75,7 +42,7 @@ def check_guarantee(graph: Layered | Digraph, limit: float, eps: float) -> rcsp.
         assert result.objective == math.fsum(costs)
         assert result.used[0] == math.fsum(used[0])
         assert within(used[0], limit)
-        assert best <= exactly(costs) <= (1 + Fraction(eps)) * best
+        assert best <= total(costs) <= (1 + Fraction(eps)) * best
         assert Fraction(result.bound) <= best
     if result.tree is not None and (best is None or result.objective):
         verdict = check(rcsp_instance(graph, limit), rcsp_witness(result))
@@ -129,7 +96,7 @@ def a_digraph(rng: np.random.Generator) -> Digraph:
 
 def a_limit(rng: np.random.Generator, graph: Layered | Digraph) -> float:
     """Near what some path uses, often exactly."""
-    used = [exactly(used) for _, used in itertools.islice(every_path(graph), 200)]
+    used = [total(used) for _, (used,) in itertools.islice(every_path(graph), 200)]
     if not used or rng.random() < 0.05:
         return float(rng.choice([0.0, 1.0, math.inf]))
     return float(used[int(rng.integers(len(used)))]) * float(rng.choice([1.0, 1.0, 0.8, 1.3]))
@@ -216,7 +183,7 @@ def test_no_path_is_lost_to_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
         resource = rng.integers(1, 10, (layers, states)) / 10 + rng.integers(-4, 5, (layers, states)) * 2.0**-54
         cost = rng.uniform(1, 10, (layers, states))
         graph = Layered(cost, resource)
-        used = [exactly(row) for _, row in every_path(graph)]
+        used = [total(row) for _, (row,) in every_path(graph)]
         limit = float(used[int(rng.integers(len(used)))]) / (1 + 1e-12)
         check_guarantee(graph, limit, 1e-3)
     assert called

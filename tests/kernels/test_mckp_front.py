@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from exact import allowed, within
 from scipy.optimize import linprog
 
 from qopt.core.errors import InputError
@@ -18,10 +19,6 @@ from qopt.kernels.knapsack.front import Front, front
 from qopt.kernels.knapsack.front_sums import rounded_sums
 
 FAMILIES = ("ties", "law", "correlated", "negative", "decades", "halves")
-
-
-def allowed(limit: float) -> float:
-    return limit * (1 + 1e-12 if limit >= 0 else 1 - 1e-12)
 
 
 def instance(rng: np.random.Generator, family: str, n: int, k: int) -> tuple[Any, Any]:
@@ -58,7 +55,7 @@ def sums(cost: Any, weight: Any, ties: Any = ()) -> list[tuple[Fraction, Fractio
 def undominated(points: list[tuple[Fraction, Fraction]], limit: float) -> list[tuple[Fraction, Fraction]]:
     found: list[tuple[Fraction, Fraction]] = []
     for w, c in sorted(points):
-        if (math.isinf(limit) or w <= Fraction(allowed(limit))) and (not found or c < found[-1][1]):
+        if within([w], limit) and (not found or c < found[-1][1]):
             found.append((w, c))
     return found
 
@@ -121,7 +118,7 @@ def test_the_cheapest_within_a_limit() -> None:
         everything, found = sums(cost, weight), front(cost, weight)
         size_w, size_c = (float(np.abs(table).max(axis=1).sum()) for table in (weight, cost))
         for limit in rng.uniform(-1.1, 1.1, 20) * size_w:
-            best = min((c for w, c in everything if w <= Fraction(allowed(limit))), default=None)
+            best = min((c for w, c in everything if within([w], limit)), default=None)
             point, bound = found.at(limit), found.lower_bound(limit)
             assert (point is None) == (best is None)
             assert (bound is None) == (best is None)

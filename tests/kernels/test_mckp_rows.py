@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator
 from fractions import Fraction
@@ -10,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from exact import total
+from knapsack_rows import FAMILIES, brute, entries, instance, keeps, rationals, size, tree_bound
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from qopt.core.errors import InputError
@@ -18,126 +19,6 @@ from qopt.kernels.knapsack.result import Result
 from qopt.kernels.knapsack.rows_best import Best
 from qopt.kernels.knapsack.rows_core import shifted
 from qopt.kernels.knapsack.ties import merge
-
-FAMILIES = ("ties", "law", "correlated", "negative", "decades", "halves")
-
-
-def allowed(limit: float) -> float:
-    """What terms may add up to."""
-    return limit * (1 + 1e-12 if limit >= 0 else 1 - 1e-12)
-
-
-def exact(array: Any) -> Any:
-    """Floats as rationals."""
-    return np.vectorize(Fraction, otypes=[object])(np.asarray(array, dtype=float))
-
-
-def total(table: Any, choice: Any) -> Fraction:
-    return sum((table[i][j] for i, j in enumerate(choice)), Fraction(0))
-
-
-def keeps(weight: Any, limit: Any, choice: Any) -> bool:
-    """The exact test of every row, in rationals."""
-    return all(
-        math.isinf(most) or total(rows, choice) <= Fraction(allowed(most))
-        for rows, most in zip(weight, limit, strict=True)
-    )
-
-
-def brute(cost: Any, weight: Any, limit: Any) -> Fraction | None:
-    """Optimum over all choices."""
-    c, w = exact(cost), exact(weight)
-    choices = itertools.product(range(c.shape[1]), repeat=c.shape[0])
-    return min((total(c, choice) for choice in choices if keeps(w, limit, choice)), default=None)
-
-
-def instance(rng: np.random.Generator, family: str, rows: int, n: int, k: int) -> tuple[Any, Any, Any]:
-    shape = (rows, n, k)
-    if family == "ties":  # few integers: many optima
-        cost, weight = rng.integers(0, 4, (n, k)).astype(float), rng.integers(0, 4, shape).astype(float)
-    elif family == "law":
-        bits = np.arange(1, k + 1)
-        cost = 10.0 ** rng.uniform(-1, 1, (n, 1)) * bits
-        weight = 10.0 ** rng.uniform(-1, 1, (rows, n, 1)) * 4.0**-bits
-    elif family == "correlated":
-        weight = rng.integers(1, 30, shape).astype(float)
-        cost = 30.0 - weight.mean(axis=0).round() + rng.integers(-3, 4, (n, k))
-    elif family == "negative":
-        cost, weight = rng.normal(0, 5, (n, k)), rng.normal(0, 5, shape)
-    elif family == "halves":
-        cost, weight = rng.integers(-9, 9, (n, k)) / 2 + 0.1, rng.integers(-9, 9, shape) * 0.75
-    else:  # decades
-        cost, weight = 10.0 ** rng.uniform(-9, 9, (n, k)), 10.0 ** rng.uniform(-9, 9, shape)
-    low, high = weight.min(axis=2).sum(axis=1), weight.max(axis=2).sum(axis=1)
-    limit = low + rng.choice([0.0, 0.2, 0.4, 0.5, 0.7, 1.0], rows) * (high - low)
-    if rng.random() < 0.1:
-        limit[rng.integers(rows)] = math.inf
-    if rng.random() < 0.05:
-        limit[0] = low[0] - 0.1 * (high[0] - low[0]) - 0.1
-    return cost, weight, limit
-
-
-def leaf_sum(entries: Any) -> Fraction:
-    return sum(entries, Fraction(0))
-
-
-def grid(table: Any) -> tuple[Fraction, Fraction]:
-    """(base, step): complete choices add up to base + k step, k whole."""
-    base = leaf_sum(row[0] for row in table)
-    differences = [x - row[0] for row in table for x in row if x != row[0]]
-    if not differences:
-        return base, Fraction(1)
-    below = math.lcm(*(x.denominator for x in differences))
-    return base, Fraction(math.gcd(*(int(x * below) for x in differences)), below)
-
-
-def tree_bound(cost: Any, weight: Any, limit: Any, tree: Any) -> Fraction | None:
-    """Least bound of a tree's leaves, checked in rationals; None where all leaves show that nothing is feasible."""
-    c, w = exact(cost), exact(weight)
-    n, k = c.shape
-    base, step = grid(c)
-    room: list[Fraction | None] = []
-    for rows, most in zip(w, limit, strict=True):
-        if math.isinf(most):
-            room.append(None)
-            continue
-        base_w, step_w = grid(rows)
-        room.append(base_w + (Fraction(allowed(most)) - base_w) // step_w * step_w)
-    found: list[Fraction] = []
-    pending = [[frozenset(range(k))] * n]
-    for node in tree:
-        classes = pending.pop()
-        if node[0] == "split":
-            _, i, columns = node
-            chosen = frozenset(columns)
-            assert len(chosen) == len(columns)
-            assert chosen
-            assert chosen < classes[i]
-            for part in (classes[i] - chosen, chosen):
-                pending.append([*classes[:i], part, *classes[i + 1 :]])
-            continue
-        assert node[0] == "leaf"
-        a, multipliers = node[1], [Fraction(x) for x in node[2:]]
-        assert a in (0, 1)
-        assert len(multipliers) == len(w)
-        assert all(x >= 0 for x in multipliers)
-        value = leaf_sum(
-            min(a * c[i][j] + leaf_sum(x * w[r][i][j] for r, x in enumerate(multipliers)) for j in classes[i])
-            for i in range(n)
-        )
-        for x, most in zip(multipliers, room, strict=True):
-            assert x == 0 or most is not None
-            value -= x * most if most is not None else 0
-        if a == 0:
-            assert value > 0
-        else:
-            found.append(base + math.ceil((value - base) / step) * step)
-    assert not pending
-    return min(found, default=None)
-
-
-def size(cost: Any) -> Fraction:
-    return Fraction(float((cost.max(axis=1) - cost.min(axis=1)).sum()))
 
 
 def check(cost: Any, weight: Any, limit: Any, **options: Any) -> Result:
@@ -154,11 +35,11 @@ def check(cost: Any, weight: Any, limit: Any, **options: Any) -> Result:
     assert result.status == "optimal" or (cancelled and result.status == "optimal-by-solver")
     assert result.choice is not None
     assert result.objective is not None
-    assert keeps(exact(weight), limit, result.choice)
+    assert keeps(rationals(weight), limit, result.choice)
     assert result.objective == math.fsum(cost[i, j] for i, j in enumerate(result.choice))
     assert result.bound == result.objective
     tolerance = Fraction(1e-12) * size(cost)
-    assert total(exact(cost), result.choice) - best <= tolerance
+    assert total(entries(rationals(cost), result.choice)) - best <= tolerance
     if result.status == "optimal":
         assert result.tree is not None
         bound = tree_bound(cost, weight, limit, result.tree)
@@ -196,7 +77,7 @@ def test_searches_of_many_classes_have_right_trees(family: str) -> None:
         assert result.tree is not None
         assert result.choice is not None
         assert result.objective is not None
-        assert keeps(exact(weight), limit, result.choice)
+        assert keeps(rationals(weight), limit, result.choice)
         bound = tree_bound(cost, weight, limit, result.tree)
         assert bound is not None
         assert bound >= Fraction(result.objective) - Fraction(1e-12) * size(cost)
@@ -316,7 +197,7 @@ def test_a_search_that_is_stopped_tells_the_truth(options: dict[str, Any], optim
         assert result.bound <= optimum * (1 + 1e-9)
         if result.choice is not None:
             assert result.objective is not None
-            assert keeps(exact(weight), limit, result.choice)
+            assert keeps(rationals(weight), limit, result.choice)
             assert result.objective >= optimum * (1 - 1e-9)
         if options == {"gap": 0.02}:
             assert result.status in ("optimal", "within-gap")
@@ -343,7 +224,7 @@ def test_a_gap_is_to_a_choice_and_not_to_the_upper_value(gap: float, optima: lis
         assert result.status in ("optimal", "within-gap")
         assert result.objective is not None
         assert result.bound is not None
-        assert keeps(exact(weight), limit, result.choice)
+        assert keeps(rationals(weight), limit, result.choice)
         assert optimum * (1 - 1e-9) <= result.objective < optimum * (1 + gap / 2)
         assert result.bound <= optimum * (1 + 1e-9)
         assert result.objective - result.bound <= gap * result.objective * (1 + 1e-12)
@@ -365,7 +246,7 @@ def test_costs_that_cancel_are_called_optimal_only_if_they_are() -> None:
         best, result = brute(cost, weight, limit), mckp_rows.solve(cost, weight, limit)
         assert best is not None
         assert result.choice is not None
-        value = total(exact(cost), result.choice)
+        value = total(entries(rationals(cost), result.choice))
         assert value - best <= Fraction(1e-12) * size(cost)
         if result.status == "optimal":
             assert value - best <= Fraction(1e-9) * abs(value)

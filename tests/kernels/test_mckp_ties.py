@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_mckp_rows import FAMILIES, exact, instance, keeps, size, total
+from exact import total
+from knapsack_rows import FAMILIES, entries, instance, keeps, rationals, size
 
 from qopt.core.errors import InputError
 from qopt.kernels import exchange
@@ -21,10 +22,10 @@ from qopt.kernels.knapsack.ties import merge
 
 def tied_brute(cost: Any, weight: Any, limit: Any, ties: Any) -> Fraction | None:
     """Optimum over all choices that keep the ties."""
-    c, w, best = exact(cost), exact(weight), None
+    c, w, best = rationals(cost), rationals(weight), None
     for choice in itertools.product(range(c.shape[1]), repeat=len(c)):
         if all(len({choice[i] for i in group}) == 1 for group in ties) and keeps(w, limit, choice):
-            value = total(c, choice)
+            value = total(entries(c, choice))
             best = value if best is None else min(best, value)
     return best
 
@@ -35,9 +36,9 @@ def check_tied(cost: Any, weight: Any, limit: Any, ties: Any) -> Result:
     assert (result.choice is None) == (best is None)
     if result.choice is not None and best is not None:
         assert all(len(set(result.choice[group].tolist())) == 1 for group in ties)
-        assert keeps(exact(weight), limit, result.choice)
+        assert keeps(rationals(weight), limit, result.choice)
         assert result.objective == math.fsum(cost[i][j] for i, j in enumerate(result.choice))
-        value = total(exact(cost), result.choice)
+        value = total(entries(rationals(cost), result.choice))
         assert value - best <= Fraction(1e-12) * size(np.asarray(cost))
         assert result.status != "optimal" or value - best <= Fraction(1e-9) * abs(value)
     if result.status in ("optimal", "infeasible"):
@@ -97,7 +98,10 @@ def test_the_error_of_merged_tables_is_bounded() -> None:
         assert error.shape == (2,)
         for r in range(2):
             off = [
-                abs(total(exact(table[r]), choice) - total(exact(values[r]), merged.expand(np.array(choice))))
+                abs(
+                    total(entries(rationals(table[r]), choice))
+                    - total(entries(rationals(values[r]), merged.expand(np.array(choice))))
+                )
                 for choice in itertools.product(range(3), repeat=len(merged.heads))
             ]
             assert 0 < max(off) <= Fraction(float(error[r]))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_rcsp import (
+from constrained_paths import (
     INFINITE,
     brute,
     check_against_brute,
@@ -21,8 +21,8 @@ from test_rcsp import (
     random_layered,
     random_limit,
     size,
-    total,
 )
+from exact import total
 
 from qopt.kernels import rcsp
 from qopt.kernels.rcsp import Digraph, Layered

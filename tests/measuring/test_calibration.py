@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -33,14 +32,6 @@ from qopt.qpart.plan import QPartPlan, crossing_activations  # noqa: E402
 from qopt.qpart.terms import noise_terms  # noqa: E402
 
 BITS = np.arange(1, 17)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 # --- the rule, on losses that are made up ----------------------------------------------------------

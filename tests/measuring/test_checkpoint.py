@@ -111,7 +111,6 @@ def times(folder: Path) -> dict[str, int]:
 
 
 def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.set_num_threads(1)
     folder = tmp_path / "work"
     program = PROGRAM.format(tests=str(HELPERS), folder=str(folder))
     child = subprocess.Popen(
@@ -150,7 +149,6 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pyte
 
 
 def test_changed_weights_data_or_settings_are_not_continued(tmp_path: Path) -> None:
-    torch.set_num_threads(1)
     module, network = build("chain")
     examples = data_for(module, "chain", 200, 1)
     levels = [0.05]
@@ -168,7 +166,6 @@ def test_changed_weights_data_or_settings_are_not_continued(tmp_path: Path) -> N
 
 
 def test_calibration_goes_on_too(tmp_path: Path) -> None:
-    torch.set_num_threads(1)
     module, network = build("chain")
     found = measure(network, data_for(module, "chain", 300, 1), levels=[0.05])
     assert isinstance(found, Sensitivity)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from command_line import Cli
 
 torch = pytest.importorskip("torch")
 
@@ -36,14 +35,6 @@ def nothing():
 """
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
     (tmp_path / "net.py").write_text(NET.format(tests=str(Path(__file__).resolve().parents[1] / "helpers")))
@@ -52,7 +43,7 @@ def files(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_network_and_data_become_an_instance(files: Path, qopt_cli: Callable[..., Any]) -> None:
+def test_a_network_and_data_become_an_instance(files: Path, qopt_cli: Cli) -> None:
     outputs = ("--save", files / "net.json", "--measured", files / "found.json", "--checkpoint", files / "work")
     asked = ("measure", f"{files / 'net.py'}:net", files / "data.npz", "--levels", "0.05,0.2", "--input-bits", "8")
     call = qopt_cli(*asked, *outputs, "--json")
@@ -129,7 +120,7 @@ def test_every_tensor_and_every_cut_has_a_line_of_progress(files: Path) -> None:
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(
-    arguments: list[str], said: str, files: Path, qopt_cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    arguments: list[str], said: str, files: Path, qopt_cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(files)
     call = qopt_cli("measure", *arguments)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import json
 import math
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scripts import ROOT, scripts
 
 import qopt
 from qopt.qpart.problem import QPart
@@ -22,22 +21,17 @@ from qopt.qpart.terms import noise_terms
 
 torch = pytest.importorskip("torch", reason="the extra 'measure' is not installed")
 
-FOLDER = Path(__file__).parents[2] / "instances" / "mnist"
+FOLDER = ROOT / "instances/mnist"
 NAMES = ("mlp6", "cnn", "resnet")
 SCRIPTS = ("data", "evaluate", "make", "networks", "train")
 LEVELS = [0.002, 0.005, 0.01, 0.02, 0.05]
 
 
 @pytest.fixture(scope="module")
-def scripts() -> Iterator[SimpleNamespace]:
-    """The scripts as modules; their short names do not stay, and other scripts of these names come back."""
-    others = {name: sys.modules.pop(name) for name in SCRIPTS if name in sys.modules}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(FOLDER))
-        yield SimpleNamespace(**{name: importlib.import_module(name) for name in SCRIPTS})
-    for name in SCRIPTS:
-        sys.modules.pop(name, None)
-    sys.modules.update(others)
+def mnist() -> Iterator[SimpleNamespace]:
+    """The scripts as modules."""
+    with scripts("instances/mnist", *SCRIPTS) as modules:
+        yield modules
 
 
 @dataclass(frozen=True)
@@ -53,15 +47,15 @@ class Kept:
 
 
 @pytest.fixture(scope="module")
-def kept(scripts: Any) -> dict[str, Kept]:
+def kept(mnist: Any) -> dict[str, Kept]:
     from safetensors import safe_open
 
     from qopt.measuring.plans import PlanRunner
     from qopt.measuring.sensitivity import Sensitivity
 
-    test, found = scripts.data.test_images(FOLDER), {}
+    test, found = mnist.data.test_images(FOLDER), {}
     for name in NAMES:
-        network = scripts.evaluate.kept(name)
+        network = mnist.evaluate.kept(name)
         measured = Sensitivity.load(FOLDER / f"{name}-sensitivity.json")
         with safe_open(FOLDER / f"{name}.safetensors", framework="pt") as file:
             metadata = json.loads(file.metadata()["qopt"])
@@ -121,11 +115,11 @@ def test_instance_has_the_measured_figures(kept: dict[str, Kept], name: str) -> 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_plans_keep_their_level_on_images_that_nothing_has_seen(kept: dict[str, Kept], scripts: Any, name: str) -> None:
+def test_plans_keep_their_level_on_images_that_nothing_has_seen(kept: dict[str, Kept], mnist: Any, name: str) -> None:
     one = kept[name]
     last = len(one.network)
     cuts = {"mlp6": [3, last], "cnn": [2, last], "resnet": [last]}[name]
-    rows = list(scripts.evaluate.rows(one.problem, one.network, one.found, one.runner, [0.002, 0.01], cuts))
+    rows = list(mnist.evaluate.rows(one.problem, one.network, one.found, one.runner, [0.002, 0.01], cuts))
     assert len(rows) == 2 * len(cuts) * 2
     for row in rows:
         assert row.loss.low <= row.level, row  # an interval above the level would refute it
@@ -159,7 +153,7 @@ def test_cuts_move_with_link_and_sharing(kept: dict[str, Kept]) -> None:
     assert best("resnet", {"device.memory": None}) == 10
 
 
-def test_payload_by_hand(kept: dict[str, Kept], scripts: Any) -> None:
+def test_payload_by_hand(kept: dict[str, Kept], mnist: Any) -> None:
     from qopt.measuring.command import weights_left
     from qopt.measuring.plans import Widths
 
@@ -168,40 +162,40 @@ def test_payload_by_hand(kept: dict[str, Kept], scripts: Any) -> None:
     whole, biases = 32 * (784 * 512 + 512 * 256), 32 * (512 + 256)
     left = weights_left(one.network, one.found, plan)
     assert left == pytest.approx((weights + scales) / whole)
-    with_biases = scripts.evaluate.with_biases(one.network, plan, left)
+    with_biases = mnist.evaluate.with_biases(one.network, plan, left)
     assert with_biases == pytest.approx((weights + scales + biases) / (whole + biases))
 
 
-def test_parts_share_no_image_and_are_always_the_same(scripts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_share_no_image_and_are_always_the_same(mnist: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from qopt.measuring.examples import Examples
 
     numbered = Examples(torch.arange(60_000.0)[:, None, None, None], torch.arange(60_000) % 10)
-    monkeypatch.setattr(scripts.data, "read", lambda *_: numbered)
-    parts = scripts.data.divided(Path())
-    assert {name: len(part) for name, part in parts.items()} == scripts.data.SPLIT
+    monkeypatch.setattr(mnist.data, "read", lambda *_: numbered)
+    parts = mnist.data.divided(Path())
+    assert {name: len(part) for name, part in parts.items()} == mnist.data.SPLIT
     drawn = torch.cat([part.x.flatten() for part in parts.values()])
     assert sorted(drawn.tolist()) == list(range(60_000))
-    again = scripts.data.divided(Path())
+    again = mnist.data.divided(Path())
     assert all(torch.equal(parts[name].x, again[name].x) for name in parts)
-    monkeypatch.setattr(scripts.data, "read", lambda *_: numbered[:100])
+    monkeypatch.setattr(mnist.data, "read", lambda *_: numbered[:100])
     with pytest.raises(qopt.InputError, match="100"):
-        scripts.data.divided(Path())
+        mnist.data.divided(Path())
 
 
-def test_training_keeps_weights_in_their_box(scripts: Any) -> None:
+def test_training_keeps_weights_in_their_box(mnist: Any) -> None:
     from qopt.measuring.examples import Examples
 
     generator = torch.Generator().manual_seed(3)
     few = Examples(torch.rand(512, 1, 28, 28, generator=generator), torch.arange(512) % 10)
     said: list[str] = []
     patch = pytest.MonkeyPatch()
-    patch.setitem(scripts.train.EPOCHS, "cnn", 1)
+    patch.setitem(mnist.train.EPOCHS, "cnn", 1)
     try:
-        first, again = (scripts.train.train("cnn", few, 5, said.append) for _ in range(2))
+        first, again = (mnist.train.train("cnn", few, 5, said.append) for _ in range(2))
     finally:
         patch.undo()
     assert len(said) == 2
-    for weight, box in scripts.train.boxed(first, scripts.train.BOX["cnn"]):
+    for weight, box in mnist.train.boxed(first, mnist.train.BOX["cnn"]):
         assert float(weight.detach().abs().max()) <= box * (1 + 1e-6)
         assert math.isclose(box, 2.5 / math.sqrt(weight[0].numel()))
     for a, b in zip(first.parameters(), again.parameters(), strict=True):
@@ -226,11 +220,11 @@ def test_the_page_counts_what_its_tables_show() -> None:
     ],
 )
 def test_what_is_missing_is_said_in_one_line(
-    scripts: Any, program: str, arguments: list[str], field: str, capsys: pytest.CaptureFixture[str]
+    mnist: Any, program: str, arguments: list[str], field: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert getattr(scripts, program).main(arguments) == 2
+    assert getattr(mnist, program).main(arguments) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert field in said
-    assert getattr(scripts, program).main([*arguments, "vgg"]) == 2
+    assert getattr(mnist, program).main([*arguments, "vgg"]) == 2
     assert capsys.readouterr().err == "error: network: found vgg; allowed: mlp6, cnn, resnet\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,14 +15,6 @@ from qopt.measuring.profile import trace
 
 EVERY = pytest.mark.parametrize("name", list(NETWORKS))
 SMALL = [name for name in NETWORKS if name not in ("resnet34", "resnet50", "vgg-like")]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @EVERY

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import Cli
 
 torch = pytest.importorskip("torch")
 
@@ -29,8 +29,6 @@ from qopt.measuring.segment import make  # noqa: E402
 from qopt.measuring.sensitivity import measure  # noqa: E402
 from qopt.qpart.plan import QPartPlan  # noqa: E402
 from qopt.qpart.problem import QPart  # noqa: E402
-
-Cli = Callable[..., Any]
 
 SOURCE = """
 import torch

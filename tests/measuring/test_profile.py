@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import networkx as nx
 import pytest
@@ -18,14 +17,6 @@ from qopt.measuring.profile import records, trace
 from qopt.qpart.network import Network as Columns
 
 EVERY = pytest.mark.parametrize("name", list(NETWORKS))
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @EVERY

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,14 +32,6 @@ from qopt.measuring.sensitivity import Sensitivity, measure  # noqa: E402
 
 BOTH = pytest.mark.parametrize("name", ["chain", "branch"])
 LEVELS = [0.02, 0.05, 0.2]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def change_of(outputs: Any, reference: Any) -> float:
@@ -92,19 +84,19 @@ def test_memory_changes_nothing_but_the_batches(name: str) -> None:
     assert parts.ranges == whole.ranges
 
 
-def test_threads_change_nothing_at_all() -> None:
+def test_threads_change_nothing_at_all(two_threads: Callable[[], None]) -> None:
     module, network = build("branch")
     examples = data_for(module, "branch", 120, 2)
     alone = measure(network, examples, levels=[0.05], memory=2**21)
-    torch.set_num_threads(2)
+    two_threads()
     both = measure(network, examples, levels=[0.05], memory=2**21)
     assert torch.get_num_threads() == 2
     assert both.to_dict() == alone.to_dict()
 
 
-def test_work_side_by_side_comes_back_in_order() -> None:
+def test_work_side_by_side_comes_back_in_order(two_threads: Callable[[], None]) -> None:
     done: list[int] = []
-    torch.set_num_threads(2)
+    two_threads()
     assert run_all([partial(pow, i, 2) for i in range(50)], 2, done.append) == [i * i for i in range(50)]
     assert done == list(range(1, 51))
     with pytest.raises(ZeroDivisionError):
@@ -348,17 +340,18 @@ class Broken(nn.Module):
 
 
 def asked(**changes: Any) -> Any:
-    name = changes.pop("name", "chain")
-    module, network = build(name)
-    examples = changes.pop("examples", None) or data_for(module, name, 50, 1)
-    return lambda: measure(network, examples, **{"levels": [0.05], **changes})
+    """A call of `measure` on the chain."""
+    return lambda: measure(
+        build("chain")[1], **{"examples": data_for(build("chain")[0], "chain", 50, 1), "levels": [0.05], **changes}
+    )
 
 
 def of_module(module: nn.Module, labels: Any) -> Any:
+    """A call of `measure` on a module of its own."""
     x = torch.rand(30, 6, generator=torch.Generator().manual_seed(0))
     x[17] = 11.0
-    network = trace(module.requires_grad_(False), torch.zeros(1, 6))
-    return lambda: measure(network, Examples(x, labels), levels=[0.1])
+    module.requires_grad_(False)
+    return lambda: measure(trace(module, torch.zeros(1, 6)), Examples(x, labels), levels=[0.1])
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -34,18 +28,8 @@ from qopt.plots import plot_additivity, plot_law, plot_loss  # noqa: E402
 LEVELS = [0.03, 0.1]
 
 
-@pytest.fixture(autouse=True)
-def tidy() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-    plt.close("all")
-
-
 @pytest.fixture(scope="module")
 def measured() -> Any:
-    torch.set_num_threads(1)
     module, network = build("branch")
     examples = data_for(module, "branch", 300, 1)
     found = measure(network, examples, levels=LEVELS)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import Cli
 
 import qopt
 from qopt.core.reading import save
 
 TEACHING = "placement/teaching-5"
-Cli = Callable[..., Any]
 
 
 def test_solve_prints_tiers_and_the_certificate(qopt_cli: Cli) -> None:

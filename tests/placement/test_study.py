@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import json
 import math
-import sys
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from scripts import ROOT, scripts
 
 import qopt
 from qopt.core.reading import load
 
-ROOT = Path(__file__).parents[2]
-STUDY = ROOT / "instances" / "placement" / "study"
+STUDY = ROOT / "instances/placement/study"
 SUBJECTS = ("resnet", "resnext", "fcn", "duc")
 SCRIPTS = ("data", "shapes", "model", "medians", "fit", "make", "signs", "gains", "page")
 
@@ -31,14 +28,9 @@ def raw(name: str) -> Any:
 
 @pytest.fixture(scope="module")
 def study() -> Iterator[SimpleNamespace]:
-    """The scripts as modules; their short names do not stay, and other scripts of these names come back."""
-    others = {name: sys.modules.pop(name) for name in SCRIPTS if name in sys.modules}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(STUDY))
-        yield SimpleNamespace(**{name: importlib.import_module(name) for name in SCRIPTS})
-    for name in SCRIPTS:
-        sys.modules.pop(name, None)
-    sys.modules.update(others)
+    """The scripts as modules."""
+    with scripts("instances/placement/study", *SCRIPTS) as modules:
+        yield modules
 
 
 def statements(quantity: str) -> list[dict[str, Any]]:

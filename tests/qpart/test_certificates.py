@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from exact import SEEDS
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -27,7 +28,6 @@ from qopt.qpart.plan import QPartPlan, crossing_activations
 from qopt.qpart.problem import QPart
 from qopt.qpart.terms import noise_terms
 
-SEEDS = st.integers(0, 2**32 - 1)
 LEVEL = 0.01
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-import sys
-from pathlib import Path
+from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import pyomo.environ as pyo
 import pytest
 from qopt.formulations import qpart as whole
 from qopt.formulations import qpart_convex as real
+from scripts import scripts
 
 from qopt.core.errors import InputError, MethodError
 from qopt.core.limits import within
@@ -28,10 +29,14 @@ from qopt.qpart.problem import QPart
 from qopt.qpart.screening import cut_bounds
 from qopt.qpart.segments import Segment, segments
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-import formulations as bench
-
 LN4 = math.log(4.0)
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[ModuleType]:
+    """The benchmark of the formulations."""
+    with scripts("benchmarks", "formulations") as modules:
+        yield modules.formulations
 
 
 def enumerated(problem: QPart) -> float | None:
@@ -141,7 +146,7 @@ def test_tolerances_that_default_highs_gets_wrong(seed: int) -> None:
 
 
 @pytest.mark.parametrize(("layers", "seed"), [(4, 0), (6, 1), (9, 2), (9, 7)])
-def test_lp_bounds_are_in_order(layers: int, seed: int) -> None:
+def test_lp_bounds_are_in_order(bench: Any, layers: int, seed: int) -> None:
     problem = qpart(layers, seed=seed, memory=0.8 if seed == 2 else None)
     bound = {form: bench.lp_bound(problem, form) for form in whole.FORMS}
     outcome = pyomo_mip.solve(problem, Options(threads=1))
@@ -157,7 +162,7 @@ def test_lp_bounds_are_in_order(layers: int, seed: int) -> None:
         assert relaxed <= bound["one-hot"] + tiny
 
 
-def test_benchmark_measures_what_the_solver_receives() -> None:
+def test_benchmark_measures_what_the_solver_receives(bench: Any) -> None:
     problem = qpart(3, seed=0, bits=(1, 4), reference_bits=3)
     row = bench.measure(problem, "one-hot")
     tables = whole.tables(problem)

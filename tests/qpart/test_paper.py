@@ -5,24 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from qpart_problems import table_ii
 
 import qopt
 from qopt.qpart.generate import qpart
 from qopt.qpart.methods.paper import raw_widths
-from qopt.qpart.problem import QPart
 from qopt.qpart.segments import segments
-
-
-def table_ii(macs: float, weights: float, charge: bool, delta: float = 1.0) -> QPart:
-    return QPart(
-        network={"macs": [macs], "weights": [weights], "activations": [10], "input_size": 10},
-        device={"cycles_per_mac": 5.0, "clock": 2e8, "energy_coefficient": 3e-27},
-        server={"cycles_per_mac": 1.25, "clock": 3e9, "energy_coefficient": 3.75e-27, "charge_energy": charge},
-        channel={"rate": 2e8, "transmit_power": 1.0},
-        noise={"s_weights": [1.0], "s_activations": [1.0]},
-        accuracy={"levels": [0.01], "delta": [[delta]]},
-        level=0.01,
-    )
 
 
 @pytest.mark.parametrize(
@@ -31,7 +19,9 @@ def table_ii(macs: float, weights: float, charge: bool, delta: float = 1.0) -> Q
 )
 @pytest.mark.parametrize("delta", [1e-3, 1.0])
 def test_equation_40_on_table_ii(macs: int, charge: bool, bits: float, delta: float) -> None:
-    p = table_ii(float(macs), 784.0 * 512, charge, delta)
+    network = {"macs": [macs], "weights": [784 * 512], "activations": [10], "input_size": 10}
+    accuracy = {"levels": [0.01], "delta": [[delta]]}
+    p = table_ii(network=network, accuracy=accuracy, **{"server.charge_energy": charge})
     table = segments(p)
     assert raw_widths(p, table, table.at(1))[0] == pytest.approx(bits, rel=5e-3)
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from qpart_problems import table_ii
 
 from qopt.core.errors import MethodError
 from qopt.core.limits import within
@@ -99,20 +100,6 @@ def test_replace_changes_only_what_it_names() -> None:
 
 
 # --- prices ----------------------------------------------------------------------------------------
-
-
-def table_ii(**changes: Any) -> QPart:
-    """Table II of the paper on a one-layer network."""
-    problem = QPart(
-        network={"macs": [1], "weights": [1], "activations": [1], "input_size": 1},
-        device={"cycles_per_mac": 5, "clock": 200e6, "energy_coefficient": 3e-27},
-        server={"cycles_per_mac": 1.25, "clock": 3e9, "energy_coefficient": 3.75e-27},
-        channel={"rate": 200e6, "transmit_power": 1},
-        noise={"s_weights": [1], "s_activations": [1]},
-        accuracy={"levels": [0.01], "delta": [[1]]},
-        level=0.01,
-    )
-    return problem.replace(changes)
 
 
 def test_prices_of_table_ii() -> None:
