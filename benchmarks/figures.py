@@ -34,7 +34,7 @@ from qopt.qpart.costs import breakdown
 from qopt.qpart.generate import qpart
 from qopt.qpart.methods import registry
 from qopt.qpart.problem import QPart
-from qopt.qpart.segments import segments
+from qopt.qpart.subproblem import subproblems
 
 EXACT = (("mckp", None), ("highs-mip", None), *(("pyomo", f) for f in ("one-hot", "aggregated", "big-m", "hull")))
 
@@ -213,7 +213,7 @@ def whole_figures(sizes: Sizes) -> Iterator[Row]:
         if math.isinf(value):
             continue
         all_of += 1
-        table = segments(problem)
+        table = subproblems(problem)
         relaxed = math.inf
         for cut in problem.admissible_cuts:
             at = table.at(int(cut))
@@ -230,7 +230,7 @@ def whole_figures(sizes: Sizes) -> Iterator[Row]:
 def closed_form_figures(sizes: Sizes) -> Iterator[Row]:
     """The closed form on a large network."""
     problem = qpart(sizes.layers, seed=0, cuts=[sizes.layers])
-    at = segments(problem).at(sizes.layers)
+    at = subproblems(problem).at(sizes.layers)
     assert at.coefficient is not None
     lo, hi, c = float(problem.bits.lo), float(problem.bits.hi), at.coefficient
     kernel = median_seconds(lambda: waterfill.allocate(at.price, c, at.limit, lo, hi), sizes.repeats)

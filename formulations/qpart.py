@@ -49,36 +49,36 @@ from qopt.core.errors import InputError, shown
 from qopt.core.limits import limit_with_slack
 from qopt.qpart.plan import QPartPlan
 from qopt.qpart.problem import QPart
-from qopt.qpart.segments import Segment, segments
+from qopt.qpart.subproblem import Subproblem, subproblems
 
 FORMS = ("one-hot", "aggregated", "big-m", "hull")
 """Forms of the joint model."""
 
 
-def tables(problem: QPart) -> dict[int, Segment]:
+def tables(problem: QPart) -> dict[int, Subproblem]:
     """Data of every admissible cut: prices, noise terms, limits."""
-    table = segments(problem)
+    table = subproblems(problem)
     return {int(p): table.at(int(p)) for p in problem.admissible_cuts}
 
 
-def admissible(segment: Segment) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def admissible(subproblem: Subproblem) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """(n, k) items that do not break a limit on their own."""
-    fits: np.ndarray[Any, np.dtype[np.bool_]] = segment.noise <= limit_with_slack(segment.limit)
-    return fits & (segment.storage <= limit_with_slack(segment.memory))
+    fits: np.ndarray[Any, np.dtype[np.bool_]] = subproblem.noise <= limit_with_slack(subproblem.limit)
+    return fits & (subproblem.storage <= limit_with_slack(subproblem.memory))
 
 
-def items(segment: Segment) -> Iterator[tuple[int, int, float, float, float]]:
+def items(subproblem: Subproblem) -> Iterator[tuple[int, int, float, float, float]]:
     """Every admissible item of a cut: tensor, width, cost, share of Delta, share of the memory."""
-    allowed = admissible(segment)
-    noise_limit = limit_with_slack(segment.limit) or 1.0
-    memory_limit = limit_with_slack(segment.memory) or 1.0
+    allowed = admissible(subproblem)
+    noise_limit = limit_with_slack(subproblem.limit) or 1.0
+    memory_limit = limit_with_slack(subproblem.memory) or 1.0
     for i, j in zip(*np.nonzero(allowed), strict=True):
-        b = int(segment.bits[j])
-        share, stored = float(segment.noise[i, j]) / noise_limit, float(segment.storage[i, j]) / memory_limit
-        yield int(segment.tensors[i]), b, float(segment.cost[i, j]), share, stored
+        b = int(subproblem.bits[j])
+        share, stored = float(subproblem.noise[i, j]) / noise_limit, float(subproblem.storage[i, j]) / memory_limit
+        yield int(subproblem.tensors[i]), b, float(subproblem.cost[i, j]), share, stored
 
 
-def scale(at: dict[int, Segment]) -> tuple[float, float]:
+def scale(at: dict[int, Subproblem]) -> tuple[float, float]:
     """Offset and unit of the objective: optima lie between 0 and about 1000 units above the offset.
 
     The offset is the cheapest cut at the smallest widths, a lower bound; the unit is a thousandth of the way from
@@ -118,7 +118,7 @@ def joint(problem: QPart, form: str = "one-hot") -> pyo.ConcreteModel:
         return model
 
     at = tables(problem)
-    of = {p: list(items(segment)) for p, segment in at.items()}
+    of = {p: list(items(subproblem)) for p, subproblem in at.items()}
     device_cuts = [p for p in at if p > 0]
     tensors = [(p, int(i)) for p in at for i in at[p].tensors]
     choices = [(p, i, b) for p in at for i, b, *_ in of[p]]
@@ -163,7 +163,7 @@ def gdp(problem: QPart) -> pyo.ConcreteModel:
     are the disjuncts' binary indicators, and ``total`` is the objective.
     """
     at = tables(problem)
-    tensors = sorted({int(i) for segment in at.values() for i in segment.tensors})
+    tensors = sorted({int(i) for subproblem in at.values() for i in subproblem.tensors})
     bits = [int(b) for b in next(iter(at.values())).bits]
 
     model = pyo.ConcreteModel(name=problem.name)
@@ -177,17 +177,17 @@ def gdp(problem: QPart) -> pyo.ConcreteModel:
     width = model.width
 
     def at_cut(disjunct: Any, p: int) -> None:
-        segment, choices = at[p], list(items(at[p]))
+        subproblem, choices = at[p], list(items(at[p]))
         chosen = {(i, b) for i, b, *_ in choices}
         idle = [width[i, b] for i in tensors for b in bits if (i, b) not in chosen]
         disjunct.one_width = pyo.Constraint(
-            [int(i) for i in segment.tensors], rule=lambda _, i: sum(width[i, b] for b in bits) == 1
+            [int(i) for i in subproblem.tensors], rule=lambda _, i: sum(width[i, b] for b in bits) == 1
         )
         if idle:
             disjunct.idle = pyo.Constraint(expr=sum(idle) == 0)
         disjunct.price = pyo.Constraint(
             expr=model.total
-            >= (segment.base - offset) / unit + sum(cost / unit * width[i, b] for i, b, cost, *_ in choices)
+            >= (subproblem.base - offset) / unit + sum(cost / unit * width[i, b] for i, b, cost, *_ in choices)
         )
         noise = [share * width[i, b] for i, b, _, share, _ in choices if share]
         if noise:
@@ -218,7 +218,7 @@ def joint_cvxpy(problem: QPart) -> Any:
     of_tensor = {key: r for r, key in enumerate((k, int(i)) for k, p in enumerate(at) for i in at[p].tensors)}
 
     cut = cp.Variable(len(at), boolean=True, name="cut")
-    base = np.array([segment.base for segment in at.values()])
+    base = np.array([subproblem.base for subproblem in at.values()])
     if not rows:
         blocked = [cut[k] == 0 for k, p in enumerate(at) if len(at[p].tensors)]
         return cp.Problem(cp.Minimize((base - offset) / unit @ cut), [cp.sum(cut) == 1, *blocked])
@@ -261,12 +261,12 @@ def extract(model: Any, problem: QPart) -> QPartPlan:
     """
     cut, width = _values(model, problem)
     p = max(cut, key=lambda q: cut[q])
-    segment = segments(problem).at(p)
+    subproblem = subproblems(problem).at(p)
     shared = bool(width) and len(next(iter(width))) == 2
-    bits = [int(b) for b in segment.bits]
+    bits = [int(b) for b in subproblem.bits]
 
     def value(i: int, b: int) -> float:
         return width.get((i, b) if shared else (p, i, b), -1.0)
 
-    chosen = np.array([max(bits, key=lambda b: value(int(i), b)) for i in segment.tensors], dtype=np.int64)
-    return segment.plan(chosen, "whole", problem.name)
+    chosen = np.array([max(bits, key=lambda b: value(int(i), b)) for i in subproblem.tensors], dtype=np.int64)
+    return subproblem.plan(chosen, "whole", problem.name)

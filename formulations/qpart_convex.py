@@ -45,7 +45,7 @@ from qopt.core.errors import MethodError
 from qopt.core.limits import within
 from qopt.qpart.plan import QPartPlan
 from qopt.qpart.problem import QPart
-from qopt.qpart.segments import Segment, segments
+from qopt.qpart.subproblem import Subproblem, subproblems
 
 LN2, LN4 = math.log(2.0), math.log(4.0)
 
@@ -53,19 +53,19 @@ SMALLEST_SHARE = 1e-10
 """Tangents are taken where a tensor spends at least this part of Delta; below it, share >= 0 says enough."""
 
 
-def _log2_coefficients(segment: Segment) -> FloatArray:
+def _log2_coefficients(subproblem: Subproblem) -> FloatArray:
     """(n,) log2 of c_i / Delta; minus infinity where c_i = 0, even if Delta is."""
-    c = segment.coefficient
+    c = subproblem.coefficient
     assert c is not None
     scaled = np.full(len(c), -np.inf)
     with np.errstate(divide="ignore"):  # a limit of 0
-        scaled[c > 0] = np.log2(c[c > 0]) - np.log2(segment.limit)
+        scaled[c > 0] = np.log2(c[c > 0]) - np.log2(subproblem.limit)
     return scaled
 
 
-def log2_share(segment: Segment, width: FloatArray, model: str) -> FloatArray:
+def log2_share(subproblem: Subproblem, width: FloatArray, model: str) -> FloatArray:
     """(n,) log2 of f_i(b_i) = c_i g(b_i) / Delta; minus infinity where c_i = 0."""
-    scaled = _log2_coefficients(segment)
+    scaled = _log2_coefficients(subproblem)
     g = -2.0 * width
     if model == "grid":
         g = g - 2.0 * np.log1p(-np.exp2(-width)) / LN2
@@ -77,30 +77,30 @@ def steepness(width: FloatArray, model: str) -> FloatArray:
     return np.full(len(width), LN4) if model == "law" else LN4 / -np.expm1(-LN2 * width)
 
 
-def width_at(segment: Segment, share: float | FloatArray, model: str) -> FloatArray:
+def width_at(subproblem: Subproblem, share: float | FloatArray, model: str) -> FloatArray:
     """(n,) width at which a tensor spends a share of Delta, f_i^-1(share): log2(c / (Delta share)) / 2 for the law.
 
     Minus infinity for the law and 0 for the grid where c_i = 0.
     """
-    half: FloatArray = 0.5 * (_log2_coefficients(segment) - np.log2(share))
+    half: FloatArray = 0.5 * (_log2_coefficients(subproblem) - np.log2(share))
     # The grid's: log2(1 + sqrt(c / (Delta share))).
     return half if model == "law" else np.logaddexp2(0.0, half)
 
 
-def least_width(segment: Segment, model: str) -> FloatArray:
+def least_width(subproblem: Subproblem, model: str) -> FloatArray:
     """(n,) width at which a tensor alone spends twice Delta, within [lo, hi]: no feasible point is below it."""
-    return np.clip(width_at(segment, 2.0, model), float(segment.bits[0]), float(segment.bits[-1]))
+    return np.clip(width_at(subproblem, 2.0, model), float(subproblem.bits[0]), float(subproblem.bits[-1]))
 
 
-def noisy(segment: Segment) -> list[int]:
+def noisy(subproblem: Subproblem) -> list[int]:
     """Positions of the tensors that make any noise, where there is a limit on it."""
-    if math.isinf(segment.limit):
+    if math.isinf(subproblem.limit):
         return []
-    assert segment.coefficient is not None
-    return [int(k) for k in np.flatnonzero(segment.coefficient > 0)]
+    assert subproblem.coefficient is not None
+    return [int(k) for k in np.flatnonzero(subproblem.coefficient > 0)]
 
 
-def fixed_cut(problem: QPart, cut: int) -> Segment:
+def fixed_cut(problem: QPart, cut: int) -> Subproblem:
     """Data of one cut, for real-valued bits.
 
     Raises
@@ -111,28 +111,28 @@ def fixed_cut(problem: QPart, cut: int) -> Segment:
     """
     if problem.noise.model == "table":
         raise MethodError("noise.model: found 'table'; allowed: 'law' or 'grid', because a table has whole widths only")
-    segment = segments(problem).at(cut)
-    if segment.limit == 0.0 and noisy(segment):
+    subproblem = subproblems(problem).at(cut)
+    if subproblem.limit == 0.0 and noisy(subproblem):
         raise MethodError(f"accuracy.delta: found 0 at cut {cut}; allowed: a limit > 0, because noise never vanishes")
-    if not within(segment.overhead, segment.memory):
-        found = f"{segment.memory:g} bits, less than the overhead at cut {cut}"
+    if not within(subproblem.overhead, subproblem.memory):
+        found = f"{subproblem.memory:g} bits, less than the overhead at cut {cut}"
         raise MethodError(f"device.memory: found {found}; allowed: a memory that holds it")
-    return segment
+    return subproblem
 
 
-def units(segment: Segment) -> tuple[float, float]:
+def units(subproblem: Subproblem) -> tuple[float, float]:
     """Offset and unit of the objective: its cost at the smallest widths, and the prices' sum."""
-    offset = segment.base + float(segment.price.sum()) * float(segment.bits[0])
-    return offset, float(segment.price.sum()) or 1.0
+    offset = subproblem.base + float(subproblem.price.sum()) * float(subproblem.bits[0])
+    return offset, float(subproblem.price.sum()) or 1.0
 
 
-def first_guess(segment: Segment, model: str) -> FloatArray:
+def first_guess(subproblem: Subproblem, model: str) -> FloatArray:
     """(n,) widths at which every tensor spends noise in proportion to its price, clipped to their ranges."""
-    lo, hi = least_width(segment, model), float(segment.bits[-1])
-    total = float(segment.price.sum()) or 1.0
+    lo, hi = least_width(subproblem, model), float(subproblem.bits[-1])
+    total = float(subproblem.price.sum()) or 1.0
     # A tensor without price spends nothing: hi, unless it makes no noise.
-    share = np.maximum(segment.price / total, 1e-300)
-    return np.clip(width_at(segment, share, model), lo, hi)
+    share = np.maximum(subproblem.price / total, 1e-300)
+    return np.clip(width_at(subproblem, share, model), lo, hi)
 
 
 def convex(problem: QPart, cut: int) -> pyo.ConcreteModel:
@@ -147,49 +147,49 @@ def convex(problem: QPart, cut: int) -> pyo.ConcreteModel:
     MethodError
         See `fixed_cut`.
     """
-    segment = fixed_cut(problem, cut)
-    tensors = [int(i) for i in segment.tensors]
-    lo, hi = least_width(segment, problem.noise.model), float(segment.bits[-1])
-    price = dict(zip(tensors, segment.price.tolist(), strict=True))
-    part = noisy(segment)
+    subproblem = fixed_cut(problem, cut)
+    tensors = [int(i) for i in subproblem.tensors]
+    lo, hi = least_width(subproblem, problem.noise.model), float(subproblem.bits[-1])
+    price = dict(zip(tensors, subproblem.price.tolist(), strict=True))
+    part = noisy(subproblem)
 
     model = pyo.ConcreteModel(name=f"{problem.name}, cut {cut}")
     least = dict(zip(tensors, lo.tolist(), strict=True))
     model.width = pyo.Var(tensors, bounds=lambda _, i: (least[i], hi))
     model.share = pyo.Var([tensors[k] for k in part], bounds=(0.0, 2.0))
-    model.cost = pyo.Expression(expr=segment.base + sum(price[i] * model.width[i] for i in tensors))
-    model.offset, model.unit = units(segment)
+    model.cost = pyo.Expression(expr=subproblem.base + sum(price[i] * model.width[i] for i in tensors))
+    model.offset, model.unit = units(subproblem)
     model.objective = pyo.Objective(
-        expr=sum(price[i] / model.unit * (model.width[i] - float(segment.bits[0])) for i in tensors)
+        expr=sum(price[i] / model.unit * (model.width[i] - float(subproblem.bits[0])) for i in tensors)
     )
     if part:
         model.accuracy = pyo.Constraint(expr=sum(model.share.values()) <= 1)
-    if math.isfinite(segment.memory) and segment.stored.any():
-        limit = segment.memory or 1.0
-        used = sum(z / limit * model.width[i] for z, i in zip(segment.stored.tolist(), tensors, strict=True) if z)
-        model.memory = pyo.Constraint(expr=used + math.fsum(segment.overhead) / limit <= segment.memory / limit)
+    if math.isfinite(subproblem.memory) and subproblem.stored.any():
+        limit = subproblem.memory or 1.0
+        used = sum(z / limit * model.width[i] for z, i in zip(subproblem.stored.tolist(), tensors, strict=True) if z)
+        model.memory = pyo.Constraint(expr=used + math.fsum(subproblem.overhead) / limit <= subproblem.memory / limit)
     model.tangents = pyo.ConstraintList()
-    add_tangents(model, segment, first_guess(segment, problem.noise.model), problem.noise.model)
+    add_tangents(model, subproblem, first_guess(subproblem, problem.noise.model), problem.noise.model)
     return model
 
 
-def add_tangents(model: Any, segment: Segment, width: FloatArray, noise_model: str) -> list[Any]:
+def add_tangents(model: Any, subproblem: Subproblem, width: FloatArray, noise_model: str) -> list[Any]:
     """Add the tangent of every noisy tensor at its width, divided by its share there; returns the rows."""
-    last = width_at(segment, SMALLEST_SHARE, noise_model)
-    at = np.clip(np.minimum(width, last), float(segment.bits[0]), float(segment.bits[-1]))
-    inverse = np.exp2(-log2_share(segment, at, noise_model))  # 1 / f(a) <= 1 / SMALLEST_SHARE
+    last = width_at(subproblem, SMALLEST_SHARE, noise_model)
+    at = np.clip(np.minimum(width, last), float(subproblem.bits[0]), float(subproblem.bits[-1]))
+    inverse = np.exp2(-log2_share(subproblem, at, noise_model))  # 1 / f(a) <= 1 / SMALLEST_SHARE
     slope = steepness(at, noise_model)  # -f'(a) / f(a)
     rows = []
-    for k in noisy(segment):
-        i = int(segment.tensors[k])
-        if last[k] > float(segment.bits[0]):
+    for k in noisy(subproblem):
+        i = int(subproblem.tensors[k])
+        if last[k] > float(subproblem.bits[0]):
             row = inverse[k] * model.share[i] + slope[k] * model.width[i] >= 1.0 + slope[k] * at[k]
             rows.append(model.tangents.add(row))
     return rows
 
 
 def convex_cvxpy(problem: QPart, cut: int) -> Any:
-    """The cone form in CVXPY, for noise that follows the law; variable ``width`` in the order of the segment's tensors.
+    """The cone form in CVXPY, for noise that follows the law; ``width`` in the order of the subproblem's tensors.
 
     Returns a `cvxpy.Problem` whose objective is (Eq. 17 - offset) / unit, see `units`. The accuracy row is
     ``constraints[0]`` where any tensor makes noise, the memory row the last one where there is one.
@@ -205,38 +205,38 @@ def convex_cvxpy(problem: QPart, cut: int) -> Any:
         raise MethodError(
             f"noise.model: found {problem.noise.model!r}; allowed: 'law', which the exponential cone holds"
         )
-    segment = fixed_cut(problem, cut)
-    n, part = len(segment.tensors), noisy(segment)
+    subproblem = fixed_cut(problem, cut)
+    n, part = len(subproblem.tensors), noisy(subproblem)
     if n == 0:
         return cp.Problem(cp.Minimize(cp.Constant(0.0)))
-    lo, hi = least_width(segment, "law"), float(segment.bits[-1])
-    _, unit = units(segment)
+    lo, hi = least_width(subproblem, "law"), float(subproblem.bits[-1])
+    _, unit = units(subproblem)
 
     width = cp.Variable(n, name="width")
     constraints = []
     if part:
-        at_zero = log2_share(segment, np.zeros(n), "law")[part] * LN2
+        at_zero = log2_share(subproblem, np.zeros(n), "law")[part] * LN2
         constraints.append(cp.log_sum_exp(at_zero - LN4 * width[part]) <= 0)
     constraints += [width >= lo, width <= hi]
-    if math.isfinite(segment.memory) and segment.stored.any():
-        limit = segment.memory or 1.0
-        used = segment.stored / limit @ width + math.fsum(segment.overhead) / limit
-        constraints.append(used <= segment.memory / limit)
-    cost = segment.price / unit @ (width - float(segment.bits[0]))
+    if math.isfinite(subproblem.memory) and subproblem.stored.any():
+        limit = subproblem.memory or 1.0
+        used = subproblem.stored / limit @ width + math.fsum(subproblem.overhead) / limit
+        constraints.append(used <= subproblem.memory / limit)
+    cost = subproblem.price / unit @ (width - float(subproblem.bits[0]))
     return cp.Problem(cp.Minimize(cost), constraints)
 
 
-def extract_widths(model: Any, segment: Segment) -> FloatArray:
+def extract_widths(model: Any, subproblem: Subproblem) -> FloatArray:
     """(n,) widths of a solved model, Pyomo's or CVXPY's, clipped to [lo, hi]."""
     if hasattr(model, "var_dict"):
-        found = model.var_dict["width"].value if len(segment.tensors) else np.zeros(0)
+        found = model.var_dict["width"].value if len(subproblem.tensors) else np.zeros(0)
     else:
-        found = np.array([pyo.value(model.width[int(i)]) for i in segment.tensors], dtype=np.float64)
-    clipped: FloatArray = np.clip(found, float(segment.bits[0]), float(segment.bits[-1]))
+        found = np.array([pyo.value(model.width[int(i)]) for i in subproblem.tensors], dtype=np.float64)
+    clipped: FloatArray = np.clip(found, float(subproblem.bits[0]), float(subproblem.bits[-1]))
     return clipped
 
 
 def extract(model: Any, problem: QPart, cut: int) -> QPartPlan:
     """The plan of a solved model at its cut; whether it keeps the limits to the last digit is not checked."""
-    segment = segments(problem).at(cut)
-    return segment.plan(extract_widths(model, segment), "real", problem.name)
+    subproblem = subproblems(problem).at(cut)
+    return subproblem.plan(extract_widths(model, subproblem), "real", problem.name)

@@ -374,12 +374,12 @@ print(f"objective {proof.objective:.9f}, proved bound {proof.bound:.9f} ({proof.
 # %%
 from fractions import Fraction
 
-from qopt.qpart.segments import segments
+from qopt.qpart.subproblem import subproblems
 
-segment = segments(real).at(1)
+subproblem = subproblems(real).at(1)
 _, _, multiplier, _ = measured.witness["cuts"]["1"][0]
-bound = Fraction(segment.base) - Fraction(multiplier) * Fraction(segment.limit)
-for costs, terms in zip(segment.cost, segment.noise, strict=True):
+bound = Fraction(subproblem.base) - Fraction(multiplier) * Fraction(subproblem.limit)
+for costs, terms in zip(subproblem.cost, subproblem.noise, strict=True):
     bound += min(Fraction(x) + Fraction(multiplier) * Fraction(y) for x, y in zip(costs, terms, strict=True))
 print(f"every plan that cuts after layer 1 costs at least {float(bound):.6f}; ours costs {measured.objective:.6f}")
 

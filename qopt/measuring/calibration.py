@@ -30,7 +30,7 @@ from qopt.measuring.noise import Advance, Say, silent, unseen
 from qopt.measuring.plans import PlanRunner, Widths
 from qopt.measuring.scores import Score, correct, qualified_name
 from qopt.measuring.sensitivity import Sensitivity
-from qopt.qpart.segments import Segment, SegmentTable
+from qopt.qpart.subproblem import Subproblem, SubproblemTable
 
 RATIO = 2.0**0.25
 """Ratio of neighbouring limits on the grid."""
@@ -130,19 +130,19 @@ def _first_in_a_row(keeps: np.ndarray[Any, np.dtype[np.bool_]], limits: FloatArr
     return found
 
 
-def exact_widths(segment: Segment, limit: float, cost: FloatArray | None = None) -> Widths | None:
+def exact_widths(subproblem: Subproblem, limit: float, cost: FloatArray | None = None) -> Widths | None:
     """The cheapest whole bits of a cut under a noise limit, proved; None where there are none.
 
     Parameters
     ----------
-    cost : (items, k) instead of the segment's own.
+    cost : (items, k) instead of the subproblem's own.
     """
-    result = mckp.solve(segment.cost if cost is None else cost, segment.noise, limit)
+    result = mckp.solve(subproblem.cost if cost is None else cost, subproblem.noise, limit)
     if result.choice is None and result.status == "infeasible":
         return None
     if result.choice is None or result.status != "optimal":
-        raise QoptError(f"the whole-bit plan of cut {segment.cut} was not proved: {result.status}")
-    return Widths.of(segment.plan(segment.bits[result.choice], "whole"))
+        raise QoptError(f"the whole-bit plan of cut {subproblem.cut} was not proved: {result.status}")
+    return Widths.of(subproblem.plan(subproblem.bits[result.choice], "whole"))
 
 
 def calibrate_cuts(
@@ -192,7 +192,7 @@ def calibrate_cuts(
     natural = found.natural.value
     results, done = [], 0
     for level in found.levels:
-        tables = [SegmentTable(payload_request(network, found, level, n)) for n in shared_by]
+        tables = [SubproblemTable(payload_request(network, found, level, n)) for n in shared_by]
         row = []
         for cut in range(1, len(network) + 1):
             if cut not in wanted:
@@ -229,11 +229,11 @@ def _difference(runner: PlanRunner, saved: Checkpoint, plan: Widths) -> FloatArr
     return saved.unit(f"plan-{plan.cut:03d}-{name}", measured)["difference"]
 
 
-def _cheapest(segments: Sequence[Segment], limit: float) -> tuple[Widths, ...] | None:
+def _cheapest(subproblems: Sequence[Subproblem], limit: float) -> tuple[Widths, ...] | None:
     """The cheapest plans of a cut under a limit, one for each ratio of prices; None where there is none."""
     plans = []
-    for segment in segments:
-        plan = exact_widths(segment, limit)
+    for subproblem in subproblems:
+        plan = exact_widths(subproblem, limit)
         if plan is None:
             return None
         plans.append(plan)

@@ -21,7 +21,7 @@ from qopt.measuring.intervals import Estimate, Resamples, paired_loss
 from qopt.measuring.network import Network, TensorName
 from qopt.measuring.plans import PlanRunner, Widths, crossing_outputs
 from qopt.measuring.sensitivity import Sensitivity
-from qopt.qpart.segments import SegmentTable
+from qopt.qpart.subproblem import SubproblemTable
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def priced_plans(
     row = cuts[found.row(level)]
     usable = [p for p, c in enumerate(row, start=1) if c.delta.value > 0]
     rng = np.random.default_rng(seed)
-    table = SegmentTable(payload_request(network, found, level, 1))
+    table = SubproblemTable(payload_request(network, found, level, 1))
     plans = []
     for _ in range(count if usable else 0):
         cut = int(rng.choice(usable))

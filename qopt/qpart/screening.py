@@ -14,10 +14,10 @@ import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.qpart.plan import crossing_activations
-from qopt.qpart.segments import SegmentTable
+from qopt.qpart.subproblem import SubproblemTable
 
 
-def cut_bounds(table: SegmentTable) -> FloatArray:
+def cut_bounds(table: SubproblemTable) -> FloatArray:
     """(L + 1,) lower bound on any plan, whole or real-valued, at every admissible cut; infinite elsewhere."""
     problem = table.problem
     lo, layers = problem.bits.lo, len(problem.network)
@@ -63,11 +63,11 @@ def cut_bounds(table: SegmentTable) -> FloatArray:
     return bounds
 
 
-def promising(bounds: FloatArray, cuts: IntArray) -> list[int]:
+def candidate_cuts(bounds: FloatArray, cuts: IntArray) -> list[int]:
     """Admissible cuts, least bound first; of equal bounds the smallest cut."""
     return [int(p) for p in cuts[np.argsort(bounds[cuts], kind="stable")]]
 
 
-def hopeless(bound: float, incumbent: float) -> bool:
+def dominated(bound: float, incumbent: float) -> bool:
     """Whether a cut of this bound cannot beat the incumbent, running sums' rounding allowed for."""
     return bound > incumbent + 1e-9 * abs(incumbent)

@@ -22,7 +22,7 @@ from qopt.kernels import checker, exchange, mckp, rcsp
 from qopt.qpart.generate import qpart
 from qopt.qpart.methods import registry
 from qopt.qpart.problem import QPart
-from qopt.qpart.segments import Segment, segments
+from qopt.qpart.subproblem import Subproblem, subproblems
 
 CLAIMS = ("optimal", "optimal-by-solver")
 """Statuses of a kernel that says its answer is the best one."""
@@ -181,22 +181,22 @@ def at_a_cut(seed: int, **options: Any) -> QPart:
     return qpart(5, seed=seed, bits=(1, 6), reference_bits=4, cuts=[5], **options)
 
 
-def as_knapsack(problem: QPart) -> tuple[Segment, Knapsack]:
-    segment = segments(problem).at(int(problem.admissible_cuts[0]))
-    return segment, Knapsack(segment.cost, segment.noise, segment.limit)
+def as_knapsack(problem: QPart) -> tuple[Subproblem, Knapsack]:
+    subproblem = subproblems(problem).at(int(problem.admissible_cuts[0]))
+    return subproblem, Knapsack(subproblem.cost, subproblem.noise, subproblem.limit)
 
 
 def check_method(problem: QPart, name: str, form: str | None) -> None:
     """A method's plan keeps the limit; its certificate proves the enumerated optimum, or it does not say optimal."""
-    segment, knapsack = as_knapsack(problem)
-    best = segment.base + enumerated(knapsack)
+    subproblem, knapsack = as_knapsack(problem)
+    best = subproblem.base + enumerated(knapsack)
     found = qopt.solve(problem, name, formulation=form)
     assert found.certificate.feasible
     assert found.objective is not None
     payload = knapsack.value(chosen(problem, found.plan))
     if found.status == "optimal":
         assert found.objective == pytest.approx(best, rel=1e-9, abs=0)
-        assert payload == pytest.approx(best - segment.base, rel=1e-8, abs=0)
+        assert payload == pytest.approx(best - subproblem.base, rel=1e-8, abs=0)
     else:
         assert found.status in ("optimal-by-solver", "failed")
         assert name != "mckp"
@@ -215,14 +215,14 @@ def chosen(problem: QPart, plan: Any) -> Any:
 def test_a_method_stopped_by_the_clock_does_not_say_optimal(name: str, form: str | None, limit: float) -> None:
     """Its own claim, and what `qopt.solve` makes of it."""
     problem = at_a_cut(3)
-    segment, knapsack = as_knapsack(problem)
-    best = segment.base + enumerated(knapsack)
+    subproblem, knapsack = as_knapsack(problem)
+    best = subproblem.base + enumerated(knapsack)
     claim = registry.get(name).run(problem, Options(time_limit=limit, formulation=form))
     found = qopt.solve(problem, name, time_limit=limit, formulation=form)
     for status, plan in ((claim.status, claim.plan), (found.status, found.plan)):
         if status in CLAIMS:
             assert plan is not None
-            assert segment.base + knapsack.value(chosen(problem, plan)) == pytest.approx(best, rel=1e-9)
+            assert subproblem.base + knapsack.value(chosen(problem, plan)) == pytest.approx(best, rel=1e-9)
         assert not status.startswith("infeasible")
     if found.status == "optimal":
         assert found.certificate.proved
@@ -327,8 +327,8 @@ def test_methods_close_the_gap(name: str, form: str | None) -> None:
     """Bits are a ten-thousandth of an objective that is all computation."""
     problem = at_a_cut(8)
     heavy = problem.replace({"network.macs": (problem.network.macs * 1e5).tolist()})
-    segment, knapsack = as_knapsack(heavy)
-    assert enumerated(knapsack) < 1e-4 * segment.base
+    subproblem, knapsack = as_knapsack(heavy)
+    assert enumerated(knapsack) < 1e-4 * subproblem.base
     check_method(heavy, name, form)
 
 
@@ -428,11 +428,11 @@ def test_small_weights_are_dropped() -> None:
 def test_methods_keep_a_limit_that_is_just_short(name: str, form: str | None, scale: float) -> None:
     """The accuracy limit misses the noise of a cheaper plan by 5e-7, at every scale of the noise."""
     problem = at_a_cut(2, noise_scale=scale)
-    segment, knapsack = as_knapsack(problem)
+    subproblem, knapsack = as_knapsack(problem)
     cheaper = next(c for c in cheapest_first(knapsack) if knapsack.holds(c))
     short = math.fsum(knapsack.weight[np.arange(len(cheaper)), cheaper].tolist()) * (1 - 5e-7)
     delta = problem.accuracy.delta.copy()
-    delta[0, segment.cut - 1] = short
+    delta[0, subproblem.cut - 1] = short
     tightened = problem.replace({"accuracy.delta": delta.tolist()})
     _, tight = as_knapsack(tightened)
     assert tight.limit == short

@@ -18,7 +18,7 @@ from qopt.core.limits import within
 from qopt.core.reading import bundled, load, to_json
 from qopt.qpart.costs import base_costs, prices, tensor_prices
 from qopt.qpart.problem import QPart
-from qopt.qpart.segments import segments
+from qopt.qpart.subproblem import subproblems
 from qopt.qpart.terms import coefficients, noise_terms
 
 
@@ -258,11 +258,11 @@ class TestResNets:
         assert problem.accuracy.levels.tolist() == [0.002, 0.005, 0.01, 0.02, 0.05]
         assert np.all(np.diff(problem.accuracy.delta, axis=0) > 0)
         for level in problem.accuracy.levels:
-            table = segments(problem.replace({"level": float(level)}))
+            table = subproblems(problem.replace({"level": float(level)}))
             for cut in range(1, len(problem.network) + 1):
-                segment = table.at(cut)
-                assert within(segment.noise[:, -1], segment.limit)
-                assert not within(segment.noise[:, 0], segment.limit)
+                subproblem = table.at(cut)
+                assert within(subproblem.noise[:, -1], subproblem.limit)
+                assert not within(subproblem.noise[:, 0], subproblem.limit)
 
     def test_script_makes_the_file(self, depth: int) -> None:
         standing = load(f"qpart/resnet{depth}").replace({"best_known": None})

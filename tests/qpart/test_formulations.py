@@ -27,7 +27,7 @@ from qopt.qpart.methods.cut_search import dual_bound
 from qopt.qpart.methods.repair import holds, least_noise, noise_of, repair
 from qopt.qpart.problem import QPart
 from qopt.qpart.screening import cut_bounds
-from qopt.qpart.segments import Segment, segments
+from qopt.qpart.subproblem import Subproblem, subproblems
 
 LN4 = math.log(4.0)
 
@@ -43,7 +43,7 @@ def enumerated(problem: QPart) -> float | None:
     """Optimum in whole bits by trying every plan."""
     best = math.inf
     for p in problem.admissible_cuts:
-        s = segments(problem).at(int(p))
+        s = subproblems(problem).at(int(p))
         rows = np.arange(len(s.tensors))
         for choice in itertools.product(range(len(s.bits)), repeat=len(s.tensors)):
             j = list(choice)
@@ -55,7 +55,7 @@ def enumerated(problem: QPart) -> float | None:
     return best if best < math.inf else None
 
 
-def closed_form(s: Segment) -> tuple[float, float] | None:
+def closed_form(s: Subproblem) -> tuple[float, float] | None:
     """Objective and multiplier at one cut: bisection on the logarithm of the water level (law, no memory limit)."""
     lo, hi = float(s.bits[0]), float(s.bits[-1])
     c, price = s.coefficient, s.price
@@ -158,7 +158,7 @@ def test_lp_bounds_are_in_order(bench: Any, layers: int, seed: int) -> None:
     assert bound["big-m"] <= bound["one-hot"] + tiny
     assert bound["one-hot"] <= optimum + tiny
     if problem.device.memory is None:
-        relaxed = min(v[0] for p in range(layers + 1) if (v := closed_form(segments(problem).at(p))))
+        relaxed = min(v[0] for p in range(layers + 1) if (v := closed_form(subproblems(problem).at(p))))
         assert relaxed <= bound["one-hot"] + tiny
 
 
@@ -193,18 +193,18 @@ def test_models_can_be_extended() -> None:
 def test_cutting_off_a_plan_leaves_the_feasible_ones(form: str) -> None:
     """Excluding plans at least as noisy as a plan that breaks the limit cuts off that plan and not the optimum."""
     problem = qpart(2, seed=4, bits=(1, 6), reference_bits=4, cuts=[1, 2])
-    segment = segments(problem).at(2)
+    subproblem = subproblems(problem).at(2)
     model = whole.joint(problem, form)
     model.excluded = pyo.ConstraintList()
-    columns = np.argmax(whole.admissible(segment), axis=1)  # each tensor alone keeps the limit, not all together
-    use = pyomo_mip.broken_use(segment, columns)
-    assert use is segment.noise
-    pyomo_mip.exclude(model, segment, columns, use)
+    columns = np.argmax(whole.admissible(subproblem), axis=1)  # each tensor alone keeps the limit, not all together
+    use = pyomo_mip.broken_use(subproblem, columns)
+    assert use is subproblem.noise
+    pyomo_mip.exclude(model, subproblem, columns, use)
     row = model.excluded[1]
     for variable in [*model.cut.values(), *model.width.values()]:
         variable.set_value(0)
     model.cut[2].set_value(1)
-    for tensor, b in zip(segment.tensors.tolist(), segment.bits[columns].tolist(), strict=True):
+    for tensor, b in zip(subproblem.tensors.tolist(), subproblem.bits[columns].tolist(), strict=True):
         model.width[(tensor, b) if form in ("big-m", "hull") else (2, tensor, b)].set_value(1)
     assert pyo.value(row.body) > pyo.value(row.upper)
     answer = run_highs(model, None, Options())
@@ -264,16 +264,16 @@ def test_bad_options_are_one_line() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_real_methods_meet_the_closed_form(seed: int) -> None:
     problem = random_real(seed)
-    found = [(v, int(p)) for p in problem.admissible_cuts if (v := closed_form(segments(problem).at(int(p))))]
+    found = [(v, int(p)) for p in problem.admissible_cuts if (v := closed_form(subproblems(problem).at(int(p))))]
     (optimum, multiplier), cut = min(found)
     for solve, bound_error in ((convex_cvxpy.solve, 1e-9), (highs_cuts.solve, 1e-9)):
         outcome = solve(problem, Options())
         assert outcome.status == "optimal"
         assert outcome.plan is not None
         assert outcome.bound is not None
-        segment = segments(problem).at(outcome.plan.cut)
-        width = np.array([*outcome.plan.weights, *outcome.plan.activations][: len(segment.tensors)])
-        assert holds(segment, width, "law")
+        subproblem = subproblems(problem).at(outcome.plan.cut)
+        width = np.array([*outcome.plan.weights, *outcome.plan.activations][: len(subproblem.tensors)])
+        assert holds(subproblem, width, "law")
         assert breakdown(problem, outcome.plan).objective == pytest.approx(optimum, rel=1e-9)
         assert outcome.bound == pytest.approx(optimum, rel=bound_error)
         assert outcome.plan.cut == cut
@@ -291,8 +291,8 @@ def test_memory_row(seed: int) -> None:
     assert outcomes[0].bound == pytest.approx(values[0], rel=1e-8)
     for outcome in outcomes:
         assert outcome.plan is not None
-        segment = segments(problem).at(outcome.plan.cut)
-        assert holds(segment, np.array([*outcome.plan.weights, *outcome.plan.activations]), "law")
+        subproblem = subproblems(problem).at(outcome.plan.cut)
+        assert holds(subproblem, np.array([*outcome.plan.weights, *outcome.plan.activations]), "law")
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -302,7 +302,7 @@ def test_grid_noise_satisfies_stationarity(seed: int) -> None:
     outcome = highs_cuts.solve(problem, Options())
     assert outcome.status == "optimal"
     assert outcome.plan is not None
-    s = segments(problem).at(6)
+    s = subproblems(problem).at(6)
     width = np.array([*outcome.plan.weights, *outcome.plan.activations])
     assert s.coefficient is not None
     slope = s.coefficient * LN4 * 2.0**width * (2.0**width - 1.0) ** -3
@@ -315,7 +315,7 @@ def test_grid_noise_satisfies_stationarity(seed: int) -> None:
 def test_rounds_are_lower_bounds_that_rise() -> None:
     problem = qpart(8, seed=5, cuts=[8], spread=5.0, bits=(5, 8))
     outcome = highs_cuts.solve(problem, Options())
-    optimum = closed_form(segments(problem).at(8))
+    optimum = closed_form(subproblems(problem).at(8))
     assert optimum is not None
     rounds = np.array(outcome.details["rounds"])
     assert len(rounds) >= 2
@@ -326,21 +326,21 @@ def test_rounds_are_lower_bounds_that_rise() -> None:
 @pytest.mark.parametrize("seed", range(10))
 def test_dual_bounds_hold_at_any_multiplier(seed: int) -> None:
     problem = qpart(5, seed=seed, cuts=[5])
-    s = segments(problem).at(5)
+    s = subproblems(problem).at(5)
     solved = closed_form(s)
     assert solved is not None
     value, multiplier = solved
     for factor in (0.0, 0.1, 0.9, 1.0, 1.1, 50.0):
         assert dual_bound(s, factor * multiplier) <= value * (1 + 1e-12)
     assert dual_bound(s, multiplier) == pytest.approx(value, rel=1e-10)
-    assert cut_bounds(segments(problem))[s.cut] <= value * (1 + 1e-12)
+    assert cut_bounds(subproblems(problem))[s.cut] <= value * (1 + 1e-12)
 
 
 @pytest.mark.parametrize("model", ["law", "grid"])
 @pytest.mark.parametrize("memory", [None, 0.97])
 def test_repair_moves_little_and_mends(model: str, memory: float | None) -> None:
     problem = qpart(5, seed=3, noise=model, memory=memory, cuts=[5])  # type: ignore[arg-type]
-    s = segments(problem).at(5)
+    s = subproblems(problem).at(5)
     outcome = highs_cuts.solve(problem, Options())
     assert outcome.plan is not None
     width = np.array([*outcome.plan.weights, *outcome.plan.activations])
@@ -367,8 +367,8 @@ def test_tied_layers_are_one_item(shared: bool) -> None:
         assert outcome.plan is not None
         assert outcome.plan.weights[0] == outcome.plan.weights[2]
         assert breakdown(tied, outcome.plan).objective == pytest.approx(optimum, rel=1e-12)
-        columns = pyomo_mip.chosen_columns(segments(tied).at(3), outcome.plan)
-        assert segments(tied).at(3).plan(columns + 1, "whole").weights == outcome.plan.weights
+        columns = pyomo_mip.chosen_columns(subproblems(tied).at(3), outcome.plan)
+        assert subproblems(tied).at(3).plan(columns + 1, "whole").weights == outcome.plan.weights
     values = []
     for solve in (convex_cvxpy.solve, highs_cuts.solve):
         plan = solve(tied, Options()).plan

@@ -22,7 +22,7 @@ from qopt.qpart.methods import registry
 from qopt.qpart.plan import checked_plan
 from qopt.qpart.problem import QPart
 from qopt.qpart.screening import cut_bounds
-from qopt.qpart.segments import segments
+from qopt.qpart.subproblem import subproblems
 
 WHOLE = ("brute-force", "mckp", "highs-mip", "pyomo")
 FORMULATIONS = ("one-hot", "aggregated", "big-m", "hull")
@@ -155,7 +155,7 @@ def test_chain_of_bounds(seed: int) -> None:
     """Real-valued <= LP relaxation <= whole <= rounded up; noise by a table breaks the first and the last link."""
     problem = case(seed)
     whole = value(problem, outcome(seed, "brute-force"))
-    table = segments(problem)
+    table = subproblems(problem)
     relaxed = math.inf
     for cut in problem.admissible_cuts:
         at = table.at(int(cut))

@@ -24,10 +24,10 @@ from qopt.qpart.generate import qpart
 from qopt.qpart.plan import QPartPlan, crossing_activations
 from qopt.qpart.problem import QPart
 from qopt.qpart.report import plan_table
-from qopt.qpart.segments import segments
 from qopt.qpart.serving.breakpoints import breakpoints
 from qopt.qpart.serving.requests import Requests
 from qopt.qpart.serving.table import decide, load_table, offline
+from qopt.qpart.subproblem import subproblems
 
 
 def case(seed: int) -> QPart:
@@ -130,12 +130,12 @@ def test_payload_cost_and_memory_of_random_plans(seed: int) -> None:
         assert certificate.cost.payload == pytest.approx(float(down + up), rel=1e-13)
         assert certificate.objective == pytest.approx(float(cost_of(p, cut, down, up)), rel=1e-12)
         assert not [note for note in certificate.notes if note.startswith("error")]
-        segment = segments(p).at(cut)
-        widths = np.zeros(len(segment.tensors))
-        widths[segment.owner] = chosen
-        linear = segment.base + float(segment.price @ widths)
+        subproblem = subproblems(p).at(cut)
+        widths = np.zeros(len(subproblem.tensors))
+        widths[subproblem.owner] = chosen
+        linear = subproblem.base + float(subproblem.price @ widths)
         assert linear == pytest.approx(float(cost_of(p, cut, down, up)), rel=1e-12)
-        assert segment.stored_bits(widths) == pytest.approx(float(down), rel=1e-13)
+        assert subproblem.stored_bits(widths) == pytest.approx(float(down), rel=1e-13)
         if p.device.memory is not None:
             memory = next(row for row in certificate.constraints if row.name == "memory")
             assert memory.used == pytest.approx(float(down), rel=1e-13)
@@ -247,7 +247,7 @@ def test_the_pyomo_models_cost_is_the_plans(form: str) -> None:
         v.set_value(0, skip_validation=True)
     model.cut[found.cut].set_value(1)
     outputs = crossing_activations(p, found.cut)
-    for i in map(int, segments(p).at(found.cut).tensors):
+    for i in map(int, subproblems(p).at(found.cut).tensors):
         width = found.weights[i - 1] if i > 0 else found.activations[outputs.index(-i)]
         model.width[found.cut, i, int(width)].set_value(1)
     assert pyo.value(model.cost) == pytest.approx(breakdown(p, found).objective, rel=1e-12)

@@ -10,7 +10,7 @@ from qpart_problems import table_ii
 import qopt
 from qopt.qpart.generate import qpart
 from qopt.qpart.methods.paper import raw_widths
-from qopt.qpart.segments import segments
+from qopt.qpart.subproblem import subproblems
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def test_equation_40_on_table_ii(macs: int, charge: bool, bits: float, delta: fl
     network = {"macs": [macs], "weights": [784 * 512], "activations": [10], "input_size": 10}
     accuracy = {"levels": [0.01], "delta": [[delta]]}
     p = table_ii(network=network, accuracy=accuracy, **{"server.charge_energy": charge})
-    table = segments(p)
+    table = subproblems(p)
     assert raw_widths(p, table, table.at(1))[0] == pytest.approx(bits, rel=5e-3)
 
 

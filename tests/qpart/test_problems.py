@@ -21,7 +21,7 @@ from qopt.qpart.costs import base_costs, breakdown, prices, tensor_prices
 from qopt.qpart.generate import LONGEST_READ, qpart
 from qopt.qpart.plan import QPartPlan, crossing_activations
 from qopt.qpart.problem import QPart
-from qopt.qpart.segments import segments
+from qopt.qpart.subproblem import subproblems
 from qopt.qpart.terms import coefficients, noise_terms, widths
 
 SCALES = st.sampled_from([1e-9, 1e-3, 1.0, 1e3, 1e9])
@@ -254,7 +254,7 @@ def test_feasibility_is_forgiving_by_one_part_in_a_trillion() -> None:
     assert within([1e300], math.inf)
 
 
-# --- segments --------------------------------------------------------------------------------------
+# --- subproblems --------------------------------------------------------------------------------------
 
 
 def branched(**changes: Any) -> QPart:
@@ -292,48 +292,48 @@ CROSSING = {
 @pytest.mark.parametrize("cut", CROSSING)
 def test_segment_with_several_crossing_tensors(cut: int) -> None:
     sent, tensors, price, c = CROSSING[cut]
-    segment = segments(branched()).at(cut)
+    subproblem = subproblems(branched()).at(cut)
     done = sum([10, 20, 30, 40][:cut])
-    assert segment.base == done + (100 - done) / 2 + 8000 * sent
-    assert segment.tensors.tolist() == tensors
-    assert segment.price.tolist() == price
-    assert segment.coefficient is not None
-    assert segment.coefficient.tolist() == c
-    assert segment.noise.tolist() == [[x / 4, x / 16] for x in c]
-    assert segment.stored.tolist() == [z if t > 0 else 0 for t, z in zip(tensors, price, strict=True)]
-    assert segment.limit == (cut or math.inf)
+    assert subproblem.base == done + (100 - done) / 2 + 8000 * sent
+    assert subproblem.tensors.tolist() == tensors
+    assert subproblem.price.tolist() == price
+    assert subproblem.coefficient is not None
+    assert subproblem.coefficient.tolist() == c
+    assert subproblem.noise.tolist() == [[x / 4, x / 16] for x in c]
+    assert subproblem.stored.tolist() == [z if t > 0 else 0 for t, z in zip(tensors, price, strict=True)]
+    assert subproblem.limit == (cut or math.inf)
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 4])
 def test_tied_segment(cut: int) -> None:
     _, tensors, price, c = CROSSING[cut]
-    segment = segments(branched(tie_cut=True)).at(cut)
+    subproblem = subproblems(branched(tie_cut=True)).at(cut)
     last = cut - 1  # of the weights, joined by the last tensor that crosses
-    assert segment.tensors.tolist() == tensors[:-1]
-    assert segment.price.tolist() == [*price[:last], price[last] + price[-1], *price[cut:-1]]
+    assert subproblem.tensors.tolist() == tensors[:-1]
+    assert subproblem.price.tolist() == [*price[:last], price[last] + price[-1], *price[cut:-1]]
     joined = [*c[:last], c[last] + c[-1], *c[cut:-1]]
-    assert segment.coefficient is not None
-    assert segment.coefficient.tolist() == joined
-    assert segment.noise.tolist() == [[x / 4, x / 16] for x in joined]
-    assert segment.stored.tolist()[:cut] == [1, 2, 3, 4][:cut]
+    assert subproblem.coefficient is not None
+    assert subproblem.coefficient.tolist() == joined
+    assert subproblem.noise.tolist() == [[x / 4, x / 16] for x in joined]
+    assert subproblem.stored.tolist()[:cut] == [1, 2, 3, 4][:cut]
 
 
 def test_tie_without_an_output_to_tie() -> None:
-    segment = segments(branched(tie_cut=True, send_output=False)).at(4)
-    assert segment.tensors.tolist() == [1, 2, 3, 4]
-    assert segment.price.tolist() == [1, 2, 3, 4]
-    assert segment.owner.tolist() == [0, 1, 2, 3]
+    subproblem = subproblems(branched(tie_cut=True, send_output=False)).at(4)
+    assert subproblem.tensors.tolist() == [1, 2, 3, 4]
+    assert subproblem.price.tolist() == [1, 2, 3, 4]
+    assert subproblem.owner.tolist() == [0, 1, 2, 3]
 
 
 @settings(max_examples=60, deadline=None)
 @given(problems(), st.data())
 def test_segment_costs_what_its_plan_costs(problem: QPart, data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(problem.network)))
-    segment = segments(problem).at(cut)
-    n, k = segment.cost.shape
+    subproblem = subproblems(problem).at(cut)
+    n, k = subproblem.cost.shape
     choice = np.random.default_rng(data.draw(st.integers(0, 2**32))).integers(0, k, n)
-    plan = segment.plan(segment.bits[choice], "whole")
-    objective = segment.base + float(segment.cost[np.arange(n), choice].sum())
+    plan = subproblem.plan(subproblem.bits[choice], "whole")
+    objective = subproblem.base + float(subproblem.cost[np.arange(n), choice].sum())
     assert objective == pytest.approx(breakdown(problem, plan).objective, rel=1e-12)
 
     # Its noise is that of the plan's tensors, each looked up by itself.
@@ -342,8 +342,8 @@ def test_segment_costs_what_its_plan_costs(problem: QPart, data: st.DataObject) 
     spent = [terms_w[i, int(b) - lo] for i, b in enumerate(plan.weights)]
     crossing = crossing_activations(problem, cut)
     spent += [terms_x[t - 1, int(b) - lo] for t, b in zip(crossing, plan.activations, strict=True)]
-    assert segment.noise[np.arange(n), choice].sum() == pytest.approx(math.fsum(spent), rel=1e-12)
-    stored = float(segment.stored @ segment.bits[choice])
+    assert subproblem.noise[np.arange(n), choice].sum() == pytest.approx(math.fsum(spent), rel=1e-12)
+    stored = float(subproblem.stored @ subproblem.bits[choice])
     assert stored == pytest.approx(
         math.fsum(b * z for b, z in zip(plan.weights, problem.network.weights, strict=False))
     )
@@ -358,11 +358,11 @@ def test_segment_costs_what_its_plan_costs(problem: QPart, data: st.DataObject) 
 @given(problems(max_layers=30))
 def test_generated_requests_meet_their_limits_at_the_reference_width(problem: QPart) -> None:
     reference = min(max(6, problem.bits.lo), problem.bits.hi) - problem.bits.lo
-    table = segments(problem.replace({"send_output": True}))
+    table = subproblems(problem.replace({"send_output": True}))
     for cut in range(1, len(problem.network) + 1):
-        segment = table.at(cut)
-        assert within(segment.noise[:, reference], segment.limit)
-        assert not within(segment.noise[:, reference] * (1 + 1e-6), segment.limit) or segment.limit == 0
+        subproblem = table.at(cut)
+        assert within(subproblem.noise[:, reference], subproblem.limit)
+        assert not within(subproblem.noise[:, reference] * (1 + 1e-6), subproblem.limit) or subproblem.limit == 0
 
 
 def test_generator_is_seeded_and_its_source_says_how() -> None:
@@ -392,7 +392,7 @@ def test_generator_branches_and_tables() -> None:
     assert 20 < np.count_nonzero(longer) < 80
     assert longer.max() == LONGEST_READ
     assert max(len(problem.network.crossing(cut)) for cut in range(201)) >= 3
-    table = segments(problem)
+    table = subproblems(problem)
     assert all(within(s.noise[:, 5], s.limit) for s in map(table.at, range(1, 201)))
     steps = np.diff(noise_terms(problem)[0], axis=1)
     assert (steps > 0).any()  # more bits may mean more noise
@@ -403,7 +403,7 @@ def test_best_cuts_of_generated_requests_are_spread_out() -> None:
     """At the reference width every cut is the best one for some seed."""
     best = []
     for seed in range(60):
-        table = segments(qpart(8, seed=seed))
+        table = subproblems(qpart(8, seed=seed))
         best.append(int(np.argmin([s.base + 6 * s.price.sum() for s in map(table.at, range(9))])))
     assert len(set(best)) >= 7
     assert max(np.bincount(best)) <= 25
@@ -412,8 +412,8 @@ def test_best_cuts_of_generated_requests_are_spread_out() -> None:
 def test_generator_at_full_size() -> None:
     problem = qpart(100_000, seed=1, branches=True)
     assert len(problem.network) == 100_000
-    segment = segments(problem).at(100_000)
-    assert within(segment.noise[:, 5], segment.limit)
+    subproblem = subproblems(problem).at(100_000)
+    assert within(subproblem.noise[:, 5], subproblem.limit)
 
 
 def test_server_work_is_not_a_difference_of_sums() -> None:

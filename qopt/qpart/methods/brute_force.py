@@ -10,7 +10,7 @@ from qopt.core.method import Options
 from qopt.core.solution import Outcome
 from qopt.qpart.plan import QPartPlan
 from qopt.qpart.problem import QPart
-from qopt.qpart.segments import segments
+from qopt.qpart.subproblem import subproblems
 
 MAX_PLANS = 20_000_000
 """Plans at all cuts together that brute force is willing to look at."""
@@ -21,7 +21,7 @@ CHUNK = 1 << 18
 def too_large(problem: QPart) -> str | None:
     """Why a problem has too many plans, or None."""
     k = problem.bits.hi - problem.bits.lo + 1
-    table = segments(problem)
+    table = subproblems(problem)
     plans = 0.0
     for cut in problem.admissible_cuts:
         plans += float(k) ** min(len(table.at(int(cut)).tensors), 300)
@@ -33,11 +33,11 @@ def too_large(problem: QPart) -> str | None:
 def solve(problem: QPart, options: Options) -> Outcome:
     """The best of all plans; ties go to the smallest cut, then to the first in lexicographic order."""
     clock = options.clock()
-    table = segments(problem)
+    table = subproblems(problem)
     best, best_value, looked_at = None, math.inf, 0
     for cut in problem.admissible_cuts:
-        segment = table.at(int(cut))
-        n, k = segment.noise.shape[0], len(segment.bits)
+        subproblem = table.at(int(cut))
+        n, k = subproblem.noise.shape[0], len(subproblem.bits)
         plans = k**n
         for first in range(0, plans, CHUNK):
             if clock.over:
@@ -47,15 +47,18 @@ def solve(problem: QPart, options: Options) -> Outcome:
             for i in range(n - 1, -1, -1):
                 index, choice[:, i] = np.divmod(index, k)
             rows = np.arange(n)
-            value = segment.base + segment.cost[rows, choice].sum(axis=1)
+            value = subproblem.base + subproblem.cost[rows, choice].sum(axis=1)
             looked_at += len(choice)
             # The exact test is slow: only for plans that would be better and are about within the limits.
-            noise, stored = (use[rows, choice].sum(axis=1) for use in (segment.noise, segment.storage))
-            about = (noise <= segment.limit * (1 + 1e-9)) & (stored <= segment.memory * (1 + 1e-9))
+            noise, stored = (use[rows, choice].sum(axis=1) for use in (subproblem.noise, subproblem.storage))
+            about = (noise <= subproblem.limit * (1 + 1e-9)) & (stored <= subproblem.memory * (1 + 1e-9))
             candidates = np.flatnonzero(about & (value < best_value))
             for j in candidates[np.argsort(value[candidates], kind="stable")]:
-                if segment.keeps(choice[j]):
-                    best, best_value = segment.plan(segment.bits[choice[j]], "whole", problem.name), float(value[j])
+                if subproblem.keeps(choice[j]):
+                    best, best_value = (
+                        subproblem.plan(subproblem.bits[choice[j]], "whole", problem.name),
+                        float(value[j]),
+                    )
                     break
     return _outcome(best, best_value, looked_at)
 

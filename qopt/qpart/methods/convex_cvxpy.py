@@ -11,7 +11,7 @@ from qopt.core.solution import Outcome
 from qopt.qpart.methods.cut_search import AtCut, best_cut, dual_bound
 from qopt.qpart.methods.repair import holds, least_noise, repair
 from qopt.qpart.problem import QPart
-from qopt.qpart.segments import Segment
+from qopt.qpart.subproblem import Subproblem
 
 
 def _settings(solver: str, left: float | None) -> dict[str, Any]:
@@ -39,13 +39,13 @@ def solve(problem: QPart, options: Options) -> Outcome:
 
     clock, solver = options.clock(), options.solver or "clarabel"
 
-    def at_cut(segment: Segment, _incumbent: float) -> AtCut:
-        safe = least_noise(segment, "law")
-        if not holds(segment, safe, "law"):
+    def at_cut(subproblem: Subproblem, _incumbent: float) -> AtCut:
+        safe = least_noise(subproblem, "law")
+        if not holds(subproblem, safe, "law"):
             return AtCut("infeasible")
-        if len(segment.tensors) == 0:
-            return AtCut("optimal", safe, segment.base, 0.0)
-        model = convex_cvxpy(problem, segment.cut)
+        if len(subproblem.tensors) == 0:
+            return AtCut("optimal", safe, subproblem.base, 0.0)
+        model = convex_cvxpy(problem, subproblem.cut)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "Solution may be inaccurate": the exact test and the bound judge
             try:
@@ -54,15 +54,15 @@ def solve(problem: QPart, options: Options) -> Outcome:
                 return AtCut("failed", message=f"{solver} broke off: {' '.join(str(error).split())[:200]}")
         if model.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE) or model.var_dict["width"].value is None:
             status = "time-limit" if clock.over else "failed"
-            return AtCut(status, message=f"{solver} stopped at cut {segment.cut}: {model.status}")
-        width = repair(segment, extract_widths(model, segment), "law")
-        _, unit = units(segment)
+            return AtCut(status, message=f"{solver} stopped at cut {subproblem.cut}: {model.status}")
+        width = repair(subproblem, extract_widths(model, subproblem), "law")
+        _, unit = units(subproblem)
         multiplier = memory = 0.0
-        if noisy(segment):
-            multiplier = max(float(model.constraints[0].dual_value), 0.0) * unit / segment.limit
-        if math.isfinite(segment.memory) and segment.stored.any():
-            memory = max(float(model.constraints[-1].dual_value), 0.0) * unit / (segment.memory or 1.0)
-        bound = dual_bound(segment, multiplier, memory)
+        if noisy(subproblem):
+            multiplier = max(float(model.constraints[0].dual_value), 0.0) * unit / subproblem.limit
+        if math.isfinite(subproblem.memory) and subproblem.stored.any():
+            memory = max(float(model.constraints[-1].dual_value), 0.0) * unit / (subproblem.memory or 1.0)
+        bound = dual_bound(subproblem, multiplier, memory)
         return AtCut("optimal", width, bound, multiplier, details={"memory_multiplier": memory})
 
     return best_cut(problem, clock, at_cut)

@@ -13,8 +13,8 @@ from qopt.core.arrays import FloatArray
 from qopt.core.method import Clock
 from qopt.core.solution import Outcome, Status
 from qopt.qpart.problem import QPart
-from qopt.qpart.screening import cut_bounds, hopeless, promising
-from qopt.qpart.segments import Segment, segments
+from qopt.qpart.screening import candidate_cuts, cut_bounds, dominated
+from qopt.qpart.subproblem import Subproblem, subproblems
 
 LN4 = math.log(4.0)
 
@@ -40,34 +40,34 @@ class AtCut:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-def dual_bound(segment: Segment, multiplier: float, memory_multiplier: float = 0.0) -> float:
+def dual_bound(subproblem: Subproblem, multiplier: float, memory_multiplier: float = 0.0) -> float:
     """Lower bound on a cut's objective by weak duality, for noise that is at least the law's (law and grid).
 
     ``base - lambda Delta - kappa (memory - overhead) + sum_i min over b in [lo, hi] of (pi_i + kappa z_i) b
     + lambda c_i 4^-b``
     """
-    lo, hi = float(segment.bits[0]), float(segment.bits[-1])
+    lo, hi = float(subproblem.bits[0]), float(subproblem.bits[-1])
     if multiplier == 0.0 and memory_multiplier == 0.0:
-        return segment.base + lo * math.fsum(segment.price)
-    assert segment.coefficient is not None
-    c, price = segment.coefficient, segment.price + memory_multiplier * segment.stored
+        return subproblem.base + lo * math.fsum(subproblem.price)
+    assert subproblem.coefficient is not None
+    c, price = subproblem.coefficient, subproblem.price + memory_multiplier * subproblem.stored
     with np.errstate(divide="ignore", invalid="ignore"):
         free = 0.5 * (np.log2(c) + math.log2(multiplier * LN4) - np.log2(price)) if multiplier else np.full(len(c), lo)
     width = np.where(c > 0, np.where(price > 0, np.clip(free, lo, hi), hi), lo)
-    parts = [segment.base, *(price * width), *(multiplier * c * np.exp2(-2.0 * width))]
+    parts = [subproblem.base, *(price * width), *(multiplier * c * np.exp2(-2.0 * width))]
     if multiplier:
-        parts.append(-multiplier * segment.limit)
+        parts.append(-multiplier * subproblem.limit)
     if memory_multiplier:
-        parts += [-memory_multiplier * segment.memory, *(memory_multiplier * segment.overhead)]
+        parts += [-memory_multiplier * subproblem.memory, *(memory_multiplier * subproblem.overhead)]
     return math.fsum(parts)
 
 
-def objective(segment: Segment, width: FloatArray) -> float:
+def objective(subproblem: Subproblem, width: FloatArray) -> float:
     """Objective of widths at a cut (Eq. 17)."""
-    return math.fsum([segment.base, *(segment.price * width)])
+    return math.fsum([subproblem.base, *(subproblem.price * width)])
 
 
-def best_cut(problem: QPart, clock: Clock, solve_cut: Callable[[Segment, float], AtCut]) -> Outcome:
+def best_cut(problem: QPart, clock: Clock, solve_cut: Callable[[Subproblem, float], AtCut]) -> Outcome:
     """Solve cuts in the order of their lower bounds until the next bound is worse than the incumbent.
 
     Parameters
@@ -76,20 +76,20 @@ def best_cut(problem: QPart, clock: Clock, solve_cut: Callable[[Segment, float],
     clock : checked before each cut.
     solve_cut : called with a cut's data and the incumbent's objective (infinite at first).
     """
-    table = segments(problem)
+    table = subproblems(problem)
     bounds = cut_bounds(table)
     incumbent, best, chosen = math.inf, None, None
     bound, solved, status, message = math.inf, 0, "optimal", ""
-    for p in promising(bounds, problem.admissible_cuts):
+    for p in candidate_cuts(bounds, problem.admissible_cuts):
         lower = float(bounds[p])
-        if math.isinf(lower) or hopeless(lower, incumbent):  # infinite noise keeps no limit
+        if math.isinf(lower) or dominated(lower, incumbent):  # infinite noise keeps no limit
             bound = min(bound, lower)
             break
         if clock.over:
             bound, status = min(bound, lower), "time-limit"
             break
-        segment = table.at(p)
-        answer = solve_cut(segment, incumbent)
+        subproblem = table.at(p)
+        answer = solve_cut(subproblem, incumbent)
         solved += 1
         if answer.status == "infeasible":
             continue
@@ -97,9 +97,9 @@ def best_cut(problem: QPart, clock: Clock, solve_cut: Callable[[Segment, float],
         if answer.status in ("time-limit", "failed") and status != "failed":
             status, message = answer.status, answer.message
         if answer.width is not None:
-            value = objective(segment, answer.width)
-            if value < incumbent or (value == incumbent and chosen is not None and segment.cut < chosen.cut):
-                incumbent, best, chosen = value, answer, segment
+            value = objective(subproblem, answer.width)
+            if value < incumbent or (value == incumbent and chosen is not None and subproblem.cut < chosen.cut):
+                incumbent, best, chosen = value, answer, subproblem
     details: dict[str, Any] = {"cuts_solved": solved, "cuts": len(problem.admissible_cuts)}
     if best is None or chosen is None:
         kind: Status = "infeasible" if status == "optimal" else status  # type: ignore[assignment]

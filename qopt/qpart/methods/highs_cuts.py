@@ -14,7 +14,7 @@ from qopt.core.solvers.pyomo import fresh_highs
 from qopt.qpart.methods.cut_search import AtCut, best_cut, objective
 from qopt.qpart.methods.repair import holds, least_noise, noise_of, repair
 from qopt.qpart.problem import QPart
-from qopt.qpart.segments import Segment
+from qopt.qpart.subproblem import Subproblem
 
 GAP = 1e-9
 """The best mended point, which breaks no limit, must come this close to the LP's bound, relative to the sum of prices.
@@ -42,37 +42,37 @@ def solve(problem: QPart, options: Options) -> Outcome:
     """
     clock = options.clock()
 
-    def at_cut(segment: Segment, incumbent: float) -> AtCut:
-        return _at_cut(problem, segment, incumbent, options, clock)
+    def at_cut(subproblem: Subproblem, incumbent: float) -> AtCut:
+        return _at_cut(problem, subproblem, incumbent, options, clock)
 
     return best_cut(problem, clock, at_cut)
 
 
-def priced_widths(segment: Segment, dual: float, width: FloatArray, model: str) -> FloatArray:
+def priced_widths(subproblem: Subproblem, dual: float, width: FloatArray, model: str) -> FloatArray:
     """(n,) widths at which tensors spend what a dual of the accuracy row asks: pi_i / unit = dual (-f_i'(b_i)).
 
     Exact for the law; for the grid -f'/f is taken at the given widths.
     """
     from qopt.formulations.qpart_convex import least_width, steepness, units, width_at
 
-    share = segment.price / units(segment)[1] / (dual * steepness(width, model))
-    found = width_at(segment, np.maximum(share, 1e-300), model)
-    clipped: FloatArray = np.clip(found, least_width(segment, model), float(segment.bits[-1]))
+    share = subproblem.price / units(subproblem)[1] / (dual * steepness(width, model))
+    found = width_at(subproblem, np.maximum(share, 1e-300), model)
+    clipped: FloatArray = np.clip(found, least_width(subproblem, model), float(subproblem.bits[-1]))
     return clipped
 
 
-def dual_value(segment: Segment, dual: float, width: FloatArray, model: str) -> float:
+def dual_value(subproblem: Subproblem, dual: float, width: FloatArray, model: str) -> float:
     """Dual function, without the cut's base, at a dual of the scaled accuracy row (rounded, not certified)."""
     from qopt.formulations.qpart_convex import units
 
     for _ in range(1 if model == "law" else 30):
-        width = priced_widths(segment, dual, width, model)
-    multiplier = dual * units(segment)[1] / segment.limit
-    noise = multiplier * noise_of(segment, width, model)
-    return math.fsum([*(segment.price * width), *noise, -multiplier * segment.limit])
+        width = priced_widths(subproblem, dual, width, model)
+    multiplier = dual * units(subproblem)[1] / subproblem.limit
+    noise = multiplier * noise_of(subproblem, width, model)
+    return math.fsum([*(subproblem.price * width), *noise, -multiplier * subproblem.limit])
 
 
-def polished(segment: Segment, dual: float, width: FloatArray, model: str) -> float:
+def polished(subproblem: Subproblem, dual: float, width: FloatArray, model: str) -> float:
     """A dual of the scaled accuracy row, improved by Newton's method on the dual function where that helps.
 
     Tensors between their bounds spend in inverse proportion to the dual; HiGHS's tolerance of 1e-10 on the tangents
@@ -80,18 +80,18 @@ def polished(segment: Segment, dual: float, width: FloatArray, model: str) -> fl
     """
     from qopt.formulations.qpart_convex import least_width
 
-    lo, hi = least_width(segment, model), float(segment.bits[-1])
-    best, score = dual, dual_value(segment, dual, width, model)
+    lo, hi = least_width(subproblem, model), float(subproblem.bits[-1])
+    best, score = dual, dual_value(subproblem, dual, width, model)
     for _ in range(3):
         for _ in range(1 if model == "law" else 30):
-            width = priced_widths(segment, dual, width, model)
-        share = noise_of(segment, width, model) / segment.limit
+            width = priced_widths(subproblem, dual, width, model)
+        share = noise_of(subproblem, width, model) / subproblem.limit
         between = (width > lo) & (width < hi)
         inner, outer = math.fsum(share[between]), math.fsum(share[~between])
         if not (inner > 0.0 and outer < 1.0):
             break
         dual *= inner / (1.0 - outer)
-        value = dual_value(segment, dual, width, model)
+        value = dual_value(subproblem, dual, width, model)
         if not value > score:
             break
         best, score = dual, value
@@ -118,25 +118,25 @@ def _settings(tolerance: float) -> dict[str, Any]:
     }
 
 
-def _at_cut(problem: QPart, segment: Segment, incumbent: float, options: Options, clock: Any) -> AtCut:
+def _at_cut(problem: QPart, subproblem: Subproblem, incumbent: float, options: Options, clock: Any) -> AtCut:
     from pyomo.contrib.solver.common.results import TerminationCondition
 
     from qopt.formulations.qpart_convex import add_tangents, convex, extract_widths, noisy
 
     noise = problem.noise.model
-    if not holds(segment, least_noise(segment, noise), noise):
+    if not holds(subproblem, least_noise(subproblem, noise), noise):
         return AtCut("infeasible")
-    if len(segment.tensors) == 0:
-        return AtCut("optimal", np.zeros(0), segment.base, 0.0)
+    if len(subproblem.tensors) == 0:
+        return AtCut("optimal", np.zeros(0), subproblem.base, 0.0)
 
-    model = convex(problem, segment.cut)
+    model = convex(problem, subproblem.cut)
     solver = _solver(options)
     tolerance = TOLERANCES[0]
 
     bounds: list[float] = []
     dual = 0.0
     best, value, last, spent, multiplier = None, math.inf, math.inf, 0.0, None
-    status, message = "failed", f"no convergence at cut {segment.cut} in {MAX_ROUNDS} rounds"
+    status, message = "failed", f"no convergence at cut {subproblem.cut} in {MAX_ROUNDS} rounds"
     for _ in range(MAX_ROUNDS):
         left = clock.left
         limit = None if left is None else spent + max(left, 0.0)  # HiGHS counts from its first round
@@ -158,20 +158,20 @@ def _at_cut(problem: QPart, segment: Segment, incumbent: float, options: Options
             continue
         results.solution_loader.load_vars()
         bounds.append(float(model.offset + model.unit * results.incumbent_objective))
-        width = extract_widths(model, segment)
+        width = extract_widths(model, subproblem)
         dual = 0.0
-        if noisy(segment):
+        if noisy(subproblem):
             dual = abs(float(results.solution_loader.get_duals([model.accuracy])[model.accuracy]))
-        multiplier = dual * float(model.unit) / segment.limit if dual else 0.0
+        multiplier = dual * float(model.unit) / subproblem.limit if dual else 0.0
         if bounds[-1] >= incumbent:
             return AtCut("dominated", best, bounds[-1], multiplier)
-        points = [repair(segment, width, noise)]
+        points = [repair(subproblem, width, noise)]
         if dual > 0.0:
-            points.append(repair(segment, priced_widths(segment, dual, width, noise), noise))
+            points.append(repair(subproblem, priced_widths(subproblem, dual, width, noise), noise))
         mended = [point for point in points if point is not None]
         for point in mended:
-            if objective(segment, point) < value:
-                best, value = point, objective(segment, point)
+            if objective(subproblem, point) < value:
+                best, value = point, objective(subproblem, point)
         gap = (value - max(bounds)) / float(model.unit)
         if gap <= PROGRESS or (gap <= GAP and gap > last - PROGRESS):
             break
@@ -180,11 +180,11 @@ def _at_cut(problem: QPart, segment: Segment, incumbent: float, options: Options
             status, message = "time-limit", ""
             break
         for point in (width, *mended):
-            solver.add_constraints(add_tangents(model, segment, point, noise))
+            solver.add_constraints(add_tangents(model, subproblem, point, noise))
     if best is not None and bounds and value - max(bounds) <= GAP * float(model.unit):
         status, message = "optimal", ""
     row_dual = multiplier
     if status == "optimal" and dual > 0.0 and best is not None and not hasattr(model, "memory"):
-        multiplier = polished(segment, dual, best, noise) * float(model.unit) / segment.limit
+        multiplier = polished(subproblem, dual, best, noise) * float(model.unit) / subproblem.limit
     details = {"row_dual": row_dual, "rounds": bounds, "tangents": len(model.tangents)}
     return AtCut(status, best, max(bounds, default=None), multiplier, message, details)

@@ -24,8 +24,8 @@ from qopt.core.solvers.highs import SolverError, solve_milp
 from qopt.qpart.costs import breakdown
 from qopt.qpart.methods.simple import solve_uniform
 from qopt.qpart.problem import QPart
-from qopt.qpart.screening import cut_bounds, hopeless
-from qopt.qpart.segments import Segment, segments
+from qopt.qpart.screening import cut_bounds, dominated
+from qopt.qpart.subproblem import Subproblem, subproblems
 
 SCALE = 1e4
 """Scaled cost of the known plan: its last digits stay above HiGHS's absolute tolerances."""
@@ -35,7 +35,7 @@ SCALE = 1e4
 class _Block:
     """Columns of one cut: y at `first`, then x of every admitted (tensor, width)."""
 
-    segment: Segment
+    subproblem: Subproblem
     first: int
     tensor: IntArray
     width: IntArray
@@ -56,7 +56,7 @@ class _Point(NamedTuple):
 def solve(problem: QPart, options: Options) -> Outcome:
     """Solve the joint model with gap 0; a point that breaks a limit within tolerance is cut off and the rest solved."""
     clock = options.clock()
-    table = segments(problem)
+    table = subproblems(problem)
     bounds = cut_bounds(table)
     known = solve_uniform(problem, Options()).plan
     ceiling = breakdown(problem, known).objective if known else math.inf
@@ -65,7 +65,7 @@ def solve(problem: QPart, options: Options) -> Outcome:
     blocks: list[_Block] = []
     column = 0
     for p in problem.admissible_cuts:
-        if hopeless(float(bounds[p]), ceiling):
+        if dominated(float(bounds[p]), ceiling):
             continue
         block = _block(table.at(int(p)), column, ceiling)
         if block:
@@ -79,7 +79,7 @@ def solve(problem: QPart, options: Options) -> Outcome:
     rows.append((np.array([b.first for b in blocks]), np.ones(len(blocks))))
     sense.append((1.0, 1.0))
     for b in blocks:
-        s = b.segment
+        s = b.subproblem
         cost[b.first] = (s.base - floor) / scale
         cost[b.columns] = s.cost[b.tensor, b.width] / scale
         for i in range(len(s.tensors)):
@@ -119,8 +119,8 @@ def solve(problem: QPart, options: Options) -> Outcome:
         return Answer(result.status, point, bound, result.nodes, message)
 
     def broken(point: _Point) -> str | None:
-        segment = blocks[point.block].segment
-        return None if segment.keeps(_widths(point) - segment.bits[0]) else "a limit"
+        subproblem = blocks[point.block].subproblem
+        return None if subproblem.keeps(_widths(point) - subproblem.bits[0]) else "a limit"
 
     def exclude(point: _Point) -> None:
         rows.append((np.array(point.columns, dtype=np.int64), np.ones(len(point.columns))))
@@ -132,7 +132,7 @@ def solve(problem: QPart, options: Options) -> Outcome:
         return Outcome("infeasible", details=details)
     plan = known
     if found.point is not None:
-        plan = blocks[found.point.block].segment.plan(_widths(found.point), "whole", problem.name)
+        plan = blocks[found.point.block].subproblem.plan(_widths(found.point), "whole", problem.name)
     return Outcome(found.status, plan, found.bound, message=found.message, details=details)
 
 
@@ -145,21 +145,21 @@ def _point(blocks: list[_Block], x: FloatArray) -> _Point:
     at = max(range(len(blocks)), key=lambda k: float(x[blocks[k].first]))
     block = blocks[at]
     chosen: BoolArray = x[block.columns] > 0.5
-    bits = np.zeros(len(block.segment.tensors), dtype=np.int64)
-    bits[block.tensor[chosen]] = block.segment.bits[block.width[chosen]]
+    bits = np.zeros(len(block.subproblem.tensors), dtype=np.int64)
+    bits[block.tensor[chosen]] = block.subproblem.bits[block.width[chosen]]
     return _Point(at, tuple(block.columns[chosen].tolist()), tuple(bits.tolist()))
 
 
-def _block(segment: Segment, first: int, ceiling: float) -> _Block | None:
+def _block(subproblem: Subproblem, first: int, ceiling: float) -> _Block | None:
     """Columns of a cut without the items that alone break a limit or the ceiling; None if a tensor has none left."""
     slack = 1.0 + 1e-9
-    admitted = segment.noise <= segment.limit * slack
-    admitted &= segment.storage <= segment.memory * slack
-    admitted &= segment.cost <= (ceiling - segment.base) + abs(ceiling) * 1e-9
-    if len(segment.tensors) and not admitted.any(axis=1).all():
+    admitted = subproblem.noise <= subproblem.limit * slack
+    admitted &= subproblem.storage <= subproblem.memory * slack
+    admitted &= subproblem.cost <= (ceiling - subproblem.base) + abs(ceiling) * 1e-9
+    if len(subproblem.tensors) and not admitted.any(axis=1).all():
         return None
     tensor, width = np.nonzero(admitted)
-    return _Block(segment, first, tensor, width)
+    return _Block(subproblem, first, tensor, width)
 
 
 def _matrix(rows: list[tuple[IntArray, FloatArray]], columns: int) -> csr_array:

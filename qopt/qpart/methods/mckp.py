@@ -1,4 +1,4 @@
-"""`mckp`: whole bits exactly, a multiple-choice knapsack at every promising cut, and a witness."""
+"""`mckp`: whole bits exactly, a multiple-choice knapsack at every candidate cut, and a witness."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from qopt.core.method import Clock, Options
 from qopt.core.solution import Outcome
 from qopt.qpart.methods.memory import at_cut, tree_at_cut
 from qopt.qpart.problem import QPart
-from qopt.qpart.screening import cut_bounds, hopeless, promising
-from qopt.qpart.segments import Segment, SegmentTable, segments
+from qopt.qpart.screening import candidate_cuts, cut_bounds, dominated
+from qopt.qpart.subproblem import Subproblem, SubproblemTable, subproblems
 
 WITNESS_NODES = 200_000
 """Nodes of all trees together beyond which no witness is written."""
@@ -29,22 +29,22 @@ OPTIMALITY = 1e-9
 def solve(problem: QPart, options: Options) -> Outcome:
     """Best cut and whole widths, with a witness that no plan is better by more than the tolerance."""
     clock = options.clock()
-    table = segments(problem)
+    table = subproblems(problem)
     bounds = cut_bounds(table)
-    order = promising(bounds, problem.admissible_cuts)
-    best: tuple[Segment, IntArray] | None = None
+    order = candidate_cuts(bounds, problem.admissible_cuts)
+    best: tuple[Subproblem, IntArray] | None = None
     best_value, pending = math.inf, math.inf
     for position, cut in enumerate(order):
-        if hopeless(float(bounds[cut]), best_value):
+        if dominated(float(bounds[cut]), best_value):
             break
-        segment = table.at(cut)
-        result = at_cut(segment, best_value - segment.base, clock)
+        subproblem = table.at(cut)
+        result = at_cut(subproblem, best_value - subproblem.base, clock)
         if result.status == "limit":
-            pending = min(pending, segment.base + (result.bound or 0.0))
+            pending = min(pending, subproblem.base + (result.bound or 0.0))
         if result.choice is not None and result.objective is not None:
-            value = segment.base + result.objective
+            value = subproblem.base + result.objective
             if value < best_value or (best and value == best_value and cut < best[0].cut):
-                best, best_value = (segment, result.choice), value
+                best, best_value = (subproblem, result.choice), value
         if clock.over:
             pending = min([pending, *(float(bounds[p]) for p in order[position + 1 :])])
             break
@@ -52,15 +52,15 @@ def solve(problem: QPart, options: Options) -> Outcome:
         if math.isfinite(pending):
             return Outcome("time-limit")
         return Outcome("infeasible", witness=make_witness(table, None, None, clock))
-    segment, choice = best
-    plan = segment.plan(segment.bits[choice], "whole", problem.name)
+    subproblem, choice = best
+    plan = subproblem.plan(subproblem.bits[choice], "whole", problem.name)
     if pending < best_value:
         return Outcome("time-limit", plan, pending)
-    return Outcome("optimal", plan, best_value, make_witness(table, segment, choice, clock))
+    return Outcome("optimal", plan, best_value, make_witness(table, subproblem, choice, clock))
 
 
 def make_witness(
-    table: SegmentTable, best: Segment | None, choice: IntArray | None, clock: Clock
+    table: SubproblemTable, best: Subproblem | None, choice: IntArray | None, clock: Clock
 ) -> dict[str, Any] | None:
     """Trees for all admissible cuts; None if they get too large or the time is over.
 
@@ -79,9 +79,9 @@ def make_witness(
     trees: dict[str, Any] = {}
     left = WITNESS_NODES
     for cut in cuts:
-        segment = table.at(cut)
-        target = math.inf if value is None else float(value - Fraction(segment.base))
-        tree = None if clock.over else tree_at_cut(segment, target, left)
+        subproblem = table.at(cut)
+        target = math.inf if value is None else float(value - Fraction(subproblem.base))
+        tree = None if clock.over else tree_at_cut(subproblem, target, left)
         if tree is None:
             return None
         trees[str(cut)] = tree

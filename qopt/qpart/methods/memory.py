@@ -9,27 +9,27 @@ import numpy as np
 
 from qopt.core.method import Clock
 from qopt.kernels import mckp
-from qopt.qpart.segments import Segment
+from qopt.qpart.subproblem import Subproblem
 
 
-def at_cut(segment: Segment, upper: float, clock: Clock) -> mckp.Result:
+def at_cut(subproblem: Subproblem, upper: float, clock: Clock) -> mckp.Result:
     """Cheapest whole widths at a cut; only those cheaper than `upper` (bits' part of the objective) are of interest."""
-    plain = mckp.solve(segment.cost, segment.noise, segment.limit, upper=upper, time_limit=clock.left)
-    if plain.choice is None or segment.keeps_memory(plain.choice):
+    plain = mckp.solve(subproblem.cost, subproblem.noise, subproblem.limit, upper=upper, time_limit=clock.left)
+    if plain.choice is None or subproblem.keeps_memory(plain.choice):
         return plain
-    return mckp.solve(segment.cost, *_rows(segment), upper=upper, time_limit=clock.left)
+    return mckp.solve(subproblem.cost, *_rows(subproblem), upper=upper, time_limit=clock.left)
 
 
-def tree_at_cut(segment: Segment, target: float, max_nodes: int) -> list[list[Any]] | None:
+def tree_at_cut(subproblem: Subproblem, target: float, max_nodes: int) -> list[list[Any]] | None:
     """A tree which shows that no plan at a cut has bits cheaper than a target; None if it gets too large."""
-    plain = mckp.prove(segment.cost, segment.noise, segment.limit, target, max_nodes)
+    plain = mckp.prove(subproblem.cost, subproblem.noise, subproblem.limit, target, max_nodes)
     if plain is not None:
         return [[*node, 0.0] if node[0] == "leaf" else node for node in plain]
-    if math.isinf(segment.memory):
+    if math.isinf(subproblem.memory):
         return None
-    return mckp.prove(segment.cost, *_rows(segment), target, max_nodes)
+    return mckp.prove(subproblem.cost, *_rows(subproblem), target, max_nodes)
 
 
-def _rows(segment: Segment) -> tuple[Any, Any]:
+def _rows(subproblem: Subproblem) -> tuple[Any, Any]:
     """Noise and storage, and their limits."""
-    return np.stack([segment.noise, segment.storage]), np.array([segment.limit, segment.memory])
+    return np.stack([subproblem.noise, subproblem.storage]), np.array([subproblem.limit, subproblem.memory])

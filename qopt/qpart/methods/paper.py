@@ -20,45 +20,45 @@ from qopt.core.method import Options
 from qopt.core.solution import Outcome
 from qopt.qpart.costs import prices
 from qopt.qpart.problem import QPart
-from qopt.qpart.segments import Segment, SegmentTable, segments
+from qopt.qpart.subproblem import Subproblem, SubproblemTable, subproblems
 
 
-def raw_widths(problem: QPart, table: SegmentTable, segment: Segment) -> FloatArray:
+def raw_widths(problem: QPart, table: SubproblemTable, subproblem: Subproblem) -> FloatArray:
     """(n,) widths of Eqs. 40 and 27 at a cut p >= 1, as they come: not whole, not bounded, perhaps not finite."""
     assert table.c_w is not None
-    assert segment.coefficient is not None
-    p, price = segment.cut, prices(problem)
+    assert subproblem.coefficient is not None
+    p, price = subproblem.cut, prices(problem)
     pi_p, c_p = float(table.price_w[p - 1]), float(table.c_w[p - 1])
     with np.errstate(all="ignore"):
         macs = float(problem.network.macs[p - 1])
         b_p = np.float64((price.device - price.server) * macs) / pi_p - 1.0 / math.log(4.0)
-        widths: FloatArray = b_p + 0.5 * (np.log2(segment.coefficient / c_p) - np.log2(segment.price / pi_p))
-    widths[segment.owner[p - 1]] = b_p
+        widths: FloatArray = b_p + 0.5 * (np.log2(subproblem.coefficient / c_p) - np.log2(subproblem.price / pi_p))
+    widths[subproblem.owner[p - 1]] = b_p
     return widths
 
 
-def whole_widths(segment: Segment, raw: FloatArray) -> FloatArray:
+def whole_widths(subproblem: Subproblem, raw: FloatArray) -> FloatArray:
     """(n,) raw widths rounded up and clipped; a tensor without noise takes lo, one of undefined width hi."""
-    assert segment.coefficient is not None
-    lo, hi = float(segment.bits[0]), float(segment.bits[-1])
-    widths = np.where(segment.coefficient > 0, np.nan_to_num(raw, nan=hi, posinf=hi, neginf=lo), lo)
+    assert subproblem.coefficient is not None
+    lo, hi = float(subproblem.bits[0]), float(subproblem.bits[-1])
+    widths = np.where(subproblem.coefficient > 0, np.nan_to_num(raw, nan=hi, posinf=hi, neginf=lo), lo)
     return np.clip(np.ceil(widths), lo, hi)
 
 
 def solve(problem: QPart, options: Options) -> Outcome:
-    """The published plan; its raw widths are in ``details["raw"]``, in the order of the segment's items."""
+    """The published plan; its raw widths are in ``details["raw"]``, in the order of the subproblem's items."""
     del options
-    table = segments(problem)
+    table = subproblems(problem)
     best, best_value, raw = None, math.inf, None
     for cut in problem.admissible_cuts:
         if cut == 0:  # the paper always leaves at least one layer to the device
             continue
-        segment = table.at(int(cut))
-        found = raw_widths(problem, table, segment)
-        bits = whole_widths(segment, found)
-        value = segment.base + float(segment.price @ bits)
+        subproblem = table.at(int(cut))
+        found = raw_widths(problem, table, subproblem)
+        bits = whole_widths(subproblem, found)
+        value = subproblem.base + float(subproblem.price @ bits)
         if value < best_value:
-            best, best_value, raw = segment.plan(bits, "whole", problem.name), value, found
+            best, best_value, raw = subproblem.plan(bits, "whole", problem.name), value, found
     if best is None or raw is None:
         return Outcome("heuristic", message="the published algorithm needs a cut p >= 1")
     return Outcome("heuristic", best, details={"raw": [float(b) if math.isfinite(b) else None for b in raw]})

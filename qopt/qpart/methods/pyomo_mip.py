@@ -21,33 +21,33 @@ from qopt.core.solvers.pyomo import choose
 from qopt.qpart.costs import breakdown
 from qopt.qpart.plan import QPartPlan
 from qopt.qpart.problem import QPart
-from qopt.qpart.segments import Segment, segments
+from qopt.qpart.subproblem import Subproblem, subproblems
 
 
-def chosen_columns(segment: Segment, plan: QPartPlan) -> IntArray:
-    """(n,) column of every item's width in the segment's tables."""
-    columns: IntArray = np.zeros(len(segment.tensors), dtype=np.int64)
-    columns[segment.owner] = np.array([*plan.weights, *plan.activations], dtype=np.int64) - int(segment.bits[0])
+def chosen_columns(subproblem: Subproblem, plan: QPartPlan) -> IntArray:
+    """(n,) column of every item's width in the subproblem's tables."""
+    columns: IntArray = np.zeros(len(subproblem.tensors), dtype=np.int64)
+    columns[subproblem.owner] = np.array([*plan.weights, *plan.activations], dtype=np.int64) - int(subproblem.bits[0])
     return columns
 
 
-def broken_use(segment: Segment, columns: IntArray) -> FloatArray | None:
+def broken_use(subproblem: Subproblem, columns: IntArray) -> FloatArray | None:
     """(n, k) what items use of a limit that the choice breaks in the exact test; None if it keeps all."""
     rows = np.arange(len(columns))
-    for use, limit in ((segment.noise, segment.limit), (segment.storage, segment.memory)):
+    for use, limit in ((subproblem.noise, subproblem.limit), (subproblem.storage, subproblem.memory)):
         if math.isfinite(limit) and not within(use[rows, columns], limit):
             return use
     return None
 
 
-def exclude(model: Any, segment: Segment, columns: IntArray, use: FloatArray) -> None:
+def exclude(model: Any, subproblem: Subproblem, columns: IntArray, use: FloatArray) -> None:
     """Cut off every plan of this cut that uses, tensor by tensor, at least as much as a plan that breaks the limit."""
-    p, n = segment.cut, len(columns)
+    p, n = subproblem.cut, len(columns)
     shared = model.width.dim() == 2
     at_least = use >= use[np.arange(n), columns][:, None]
     terms = []
     for i, j in zip(*np.nonzero(at_least), strict=True):
-        tensor, b = int(segment.tensors[i]), int(segment.bits[j])
+        tensor, b = int(subproblem.tensors[i]), int(subproblem.bits[j])
         key = (tensor, b) if shared else (p, tensor, b)
         if key in model.width:
             terms.append(model.width[key])
@@ -70,7 +70,7 @@ def solve(problem: QPart, options: Options) -> Outcome:
 
     model = joint(problem, form)
     model.excluded = pyo.ConstraintList(doc="plans that broke a limit within the solver's tolerance")
-    table = segments(problem)
+    table = subproblems(problem)
 
     def attempt() -> Answer[QPartPlan]:
         said = run(model, clock)
@@ -78,18 +78,18 @@ def solve(problem: QPart, options: Options) -> Outcome:
         bound = None if said.bound is None else model.offset + model.unit * said.bound
         return Answer(said.status, plan, bound, said.nodes, said.message)
 
-    def used(plan: QPartPlan) -> tuple[Segment, IntArray, FloatArray | None]:
-        segment = table.at(plan.cut)
-        columns = chosen_columns(segment, plan)
-        return segment, columns, broken_use(segment, columns)
+    def used(plan: QPartPlan) -> tuple[Subproblem, IntArray, FloatArray | None]:
+        subproblem = table.at(plan.cut)
+        columns = chosen_columns(subproblem, plan)
+        return subproblem, columns, broken_use(subproblem, columns)
 
     def broken(plan: QPartPlan) -> str | None:
         return None if used(plan)[2] is None else "a limit"
 
     def cut_off(plan: QPartPlan) -> None:
-        segment, columns, use = used(plan)
+        subproblem, columns, use = used(plan)
         assert use is not None
-        exclude(model, segment, columns, use)
+        exclude(model, subproblem, columns, use)
 
     found = solve_and_exclude(attempt, broken, cut_off, clock=clock)
     bound = found.bound

@@ -32,7 +32,7 @@ def _takes(*models: str) -> Callable[[QPart], str | None]:
 METHODS: tuple[Method, ...] = (
     Method(
         name="mckp",
-        summary="multiple-choice knapsack at every promising cut: LP bound, reduced-cost fixing, Pareto lists",
+        summary="multiple-choice knapsack at every candidate cut: LP bound, reduced-cost fixing, Pareto lists",
         bits="whole",
         proves="optimal, with a witness",
         target="qopt.qpart.methods.mckp:solve",
@@ -95,7 +95,7 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         name="kkt",
-        summary="closed form with bounds at every promising cut",
+        summary="closed form with bounds at every candidate cut",
         bits="real",
         proves="optimal, by strong duality",
         target="qopt.qpart.methods.kkt:solve",

@@ -14,27 +14,27 @@ import numpy as np
 
 from qopt.core.arrays import FloatArray
 from qopt.core.limits import within
-from qopt.qpart.segments import Segment
+from qopt.qpart.subproblem import Subproblem
 
 MARGIN = 1e-12
 """Repaired points keep limits without the exact test's slack, so that another rounding of the terms keeps them too."""
 
 
-def noise_of(segment: Segment, width: FloatArray, model: str) -> FloatArray:
+def noise_of(subproblem: Subproblem, width: FloatArray, model: str) -> FloatArray:
     """(n,) noise terms c_i g(b_i) of real-valued widths, law or grid."""
-    assert segment.coefficient is not None
+    assert subproblem.coefficient is not None
     if model == "grid":
-        return segment.coefficient * np.expm1(width * math.log(2.0)) ** -2.0
-    terms: FloatArray = segment.coefficient * np.exp2(-2.0 * width)
+        return subproblem.coefficient * np.expm1(width * math.log(2.0)) ** -2.0
+    terms: FloatArray = subproblem.coefficient * np.exp2(-2.0 * width)
     return terms
 
 
-def holds(segment: Segment, width: FloatArray, model: str, slack: float = 0.0) -> bool:
+def holds(subproblem: Subproblem, width: FloatArray, model: str, slack: float = 0.0) -> bool:
     """Whether widths pass the exact test of noise and memory, both limits multiplied by 1 + slack."""
     factor = 1.0 + slack
-    if math.isfinite(segment.limit) and not within(noise_of(segment, width, model), segment.limit * factor):
+    if math.isfinite(subproblem.limit) and not within(noise_of(subproblem, width, model), subproblem.limit * factor):
         return False
-    return not math.isfinite(segment.memory) or within(segment.memory_of(width), segment.memory * factor)
+    return not math.isfinite(subproblem.memory) or within(subproblem.memory_of(width), subproblem.memory * factor)
 
 
 def _smallest(good: Callable[[float], bool], most: float) -> float:
@@ -51,20 +51,20 @@ def _smallest(good: Callable[[float], bool], most: float) -> float:
     return best
 
 
-def least_noise(segment: Segment, model: str) -> FloatArray:
+def least_noise(subproblem: Subproblem, model: str) -> FloatArray:
     """(n,) widths of least noise that the memory holds (all hi without a limit); lo if nothing fits.
 
     Weights spend memory where it saves most noise: c_i (-g'(b_i)) = kappa z_i, clipped, kappa by bisection.
     """
-    lo, hi = float(segment.bits[0]), float(segment.bits[-1])
-    assert segment.coefficient is not None
-    c, z = segment.coefficient, segment.stored
+    lo, hi = float(subproblem.bits[0]), float(subproblem.bits[-1])
+    assert subproblem.coefficient is not None
+    c, z = subproblem.coefficient, subproblem.stored
     top = np.where(c > 0, hi, lo)
 
     def fits(width: FloatArray) -> bool:
-        return within(segment.memory_of(width), segment.memory * (1.0 - 2.0 * MARGIN))
+        return within(subproblem.memory_of(width), subproblem.memory * (1.0 - 2.0 * MARGIN))
 
-    if not math.isfinite(segment.memory) or fits(top):
+    if not math.isfinite(subproblem.memory) or fits(top):
         return top
     top = np.where((c == 0) & (z > 0), lo, top)
     bound = (c > 0) & (z > 0)
@@ -95,20 +95,20 @@ def least_noise(segment: Segment, model: str) -> FloatArray:
     return at(low)
 
 
-def repair(segment: Segment, width: FloatArray, model: str) -> FloatArray | None:
+def repair(subproblem: Subproblem, width: FloatArray, model: str) -> FloatArray | None:
     """Widths near the given ones that pass the exact test, or None if none were found.
 
     Without a memory limit: every width raised by the same, smallest amount (and clipped at hi).
     """
-    lo, hi = float(segment.bits[0]), float(segment.bits[-1])
+    lo, hi = float(subproblem.bits[0]), float(subproblem.bits[-1])
     width = np.clip(width, lo, hi)
-    if holds(segment, width, model, -0.5 * MARGIN):
+    if holds(subproblem, width, model, -0.5 * MARGIN):
         return width
-    assert segment.coefficient is not None
-    safe = least_noise(segment, model)
-    if not holds(segment, safe, model):
+    assert subproblem.coefficient is not None
+    safe = least_noise(subproblem, model)
+    if not holds(subproblem, safe, model):
         return None
-    free = segment.coefficient > 0
+    free = subproblem.coefficient > 0
 
     def shifted(step: float) -> FloatArray:
         return np.where(free, np.minimum(width + step, hi), width)
@@ -121,7 +121,7 @@ def repair(segment: Segment, width: FloatArray, model: str) -> FloatArray | None
         for slack in (-MARGIN, 0.0):
 
             def good(step: float, move: Callable[[float], FloatArray] = move, slack: float = slack) -> bool:
-                return holds(segment, move(step), model, slack)
+                return holds(subproblem, move(step), model, slack)
 
             if good(most):
                 return move(_smallest(good, most))

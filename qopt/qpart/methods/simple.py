@@ -12,21 +12,21 @@ from qopt.core.method import Options
 from qopt.core.solution import Outcome
 from qopt.qpart.methods.kkt import at_cut
 from qopt.qpart.problem import QPart
-from qopt.qpart.segments import Segment, segments
+from qopt.qpart.subproblem import Subproblem, subproblems
 
 
-def _best_cut(problem: QPart, widths_at: Callable[[Segment], IntArray | None]) -> Outcome:
+def _best_cut(problem: QPart, widths_at: Callable[[Subproblem], IntArray | None]) -> Outcome:
     """The cheapest admissible cut under a rule that gives widths at a cut."""
-    table = segments(problem)
+    table = subproblems(problem)
     best, best_value = None, math.inf
     for cut in problem.admissible_cuts:
-        segment = table.at(int(cut))
-        bits = widths_at(segment)
+        subproblem = table.at(int(cut))
+        bits = widths_at(subproblem)
         if bits is None:
             continue
-        value = segment.base + float(segment.price @ bits)
+        value = subproblem.base + float(subproblem.price @ bits)
         if value < best_value:
-            best, best_value = segment.plan(bits, "whole", problem.name), value
+            best, best_value = subproblem.plan(bits, "whole", problem.name), value
     if best is None:
         return Outcome("heuristic", message="no admissible cut has a plan of this kind")
     return Outcome("heuristic", best)
@@ -36,10 +36,10 @@ def solve_uniform(problem: QPart, options: Options) -> Outcome:
     """One width for every tensor: the smallest that keeps the limits, at the best cut."""
     del options
 
-    def widths_at(segment: Segment) -> IntArray | None:
-        for width in segment.bits:
-            bits = np.full(len(segment.tensors), width)
-            if segment.keeps(bits - segment.bits[0]):
+    def widths_at(subproblem: Subproblem) -> IntArray | None:
+        for width in subproblem.bits:
+            bits = np.full(len(subproblem.tensors), width)
+            if subproblem.keeps(bits - subproblem.bits[0]):
                 return bits
         return None
 
@@ -54,15 +54,15 @@ def solve_round_up(problem: QPart, options: Options) -> Outcome:
     """
     del options
 
-    def widths_at(segment: Segment) -> IntArray | None:
-        found = at_cut(segment)
+    def widths_at(subproblem: Subproblem) -> IntArray | None:
+        found = at_cut(subproblem)
         if found is None:
             return None
         # Widths that are whole but for rounding stay as they are, if the exact test agrees.
-        highest = segment.bits[-1]
+        highest = subproblem.bits[-1]
         near = np.ceil(found.bits - 1e-9).astype(np.int64)
-        bits = near if segment.keeps(near - segment.bits[0]) else np.ceil(found.bits).astype(np.int64)
-        while not segment.keeps(bits - segment.bits[0]):
+        bits = near if subproblem.keeps(near - subproblem.bits[0]) else np.ceil(found.bits).astype(np.int64)
+        while not subproblem.keeps(bits - subproblem.bits[0]):
             if np.all(bits == highest):
                 return None
             bits = np.minimum(bits + 1, highest)

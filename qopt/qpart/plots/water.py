@@ -17,7 +17,7 @@ from qopt.qpart.methods.kkt import at_cut
 from qopt.qpart.plan import QPartPlan, checked_plan
 from qopt.qpart.plots.names import as_request, tensor_name
 from qopt.qpart.problem import QPart
-from qopt.qpart.segments import Segment, segments
+from qopt.qpart.subproblem import Subproblem, subproblems
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,17 +53,17 @@ def plot_water_level(problem: QPart, cut: int, plan: QPartPlan | None = None, ax
         device's memory binds, so that there is no one level.
     """
     problem = as_request(problem)
-    segment, found = _filled(problem, cut)
+    subproblem, found = _filled(problem, cut)
     if plan is not None and checked_plan(problem, plan).cut != cut:
         raise InputError("plan.cut", str(plan.cut), str(cut))
-    bars = _Bars.of(problem, segment, found)
+    bars = _Bars.of(problem, subproblem, found)
     top = float(np.max(bars.height, initial=0.0 if math.isinf(found.level) else found.level)) or 1.0
 
     ax = axes_for(ax, 7.0, 3.8)
     _draw_bars(ax, bars)
     upright = _write_names(ax, bars, top)
     if plan is not None:
-        spent = _spent(segment, plan)[bars.drawn] / bars.price
+        spent = _spent(subproblem, plan)[bars.drawn] / bars.price
         top = max(top, float(np.max(spent)))
         label = "these whole bits" if plan.bits == "whole" else "this plan"
         ax.stairs(spent, bars.left, color=INK, linewidth=1.5, linestyle=":", baseline=None, label=label)
@@ -76,25 +76,25 @@ def plot_water_level(problem: QPart, cut: int, plan: QPartPlan | None = None, ax
     ax.set_xlabel("price of a bit of width, $\\pi_i$ [objective per bit]: one bar a tensor")
     ax.set_ylabel("noise per price, $c_i 4^{-b_i} / \\pi_i$")
     spent_total = number(math.fsum((bars.price * bars.height).tolist()))
-    ax.set_title(f"Cut {cut}: area = noise spent, {spent_total} of {number(segment.limit)}", loc="left", fontsize=10)
+    ax.set_title(f"Cut {cut}: area = noise spent, {spent_total} of {number(subproblem.limit)}", loc="left", fontsize=10)
     ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return ax
 
 
-def _filled(problem: QPart, cut: int) -> tuple[Segment, Allocation]:
+def _filled(problem: QPart, cut: int) -> tuple[Subproblem, Allocation]:
     """The fixed-cut problem and its real-valued widths, where there is one level to draw."""
     if problem.noise.model != "law":
         allowed = "law; problem.replace({'noise.model': 'law'}) gives the law's view of measured noise"
         raise InputError("noise.model", repr(problem.noise.model), allowed)
     n = len(problem.network)
     cut = whole("cut", cut, 1, n)
-    segment = segments(problem).at(cut)
-    found = at_cut(segment)
+    subproblem = subproblems(problem).at(cut)
+    found = at_cut(subproblem)
     if found is None:
         raise InputError("cut", str(cut), "a cut at which some widths keep the limits")
-    if math.isfinite(segment.memory) and segment.stored_bits(found.bits) >= segment.memory * (1 - 1e-9):
+    if math.isfinite(subproblem.memory) and subproblem.stored_bits(found.bits) >= subproblem.memory * (1 - 1e-9):
         raise InputError("device.memory", "a memory that binds", "one that does not: else no one level serves all")
-    return segment, found
+    return subproblem, found
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class _Bars:
 
     Attributes
     ----------
-    drawn : (n,) which items of the segment they are.
+    drawn : (n,) which items of the subproblem they are.
     names : of the tensors.
     bits : (n,) real-valued widths.
     states : (n,) keys of `STATES`.
@@ -120,22 +120,22 @@ class _Bars:
     left: FloatArray
 
     @classmethod
-    def of(cls, problem: QPart, segment: Segment, found: Allocation) -> Self:
+    def of(cls, problem: QPart, subproblem: Subproblem, found: Allocation) -> Self:
         """The bars of a cut."""
-        assert segment.coefficient is not None
-        lo, hi = float(segment.bits[0]), float(segment.bits[-1])
-        drawn = np.flatnonzero(segment.price > 0)
-        bits, price = found.bits[drawn], segment.price[drawn]
+        assert subproblem.coefficient is not None
+        lo, hi = float(subproblem.bits[0]), float(subproblem.bits[-1])
+        drawn = np.flatnonzero(subproblem.price > 0)
+        bits, price = found.bits[drawn], subproblem.price[drawn]
         return cls(
             drawn,
-            [tensor_name(problem, int(segment.tensors[i])) for i in drawn],
+            [tensor_name(problem, int(subproblem.tensors[i])) for i in drawn],
             bits,
             [
                 "smallest width, lo" if b <= lo else "largest width, hi" if b >= hi else "between lo and hi"
                 for b in bits
             ],
             price,
-            segment.coefficient[drawn] * np.exp2(-2.0 * bits) / price,
+            subproblem.coefficient[drawn] * np.exp2(-2.0 * bits) / price,
             np.concatenate(([0.0], np.cumsum(price))),
         )
 
@@ -200,10 +200,10 @@ def _apart(wanted: FloatArray, moving: np.ndarray[Any, Any], distance: float) ->
     return placed
 
 
-def _spent(segment: Segment, plan: QPartPlan) -> FloatArray:
-    """(n,) noise c_i 4^-b_i of a plan's tensors, in the segment's order."""
-    assert segment.coefficient is not None
-    width = np.empty(len(segment.tensors))
-    width[segment.owner] = [*plan.weights, *plan.activations]
-    spent: FloatArray = segment.coefficient * np.exp2(-2.0 * width)
+def _spent(subproblem: Subproblem, plan: QPartPlan) -> FloatArray:
+    """(n,) noise c_i 4^-b_i of a plan's tensors, in the subproblem's order."""
+    assert subproblem.coefficient is not None
+    width = np.empty(len(subproblem.tensors))
+    width[subproblem.owner] = [*plan.weights, *plan.activations]
+    spent: FloatArray = subproblem.coefficient * np.exp2(-2.0 * width)
     return spent

@@ -22,9 +22,9 @@ from qopt.qpart.costs import fixed_upload, split_macs
 from qopt.qpart.methods.kkt import at_cut
 from qopt.qpart.plan import QPartPlan
 from qopt.qpart.problem import QPart
-from qopt.qpart.segments import segments
 from qopt.qpart.serving.entries import entries, upload_sizes
 from qopt.qpart.serving.requests import AMOUNTS, Requests, request_prices
+from qopt.qpart.subproblem import subproblems
 
 INVERSE = ("channel.rate", "channel.download_rate", "inferences")
 AFFINE = (
@@ -154,16 +154,16 @@ def _real_plans(
     (up, down), (up_more, down_more) = fixed[2:], varying[2:]
     if abs(up * down_more - down * up_more) > 1e-12 * (abs(up * down_more) + abs(down * up_more)):
         raise InputError("bits", "'real'", f"'whole': {parameter} changes the ratio of the prices of a bit up and down")
-    table = segments(problem)
+    table = subproblems(problem)
     on_device, on_server = split_macs(problem)
     columns, plans = [], []
     for cut in problem.admissible_cuts:
-        segment = table.at(int(cut))
-        found = at_cut(segment)
+        subproblem = table.at(int(cut))
+        found = at_cut(subproblem)
         if found is None:
             continue
-        sizes = upload_sizes(segment, problem.network.activations)
+        sizes = upload_sizes(subproblem, problem.network.activations)
         up_bits = float(sizes @ found.bits) + fixed_upload(problem, int(cut))
-        columns.append((on_device[cut], on_server[cut], up_bits, segment.stored_bits(found.bits)))
-        plans.append(segment.plan(found.bits, "real", problem.name))
+        columns.append((on_device[cut], on_server[cut], up_bits, subproblem.stored_bits(found.bits)))
+        plans.append(subproblem.plan(found.bits, "real", problem.name))
     return np.array(columns).reshape(-1, 4).T, plans

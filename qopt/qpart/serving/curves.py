@@ -17,8 +17,8 @@ from qopt.core.limits import limit_with_slack
 from qopt.kernels.waterfill import allocate
 from qopt.qpart.costs import fixed_upload, split_macs
 from qopt.qpart.problem import QPart
-from qopt.qpart.segments import Segment, segments
 from qopt.qpart.serving.entries import upload_sizes
+from qopt.qpart.subproblem import Subproblem, subproblems
 
 HALVINGS = 80
 """Bisections of an interval of logarithms: more than floating-point numbers can tell apart."""
@@ -105,9 +105,9 @@ class Curve:
         tight = np.flatnonzero(down > allowed)
         if tight.size == 0:
             return down, up
-        hopeless = tight[self.leanest > allowed[tight]]
+        too_large = tight[self.leanest > allowed[tight]]
         tight = tight[self.leanest <= allowed[tight]]
-        down[hopeless] = up[hopeless] = np.inf
+        down[too_large] = up[too_large] = np.inf
         high = np.log2(np.maximum(ratio[tight], 1.0 / STEEPEST))
         low = np.full(len(tight), -np.log2(STEEPEST) - 1.0)
         for _ in range(HALVINGS):
@@ -118,19 +118,19 @@ class Curve:
         return down, up
 
 
-def curve(problem: QPart, segment: Segment, device_macs: float, server_macs: float) -> Curve:
+def curve(problem: QPart, subproblem: Subproblem, device_macs: float, server_macs: float) -> Curve:
     """The curve of one cut."""
-    assert segment.coefficient is not None
-    lo, hi = float(segment.bits[0]), float(segment.bits[-1])
-    goes_up = np.zeros(len(segment.tensors), dtype=bool)
-    goes_up[segment.uploads] = True
-    z, c = segment.stored, segment.coefficient
+    assert subproblem.coefficient is not None
+    lo, hi = float(subproblem.bits[0]), float(subproblem.bits[-1])
+    goes_up = np.zeros(len(subproblem.tensors), dtype=bool)
+    goes_up[subproblem.uploads] = True
+    z, c = subproblem.stored, subproblem.coefficient
     live = ~goes_up & (z > 0) & (c > 0)
     # Items without a price take hi, those without noise lo, whatever the request.
     idle = ~goes_up & ~live
     idle_bits = np.where(c > 0, hi, lo)
     settled_noise = float(np.where(c > 0, c * 4.0**-idle_bits, 0.0)[idle].sum())
-    settled_bits = float((z * idle_bits)[idle].sum() + segment.overhead.sum())
+    settled_bits = float((z * idle_bits)[idle].sum() + subproblem.overhead.sum())
     zl, cl = z[live], c[live]
     least, most = cl * 4.0**-hi, cl * 4.0**-lo
     level = np.unique(np.concatenate((least / zl, most / zl)))
@@ -140,28 +140,28 @@ def curve(problem: QPart, segment: Segment, device_macs: float, server_macs: flo
     bits_down = (np.clip(widths, lo, hi) @ zl if len(level) else np.empty(0)) + settled_bits
     if not len(level):
         level, spent, bits_down = np.array([1.0]), np.array([settled_noise]), np.array([settled_bits])
-    lean = allocate(z, c, segment.limit, lo, hi)
+    lean = allocate(z, c, subproblem.limit, lo, hi)
     return Curve(
-        cut=segment.cut,
+        cut=subproblem.cut,
         level=level,
         spent=spent,
         bits_down=bits_down,
-        down=z[segment.uploads],
-        up=upload_sizes(segment, problem.network.activations)[segment.uploads],
-        c=c[segment.uploads],
-        fixed=fixed_upload(problem, segment.cut),
+        down=z[subproblem.uploads],
+        up=upload_sizes(subproblem, problem.network.activations)[subproblem.uploads],
+        c=c[subproblem.uploads],
+        fixed=fixed_upload(problem, subproblem.cut),
         device_macs=device_macs,
         server_macs=server_macs,
-        limit=segment.limit,
+        limit=subproblem.limit,
         lo=lo,
         hi=hi,
-        leanest=np.inf if lean is None else segment.stored_bits(lean.bits),
+        leanest=np.inf if lean is None else subproblem.stored_bits(lean.bits),
     )
 
 
 def curves(problem: QPart) -> list[Curve]:
     """The curves of all admissible cuts that hold a plan, ascending in the cut."""
-    table = segments(problem)
+    table = subproblems(problem)
     on_device, on_server = split_macs(problem)
     found = [
         curve(problem, table.at(p), float(on_device[p]), float(on_server[p])) for p in problem.admissible_cuts.tolist()

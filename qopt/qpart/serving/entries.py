@@ -15,7 +15,7 @@ from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.kernels import mckp
 from qopt.qpart.costs import fixed_upload, split_macs
 from qopt.qpart.problem import QPart
-from qopt.qpart.segments import Segment, segments
+from qopt.qpart.subproblem import Subproblem, subproblems
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,13 @@ class Entries:
 
 def entries(problem: QPart) -> Entries:
     """All plans that matter at the problem's level, whatever the request."""
-    table = segments(problem)
+    table = subproblems(problem)
     on_device, on_server = split_macs(problem)
     cuts, downloads, uploads, extremes, widths = [], [], [], [], []
     for cut in problem.admissible_cuts:
-        segment = table.at(int(cut))
+        subproblem = table.at(int(cut))
         fixed = fixed_upload(problem, int(cut))
-        down, up, plans = _plans(segment, problem.network.activations)
+        down, up, plans = _plans(subproblem, problem.network.activations)
         keep, extreme = _front(down, up)
         for i, corner in zip(keep, extreme, strict=True):
             cuts.append(int(cut))
@@ -81,31 +81,31 @@ def entries(problem: QPart) -> Entries:
     )
 
 
-def _plans(segment: Segment, activations: FloatArray) -> tuple[FloatArray, FloatArray, list[IntArray]]:
+def _plans(subproblem: Subproblem, activations: FloatArray) -> tuple[FloatArray, FloatArray, list[IntArray]]:
     """Download, upload and widths of the leanest plan for every combination of the widths that go up."""
-    others = segment.uploads
-    sizes = upload_sizes(segment, activations)
+    others = subproblem.uploads
+    sizes = upload_sizes(subproblem, activations)
     down, up, plans = [], [], []
-    for index in np.ndindex(*(len(segment.bits),) * len(others)):
+    for index in np.ndindex(*(len(subproblem.bits),) * len(others)):
         columns = np.array(index, dtype=np.int64)
-        stored, noise = segment.storage.copy(), segment.noise.copy()
+        stored, noise = subproblem.storage.copy(), subproblem.noise.copy()
         for array in (stored, noise):  # tensors that go up have the value of one width at every width
             array[others] = array[others, columns][:, None]
-        found = mckp.solve(stored, noise, segment.limit)
+        found = mckp.solve(stored, noise, subproblem.limit)
         if found.choice is None:
             continue
         found.choice[others] = columns
-        bits = segment.bits[found.choice]
-        down.append(segment.stored_bits(bits))
+        bits = subproblem.bits[found.choice]
+        down.append(subproblem.stored_bits(bits))
         up.append(float(sizes @ bits))
-        plans.append(bits[segment.owner].astype(np.int64))
+        plans.append(bits[subproblem.owner].astype(np.int64))
     return np.array(down), np.array(up), plans
 
 
-def upload_sizes(segment: Segment, activations: FloatArray) -> FloatArray:
+def upload_sizes(subproblem: Subproblem, activations: FloatArray) -> FloatArray:
     """(n,) values that go up for each item: 0 for weights alone."""
-    sizes = np.zeros(len(segment.tensors))
-    np.add.at(sizes, segment.owner[segment.cut :], activations[segment.outputs - 1])
+    sizes = np.zeros(len(subproblem.tensors))
+    np.add.at(sizes, subproblem.owner[subproblem.cut :], activations[subproblem.outputs - 1])
     return sizes
 
 

@@ -21,11 +21,11 @@ from qopt.core.solving import as_problem
 from qopt.qpart.methods.kkt import at_cut
 from qopt.qpart.plan import QPartPlan
 from qopt.qpart.problem import QPart
-from qopt.qpart.segments import segments
 from qopt.qpart.serving.curves import STEEPEST, Curve, curves
 from qopt.qpart.serving.entries import Entries, entries
 from qopt.qpart.serving.requests import RequestPrices, Requests, request_prices
 from qopt.qpart.serving.table_file import one_line, read_parts, write_parts
+from qopt.qpart.subproblem import subproblems
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -148,10 +148,10 @@ class Decisions:
         cut = int(self.cut[row])
         if self.table.bits == "real":
             asked = self.requests.problem(row, problem)
-            segment = segments(asked).at(cut)
-            found = at_cut(segment)
+            subproblem = subproblems(asked).at(cut)
+            found = at_cut(subproblem)
             assert found is not None
-            return segment.plan(found.bits, "real", name)
+            return subproblem.plan(found.bits, "real", name)
         level_row = _level_rows(self.requests, problem, np.array([row]))[0]
         table, e = self.table.whole[name, int(level_row)], int(self.entry[row])
         widths = table.widths[table.start[e] : table.start[e + 1]].astype(float).tolist()

@@ -1,6 +1,6 @@
-"""What a cut leaves to choose: one width per tensor, as arrays.
+"""The fixed-cut subproblem: what a cut leaves to choose, one width per tensor, as arrays.
 
-Everything that solves QPART at a fixed cut works on a `Segment`; only this file knows which tensors
+Everything that solves QPART at a fixed cut works on a `Subproblem`; only this file knows which tensors
 those are, and how a choice of widths becomes a plan.
 """
 
@@ -22,7 +22,7 @@ from qopt.qpart.terms import coefficients, noise_terms, widths
 
 
 @dataclass(frozen=True)
-class Segment:
+class Subproblem:
     """The choice at one cut: n items of k widths. An item is a tensor, or several that share a width.
 
     ``minimise base + sum price_i b_i  subject to  sum noise_i(b_i) <= limit,
@@ -103,8 +103,8 @@ class Segment:
         )
 
 
-class SegmentTable:
-    """Columns of a problem from which the `Segment` of any cut is sliced."""
+class SubproblemTable:
+    """Columns of a problem from which the `Subproblem` of any cut is sliced."""
 
     def __init__(self, problem: QPart) -> None:
         self.problem = problem
@@ -124,7 +124,7 @@ class SegmentTable:
         # Items stand in the order of their first layers.
         self.item = (np.cumsum(self.first) - 1)[leaders - 1]
 
-    def at(self, cut: int) -> Segment:
+    def at(self, cut: int) -> Subproblem:
         """The choice at one cut, in time proportional to its tensors."""
         problem = self.problem
         outputs = np.array(crossing_activations(problem, cut), dtype=np.int64)
@@ -148,7 +148,7 @@ class SegmentTable:
             return total
 
         c = None if self.c_w is None or self.c_x is None else collect(self.c_w, self.c_x)
-        return Segment(
+        return Subproblem(
             cut=cut,
             base=float(self.base[cut]),
             tensors=np.concatenate((heads + 1, -own)),
@@ -165,6 +165,6 @@ class SegmentTable:
         )
 
 
-def segments(problem: QPart) -> SegmentTable:
-    """The choices at every cut of a problem, built on demand from shared columns."""
-    return SegmentTable(problem)
+def subproblems(problem: QPart) -> SubproblemTable:
+    """The fixed-cut subproblems of a problem, each built when its cut is asked for, from shared columns."""
+    return SubproblemTable(problem)
