@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 import qopt
-from qopt.core.method import Options
+from qopt.core.method import Options, named
 from qopt.core.solution import Outcome
 from qopt.kernels import mckp, waterfill
 from qopt.qpart.certificate.certify import certify
@@ -90,7 +90,7 @@ def seconds(value: float) -> str:
 
 def run(method: str, problem: QPart, **options: Any) -> Outcome:
     """A method's bare outcome, before any certificate."""
-    return registry.get(method).run(problem, Options(**options))
+    return named(registry.METHODS, method).run(problem, Options(**options))
 
 
 def objective(problem: QPart, outcome: Outcome) -> float:

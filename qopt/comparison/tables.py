@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 from qopt.core.arguments import is_number
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.families import family_of
-from qopt.core.method import Method
+from qopt.core.method import Method, named
 from qopt.core.problem import Problem
 from qopt.core.solving import as_problem, solve
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+HEAD = ("problem", "method", "bits", "status", "objective", "bound", "gap", "seconds", "verified", "proved")
+"""Columns of every family; bits are left out where a family has none."""
 
 
 def rows(
@@ -39,11 +43,13 @@ def rows(
         raise InputError("time_limit", shown(time_limit), "seconds >= 0")
     records = []
     for problem, its_methods in zip(asked, chosen, strict=True):
-        own = family_of(problem).part("report")
+        family = family_of(problem)
+        own = family.part("report")
+        head = [name for name in HEAD if name != "bits" or family.bits]
         for method in its_methods:
             if progress:
                 progress(problem.name, method.name)
-            record: dict[str, Any] = dict.fromkeys(own.COLUMNS)
+            record: dict[str, Any] = dict.fromkeys((*head, *own.COLUMNS, "message"))
             record.update(problem=problem.name, method=method.name)
             if method.bits is not None:
                 record.update(bits=method.bits)
@@ -84,8 +90,8 @@ def rows(
 
 def _chosen(problem: Problem, names: Sequence[str] | None) -> list[Method]:
     """The methods of a problem's family, all or those of some names."""
-    registry = family_of(problem).part("registry")
-    return list(registry.METHODS) if names is None else [registry.get(name) for name in names]
+    known = family_of(problem).part("registry").METHODS
+    return list(known) if names is None else [named(known, name) for name in names]
 
 
 def compare(

@@ -24,7 +24,7 @@ class Family:
     ----------
     name : folder of its bundled instances, and its ``format`` without ``qopt/``.
     problem, plan : classes of its problems and plans.
-    registry : module with METHODS, `get` and `default`.
+    registry : module with METHODS, in the order in which they are listed; the first exact one that can is the default.
     certificate : module with `certify`, and with IN_SOLVE, the effort that `qopt.solve` asks of it.
     report : module with `heading`, `plan_parts`, KINDS (its kinds of bounds in words) and BUDGETS (limits of which the
         amount used is worth a line); for comparisons with `facts`, COLUMNS, and FACTS, which say what a plan decides.

@@ -13,7 +13,7 @@ from qopt.core.envelope import Envelope
 from qopt.core.errors import InputError, shown
 from qopt.core.families import FAMILIES, family_named, family_of
 from qopt.core.front import Front
-from qopt.core.method import Method, Options
+from qopt.core.method import Method, Options, fastest, named
 from qopt.core.plan import Plan
 from qopt.core.problem import Problem
 from qopt.core.reading import load
@@ -33,18 +33,16 @@ def as_problem(problem: Problem | str | os.PathLike[str]) -> Problem:
 def choose(problem: Problem, method: str, bits: str | None) -> Method:
     """The method to run for a name (or ``auto``) and a choice of bits, where the family has bits."""
     family = family_of(problem)
-    registry = family.part("registry")
+    known = family.part("registry").METHODS
     if bits is not None and not family.bits:
         raise InputError("bits", shown(bits), f"nothing: a {family.name} problem has no bits to choose")
     if bits is not None and bits not in family.bits:
         raise InputError("bits", repr(bits), " or ".join(family.bits))
-    chosen: Method
     if method == "auto":
-        chosen = registry.default(problem, bits or (family.bits[0] if family.bits else None))
-        return chosen
-    chosen = registry.get(method)
+        return fastest(known, problem, bits or (family.bits[0] if family.bits else None))
+    chosen = named(known, method)
     if bits is not None and chosen.bits != bits:
-        others = ", ".join(m.name for m in registry.METHODS if m.bits == bits)
+        others = ", ".join(m.name for m in known if m.bits == bits)
         raise InputError(
             "bits",
             f"{bits!r} with method {chosen.name}, whose bits are {chosen.bits}",

@@ -16,27 +16,11 @@ from qopt.jqodi.costs import NODES, EpochCost, JqodiCost
 from qopt.jqodi.plan import JqodiPlan
 from qopt.jqodi.problem import Jqodi
 
-COLUMNS = (
-    "problem",
-    "method",
-    "status",
-    "objective",
-    "bound",
-    "gap",
-    "seconds",
-    "verified",
-    "proved",
-    "model",
-    "width",
-    "servers",
-    "cuts",
-    "time",
-    "message",
-)
-"""Columns of a comparison. `time` is the plan's, in seconds; `seconds` the method's."""
+COLUMNS = ("model", "width", "servers", "cuts", "time")
+"""Columns of a comparison that are its own. `time` is the plan's, in seconds; `seconds` the method's."""
 
 FACTS = ("model", "width", "servers", "cuts")
-"""Columns of a comparison that say what a plan decides."""
+"""Those of them that say what a plan decides."""
 
 BUDGETS = ("time", "loss")
 """Limits of which the amount used is worth a line; the others either hold or do not."""

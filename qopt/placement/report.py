@@ -16,25 +16,11 @@ from qopt.placement.plan import PlacementPlan, tiers_used
 from qopt.placement.problem import Placement
 from qopt.placement.terms import terms
 
-COLUMNS = (
-    "problem",
-    "method",
-    "status",
-    "objective",
-    "bound",
-    "gap",
-    "seconds",
-    "verified",
-    "proved",
-    "operator",
-    "tiers",
-    "latency",
-    "message",
-)
-"""Columns of a comparison."""
+COLUMNS = ("operator", "tiers", "latency")
+"""Columns of a comparison that are its own."""
 
 FACTS = ("operator", "tiers")
-"""Columns of a comparison that say what a plan decides."""
+"""Those of them that say what a plan decides."""
 
 BUDGETS = ("memory", "latency")
 """Limits of which the amount used is worth a line; the others either hold or do not."""

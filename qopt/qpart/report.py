@@ -16,25 +16,11 @@ from qopt.qpart.costs import Cost
 from qopt.qpart.plan import QPartPlan, crossing_activations
 from qopt.qpart.problem import QPart
 
-COLUMNS = (
-    "problem",
-    "method",
-    "bits",
-    "status",
-    "objective",
-    "bound",
-    "gap",
-    "seconds",
-    "verified",
-    "proved",
-    "cut",
-    "payload",
-    "message",
-)
-"""Columns of a comparison."""
+COLUMNS = ("cut", "payload")
+"""Columns of a comparison that are its own."""
 
 FACTS = ("cut",)
-"""Columns of a comparison that say what a plan decides."""
+"""Those of them that say what a plan decides."""
 
 BUDGETS = ("accuracy", "memory")
 """Limits of which the amount used is worth a line; the others either hold or do not."""

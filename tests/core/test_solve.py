@@ -17,7 +17,7 @@ import pytest
 
 import qopt
 from qopt.core.errors import InputError, MethodError
-from qopt.core.method import Backend, Method, Options
+from qopt.core.method import Backend, Method, Options, named
 from qopt.core.solution import Outcome, Status
 from qopt.qpart.generate import qpart
 from qopt.qpart.methods import registry
@@ -60,7 +60,7 @@ def test_every_method_answers_honestly(small: QPart, method: str) -> None:
     assert found.method == method
     assert found.problem == small.name
     assert found.plan is not None
-    assert found.plan.bits == found.bits == registry.get(method).bits
+    assert found.plan.bits == found.bits == named(registry.METHODS, method).bits
     assert found.objective == found.certificate.objective
     if method in UNCHECKED:
         assert found.status == "heuristic"
@@ -71,8 +71,8 @@ def test_every_method_answers_honestly(small: QPart, method: str) -> None:
     assert optimum is not None
     assert found.objective is not None
     assert found.objective >= optimum * (1 - 1e-9)
-    assert (found.status == "optimal") == (registry.get(method).exact and found.certificate.proved)
-    if registry.get(method).exact:
+    assert (found.status == "optimal") == (named(registry.METHODS, method).exact and found.certificate.proved)
+    if named(registry.METHODS, method).exact:
         assert found.objective == pytest.approx(optimum, rel=1e-6)
     assert found.seconds > 0
 
@@ -163,7 +163,7 @@ def test_a_time_limit_is_kept(method: str) -> None:
     """By the method: the certificate of what it hands back takes its own time."""
     problem = qpart(300, seed=2)
     start = time.perf_counter()
-    found = registry.get(method).run(problem, Options(time_limit=0.2))
+    found = named(registry.METHODS, method).run(problem, Options(time_limit=0.2))
     assert time.perf_counter() - start < 10
     assert found.status in ("time-limit", "optimal")
 
@@ -171,7 +171,7 @@ def test_a_time_limit_is_kept(method: str) -> None:
 def test_auto_is_an_exact_method(small: QPart) -> None:
     for bits in ("whole", "real"):
         found = qopt.solve(small, bits=bits)
-        assert registry.get(found.method).exact
+        assert named(registry.METHODS, found.method).exact
         assert found.bits == bits
     assert qopt.solve(small).bits == "whole"
     grid = qpart(2, seed=0, noise="grid", bits=(1, 4))
@@ -187,7 +187,7 @@ def test_auto_without_any_method_says_why() -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_same_inputs_same_answer(method: str) -> None:
     problem = qpart(4, seed=9, bits=(1, 6), reference_bits=4)
-    options: dict[str, Any] = {"seed": 3} if "seed" in registry.get(method).options else {}
+    options: dict[str, Any] = {"seed": 3} if "seed" in named(registry.METHODS, method).options else {}
     first, second = qopt.solve(problem, method, **options), qopt.solve(problem, method, **options)
     assert first.plan == second.plan
     assert first.bound == second.bound
@@ -260,7 +260,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, kind: type[Exception], *arguments: 
 def test_no_option_is_ignored(
     monkeypatch: pytest.MonkeyPatch, small: QPart, method: str, option: str, value: Any
 ) -> None:
-    known = registry.get(method)
+    known = named(registry.METHODS, method)
     if option not in known.options:
         line = refused(monkeypatch, InputError, small, method, **{option: value})
         assert line.startswith(f"{option}: found")
@@ -350,7 +350,7 @@ def test_a_solver_that_is_not_installed(monkeypatch: pytest.MonkeyPatch, small: 
 def test_a_default_solver_that_is_not_installed(monkeypatch: pytest.MonkeyPatch, small: QPart) -> None:
     """With only the second of two solvers there, that one is taken, and named."""
     here, gone = Backend("here"), Backend("gone", module="a_package_that_nobody_has")
-    method = dataclasses.replace(registry.get("cvxpy"), solvers=(gone, here))
+    method = dataclasses.replace(named(registry.METHODS, "cvxpy"), solvers=(gone, here))
     monkeypatch.setattr(registry, "METHODS", (method,))
     seen: list[Options] = []
     monkeypatch.setattr(Method, "load", recording(seen))

@@ -96,8 +96,8 @@ def test_a_plan_of_another_family_and_a_bad_field_are_one_line(shelf: Path) -> N
 
 def test_it_touches_two_files_outside_its_room() -> None:
     """Its lines, and what it imports: core, and itself. The row and the formulation are the two files."""
-    lines = sum(len(path.read_text().splitlines()) for path in ROOM.glob("*.py"))
-    assert lines <= 200
+    lines = sum(bool(line.strip()) for path in ROOM.glob("*.py") for line in path.read_text().splitlines())
+    assert lines <= 150
     for path in ROOM.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("qopt"):

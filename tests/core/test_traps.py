@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import qopt
-from qopt.core.method import Options
+from qopt.core.method import Options, named
 from qopt.kernels import checker, exchange, mckp, rcsp
 from qopt.qpart.generate import qpart
 from qopt.qpart.methods import registry
@@ -35,7 +35,7 @@ WAYS: list[tuple[str, str | None]] = [
 ]
 """Every exact method over whole bits, in every formulation."""
 
-TIMED = [(name, form) for name, form in WAYS if "time_limit" in registry.get(name).options]
+TIMED = [(name, form) for name, form in WAYS if "time_limit" in named(registry.METHODS, name).options]
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ def test_a_method_stopped_by_the_clock_does_not_say_optimal(name: str, form: str
     problem = at_a_cut(3)
     subproblem, knapsack = as_knapsack(problem)
     best = subproblem.base + enumerated(knapsack)
-    claim = registry.get(name).run(problem, Options(time_limit=limit, formulation=form))
+    claim = named(registry.METHODS, name).run(problem, Options(time_limit=limit, formulation=form))
     found = qopt.solve(problem, name, time_limit=limit, formulation=form)
     for status, plan in ((claim.status, claim.plan), (found.status, found.plan)):
         if status in CLAIMS:
@@ -234,9 +234,9 @@ def test_a_method_stopped_by_the_clock_does_not_say_optimal(name: str, form: str
 def test_clocks_do_stop_methods(name: str, form: str | None) -> None:
     """The test above would be empty if no method were ever stopped."""
     problem = qpart(60, seed=1, cuts=[60], bits=(1, 4), reference_bits=3)
-    if registry.get(name).unavailable(problem):
+    if named(registry.METHODS, name).unavailable(problem):
         problem = at_a_cut(3)  # brute force takes small requests only
-    claim = registry.get(name).run(problem, Options(time_limit=0.0, formulation=form))
+    claim = named(registry.METHODS, name).run(problem, Options(time_limit=0.0, formulation=form))
     assert claim.status == "time-limit"
 
 

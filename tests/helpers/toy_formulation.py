@@ -8,7 +8,7 @@ from toy.problem import Toy, ToyPlan
 
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
-from qopt.core.solvers.pyomo import run_highs
+from qopt.core.solvers.pyomo import choose
 
 
 def model(problem: Toy) -> Any:
@@ -28,7 +28,7 @@ def model(problem: Toy) -> Any:
 def solve(problem: Toy, options: Options) -> Outcome:
     """Solve the model with HiGHS."""
     m = model(problem)
-    answer = run_highs(m, options.time_limit, options)
+    answer = choose(options)(m, options.clock())
     if not answer.point:
         return Outcome(answer.status)
     chosen = next(item for i, item in enumerate(problem.items) if m.pick[i].value > 0.5)

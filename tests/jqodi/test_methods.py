@@ -13,6 +13,7 @@ from jqodi_problems import MODES, Mode, solved
 
 from qopt.core.errors import InputError, MethodError
 from qopt.core.limits import within
+from qopt.core.method import fastest
 from qopt.jqodi import reductions
 from qopt.jqodi.certificate.certify import certify
 from qopt.jqodi.generate import jqodi
@@ -58,10 +59,10 @@ def test_a_path_without_switching_is_a_schedule() -> None:
 
 
 def test_the_fastest_proof_is_the_default() -> None:
-    assert registry.default(drawn(1, "choice")).name == "inspection"
-    assert registry.default(drawn(1, "schedule")).name == "mckp"
-    assert registry.default(drawn(1, "path")).name == "rcsp"
-    assert registry.default(drawn(4, "path")).name == "mckp"
+    assert fastest(registry.METHODS, drawn(1, "choice")).name == "inspection"
+    assert fastest(registry.METHODS, drawn(1, "schedule")).name == "mckp"
+    assert fastest(registry.METHODS, drawn(1, "path")).name == "rcsp"
+    assert fastest(registry.METHODS, drawn(4, "path")).name == "mckp"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jqodi_problems import MODES, Mode
 
-from qopt.core.method import Options
+from qopt.core.method import Options, named
 from qopt.jqodi.certificate.certify import certify
 from qopt.jqodi.costs import breakdown
 from qopt.jqodi.generate import jqodi
@@ -49,12 +49,12 @@ def drawn(seed: int, mode: Mode) -> Jqodi:
 def test_one_optimum_and_verified_witnesses(mode: Mode, chunk: int) -> None:
     for seed in range(EACH * chunk, EACH * (chunk + 1)):
         problem = drawn(seed, mode)
-        expected = registry.get("brute-force").run(problem, Options())
+        expected = named(registry.METHODS, "brute-force").run(problem, Options())
         best = None if expected.plan is None else breakdown(problem, expected.plan).objective
         names = [*OURS, *(SOLVERS if seed % 10 == 1 else ())]
         used = 0
         for name in names:
-            method = registry.get(name)
+            method = named(registry.METHODS, name)
             if name == "brute-force" or method.unavailable(problem):
                 continue
             used += 1

@@ -12,7 +12,7 @@ import pytest
 import qopt
 from qopt.core.errors import InputError, MethodError
 from qopt.core.limits import within
-from qopt.core.method import Options
+from qopt.core.method import Options, named
 from qopt.placement.breakpoints import exact_cost
 from qopt.placement.costs import breakdown
 from qopt.placement.generate import placement
@@ -94,7 +94,7 @@ def test_exact_methods_agree(chunk: int) -> None:
         problem = drawn(seed)
         best, _ = enumerated(problem)
         for name in ("mincut", "cut-branch", "chain-dp", "brute-force"):
-            if registry.get(name).unavailable(problem):
+            if named(registry.METHODS, name).unavailable(problem):
                 assert name == "chain-dp"
                 continue
             found = qopt.solve(problem, name)
@@ -113,7 +113,7 @@ def test_models_agree_with_the_cut(chunk: int) -> None:
         if seed % 10 == 1:
             calls += [("pyomo", {}), ("cvxpy", {}), ("cvxpy", {"solver": "clarabel"})]
         for name, options in calls:
-            if registry.get(name).unavailable(problem):
+            if named(registry.METHODS, name).unavailable(problem):
                 assert len(problem.tiers) == 1
                 continue
             found = qopt.solve(problem, name, **options)
@@ -201,7 +201,7 @@ def test_time_limit_and_honest_bounds() -> None:
     best = qopt.solve(problem).objective
     assert best is not None
     for limit in (0.0, 0.01):
-        found = registry.get("cut-branch").run(problem, Options(time_limit=limit))
+        found = named(registry.METHODS, "cut-branch").run(problem, Options(time_limit=limit))
         assert found.status in ("time-limit", "optimal")
         if found.bound is not None:
             assert found.bound <= best * (1 + 1e-9)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qopt.core.method import Options
+from qopt.core.method import Options, named
 from qopt.core.solution import Outcome
 from qopt.core.solving import solve
 from qopt.kernels import mckp as knapsack
@@ -64,7 +64,7 @@ def case(seed: int, noise: str | None = None) -> QPart:
 
 @functools.cache
 def outcome(seed: int, method: str, formulation: str | None = None) -> Outcome:
-    return registry.get(method).run(case(seed), Options(formulation=formulation))
+    return named(registry.METHODS, method).run(case(seed), Options(formulation=formulation))
 
 
 def value(problem: QPart, found: Outcome) -> float | None:
@@ -107,7 +107,9 @@ def test_the_cases_are_of_every_kind() -> None:
     assert sum(len({*f.plan.weights, *f.plan.activations}) > 1 for f in found if f.plan) > 20
     # Some plan is limited by memory: without it the optimum would be another.
     limited = [s for s in range(CASES) if case(s).device.memory is not None]
-    free = {s: registry.get("mckp").run(case(s).replace({"device.memory": None}), Options()) for s in limited}
+    free = {
+        s: named(registry.METHODS, "mckp").run(case(s).replace({"device.memory": None}), Options()) for s in limited
+    }
     assert any(value(case(s), free[s]) != value(case(s), outcome(s, "brute-force")) for s in limited)
 
 
@@ -170,7 +172,7 @@ def test_chain_of_bounds(seed: int) -> None:
     rounded = value(problem, outcome(seed, "round-up"))
     assert rounded is None or whole <= rounded * (1 + 1e-9)
     if problem.noise.model == "law":
-        found = registry.get("kkt").run(problem, Options())
+        found = named(registry.METHODS, "kkt").run(problem, Options())
         real = value(problem, found)
         assert real is not None
         assert screened <= real * (1 + 1e-9)
@@ -235,8 +237,8 @@ def test_convex_solvers_agree_with_the_closed_form(
     method: str, solver: str | None, objective: float, multiplier: float | None, seed: int
 ) -> None:
     problem = convex_case(seed)
-    mine = registry.get("kkt").run(problem, Options())
-    other = registry.get(method).run(problem, Options(solver=solver))
+    mine = named(registry.METHODS, "kkt").run(problem, Options())
+    other = named(registry.METHODS, method).run(problem, Options(solver=solver))
     assert other.plan is not None, other
     assert mine.plan is not None
     assert certify(problem, other.plan, labels=0).feasible
@@ -255,7 +257,7 @@ def test_convex_solvers_agree_with_the_closed_form(
 def test_the_multiplier_is_the_price_of_accuracy() -> None:
     """lambda = - d objective / d Delta, by differences."""
     problem = qpart(6, seed=5, cuts=[6])
-    found = registry.get("kkt").run(problem, Options())
+    found = named(registry.METHODS, "kkt").run(problem, Options())
     lam = found.details["multiplier"]
     assert lam > 0
     assert found.details["water_level"] == pytest.approx(1 / (lam * LN4))
@@ -264,7 +266,7 @@ def test_the_multiplier_is_the_price_of_accuracy() -> None:
     values = []
     for change in (-step, step):
         moved = problem.replace({"accuracy.delta": (problem.accuracy.delta + change).tolist()})
-        values.append(value(moved, registry.get("kkt").run(moved, Options())))
+        values.append(value(moved, named(registry.METHODS, "kkt").run(moved, Options())))
     assert values[0] is not None
     assert values[1] is not None
     assert (values[0] - values[1]) / (2 * step) == pytest.approx(lam, rel=1e-5)

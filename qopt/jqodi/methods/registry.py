@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qopt.core.method import Backend, Method, fastest, named
+from qopt.core.method import Backend, Method
 from qopt.jqodi.methods import brute_force as jqodi_brute_force
 from qopt.jqodi.methods import fptas as jqodi_fptas
 from qopt.jqodi.methods import highs as jqodi_highs
@@ -10,7 +10,6 @@ from qopt.jqodi.methods import inspection as jqodi_inspection
 from qopt.jqodi.methods import path as jqodi_path
 from qopt.jqodi.methods import pyomo as jqodi_pyomo
 from qopt.jqodi.methods import schedule as jqodi_schedule
-from qopt.jqodi.problem import Jqodi
 
 METHODS: tuple[Method, ...] = (
     Method(
@@ -119,13 +118,3 @@ METHODS: tuple[Method, ...] = (
         options=("time_limit",),
     ),
 )
-
-
-def get(name: str) -> Method:
-    """The method of a name."""
-    return named(METHODS, name)
-
-
-def default(problem: Jqodi, bits: None = None) -> Method:
-    """The fastest exact method for a problem."""
-    return fastest(METHODS, problem, bits)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from qopt.core.method import Backend, Method, fastest, named
+from qopt.core.method import Backend, Method
 from qopt.placement.methods import brute_force as placement_brute_force
 from qopt.placement.methods import candidates as placement_candidates
 from qopt.placement.methods import chain as placement_chain
 from qopt.placement.methods import pyomo as placement_pyomo
-from qopt.placement.problem import Placement
 
 METHODS: tuple[Method, ...] = (
     Method(
@@ -79,13 +78,3 @@ METHODS: tuple[Method, ...] = (
         exact=False,
     ),
 )
-
-
-def get(name: str) -> Method:
-    """The method of a name."""
-    return named(METHODS, name)
-
-
-def default(problem: Placement, bits: None = None) -> Method:
-    """The fastest exact method for a problem."""
-    return fastest(METHODS, problem, bits)

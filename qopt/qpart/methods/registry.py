@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qopt.core.method import Backend, Bits, Method, fastest, named
+from qopt.core.method import Backend, Method
 from qopt.qpart.methods import brute_force
 from qopt.qpart.problem import QPart
 
@@ -124,13 +124,3 @@ METHODS: tuple[Method, ...] = (
         options=("time_limit", "solver"),
     ),
 )
-
-
-def get(name: str) -> Method:
-    """The method of a name."""
-    return named(METHODS, name)
-
-
-def default(problem: QPart, bits: Bits) -> Method:
-    """The fastest exact method for a problem over whole or real-valued bits."""
-    return fastest(METHODS, problem, bits)

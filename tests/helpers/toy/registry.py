@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qopt.core.method import Method, Options, fastest, named
+from qopt.core.method import Method, Options
 from qopt.core.solution import Outcome
 from toy.problem import Toy, ToyPlan
 
@@ -33,13 +33,3 @@ METHODS = (
         needs=("pyomo", "highspy"),
     ),
 )
-
-
-def get(name: str) -> Method:
-    """The method of a name."""
-    return named(METHODS, name)
-
-
-def default(problem: Toy, bits: None) -> Method:
-    """The fastest exact method."""
-    return fastest(METHODS, problem, bits)

@@ -14,9 +14,7 @@ from qopt.core.solving import solve
 from toy.problem import Toy, ToyPlan
 
 FACTS = ("item",)
-COLUMNS = (
-    *["problem", "method", "status", "objective", "bound", "gap", "seconds", "verified", "proved", "item", "message"],
-)
+COLUMNS = FACTS
 KINDS: dict[str, str] = {}
 BUDGETS = ("budget",)
 
