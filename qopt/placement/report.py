@@ -22,7 +22,7 @@ COLUMNS = ("operator", "tiers", "latency")
 FACTS = ("operator", "tiers")
 """Those of them that say what a plan decides."""
 
-BUDGETS = ("memory", "latency")
+BUDGETS = ("accuracy", "memory", "latency")
 """Limits of which the amount used is worth a line; the others either hold or do not."""
 
 KINDS = {"flow": "minimum cuts, a flow for every operator, checked in exact arithmetic"}

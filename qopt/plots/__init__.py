@@ -7,6 +7,7 @@ tell apart; no meaning hangs on colour alone.
 from __future__ import annotations
 
 from qopt.comparison.plots import plot_comparison
+from qopt.core import plot_style as style
 from qopt.jqodi.plots import plot_breakdown, plot_diagram, plot_energy_time
 from qopt.measuring.plots import plot_additivity, plot_law, plot_loss
 from qopt.placement.plots import plot_break_even, plot_front, plot_placement
@@ -15,6 +16,7 @@ from qopt.qpart.plots.serving import plot_breakpoints, plot_fading, plot_publish
 from qopt.qpart.plots.water import plot_water_level
 
 __all__ = [
+    "style",
     "plot_water_level",
     "plot_objective_by_cut",
     "plot_cut_by_rate",

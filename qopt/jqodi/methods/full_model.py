@@ -18,10 +18,11 @@ import numpy as np
 
 from qopt.core.arrays import IntArray
 from qopt.core.limits import limit_with_slack, within
-from qopt.core.method import Options
+from qopt.core.method import Options, fastest
 from qopt.core.solution import Outcome, Status
 from qopt.jqodi.limits import smallest_limits
 from qopt.jqodi.losses import MAX_EPOCHS
+from qopt.jqodi.methods.registry import METHODS
 from qopt.jqodi.problem import Inference, Jqodi
 from qopt.jqodi.terms import Candidate, candidate, plan_of
 
@@ -40,8 +41,6 @@ def solve_minimal(problem: Jqodi, options: Options) -> Outcome:
 
 
 def _at_width(problem: Jqodi, bits: int, options: Options) -> Outcome:
-    from qopt.jqodi.methods.registry import default
-
     clock = options.clock()
     only = problem.model_copy(update={"widths": (bits,)})
     if any(only.needed(model, width) is not None for model, width in only.admissible):
@@ -50,7 +49,7 @@ def _at_width(problem: Jqodi, bits: int, options: Options) -> Outcome:
             (NO_LIMIT, f"; nothing at this width keeps T_max of {problem.time_limit:g} s"),
         ):
             asked = only.model_copy(update={"time_limit": limit})
-            method = default(asked)
+            method = fastest(METHODS, asked)
             takes = replace(Options(), time_limit=clock.left if "time_limit" in method.options else None)
             found = method.run(asked, takes)
             if found.plan is not None or found.status != "infeasible":
