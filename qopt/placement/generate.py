@@ -156,7 +156,7 @@ def _draw(asked: _Asked) -> _Drawn:
     # Tensors shrink along the network, as in real ones, so that a cut in the middle can be best.
     bits = np.rint(log_uniform(rng, asked.spread, 4e6, n) * 10.0 ** (-SHRINK * np.arange(n) / n))
     sizes = np.rint(log_uniform(rng, 0.5, 4e6, 3))
-    speeds: FloatArray = 1e9 * np.cumprod(np.concatenate(([1.0], log_uniform(rng, 0.4, SPEED_UP, count - 1))))
+    speeds = 1e9 * np.cumprod(np.array([1.0, *log_uniform(rng, 0.4, SPEED_UP, count - 1)]))
     saved = float(work.sum()) * (1.0 / speeds[:-1] - 1.0 / speeds[1:])
     rates = 4e6 / (saved * log_uniform(rng, 1.0, 2.0, count - 1))
     return _Drawn(reads, work, weights, bits, sizes, speeds, rates, _pins(rng, asked))
