@@ -16,6 +16,19 @@ Knapsacks. All of them are minimisations; ``c`` is cost, ``w`` weight, ``limit``
 Except for ``qpart`` the limit is half way between the lightest and the heaviest choice, rounded down to an integer
 where the weights are integers.
 
+Knapsacks of several rows, ``weight`` then (rows, n, k) with a limit for each:
+
+``mknap``: the 0-1 knapsacks of the OR-Library's mknapcb files by their recipe (Chu and Beasley, A genetic algorithm
+    for the multidimensional knapsack problem, Journal of Heuristics 4, 1998): integers r uniform in 0..1000, limits
+    alpha sum r, profits sum r / rows + 500 u with u uniform in 0..1, rounded down; alpha is 1/4, 1/2, 3/4 by turns of
+    the seed. A class is two items: leave out (no cost, no weight) or take (c = -profit).
+``unc``: integers c and w uniform in 1..1000; limits half way between what the items take that are lightest in all rows
+    together and what the cheapest items take, rounded down.
+``qpart``: noise and storage, as at a cut of QPART whose memory binds. Sizes, sensitivities, noise and its limit as
+    above. Every tenth item is an output that crosses the cut: a bit of it costs ten times its size and takes no
+    memory; a bit of the others costs its size and takes as much. The memory is half way between what real widths
+    take that are cheapest within the noise alone, and what they take when all outputs have k bits.
+
 Paths. `switching` is a graph of epochs x states. A state's time in an epoch is uniform in 1..10; its cost is uniform in
 1..10 too, or with ``correlated`` 11 less the time, times a log-normal factor of spread 0.3. Time and cost of a switch
 are uniform in 0.1..1, nothing for staying. The limit is 0.4 of the way from the least time of any path to the time of a
@@ -56,12 +69,16 @@ class Judged(NamedTuple):
 
 @dataclass(frozen=True)
 class Knapsack:
-    """cost and weight (n, k), a class a row; limit on the sum of weights."""
+    """cost and weight (n, k), a class a row, and a limit on the sum of weights; or (R, n, k) and (R,) for R limits."""
 
-    kind = "mckp"
     cost: Array
     weight: Array
-    limit: float
+    limit: float | Array
+
+    @property
+    def kind(self) -> str:
+        """Several rows are another kernel."""
+        return "mckp" if self.weight.ndim == 2 else "rows"
 
     def arrays(self) -> tuple[Array, ...]:
         """What a solver gets."""
@@ -69,10 +86,13 @@ class Knapsack:
 
     def judge(self, choice: list[int]) -> Judged:
         """Cost and feasibility of an item a class."""
-        rows = np.arange(len(self.cost))
-        weights = self.weight[rows, choice].tolist()
-        excess = math.fsum([*weights, -self.limit]) / (abs(self.limit) or 1.0)
-        return Judged(math.fsum(self.cost[rows, choice].tolist()), holds(weights, self.limit), excess)
+        classes = np.arange(len(self.cost))
+        limits = np.atleast_1d(self.limit).tolist()
+        loads = self.weight.reshape(-1, *self.cost.shape)[:, classes, choice].tolist()
+        rows = list(zip(loads, limits, strict=True))
+        feasible = all(holds(weights, limit) for weights, limit in rows)
+        excess = max(math.fsum([*weights, -limit]) / (abs(limit) or 1.0) for weights, limit in rows)
+        return Judged(math.fsum(self.cost[classes, choice].tolist()), feasible, excess)
 
 
 def knapsack(family: str, n: int, k: int, seed: int) -> Knapsack:
@@ -103,6 +123,38 @@ def knapsack(family: str, n: int, k: int, seed: int) -> Knapsack:
         raise ValueError(f"no class of knapsacks is called {family}")
     limit = 0.5 * float((weight.min(axis=1) + weight.max(axis=1)).sum())
     return Knapsack(cost, weight, float(np.floor(limit)) if whole else limit)
+
+
+def knapsack_rows(family: str, n: int, k: int, rows: int, seed: int) -> Knapsack:
+    """A random knapsack of several rows, of a class of the list above."""
+    rng = np.random.default_rng(seed)
+    if family == "qpart":
+        bits = np.arange(1, k + 1)
+        size, sensitivity = 10.0 ** rng.uniform(3, 5, n), 10.0 ** rng.uniform(-1, 1, n)
+        output = np.arange(n) % 10 == 9
+        price, stored = np.where(output, 10.0, 1.0) * size, np.where(output, 0.0, size)
+        noise = float(sensitivity.sum()) * 4.0**-6
+        memory = 0.0
+        # Cheapest real widths spend noise in proportion to their price.
+        for sharing, left in ((price, noise), (stored, noise - float(sensitivity[output].sum()) * 4.0**-k)):
+            with np.errstate(divide="ignore"):
+                widths = 0.5 * np.log2(sensitivity / (sharing * left / sharing.sum()))
+            memory += 0.5 * float(stored[~output] @ widths[~output])
+        weight = np.stack([sensitivity[:, None] * 4.0**-bits, stored[:, None] * bits])
+        return Knapsack(price[:, None] * bits, weight, np.array([noise, memory]))
+    if family == "mknap":
+        taken = rng.integers(0, 1001, (rows, n)).astype(float)
+        profit = np.floor(taken.sum(axis=0) / rows + 500.0 * rng.uniform(0, 1, n))
+        nothing = np.zeros((rows, n))
+        weight = np.stack([nothing, taken], axis=2)
+        limit = np.floor((0.25, 0.5, 0.75)[seed % 3] * taken.sum(axis=1))
+        return Knapsack(np.stack([nothing[0], -profit], axis=1), weight, limit)
+    if family == "unc":
+        cost = rng.integers(1, 1001, (n, k)).astype(float)
+        weight = rng.integers(1, 1001, (rows, n, k)).astype(float)
+        ends = [weight[:, np.arange(n), table.argmin(axis=1)].sum(axis=1) for table in (weight.sum(axis=0), cost)]
+        return Knapsack(cost, weight, np.floor(0.5 * (ends[0] + ends[1])))
+    raise ValueError(f"no class of knapsacks of several rows is called {family}")
 
 
 @dataclass(frozen=True)
@@ -288,4 +340,6 @@ def small(kind: str) -> Instance:
     if kind == "digraph":
         arcs = np.array([[0, 1, 1, 1], [1, 2, 1, 1], [0, 2, 1, 3]], dtype=float)
         return Digraph(arcs, 0, 2, np.zeros(1), np.array([2.0]))
+    if kind == "rows":
+        return knapsack_rows("unc", 10, 5, 2, 0)
     return knapsack("qpart", 4, 8, 0) if kind == "mckp" else operations(12, 3, 0)

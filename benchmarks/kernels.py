@@ -64,6 +64,11 @@ def _knapsacks(family: str, n: int, k: int, asked: float | None = None, gap: flo
     )
 
 
+def _rows(family: str, n: int, k: int, rows: int) -> Row:
+    draw = lambda seed: instances.knapsack_rows(family, n, k, rows, seed)  # noqa: E731
+    return Row("mckp", f"{family} {n} x {k}, {rows} rows", draw)
+
+
 ORLIB = Path(__file__).parents[1] / "instances" / "rcsp"
 PUBLISHED: dict[str, float] = json.loads((ORLIB / "optima.json").read_text())
 """Optima as published with the files."""
@@ -112,6 +117,10 @@ ROWS: tuple[Row, ...] = (
     _knapsacks("strong-real", 1000, 20),
     _knapsacks("qpart", 100_000, 16, gap=1e-6),
     _knapsacks("unc", 100_000, 16, gap=1e-6),
+    _rows("qpart", 50, 15, 2),
+    _rows("unc", 100, 10, 2),
+    _rows("unc", 100, 10, 5),
+    _rows("mknap", 100, 2, 5),
     _switching(50, 20, 0.05),
     _switching(50, 20, 0.05, correlated=True),
     _switching(500, 600, gap=1e-3),
@@ -127,6 +136,8 @@ QUICK: tuple[Row, ...] = (
     _knapsacks("qpart", 20, 8),
     _knapsacks("unc", 20, 8),
     _knapsacks("subset-sum", 6, 5),
+    _rows("mknap", 12, 2, 3),
+    _rows("unc", 10, 5, 2),
 )
 
 
@@ -172,7 +183,7 @@ def infeasible(reply: dict[str, Any]) -> bool:
 
 
 def verdict(reply: dict[str, Any], judged: instances.Judged | None, best: float | None, gap: float) -> tuple[str, str]:
-    """What an answer turned out to be: right, wrong or open, and why it is wrong.
+    """What an answer turned out to be: right, wrong or open, and why it is wrong, or how good what it leaves is.
 
     `best` is the cheapest feasible answer that any of the solvers gave. A claim of optimality is wrong if its answer is
     dearer than that, or breaks a limit, or if the clock had stopped the search and the word was 'optimal' all the same.
@@ -180,7 +191,7 @@ def verdict(reply: dict[str, Any], judged: instances.Judged | None, best: float 
     if infeasible(reply) and best is not None:
         return "wrong", "called infeasible"
     if not reply.get("optimal"):
-        return "open", reply.get("failed", "")
+        return "open", reply.get("failed", "") or stopped(judged, best)
     if judged is None:
         return "wrong", "optimal without an answer"
     why = ["stopped by the clock, called optimal"] if reply.get("timed_out") else []
@@ -189,6 +200,14 @@ def verdict(reply: dict[str, Any], judged: instances.Judged | None, best: float 
     elif best is not None and judged.value - best > max(gap, SAME) * abs(judged.value):
         why.append(f"{(judged.value - best) / abs(best):.0e} above the best")
     return ("wrong", ", ".join(why)) if why else ("right", unproved(reply))
+
+
+def stopped(judged: instances.Judged | None, best: float | None) -> str:
+    """What a search that claims nothing leaves, beside the cheapest feasible answer of all."""
+    if judged is None or not judged.feasible or best is None:
+        return "stopped without an answer that is feasible"
+    above = judged.value - best
+    return f"stopped, {above / abs(best):.0e} above the best" if above > SAME * abs(best) else "stopped at the best"
 
 
 def unproved(reply: dict[str, Any]) -> str:

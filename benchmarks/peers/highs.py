@@ -8,7 +8,7 @@ from typing import Any
 import highspy
 import numpy as np
 from answer import Answer
-from scaling import to_one
+from scaling import rows_of, to_one
 from scipy.sparse import coo_array, csr_array
 
 Array = np.ndarray[Any, Any]
@@ -75,20 +75,25 @@ def _matrix(values: list[Any], rows: list[Array], columns: list[Array], shape: t
 
 
 def mckp(cost: Array, weight: Array, limit: Array, **options: Any) -> Answer:
-    """A one-hot row a class, and the limit."""
+    """A one-hot row a class, and the limits."""
     n, k = cost.shape
-    c, w, room = to_one(cost, weight, float(limit))
+    c, w, room = to_one(cost, *rows_of(weight, limit))
+    limits = len(room)
     matrix = csr_array(
         (
             np.concatenate([np.ones(n * k), w.ravel()]),
-            np.tile(np.arange(n * k), 2),
-            np.append(np.arange(n + 1) * k, 2 * n * k),
+            np.tile(np.arange(n * k), 1 + limits),
+            np.append(np.arange(n + 1) * k, n * k * np.arange(2, 2 + limits)),
         ),
-        shape=(n + 1, n * k),
+        shape=(n + limits, n * k),
     )
     ones = np.ones(n)
-    answer, x = _solve(c.ravel(), matrix, np.append(ones, -np.inf), np.append(ones, room), True, **options)
+    lower, upper = np.append(ones, np.full(limits, -np.inf)), np.append(ones, room)
+    answer, x = _solve(c.ravel(), matrix, lower, upper, True, **options)
     return answer if x is None else answer.with_point(x.reshape(n, k).argmax(axis=1).tolist())
+
+
+rows = mckp
 
 
 def layered(cost: Array, time: Array, switch_cost: Array, switch_time: Array, limit: Array, **options: Any) -> Answer:

@@ -43,9 +43,12 @@ def _answer(found: Any, answer: Any, write: Any) -> Answer:
 
 
 def mckp(cost: Array, weight: Array, limit: Array, *, gap: float, seconds: float, **_: int) -> Answer:
-    """`qopt.kernels.mckp.solve`, on one thread."""
-    found = knapsack.solve(cost, weight, float(limit), **({"gap": gap} if gap else {}), time_limit=seconds)
+    """`qopt.kernels.mckp.solve`, on one thread; one limit or several."""
+    found = knapsack.solve(cost, weight, limit, **({"gap": gap} if gap else {}), time_limit=seconds)
     return _answer(found, found.choice, exchange.mckp_witness)
+
+
+rows = mckp
 
 
 def cut(unary: Array, producer: Array, starts: Array, readers: Array, price: Array, **_: float) -> Answer:
@@ -79,7 +82,7 @@ def digraph(arcs: Array, ends: Array, lower: Array, upper: Array, *, gap: float,
 
 def _instance(kind: str, arrays: list[Array]) -> dict[str, Any]:
     """An instance as JSON, for the checker."""
-    if kind == "mckp":
+    if kind in ("mckp", "rows"):
         cost, weight, limit = arrays
         return exchange.mckp_instance(cost, weight, limit)
     if kind == "layered":

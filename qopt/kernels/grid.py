@@ -14,12 +14,21 @@ from typing import Any
 import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
+from qopt.kernels.tolerances import DIGITS
 
-WHOLE = 2.0**53
+WHOLE = 2.0**DIGITS
 """Below this, floats hold every integer."""
 
 SAMPLE, SMALL = 16, 4096
-"""So many numbers are tried first, of at least so many: real-valued data are told apart at once."""
+"""So many numbers are tried first, of at least so many: real-valued data, sixteen of which are on no common grid, are
+told apart at once, and below 4096 numbers trying all takes no longer."""
+
+ABOVE_ALL = 2**62
+"""More than any of the integers here, which are below 2^53."""
+
+FINEST = 1e-11
+"""Share of the sums that are compared: a grid with a finer step is none. A hundred times what sums round by
+(`tolerances.SUM_ROUNDING`), so that a tenth of a step is still ten times that."""
 
 
 def steps(values: FloatArray) -> tuple[IntArray, int] | None:
@@ -32,15 +41,15 @@ def steps(values: FloatArray) -> tuple[IntArray, int] | None:
     flat = values.ravel()
     for part in (flat,) if flat.size < SMALL else (flat[:SAMPLE], flat):
         mantissa, exponent = np.frexp(part)
-        whole = np.abs(np.ldexp(mantissa, 53)).astype(np.int64)
+        whole = np.abs(np.ldexp(mantissa, DIGITS)).astype(np.int64)
         low = np.where(whole > 0, whole & -whole, 1).astype(np.float64)
-        trailing = exponent - 53 + np.log2(low).astype(np.int64)
+        trailing = exponent - DIGITS + np.log2(low).astype(np.int64)
         used = whole > 0
         if not used.any():
             q = 0
             continue
         q = int(trailing[used].min())
-        if int(exponent[used].max()) - q > 53:
+        if int(exponent[used].max()) - q > DIGITS:
             return None
     return np.ldexp(values, -q).astype(np.int64), q
 
@@ -57,12 +66,12 @@ def grain(values: FloatArray, scale: float) -> float:
     if found is None:
         return 0.0
     whole, q = found
-    common = int(np.gcd.reduce((whole - whole.min(axis=1, initial=2**62, keepdims=True)).ravel()))
+    common = int(np.gcd.reduce((whole - whole.min(axis=1, initial=ABOVE_ALL, keepdims=True)).ravel()))
     try:
         g = math.ldexp(common, q)
     except OverflowError:
         return 0.0
-    return g if g > 1e-11 * scale else 0.0
+    return g if g > FINEST * scale else 0.0
 
 
 def room(weight: FloatArray, allowed: float) -> float | None:
@@ -74,7 +83,7 @@ def room(weight: FloatArray, allowed: float) -> float | None:
     if found is None:
         return None
     whole, q = found
-    least = whole.min(axis=1, initial=2**62, keepdims=True)
+    least = whole.min(axis=1, initial=ABOVE_ALL, keepdims=True)
     excess = whole - least
     common = int(np.gcd.reduce(excess.ravel()))
     if float(excess.max(axis=1, initial=0).astype(np.float64).sum()) >= WHOLE:

@@ -24,6 +24,7 @@ from qopt.kernels.knapsack import single
 from qopt.kernels.knapsack.front import Front, Point, front
 from qopt.kernels.knapsack.relaxation import hull_steps, relax, undominated
 from qopt.kernels.knapsack.result import Result
+from qopt.kernels.knapsack.scaled import checked
 
 __all__ = ["Front", "Point", "Result", "front", "lp_bound", "prove", "solve"]
 
@@ -94,7 +95,7 @@ def prove(cost: Any, weight: Any, limit: Any, target: float, max_nodes: int) -> 
 
 def lp_bound(cost: Any, weight: Any, limit: float) -> float | None:
     """Optimum of the linear relaxation with one row; None if even the lightest items break the limit."""
-    cost, weight = single.checked(cost, weight, limit)
+    cost, weight = checked(cost, weight, limit)
     if math.isinf(limit):
         return float(cost.min(axis=1).sum())
     capacity = limit_with_slack(limit)

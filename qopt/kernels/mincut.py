@@ -28,7 +28,7 @@ The kernel knows nothing of neural networks.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -47,23 +47,23 @@ __all__ = ["Result", "Tensors", "solve", "to_networkx"]
 GRID_BITS = 57
 """A known labelling costs less than 2^57 units; 64-bit sums of a node's flows have room above."""
 
-DEAR = 2.0 ** (GRID_BITS + 2)
-"""Units of any greater finite cost."""
+PROHIBITIVE = 2.0 ** (GRID_BITS + 2)
+"""Units of any greater finite cost: four times what a known labelling costs, so that none that matters takes it."""
 
-SMALLEST = 1074
+FINEST_EXPONENT = 1074
 """Units are at least 2^-1074, so that every whole number of them is a float."""
 
-ROUNDS = 16
+MAX_FLOWS = 16
 """Maximum flows on one grid. Three are usual: each closes the gap to a share of about 1e-5."""
 
 PROVED = 1e-9
 """Share of the objective that may be left between it and the bound for the status ``optimal``."""
 
-CLOSE = 1e-12
+EXACT = 1e-12
 """A larger share makes a finer grid worth while, where the labelling found is far cheaper than the one before."""
 
-FAR = 2.0**-8
-"""Far cheaper: by this factor."""
+FAR_CHEAPER = 2.0**-8
+"""By this factor, eight of a grid's 57 digits. Less gains too little: a finer grid repeats all flows."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,10 @@ class Result:
     """
 
     status: Literal["optimal", "optimal-by-solver", "infeasible"]
-    labels: IntArray | None
-    objective: float | None
-    bound: float | None
+    labels: IntArray | None = None
+    objective: float | None = None
+    bound: float | None = None
+    _: KW_ONLY
     flow: FloatArray
     tensors: Tensors
     details: dict[str, Any] = field(default_factory=dict)
@@ -130,16 +131,16 @@ def solve(unary: Any, tensors: Any) -> Result:
     nothing = np.zeros((len(tensors.reader), labels - 1))
     if n == 0 or labels == 1:
         if np.isinf(unary).any():
-            return Result("infeasible", None, None, None, nothing, tensors)
+            return Result("infeasible", flow=nothing, tensors=tensors)
         only = np.zeros(n, dtype=np.int64)
         costs = unary[:, 0].tolist()
-        return Result("optimal", only, math.fsum(costs), _downward(costs), nothing, tensors)
+        return Result("optimal", only, math.fsum(costs), _downward(costs), flow=nothing, tensors=tensors)
     network = Network(tensors, n, labels)
     size = {"nodes": network.nodes, "arcs": 2 * len(network.tail)}
     forbidden, closed = np.isinf(unary), np.isinf(tensors.weight)
     low, ray = network.least(forbidden, closed)
     if low is None:
-        return Result("infeasible", None, None, None, ray, tensors, size)
+        return Result("infeasible", flow=ray, tensors=tensors, details=size)
     high = network.greatest(forbidden, closed)
     floor = unary.min(axis=1)
     best = _first(unary, tensors, low, high)
@@ -153,13 +154,13 @@ def solve(unary: Any, tensors: Any) -> Result:
         previous, best, value = value, found, _above(unary, tensors, found, floor)
         # A first labelling of great cost makes a coarse grid; a cheaper one makes a finer one.
         proved = objective - bound <= PROVED * abs(objective)
-        if objective - bound <= CLOSE * abs(objective) or not value < (FAR if proved else 1.0) * previous:
+        if objective - bound <= EXACT * abs(objective) or not value < (FAR_CHEAPER if proved else 1.0) * previous:
             break
     dual = grid.float_flow(flow)
     proved &= bool(np.all(np.abs(dual) <= LARGEST))  # what a checker takes
     status: Literal["optimal", "optimal-by-solver"] = "optimal" if proved else "optimal-by-solver"
     details = {"grids": grids, "rounds": rounds, **size}
-    return Result(status, best, objective, min(bound, objective), dual, tensors, details)
+    return Result(status, best, objective, min(bound, objective), flow=dual, tensors=tensors, details=details)
 
 
 def to_networkx(unary: Any, tensors: Any) -> networkx.DiGraph[Any]:
@@ -242,7 +243,7 @@ class _Grid:
 
     def __init__(self, unary: FloatArray, tensors: Tensors, floor: FloatArray, value: float) -> None:
         self.tensors, self.floor = tensors, floor
-        self.exponent = min(GRID_BITS - math.frexp(value)[1], SMALLEST) if value else 0
+        self.exponent = min(GRID_BITS - math.frexp(value)[1], FINEST_EXPONENT) if value else 0
         self.forbidden = np.isinf(unary)
         known, least = np.where(self.forbidden, 0.0, unary), floor[:, None]
         above = known - least
@@ -265,7 +266,7 @@ class _Grid:
     def _scaled(self, data: FloatArray) -> FloatArray:
         # A label or link that costs more than four labellings is taken by none that matters.
         with np.errstate(over="ignore"):
-            return np.clip(np.ldexp(data, self.exponent), -DEAR, DEAR)
+            return np.clip(np.ldexp(data, self.exponent), -PROHIBITIVE, PROHIBITIVE)
 
     def reduced(self, flow: IntArray) -> tuple[IntArray, int]:
         """Unary costs less their least per node, after the flow has moved costs between nodes; the sum of the least."""
@@ -312,7 +313,7 @@ def _close(grid: _Grid, network: Network, labels: IntArray) -> tuple[IntArray, I
         return nothing, labels, 0
     reduced, _ = grid.reduced(nothing)
     state = network.start(grid.weight, sweep(grid.tensors, network.distinct, reduced, grid.weight, cost))
-    for used in range(ROUNDS):
+    for used in range(MAX_FLOWS):
         reduced, bound = grid.reduced(state.total)
         gap = cost - bound
         if gap <= 0:
@@ -321,4 +322,4 @@ def _close(grid: _Grid, network: Network, labels: IntArray) -> tuple[IntArray, I
         least = grid.cost(found)
         if least < cost:
             cost, labels = least, found
-    return state.total, labels, ROUNDS
+    return state.total, labels, MAX_FLOWS

@@ -10,7 +10,7 @@ optimum, in passes of growing width. Last, branch and bound writes the proof, a 
 `approximate` settles for a guarantee, in polynomial time.
 
 Sums round: labels within rounding of a limit are kept, and complete paths are judged by the exact test. Where
-rounding might hide the optimum, a search in whole numbers settles it.
+rounding might hide the optimum, a search in whole numbers tells.
 The kernel knows nothing of networks.
 """
 
@@ -33,7 +33,7 @@ from qopt.kernels.paths.layers import LayerPaths
 from qopt.kernels.paths.limits import Incumbent, Limits, limits
 from qopt.kernels.paths.model import Cuts, OuterModel
 from qopt.kernels.paths.result import Result, answer
-from qopt.kernels.paths.tree import Node, branch, leaf
+from qopt.kernels.paths.tree import Claim, Node, branch, leaf
 
 __all__ = ["Digraph", "Layered", "Result", "approximate", "read_orlib", "solve"]
 
@@ -48,6 +48,9 @@ WITNESS_WORK = 100_000_000
 
 EXACT_ARCS = 100_000
 """Arcs of a graph that is searched again in exact arithmetic where floats cannot tell."""
+
+FIXING_PAYS = 0.9
+"""Elements are dropped again, with the dual raised over what is left, while at most this share of them stays."""
 
 WIDTHS = (100.0, 2_000.0, 50_000.0, math.inf)
 """Labels kept in a round, pass by pass."""
@@ -114,7 +117,7 @@ def _at_once(graph: Layered | Digraph, limit: FloatArray, upper: float, prove: b
     assert isinstance(graph, Digraph)
     none, used = np.zeros(0, dtype=np.int64), np.zeros(graph.resources)
     status: Literal["optimal", "optimal-by-solver"] = "optimal" if prove else "optimal-by-solver"
-    return Result(status, np.array([graph.source]), none, 0.0, used, 0.0, tree, details)
+    return Result(status, np.array([graph.source]), none, 0.0, used, bound=0.0, tree=tree, details=details)
 
 
 class _Run:
@@ -148,7 +151,7 @@ class _Run:
 
     def closed(self) -> bool:
         """Whether nothing better is left."""
-        return self.bound >= self.incumbent.target
+        return self.bound >= self.incumbent.cutoff
 
     def within_gap(self) -> bool:
         """Whether the gap asked for is reached."""
@@ -194,13 +197,13 @@ class _Run:
         while allowed.any() and not self.late():
             before = int(np.count_nonzero(allowed))
             shift = float(dual.weights[1:] @ room)
-            allowed = allowed & (self.paths.through(dual.weights, allowed) - shift < self.incumbent.target)
-            if np.count_nonzero(allowed) > 0.9 * before:
+            allowed = allowed & (self.paths.through(dual.weights, allowed) - shift < self.incumbent.cutoff)
+            if np.count_nonzero(allowed) > FIXING_PAYS * before:
                 break
             inside = [i for i, path in enumerate(dual.cuts.paths) if self.paths.holds(allowed, path)]
             dual = self._dual(allowed, dual.cuts.take(inside), dual.weights[1:])
             self.bound = max(self.bound, min(dual.bound, self.incumbent.value))
-            if dual.bound >= self.incumbent.target:
+            if dual.bound >= self.incumbent.cutoff:
                 self.bound = math.inf
                 break
         return allowed, dual
@@ -220,15 +223,15 @@ class _Run:
 
     def finish(self, complete: bool, witness_nodes: int) -> Result:
         """The answer, with a proof where one is found in time."""
-        incumbent, settled = self.incumbent, False
-        if complete and (incumbent.doubtful < incumbent.value or not incumbent.precise):
-            settled = self._settle()
+        incumbent, exact = self.incumbent, False
+        if complete and (incumbent.refused_cost < incumbent.value or not incumbent.precise):
+            exact = self._solve_exactly()
             # A cheaper path was refused within rounding: it may have hidden one that fits.
-            complete = settled or not incumbent.doubtful < incumbent.value
+            complete = exact or not incumbent.refused_cost < incumbent.value
         if not complete:
             return self._unproved()
         path, tree = incumbent.path, None
-        if self.root.bound >= incumbent.proved:
+        if self.root.bound >= incumbent.proof_cutoff:
             tree = [leaf(self.root.weights, self.bounds.rows, self.graph.resources)] if witness_nodes else None
         elif witness_nodes and incumbent.precise:
             tree = self._witness(witness_nodes)
@@ -242,20 +245,21 @@ class _Run:
                 return within
         status: Literal["optimal", "optimal-by-solver"] = "optimal-by-solver" if tree is None else "optimal"
         bound = incumbent.value
-        if tree is None and not (settled or incumbent.precise):
+        if tree is None and not (exact or incumbent.precise):
             bound -= 4 * incumbent.rounding
-        return Result(status, *answer(self.graph, path), bound, tree, self.details)
+        return Result(status, *answer(self.graph, path), bound=bound, tree=tree, details=self.details)
 
-    def _settle(self) -> bool:
+    def _solve_exactly(self) -> bool:
         """Search again in whole numbers, where the graph is small; whether that is complete."""
         graph = self.graph
         arcs = graph.layers * graph.states**2 if isinstance(graph, Layered) else len(graph.cost)
         if arcs > EXACT_ARCS:
             return False
-        from qopt.kernels.paths.exact import settle
+        from qopt.kernels.paths.exact import solve_exactly
 
         network = graph.digraph() if isinstance(graph, Layered) else graph
-        complete, found = settle(network, self.bounds, self.root.weights[1:], self.incumbent.value, self.deadline)
+        weights, value = self.root.weights[1:], self.incumbent.value
+        complete, found = solve_exactly(network, self.bounds, weights, value, self.deadline)
         if found is not None:
             path = np.array(found, dtype=np.int64)
             if isinstance(graph, Layered):  # every second arc enters a state
@@ -271,8 +275,9 @@ class _Run:
             return Result("limit", bound=bound, details=self.details)
         reached = bound is not None and self.gap > 0 and value - bound <= self.gap * abs(value)
         if not reached:
-            return Result("limit", *answer(self.graph, path), bound, details=self.details)
-        return self._by_root(path) or Result("within-gap", *answer(self.graph, path), bound, details=self.details)
+            return Result("limit", *answer(self.graph, path), bound=bound, details=self.details)
+        within = Result("within-gap", *answer(self.graph, path), bound=bound, details=self.details)
+        return self._by_root(path) or within
 
     def _by_root(self, path: IntArray) -> Result | None:
         """The answer within the gap, where the root's bound alone proves it: its leaf is the tree."""
@@ -281,23 +286,22 @@ class _Run:
         if value - least > self.gap * abs(value):
             return None
         tree = [leaf(self.root.weights, self.bounds.rows, self.graph.resources)]
-        return Result("within-gap", *answer(self.graph, path), least, tree, self.details)
+        return Result("within-gap", *answer(self.graph, path), bound=least, tree=tree, details=self.details)
 
     def _witness(self, nodes: int) -> list[Node] | None:
         graph = self.graph
         arcs = graph.layers * graph.states**2 if isinstance(graph, Layered) else len(graph.cost)
-        proof = branch(
-            self.paths,
-            self.bounds,
-            graph.resources,
-            self.incumbent,
-            self.incumbent.proved,
-            self.model,
-            self.root.cuts,
-            self.root.weights[1:],
-            max_nodes=min(nodes, WITNESS_WORK // max(arcs, 1)),
+        claim = Claim(
+            paths=self.paths,
+            bounds=self.bounds,
+            resources=graph.resources,
+            incumbent=self.incumbent,
+            cutoff=self.incumbent.proof_cutoff,
+            model=self.model,
             deadline=self.deadline,
         )
+        most = min(nodes, WITNESS_WORK // max(arcs, 1))
+        proof = branch(claim, self.root.cuts, self.root.weights[1:], max_nodes=most)
         self.details["nodes"] = proof.nodes
         return proof.tree
 

@@ -81,6 +81,23 @@ def test_claims_are_judged(bench: Any, reply: dict[str, Any], choice: list[int] 
 
 
 @pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        ([1, 0], "stopped at the best"),
+        ([0, 0], "stopped, 5e-01 above the best"),
+        ([1, 1], "stopped without an answer that is feasible"),
+        (None, "stopped without an answer that is feasible"),
+    ],
+)
+def test_what_a_stopped_search_leaves_is_said(bench: Any, choice: list[int] | None, said: str) -> None:
+    kernels, instances = bench
+    instance = instances.Knapsack(np.array([[3.0, 1.0], [3.0, 1.5]]), np.array([[0.0, 1.0], [0.0, 1.0]]), 1.0)
+    judged = None if choice is None else instance.judge(choice)
+    assert kernels.verdict({"said": "limit"}, judged, 4.0, 0.0) == ("open", said)
+    assert kernels.verdict({"failed": "out of memory"}, judged, 4.0, 0.0) == ("open", "out of memory")
+
+
+@pytest.mark.parametrize(
     "family", ["qpart", "unc", "weak", "strong", "subset-sum", "unc-real", "weak-real", "strong-real"]
 )
 def test_knapsacks_are_what_their_class_says(bench: Any, family: str) -> None:
@@ -99,6 +116,67 @@ def test_knapsacks_are_what_their_class_says(bench: Any, family: str) -> None:
         assert np.all(np.diff(slopes, axis=1) <= 1e-9)
     if family.startswith("weak"):
         assert np.abs(one.cost - 1101 + one.weight).max() <= 100 + 1e-9
+
+
+@pytest.mark.parametrize(("family", "k", "rows"), [("qpart", 9, 2), ("unc", 9, 2), ("unc", 9, 5), ("mknap", 2, 5)])
+def test_knapsacks_of_several_rows_are_what_their_class_says(bench: Any, family: str, k: int, rows: int) -> None:
+    _, instances = bench
+    one, again, other = (instances.knapsack_rows(family, 30, k, rows, seed) for seed in (1, 1, 2))
+    assert one.kind == "rows"
+    assert (one.cost.shape, one.weight.shape, np.shape(one.limit)) == ((30, k), (rows, 30, k), (rows,))
+    np.testing.assert_array_equal(one.cost, again.cost)
+    np.testing.assert_array_equal(one.weight, again.weight)
+    assert not np.array_equal(one.cost, other.cost)
+    assert np.all(one.weight.min(axis=2).sum(axis=1) < one.limit)
+    cheapest = one.cost.argmin(axis=1)
+    assert not one.judge(cheapest.tolist()).feasible
+    if family == "qpart":  # outputs take no memory, and all others in proportion to what they cost
+        output = np.all(one.weight[1] == 0, axis=1)
+        assert np.count_nonzero(output) == 3
+        np.testing.assert_array_equal(one.weight[1][~output], one.cost[~output])
+        return
+    assert np.all(one.limit == np.rint(one.limit))
+    if family == "mknap":
+        taken, profit = one.weight[:, :, 1], -one.cost[:, 1]
+        assert np.all((taken >= 0) & (taken <= 1000) & (taken == np.rint(taken)))
+        assert not one.weight[:, :, 0].any()
+        np.testing.assert_array_equal(one.limit, np.floor(taken.sum(axis=1) / 2))  # the turn of alpha = 1/2
+        beyond = profit - taken.mean(axis=0)
+        assert np.all((beyond > -1) & (beyond <= 500))
+
+
+def test_every_row_of_a_knapsack_is_judged(bench: Any) -> None:
+    _, instances = bench
+    weight = np.array([[[0.0, 1.0], [0.0, 2.0]], [[4.0, 0.0], [3.0, 0.0]]])
+    instance = instances.Knapsack(np.array([[1.0, 5.0], [2.0, 7.0]]), weight, np.array([2.0, 5.0]))
+    assert instance.judge([1, 0]) == (7.0, True, -0.4)
+    assert instance.judge([0, 0]) == (3.0, False, 0.4)
+    assert instance.judge([1, 1]) == (12.0, False, 0.5)
+
+
+@pytest.mark.parametrize(("family", "k", "least"), [("qpart", 9, 4), ("mknap", 2, 0)])
+def test_peers_get_rows_that_admit_the_same_choices(
+    bench: Any, family: str, k: int, least: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, instances = bench
+    monkeypatch.syspath_prepend(str(BENCHMARKS / "peers"))
+    import scaling
+
+    drawn = instances.knapsack_rows(family, 10, k, 2, 0)
+    weight, limit = scaling.rows_of(drawn.weight, drawn.limit)
+    scaled = {"one": scaling.to_one(drawn.cost, weight, limit), "whole": scaling.to_integers(drawn.cost, weight, limit)}
+    if family == "qpart":
+        np.testing.assert_array_equal(scaled["one"][2], [1.0, 1.0])
+    classes, admitted = np.arange(10), set()
+    for choice in np.random.default_rng(0).integers(least, k, (300, 10)):
+        loads = weight[:, classes, choice].sum(axis=1)
+        assert np.all(np.abs(loads - limit) > 1e-9 * limit)  # none within what scaling rounds
+        admitted |= set((loads <= limit).tolist())
+        for _, heavy, most in scaled.values():
+            np.testing.assert_array_equal(heavy[:, classes, choice].sum(axis=1) <= most, loads <= limit)
+    assert admitted == {True, False}
+    one, most = scaling.rows_of(drawn.weight[0], np.asarray(drawn.limit[0]))  # a single row is one of several
+    assert (one.shape, most.shape) == ((1, 10, k), (1,))
 
 
 def test_answers_of_the_other_kinds_are_judged(bench: Any) -> None:

@@ -263,6 +263,7 @@ def test_a_limit_met_with_equality_holds(options: dict[str, int]) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 @given(seed=SEEDS)
+@example(seed=1237)  # negative: in shifted sums the optimum is below the upper value, which is the optimum itself
 @settings(max_examples=40)
 def test_only_choices_below_the_upper_value_count(family: str, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -16,8 +16,8 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from qopt.core.errors import InputError
 from qopt.kernels.knapsack import rows as mckp_rows
 from qopt.kernels.knapsack.result import Result
-from qopt.kernels.knapsack.rows_best import Best
 from qopt.kernels.knapsack.rows_core import shifted
+from qopt.kernels.knapsack.rows_incumbent import Incumbent
 from qopt.kernels.knapsack.ties import merge
 
 
@@ -259,7 +259,7 @@ def test_exchanges_stop_at_a_deadline() -> None:
     data = shifted(cost, weight, limit * 256, True, merge(None, len(cost)))
     everything, none = np.ones(cost.shape, dtype=bool), np.zeros(len(limit))
     for deadline, found in ((None, True), (0.0, False)):
-        best = Best(data, data.ceiling, 0.0, deadline)
+        best = Incumbent(data, data.ceiling, 0.0, deadline)
         best.repair(np.zeros(len(cost), dtype=np.int64), everything, none)
         assert (best.choice is not None) == found
     assert best.value > data.ceiling

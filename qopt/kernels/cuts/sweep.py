@@ -1,6 +1,6 @@
 """A good dual of a minimum cut on ordered labels by messages: exact on trees, close on what networks look like.
 
-Only for graphs that are about as deep as they are long, see `WIDTH`; others start from no flow.
+Only for graphs that are about as deep as they are long, see `LARGEST_WIDTH`; others start from no flow.
 
 One reading at a time: node a hands a share of its costs to node b as far as the tensor's weight lets it. With
 costs c_r of a reader and room w_k on link k, the least cost of the reader given that the producer has label k is
@@ -21,12 +21,13 @@ import numpy as np
 from qopt.core.arrays import BoolArray, IntArray
 from qopt.kernels.cuts.data import Tensors
 
-WIDTH = 5
+LARGEST_WIDTH = 5
 """Operations side by side, on average, up to which messages pay: in wider graphs they leave long detours for what is
 left, which maximum flows then take longer to find than all of it at once."""
 
-USEFUL, LIMIT = 2, 8
-"""A message says no more than so many times a known labelling's cost; a node's costs differ by no more than so many."""
+LARGEST_MESSAGE, LARGEST_SPREAD = 2, 8
+"""A message says no more than so many times a known labelling's cost; a node's costs differ by no more than so many.
+What costs more than once is taken by no better labelling; the rest is room for shares, within 64 bits."""
 
 
 def sweep(tensors: Tensors, distinct: BoolArray, unary: IntArray, weight: IntArray, known: int) -> IntArray:
@@ -41,7 +42,7 @@ def sweep(tensors: Tensors, distinct: BoolArray, unary: IntArray, weight: IntArr
     """
     n = len(unary)
     links = range(unary.shape[1] - 1)
-    useful, limit = USEFUL * known, LIMIT * known
+    useful, limit = LARGEST_MESSAGE * known, LARGEST_SPREAD * known
     downwards = links[::-1]
     producer, reader = tensors.producer[tensors.owner].tolist(), tensors.reader.tolist()
     owner, cost = tensors.owner.tolist(), np.minimum(unary, useful).tolist()
@@ -72,7 +73,7 @@ def sweep(tensors: Tensors, distinct: BoolArray, unary: IntArray, weight: IntArr
             of_producer[k + 1] -= moved
 
     order = _topological(outgoing, incoming, producer, reader)
-    if n > WIDTH * _depth(order, incoming, producer):
+    if n > LARGEST_WIDTH * _depth(order, incoming, producer):
         return np.array(flow, dtype=np.int64).reshape(len(reader), len(links))
     for v in reversed(order):
         for left, e in enumerate(incoming[v]):

@@ -1,7 +1,7 @@
 """Branch and bound for the multiple-choice knapsack that writes down its tree: solution and proof in one.
 
 A node is a set of allowed items per class. Its Lagrangian bound is maximised over the multiplier; the
-maximum is the linear relaxation over the node's items. Where the bound reaches the aim the node is a
+maximum is the linear relaxation over the node's items. Where the bound reaches the cutoff the node is a
 leaf. Otherwise items that are too dear at the multiplier leave, a class at a time, as leaves of their
 own; then one class is split between the two items that tie at the multiplier, which cuts the relaxed
 solution off on both sides.
@@ -16,18 +16,20 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.kernels.knapsack.incumbent import Incumbent
+from qopt.kernels.knapsack.result import Node
 
-Node = list[Any]
+STEPS = 200
+"""Multipliers tried at a node, at most. Each is where two lines cross and cuts a piece off the dual, whose pieces are
+finite in number: some ten are usual, and an end short of the maximum leaves a weaker bound, still a valid one."""
 
 
 @dataclass(frozen=True)
-class Search:
+class Branched:
     """How a search ended.
 
     Attributes
@@ -47,7 +49,7 @@ class Search:
         return self.tree is not None
 
 
-class Part:
+class Subproblem:
     """The classes of a node that still have a choice, in small arrays; the others are in the base.
 
     Attributes
@@ -115,15 +117,15 @@ class Part:
         self.cost[dear] = np.inf
         self.size -= len(columns)
 
-    def restricted(self, row: int, keep: BoolArray) -> Part:
+    def restricted(self, row: int, keep: BoolArray) -> Subproblem:
         """The part where one class has only some of its entries."""
         cost = self.cost.copy()
         cost[row, ~keep] = np.inf
-        return Part(
+        return Subproblem(
             self.classes, self.columns, cost, self.weight, (self.base_cost, self.base_weight), self.choice
         ).packed()
 
-    def packed(self) -> Part:
+    def packed(self) -> Subproblem:
         """The same with decided classes in the base, once half of the entries have gone."""
         if 2 * self.size > self.cost.size:
             return self
@@ -141,7 +143,7 @@ class Part:
         # What is allowed first, in the order it had.
         order = np.argsort(~allowed[open_rows], axis=1, kind="stable")[:, :width]
         at = open_rows[:, None]
-        return Part(
+        return Subproblem(
             self.classes[open_rows],
             self.columns[at, order],
             self.cost[at, order],
@@ -160,7 +162,7 @@ def branch(
     max_nodes: int,
     deadline: float | None = None,
     guess: float = 0.0,
-) -> Search:
+) -> Branched:
     """Search depth first; the best choice ends up in the incumbent, whose first value is the cutoff.
 
     Parameters
@@ -173,23 +175,23 @@ def branch(
     tree: list[Node] = []
     n, k = cost.shape
     columns = np.broadcast_to(np.arange(k), (n, k))
-    whole = Part(np.arange(n), columns, cost.copy(), weight, (0.0, 0.0), np.zeros(n, dtype=np.int64))
-    stack: list[tuple[Part, float, float]] = [(whole, guess, -math.inf)]
+    whole = Subproblem(np.arange(n), columns, cost.copy(), weight, (0.0, 0.0), np.zeros(n, dtype=np.int64))
+    stack: list[tuple[Subproblem, float, float]] = [(whole, guess, -math.inf)]
     looked_at = 0
     while stack:
         if looked_at >= max_nodes or (deadline is not None and time.perf_counter() > deadline):
-            return Search(None, min(bound for _, _, bound in stack), looked_at)
+            return Branched(None, min(bound for _, _, bound in stack), looked_at)
         part, lam, _ = stack.pop()
         looked_at += 1
         node = maximise(part, capacity, lam, incumbent)
         leaf: Node = ["leaf", 0 if node.heavy else 1, float(node.multiplier)]
-        if node.bound >= incumbent.aim:
+        if node.bound >= incumbent.cutoff:
             tree.append(leaf)
             continue
         if node.split is None:
             # The relaxation's optimum is whole, yet the exact test refused it: rounding, not a proof.
-            return Search(None, node.bound, looked_at)
-        part.drop(node.multiplier, incumbent.aim - node.bound, leaf, tree)
+            return Branched(None, node.bound, looked_at)
+        part.drop(node.multiplier, incumbent.cutoff - node.bound, leaf, tree)
         row, light = node.split
         first = part.allowed(row) & (part.weight[row] <= part.weight[row, light])
         rest = part.allowed(row) & ~first
@@ -199,7 +201,7 @@ def branch(
         tree.append(["split", int(part.classes[row]), part.columns[row, first].tolist()])
         stack.append((part.restricted(row, rest), node.multiplier, node.bound))
         stack.append((part.restricted(row, first), node.multiplier, node.bound))
-    return Search(tree, math.inf, looked_at)
+    return Branched(tree, math.inf, looked_at)
 
 
 @dataclass(frozen=True)
@@ -220,8 +222,8 @@ class Bounded:
     heavy: bool = False
 
 
-def maximise(part: Part, capacity: float, guess: float, incumbent: Incumbent) -> Bounded:
-    """Maximise the Lagrangian dual of a node over the multiplier, or stop once it reaches the incumbent's aim.
+def maximise(part: Subproblem, capacity: float, guess: float, incumbent: Incumbent) -> Bounded:
+    """Maximise the Lagrangian dual of a node over the multiplier, or stop once it reaches the incumbent's cutoff.
 
     The dual is concave and piecewise linear. A choice that is too heavy and one that fits are kept, each
     optimal at some multiplier; the next multiplier is where their lines cross. Every choice that fits is
@@ -230,13 +232,13 @@ def maximise(part: Part, capacity: float, guess: float, incumbent: Incumbent) ->
     fits: tuple[IntArray, float, float] | None = None
     heavy: tuple[IntArray, float, float] | None = None
     best, best_lam, lam = -math.inf, 0.0, guess
-    for _ in range(200):
+    for _ in range(STEPS):
         flat = part.rows + np.argmin(part.cost + lam * part.weight, axis=1)
         c, w = part.sums(flat)
         value = c + lam * (w - capacity) if lam else c
         if value > best:
             best, best_lam = value, lam
-            if best >= incumbent.aim:
+            if best >= incumbent.cutoff:
                 return Bounded(best, best_lam)
         if w > capacity:
             if heavy is not None and w >= heavy[2]:

@@ -20,19 +20,24 @@ import numpy as np
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.errors import InputError, shown
 from qopt.core.limits import limit_with_slack
-from qopt.kernels.arguments import check_options, number, table
+from qopt.kernels.arguments import check_options, number
 from qopt.kernels.knapsack.front_sums import rounded_sums, walked_sums
 from qopt.kernels.knapsack.relaxation import Steps, hull_steps, undominated
+from qopt.kernels.knapsack.scaled import checked
 from qopt.kernels.knapsack.ties import Merged, merge
+from qopt.kernels.tolerances import EPSILON, LIMIT_ROUNDING
 
 MAX_LABELS = 10_000_000
 """Partial sums kept in all, and looked at for one class, before only supported points are returned."""
 
-ROUNDING = 1e-14
-"""Partial sums within this share of the limit's scale are kept and rechecked exactly."""
+MOST_LABELS = 2**31 - 1
+"""Places of labels are kept as 32-bit integers."""
 
 AT_ONCE = 4_000_000
-"""Items of points recovered together."""
+"""Items of points recovered together: 32 MB an array."""
+
+SLACK_TERMS = 8
+"""Roundings of a sum besides its additions, generously."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,7 @@ class Curve:
         return np.interp(np.asarray(allowed) + self.blur, self.weight, self.cost)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Front:
     """Points of least cost by weight.
 
@@ -212,21 +217,16 @@ def front(
     """
     check_options(math.inf, 0.0, time_limit, max_labels=max_labels)
     deadline = None if time_limit is None else time.perf_counter() + time_limit
-    given_cost, given_weight = table("cost", cost, "(n, k)"), table("weight", weight, "(n, k)")
-    if given_cost.shape != given_weight.shape or (len(given_cost) and given_cost.shape[1] == 0):
-        found = f"shapes {given_cost.shape} and {given_weight.shape}"
-        raise InputError("weight", found, "two arrays of one shape (n, k), k >= 1")
-    limit = number("limit", limit)
+    given_cost, given_weight = checked(cost, weight, limit)
+    limit = float(limit)
     tied = merge(ties, len(given_cost))
-    if not len(given_cost):
-        given_cost = given_weight = np.zeros((0, 1))
     c, w = tied.table(given_cost), tied.table(given_weight)
     error_c, error_w = float(tied.error(given_cost)), float(tied.error(given_weight))
     allowed = limit_with_slack(limit)
     present = undominated(c, w)
     steps = hull_steps(c, w, present)
     curve = _curve(c, w, steps, error_c, error_w)
-    most = min(MAX_LABELS if max_labels is None else max_labels, 2**31 - 1)
+    most = min(MAX_LABELS if max_labels is None else max_labels, MOST_LABELS)
     origin: Listed | Stepped | None
     origin, labels = _lists(c, w, present, allowed, error_w, deadline, most)
     made = None if origin is None else _listed(origin, given_cost, given_weight, tied, allowed, deadline)
@@ -249,7 +249,19 @@ def front(
         above, size = np.maximum(found_c - bound, 0.0), np.abs(found_c)
         shares = np.divide(above, size, out=np.where(above > 0, np.inf, 0.0), where=size > 0)
         gap = float(shares.max())
-    return Front(found_w, found_c, complete, gap, limit, labels, curve, last, origin, tied, given_weight)
+    return Front(
+        weight=found_w,
+        cost=found_c,
+        complete=complete,
+        gap=gap,
+        limit=limit,
+        labels=labels,
+        curve=curve,
+        _labels=last,
+        _origin=origin,
+        _ties=tied,
+        _given_weight=given_weight,
+    )
 
 
 def _curve(c: FloatArray, w: FloatArray, steps: Steps, error_c: float, error_w: float) -> Curve:
@@ -258,7 +270,7 @@ def _curve(c: FloatArray, w: FloatArray, steps: Steps, error_c: float, error_w: 
     loads = math.fsum(w[rows, steps.start]) + np.concatenate(([0.0], np.cumsum(steps.load)))
     costs = math.fsum(c[rows, steps.start]) - np.concatenate(([0.0], np.cumsum(steps.gain)))
     sizes = (float(np.abs(table).max(axis=1, initial=0.0).sum()) for table in (w, c))
-    blur, blur_c = (2.0**-52 * (len(loads) + 8) * size for size in sizes)
+    blur, blur_c = (EPSILON * (len(loads) + SLACK_TERMS) * size for size in sizes)
     costs -= blur_c
     costs[-1] = math.fsum(c.min(axis=1, initial=math.inf))
     return Curve(loads, costs - error_c, blur + error_w)
@@ -278,7 +290,7 @@ def _lists(
     shift_c, shift_w = c - c.min(axis=1, initial=math.inf)[:, None], w - floor_w[:, None]
     room = math.inf
     if math.isfinite(allowed):
-        room = math.fsum([allowed, *(-floor_w)]) + ROUNDING * (abs(allowed) + float(np.abs(floor_w).sum()))
+        room = math.fsum([allowed, *(-floor_w)]) + LIMIT_ROUNDING * (abs(allowed) + float(np.abs(floor_w).sum()))
         room += error
     # Classes of small costs first: lists grow with what their classes can tell apart.
     order = np.argsort(np.where(present, shift_c, 0.0).max(axis=1), kind="stable")

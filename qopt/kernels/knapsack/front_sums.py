@@ -9,8 +9,7 @@ import numpy as np
 from qopt.core.arrays import FloatArray
 from qopt.kernels.knapsack.relaxation import Steps
 from qopt.kernels.knapsack.ties import Merged
-
-EPSILON = 2.0**-52
+from qopt.kernels.tolerances import DIGITS, EPSILON
 
 
 def rounded_sums(values: FloatArray) -> FloatArray:
@@ -47,9 +46,9 @@ def walked_sums(values: FloatArray, steps: Steps, tied: Merged) -> FloatArray:
     values : (n, k) of the classes given.
     """
     mantissa, exponent = np.frexp(values)
-    shift = exponent - 53
+    shift = exponent - DIGITS
     least = int(shift.min(initial=0))
-    digits, up = np.ldexp(mantissa, 53).astype(np.int64), shift - least
+    digits, up = np.ldexp(mantissa, DIGITS).astype(np.int64), shift - least
     at = tied.expand(steps.start)
     rows = np.arange(len(values))
     start = sum(d << s for d, s in zip(digits[rows, at].tolist(), up[rows, at].tolist(), strict=True))

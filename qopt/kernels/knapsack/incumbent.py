@@ -1,4 +1,4 @@
-"""The best choice found so far in a multiple-choice knapsack, and the exact test that admits it."""
+"""The best choice found so far in a multiple-choice knapsack with one row, and the exact test that admits it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from collections.abc import Callable
 import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
+from qopt.kernels.knapsack.scaled import Scaled
+from qopt.kernels.tolerances import SUM_ROUNDING
 
-ROUNDING = 1e-13
-"""Relative: bounds within this of the best value cannot be told from it, which is what sums round by."""
+GRID_MARGIN = 0.1
+"""Share of a grid's step by which a bound must pass the grid point below the best cost. No grid has a step below a
+hundred times what sums round by (`qopt.kernels.grid.grain`), so this is ten times the rounding at least."""
 
 
 class Incumbent:
@@ -21,84 +24,81 @@ class Incumbent:
 
     Parameters
     ----------
-    terms : the weights of a choice as given, for the exact test.
+    given_weights : the weights of a choice as given, for the exact test.
+    upper : only choices of lower shifted cost are of interest.
+    gap : relative, which may stay unproved.
 
     Attributes
     ----------
-    value : its shifted cost; before there is a choice, the cutoff.
-    aim : nothing of interest costs less than `value` and at least this: what separates the two is rounding, the
+    c, w, capacity, margin : of the data.
+    value : its shifted cost; before there is a choice, what it must stay below.
+    cutoff : nothing of interest costs less than `value` and at least this: what separates the two is rounding, the
         grid of the costs, or the gap that the caller allows.
-    floor : a proved lower bound on every choice. Where it reaches the aim, `closed` holds and the aim is -inf: any
+    lower_bound : a proved one on every choice. Where it reaches the cutoff, `closed` holds and the cutoff is -inf: any
         search then ends at once.
-    doubtful : a choice of lower cost was rejected by the exact test, so the search has a blind spot.
+    refused : a choice of lower cost was refused by the exact test, so the search has a blind spot.
     """
 
     def __init__(
-        self,
-        c: FloatArray,
-        w: FloatArray,
-        capacity: float,
-        margin: float,
-        terms: Callable[[IntArray], FloatArray],
-        allowed: float,
-        cutoff: float,
-        *,
-        offset: float = 0.0,
-        grain: float = 0.0,
-        gap: float = 0.0,
+        self, data: Scaled, given_weights: Callable[[IntArray], FloatArray], upper: float, *, gap: float = 0.0
     ) -> None:
-        self.c, self.w = c, w
-        self.capacity, self.margin, self.allowed = capacity, margin, allowed
-        self.terms = terms
-        self.offset, self.gap = offset, gap
-        # Sums of n shifted costs are known to about this; a bound must pass the grid point below by more.
-        self.grain = grain - 0.1 * grain if grain else 0.0
+        self.c, self.w, self.capacity, self.margin = data.c, data.w, data.capacity, data.margin
+        self.given_weights, self.allowed = given_weights, data.allowed
+        self.offset, self.gap = math.ldexp(data.offset, -data.cost_unit), gap
+        step = math.ldexp(data.step, -data.cost_unit)
+        self.on_grid, self._step = bool(step), step - GRID_MARGIN * step
         self.choice: IntArray | None = None
-        self.doubtful = False
-        self.floor = -math.inf
-        self._rows = np.arange(len(c))
-        # The grid point above the cutoff, so that nothing below it is missed for rounding.
-        self._set(math.ceil(cutoff / grain) * grain if grain and math.isfinite(cutoff) else cutoff)
+        self.refused = False
+        self.lower_bound = -math.inf
+        self._classes = np.arange(len(data.c))
+        self._upper = upper
+        # The grid point above, so that nothing below it is missed for rounding.
+        self._set(math.ceil(upper / step) * step if step and math.isfinite(upper) else upper)
 
     def _set(self, value: float) -> None:
         self.value = value
-        self.aim = value
+        self.cutoff = value
         if math.isfinite(value):
-            gap = 0.0 if self.choice is None else self.gap * abs(self.offset + value)  # no gap to a mere cutoff
-            self.aim -= max(ROUNDING * abs(value), self.grain, gap)
+            gap = 0.0 if self.choice is None else self.gap * abs(self.offset + value)  # no gap to a mere upper value
+            self.cutoff -= max(SUM_ROUNDING * abs(value), self._step, gap)
         self._close()
 
     def _close(self) -> None:
-        if self.floor >= self.aim:
-            self.aim = -math.inf
+        if self.lower_bound >= self.cutoff:
+            self.cutoff = -math.inf
 
     @property
     def closed(self) -> bool:
-        """Whether the floor shows that nothing of interest is left."""
-        return self.aim == -math.inf
+        """Whether the lower bound shows that nothing of interest is left."""
+        return self.cutoff == -math.inf
 
-    def raise_floor(self, bound: float) -> None:
+    def raise_bound(self, bound: float) -> None:
         """A lower bound on every choice has been proved."""
-        self.floor = max(self.floor, bound)
+        self.lower_bound = max(self.lower_bound, bound)
         self._close()
 
-    def settle(self, tolerance: float) -> None:
-        """The choice is known to be optimal: what is left is to show it, to a relative tolerance."""
-        if self.choice is not None:
-            self.aim = min(self.aim, self.value - tolerance * abs(self.offset + self.value))
+    def prove_within(self, tolerance: float) -> None:
+        """The choice is known to be optimal: what is left is to show it, to a relative tolerance.
+
+        A choice within rounding of the upper value may not be below it in the units given: then the proof is of that
+        value, to the last digit.
+        """
+        near = SUM_ROUNDING * (abs(self._upper) + abs(self.offset)) if math.isfinite(self._upper) else 0.0
+        if self.choice is not None and self._upper - self.value > near:
+            self.cutoff = min(self.cutoff, self.value - tolerance * abs(self.offset + self.value))
             self._close()
 
     def offer(self, choice: IntArray) -> bool:
         """Take a choice if it is feasible and better."""
-        value = float(self.c[self._rows, choice].sum())
+        value = float(self.c[self._classes, choice].sum())
         if value >= self.value:
             return False
-        load = float(self.w[self._rows, choice].sum())
+        load = float(self.w[self._classes, choice].sum())
         if load > self.capacity - self.margin and (
             load > self.capacity + self.margin
-            or (self.margin and math.fsum([*self.terms(choice).tolist(), -self.allowed]) > 0)
+            or (self.margin and math.fsum([*self.given_weights(choice).tolist(), -self.allowed]) > 0)
         ):
-            self.doubtful |= load <= self.capacity + self.margin
+            self.refused |= load <= self.capacity + self.margin
             return False
         self.choice = choice.copy()
         self._set(value)
@@ -115,7 +115,7 @@ class Incumbent:
             return
         choice = self.choice.copy()
         for _ in range(len(choice)):
-            c, w = self.c[self._rows, choice], self.w[self._rows, choice]
+            c, w = self.c[self._classes, choice], self.w[self._classes, choice]
             room = self.capacity - self.margin - float(w.sum())
             saving = np.where(self.w - w[:, None] <= room, c[:, None] - self.c, 0.0)
             best = int(np.argmax(saving))

@@ -7,6 +7,9 @@ from typing import Any, Literal
 
 from qopt.core.arrays import IntArray
 
+Node = list[Any]
+"""Of a tree in preorder, as JSON has it: a split, or a leaf with its multipliers."""
+
 Status = Literal["optimal", "optimal-by-solver", "within-gap", "infeasible", "cutoff", "limit"]
 
 
@@ -31,7 +34,7 @@ class Result:
     choice: IntArray | None = None
     objective: float | None = None
     bound: float | None = None
-    tree: list[list[Any]] | None = None
+    tree: list[Node] | None = None
     details: dict[str, Any] = field(default_factory=dict)
 
     @property

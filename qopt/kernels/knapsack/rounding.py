@@ -22,7 +22,13 @@ from qopt.kernels.grid import steps
 from qopt.kernels.knapsack.relaxation import hull_steps, relax, undominated
 
 LARGEST = 2**62
-"""Whole numbers stay below this."""
+"""Sums of whole numbers stay below this: 64-bit integers hold them, with a digit to spare."""
+
+BOUND_ROUNDING = 1e-12
+"""Relative: by which the relaxation's bound is lowered, ten times what its sums round by."""
+
+GRID_ROUNDING = 1e-6
+"""Share of a grid's step by which a bound may pass a point of the grid and still count as being on it."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +69,8 @@ def rounded(cost: FloatArray, weight: FloatArray, capacity: float, lam: float, g
         relaxation = relax(above, light, hull_steps(above, light, undominated(above, light)), capacity)
         base = int((whole[:, 0] - least).sum())
         # Rounding of sums must not pass a point of the grid.
-        units = math.ldexp(relaxation.bound, -qc) * (1 - 1e-12)
-        top = base + math.ceil((units - base) / step - 1e-6) * step
+        units = math.ldexp(relaxation.bound, -qc) * (1 - BOUND_ROUNDING)
+        top = base + math.ceil((units - base) / step - GRID_ROUNDING) * step
         mu = math.ldexp(p, qc - qw)
         limit = Fraction(capacity) + int(mw.min(axis=1).sum()) * Fraction(2) ** qw
         shifted = (int(least.sum()) + top - int(mc.min(axis=1).sum())) * Fraction(2) ** qc

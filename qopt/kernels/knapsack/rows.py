@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,13 +23,14 @@ from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.errors import InputError
 from qopt.core.limits import limit_with_slack
 from qopt.kernels.arguments import check_options, table
-from qopt.kernels.knapsack.result import Result, Status
-from qopt.kernels.knapsack.rows_best import Best
-from qopt.kernels.knapsack.rows_core import EPSILON, Core, Shifted, shifted
-from qopt.kernels.knapsack.rows_dual import Relaxation
-from qopt.kernels.knapsack.rows_search import Known, Search
-from qopt.kernels.knapsack.rows_tree import Node, grouped, leaves, subtree
+from qopt.kernels.knapsack.result import Node, Result, Status
+from qopt.kernels.knapsack.rows_core import SLACK_TERMS, Core, Shifted, shifted
+from qopt.kernels.knapsack.rows_incumbent import Incumbent
+from qopt.kernels.knapsack.rows_relaxation import Relaxation
+from qopt.kernels.knapsack.rows_search import MultiplierPool, Search
+from qopt.kernels.knapsack.rows_tree import grouped, leaves, subtree
 from qopt.kernels.knapsack.ties import merge
+from qopt.kernels.tolerances import EPSILON
 
 BRANCH_NODES = 100_000
 """Nodes of a tree before it is given up."""
@@ -37,23 +38,31 @@ BRANCH_NODES = 100_000
 MAX_LABELS = 100_000_000
 """Extensions of partial choices looked at before the search stops with a bound."""
 
-NARROW, WIDE = 20, 100
-"""Labels that the searches for a first and for a good choice keep at a stage."""
+RECORDED_PER_NODE = 20
+"""Extensions remembered for a node of the tree: extensions that the same multipliers close share a leaf."""
 
-FEW = 6
+FIRST_WIDTH, SECOND_WIDTH = 20, 100
+"""Labels that the beam searches for a first and for a good choice keep at a stage."""
+
+SMALL_CORE = 6
 """Open classes that need no more multipliers than the relaxation's."""
 
-AROUND = 7
-"""Multipliers tried at every stage besides the relaxation's: those of budgets near by."""
+NEARBY_CAPACITIES = 7
+"""Relaxations solved with capacities off by up to what one class can change, whose multipliers are tried at all stages:
+what a search has left is not the relaxation's to the last unit."""
 
-MANY = 128
-"""Multipliers tried, at most, to drop items before the last search."""
+FIXING_MULTIPLIERS = 128
+"""Multipliers of the pool whose reduced costs fix items before the last search, at most."""
 
 AT_ONCE = 1_000_000
-"""Reduced costs computed together."""
+"""Reduced costs computed together: 8 MB an array."""
+
+FIRST_SHARE = 0.5
+"""Of the time limit, for the first linear program: the rest is for a choice, and for the program's end."""
 
 PENALTY = 1e3
-"""Price of breaking a row in the relaxation, as a multiple of what all classes cost together."""
+"""Price of breaking a row in the relaxation, as a multiple of what all classes cost together: far above any cost.
+No bound hangs on it: bounds are computed from the multipliers, whatever these are."""
 
 
 def solve(
@@ -100,34 +109,40 @@ def solve(
         empty = solve(cost, weight, limit, upper=upper)
         return empty if empty.choice is None else replace(empty, choice=empty.choice[:0])
     data = shifted(cost, weight[kept], allowed, on_grid, tied)
-    return _Attempt(data, cost, kept, rows, upper, gap, deadline, branch_nodes, max_labels).result()
+    options = _Options(upper=upper, gap=gap, deadline=deadline, branch_nodes=branch_nodes, max_labels=max_labels)
+    return _Run(data, cost, kept, rows, options).result()
 
 
-class _Attempt:
-    """One call of `solve`: what is still allowed, what is known, and the proof so far."""
+@dataclass(frozen=True, kw_only=True)
+class _Options:
+    """Of `solve`, checked; the deadline by `time.perf_counter`."""
 
-    def __init__(
-        self,
-        data: Shifted,
-        given_cost: FloatArray,
-        kept: IntArray,
-        rows: int,
-        upper: float,
-        gap: float,
-        deadline: float | None,
-        branch_nodes: int,
-        max_labels: int,
-    ) -> None:
+    upper: float
+    gap: float
+    deadline: float | None
+    branch_nodes: int
+    max_labels: int
+
+
+class _Run:
+    """One call of `solve`: what is still allowed, what is known, and the proof so far.
+
+    Parameters
+    ----------
+    given_cost : (g, k), for the objective.
+    kept : (R,) places, among all `rows`, of those with a limit.
+    """
+
+    def __init__(self, data: Shifted, given_cost: FloatArray, kept: IntArray, rows: int, options: _Options) -> None:
         self.data, self.given_cost, self.kept, self.rows = data, given_cost, kept, rows
-        self.upper, self.gap, self.deadline = upper, gap, deadline
-        self.branch_nodes, self.max_labels = branch_nodes, max_labels
+        self.options, upper = options, options.upper
         with np.errstate(over="ignore"):
             below = float(np.ldexp(upper - data.offset, -data.cost_unit))
         self.ceiling = data.ceiling
-        self.best = Best(data, min(self.ceiling, below), gap, deadline)
-        self.known = Known([np.zeros(len(kept))])
+        self.incumbent = Incumbent(data, min(self.ceiling, below), options.gap, options.deadline)
+        self.pool = MultiplierPool([np.zeros(len(kept))])
         self.allowed: BoolArray = np.ones(data.cost.shape, dtype=bool)
-        self.dropped: list[tuple[int, dict[int, list[int]]]] = []
+        self.fixed: list[tuple[int, dict[int, list[int]]]] = []
         """Classes and the columns that left, by what closed them."""
         self.last: int | None = None
         """What closes all that is left; None while something is open or the last columns of a class were dropped."""
@@ -145,73 +160,81 @@ class _Attempt:
         self.programs += search.programs
         self.details |= {"labels": search.labels, "core": search.core.stages}
         if not finished:
-            self.bound = max(self.bound, search.open)
+            self.bound = max(self.bound, search.open_bound)
             return self._stopped()
         return self._answer(self._tree(search) if search.recording else None)
 
     def late(self) -> bool:
         """Whether the time is over."""
-        return self.deadline is not None and time.perf_counter() >= self.deadline
+        return self.options.deadline is not None and time.perf_counter() >= self.options.deadline
 
     def _search(self) -> Search | None:
         """The search that is left to do; None if everything is closed, or left `open` because the time is over."""
         if self._too_heavy():
             return None
-        data, known = self.data, self.known
+        data, pool = self.data, self.pool
         first = self._relaxation(np.where(self.allowed, data.cost, np.inf), data.weight)
-        for share in (0.5, 1.0):  # some of the time is for a choice
+        for share in (FIRST_SHARE, 1.0):  # some of the time is for a choice
             found = first.multipliers(data.capacity, share=share)
-            root = known.add(known.all[0] if found is None else found)
-            reduced = np.where(self.allowed, data.cost + np.tensordot(known.all[root], data.weight, 1), np.inf)
-            self.best.repair(np.argmin(reduced, axis=1), self.allowed, known.all[root])
+            root = pool.add(pool.multipliers[0] if found is None else found)
+            reduced = np.where(self.allowed, data.cost + np.tensordot(pool.multipliers[root], data.weight, 1), np.inf)
+            self.incumbent.repair(np.argmin(reduced, axis=1), self.allowed, pool.multipliers[root])
             if not first.interrupted or self.late():
                 break
         self.programs += first.programs
         common = [0, root]
         if not self.late():
-            self._search_in(common, None).beam(NARROW)
-        if self._drop(common):
+            self._search_in(common, None).beam(FIRST_WIDTH)
+        if self._fix(common):
             return None
         self.details["lp_bound"] = data.offset + math.ldexp(self.bound, data.cost_unit)
         if self.late():
             self.open = True
             return None
-        core = Core(data, self.allowed, known.all[root])
-        if core.stages > FEW:
+        core = Core(data, self.allowed, pool.multipliers[root])
+        if core.stages > SMALL_CORE:
             relaxation = self._relaxation(core.cost, core.weight)
             rng = np.random.default_rng(0)
             reach = np.where(np.isfinite(core.cost), core.weight, 0.0).std(axis=2).max(axis=1)
-            for _ in range(AROUND):
+            for _ in range(NEARBY_CAPACITIES):
                 near = relaxation.multipliers(
                     data.capacity - core.base_weight + rng.uniform(-1.0, 1.0, len(reach)) * reach
                 )
                 if near is not None:
-                    common.append(known.add(near))
+                    common.append(pool.add(near))
                 if self.late():
                     break
             self.programs += relaxation.programs
-            if self._drop(common):
+            if self._fix(common):
                 return None
             search = self._search_in(common, root)
-            search.beam(WIDE)
+            search.beam(SECOND_WIDTH)
             self.programs += search.programs
             # Evenly: those found late in the search are for rows that are nearly full.
-            if self._drop(list(range(0, len(known.all), 1 + len(known.all) // MANY))):
+            known = len(pool.multipliers)
+            if self._fix(list(range(0, known, 1 + known // FIXING_MULTIPLIERS))):
                 return None
-        return self._search_in(common, root, self.branch_nodes)
+        return self._search_in(common, root, self.options.branch_nodes)
 
     def _search_in(self, common: list[int], order: int | None, branch_nodes: int = 0) -> Search:
         """A search of what is allowed now; with relaxations if an order is given by multipliers for it."""
-        core = Core(self.data, self.allowed, self.known.all[common[-1] if order is None else order])
+        core = Core(self.data, self.allowed, self.pool.multipliers[common[-1] if order is None else order])
         relaxation = None
-        if order is not None and core.stages > FEW:
+        if order is not None and core.stages > SMALL_CORE:
             relaxation = self._relaxation(core.cost, core.weight)
         return Search(
-            core, self.best, self.known, common, relaxation, self.deadline, self.max_labels, 20 * branch_nodes
+            core,
+            self.incumbent,
+            self.pool,
+            common,
+            relaxation=relaxation,
+            deadline=self.options.deadline,
+            max_labels=self.options.max_labels,
+            max_recorded=RECORDED_PER_NODE * branch_nodes,
         )
 
     def _relaxation(self, cost: FloatArray, weight: FloatArray) -> Relaxation:
-        return Relaxation(cost, weight, PENALTY * self.ceiling, self.deadline)
+        return Relaxation(cost, weight, PENALTY * self.ceiling, self.options.deadline)
 
     def _too_heavy(self) -> bool:
         """Drop items that break a row beside the lightest of all others; whether that leaves nothing."""
@@ -223,41 +246,41 @@ class _Attempt:
         for r, most in enumerate(data.capacity + data.margin):
             heavy = self.allowed & (data.weight[r] > most)
             for i in np.flatnonzero(heavy.any(axis=1)):
-                self.dropped.append((int(i), {-1 - r: np.flatnonzero(heavy[i]).tolist()}))
+                self.fixed.append((int(i), {-1 - r: np.flatnonzero(heavy[i]).tolist()}))
                 self.allowed[i] &= ~heavy[i]
                 if not self.allowed[i].any():
                     return True
         return False
 
-    def _drop(self, names: list[int]) -> bool:
-        """Drop items whose reduced costs pass the best choice; whether everything is closed."""
-        data, threshold = self.data, self.best.threshold
+    def _fix(self, names: list[int]) -> bool:
+        """Fix items out whose reduced costs pass the cutoff; whether everything is closed."""
+        data, cutoff = self.data, self.incumbent.cutoff
         bound, by = np.full(data.cost.shape, -np.inf), np.zeros(data.cost.shape, dtype=np.int64)
         at_once = max(1, AT_ONCE // data.cost.size)
         for begin in range(0, len(names), at_once):
             if begin and self.late():
                 break
             some = np.array(names[begin : begin + at_once], dtype=np.int64)
-            multipliers = self.known.stacked(some)
+            multipliers = self.pool.of(some)
             reduced = np.where(self.allowed, data.cost + np.tensordot(multipliers, data.weight, 1), np.inf)
             least = reduced.min(axis=2)
             constant = multipliers @ data.capacity
-            whole = least.sum(axis=1) - constant - EPSILON * (len(least[0]) + 8) * constant
+            whole = least.sum(axis=1) - constant - EPSILON * (len(least[0]) + SLACK_TERMS) * constant
             best = int(np.argmax(whole))
             self.bound = max(self.bound, float(whole[best]))
-            if whole[best] >= threshold:
-                self.best.closed(whole[best : best + 1])
+            if whole[best] >= cutoff:
+                self.incumbent.note_closed(whole[best : best + 1])
                 self.last = int(some[best])
                 return True
             values = whole[:, None, None] + (reduced - least[:, :, None])
             top = np.argmax(values, axis=0)
             value = np.take_along_axis(values, top[None], axis=0)[0]
             by, bound = np.where(value > bound, some[top], by), np.maximum(bound, value)
-        gone = self.allowed & (bound >= threshold)
-        self.best.closed(bound[gone])
+        gone = self.allowed & (bound >= cutoff)
+        self.incumbent.note_closed(bound[gone])
         for i in np.flatnonzero(gone.any(axis=1)):
             columns = np.flatnonzero(gone[i])
-            self.dropped.append((int(i), grouped(columns.tolist(), by[i, columns].tolist())))
+            self.fixed.append((int(i), grouped(columns.tolist(), by[i, columns].tolist())))
             self.allowed[i] &= ~gone[i]
             if not self.allowed[i].any():
                 return True
@@ -265,14 +288,14 @@ class _Attempt:
 
     def _tree(self, search: Search | None) -> list[Node] | None:
         """The proof: what was dropped, then the search's own tree."""
-        rays = self.best.choice is None and self.best.value >= self.ceiling
-        leaf = leaves(self.known, self.data, self.kept, self.rows, rays)
+        rays = self.incumbent.choice is None and self.incumbent.value >= self.ceiling
+        leaf = leaves(self.pool, self.data, self.kept, self.rows, rays)
         tree: list[Node] = []
-        for i, groups in self.dropped:
+        for i, groups in self.fixed:
             for name, columns in groups.items():
                 tree += [["split", i, columns], leaf(name)]
         if search is not None:
-            below = subtree(search.root, search.core, self.best.exact, leaf, self.branch_nodes)
+            below = subtree(search.root, search.core, self.incumbent.exact_cutoff, leaf, self.options.branch_nodes)
             return None if below is None else tree + below
         if self.last is not None:
             return [*tree, leaf(self.last)]
@@ -281,13 +304,13 @@ class _Attempt:
 
     def _stopped(self) -> Result:
         """The answer of a search that did not come to its end."""
-        self.bound = min(self.bound, self.best.proved, self.best.value)
+        self.bound = min(self.bound, self.incumbent.proved, self.incumbent.value)
         return self._answer(None, stopped=True)
 
     def _answer(self, tree: list[Node] | None, stopped: bool = False) -> Result:
-        data, best = self.data, self.best
-        choice = None if best.choice is None else best.choice[data.owner]
-        if choice is not None and not best.certain:
+        data, incumbent = self.data, self.incumbent
+        choice = None if incumbent.choice is None else incumbent.choice[data.owner]
+        if choice is not None and not incumbent.certain:
             tree = None
         details = self.details | {"programs": self.programs, "nodes": 0 if tree is None else len(tree)}
         objective = None if choice is None else math.fsum(self.given_cost[np.arange(len(choice)), choice].tolist())
@@ -295,15 +318,15 @@ class _Attempt:
             bound = _downward(data, self.bound)
             if objective is not None:
                 bound = min(bound, objective)
-                if self.gap and objective - bound <= self.gap * abs(objective):
+                if self.options.gap and objective - bound <= self.options.gap * abs(objective):
                     return Result("within-gap", choice, objective, bound, None, details)
             return Result("limit", choice, objective, bound, None, details)
-        if choice is None and best.value >= self.ceiling:
+        if choice is None and incumbent.value >= self.ceiling:
             return Result("infeasible", tree=tree, details=details)
-        if objective is None or objective >= self.upper:  # shifted sums and given ones round differently
-            return Result("cutoff", bound=self.upper, tree=tree, details=details)
-        if best.proved < best.exact:
-            return Result("within-gap", choice, objective, _downward(data, best.proved), tree, details)
+        if objective is None or objective >= self.options.upper:  # shifted sums and given ones round differently
+            return Result("cutoff", bound=self.options.upper, tree=tree, details=details)
+        if incumbent.proved < incumbent.exact_cutoff:
+            return Result("within-gap", choice, objective, _downward(data, incumbent.proved), tree, details)
         status: Status = "optimal" if tree is not None else "optimal-by-solver"
         return Result(status, choice, objective, objective, tree, details)
 
@@ -311,7 +334,7 @@ class _Attempt:
 def _downward(data: Shifted, value: float) -> float:
     """A shifted bound in the units given, lowered by what its sums may be off."""
     above = math.ldexp(value, data.cost_unit)
-    blur = data.cost_error + EPSILON * (len(data.cost) + 8) * (abs(above) + abs(data.offset))
+    blur = data.cost_error + EPSILON * (len(data.cost) + SLACK_TERMS) * (abs(above) + abs(data.offset))
     return data.offset + above - blur
 
 

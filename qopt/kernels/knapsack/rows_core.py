@@ -15,11 +15,13 @@ import numpy as np
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.kernels.grid import grain, room
 from qopt.kernels.knapsack.ties import Merged
+from qopt.kernels.tolerances import EPSILON
 
-EPSILON = 2.0**-52
+SLACK_TERMS = 8
+"""Roundings of a bound besides those of its sum, generously: scaling, multipliers, the limit."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Shifted:
     """Data of a search.
 
@@ -30,7 +32,7 @@ class Shifted:
     capacity, margin : (R,) what weights may add up to, at most, and how far sums may be off.
     cost_unit, weight_unit : exponents of two that scale back: an int, and (R,).
     offset : cost of the classes' least items, in the units given.
-    grid : no two sums of `cost` are nearer than this; 0 if nothing is known.
+    step : no two sums of `cost` are nearer than this; 0 if nothing is known.
     cost_error : how far costs of choices may be off because tied classes were merged, in the units given.
     given_weight, allowed : (R, g, k) and (R,), for the exact test.
     owner : (g,) class here of each class given: tied ones are merged.
@@ -43,7 +45,7 @@ class Shifted:
     cost_unit: int
     weight_unit: IntArray
     offset: float
-    grid: float
+    step: float
     cost_error: float
     given_weight: FloatArray
     allowed: FloatArray
@@ -84,7 +86,7 @@ def shifted(
         whole = room(row, float(allowed[r])) if on_grid and error[r] == 0 else None
         if whole is None:
             capacity[r] = math.fsum([allowed[r], error[r], *(-floor_w[r])])
-            margin[r] = EPSILON * (len(cost) + 8) * (abs(allowed[r]) + float(np.abs(floor_w[r]).sum()))
+            margin[r] = EPSILON * (len(cost) + SLACK_TERMS) * (abs(allowed[r]) + float(np.abs(floor_w[r]).sum()))
             margin[r] += 2.0 * error[r]
         else:
             capacity[r] = whole
@@ -95,18 +97,18 @@ def shifted(
     sizes = [capacity[r] if capacity[r] > 0 else float(w[r].max()) for r in range(len(weight))]
     weight_unit = np.array([_exponent(size) for size in sizes], dtype=np.int64)
     return Shifted(
-        np.ldexp(c, -cost_unit),
-        np.ldexp(w, -weight_unit[:, None, None]),
-        np.ldexp(capacity, -weight_unit),
-        np.ldexp(margin, -weight_unit),
-        cost_unit,
-        weight_unit,
-        offset,
-        float(np.ldexp(step, -cost_unit)),
-        cost_error,
-        given_weight,
-        allowed,
-        tied.owner,
+        cost=np.ldexp(c, -cost_unit),
+        weight=np.ldexp(w, -weight_unit[:, None, None]),
+        capacity=np.ldexp(capacity, -weight_unit),
+        margin=np.ldexp(margin, -weight_unit),
+        cost_unit=cost_unit,
+        weight_unit=weight_unit,
+        offset=offset,
+        step=float(np.ldexp(step, -cost_unit)),
+        cost_error=cost_error,
+        given_weight=given_weight,
+        allowed=allowed,
+        owner=tied.owner,
     )
 
 
@@ -115,13 +117,13 @@ def _exponent(size: float) -> int:
 
 
 @dataclass(frozen=True)
-class Priced:
-    """Multipliers with what they say of the classes from each stage on.
+class SuffixBounds:
+    """Multipliers with the Lagrangian bounds that they give of the classes from each stage on.
 
     Attributes
     ----------
     multipliers : (R, J).
-    names : (J,) their places in the list of all multipliers.
+    names : (J,) their places in the pool of multipliers.
     bound : (J, m + 1) least cost + multipliers * weight of the classes left, less multipliers * capacity.
     cost, weight : (J, m + 1) and (R, J, m + 1), of the items that attain it.
     """
@@ -174,15 +176,15 @@ class Core:
         found: IntArray = np.argmin(self.cost + np.tensordot(multipliers, self.weight, 1), axis=2)
         return found
 
-    def price(self, multipliers: FloatArray, names: IntArray) -> Priced:
-        """What (J, R) multipliers say of every suffix."""
+    def suffix_bounds(self, multipliers: FloatArray, names: IntArray) -> SuffixBounds:
+        """Lagrangian bounds of every suffix at (J, R) multipliers."""
         picks = self.picks(multipliers)
         cost, weight = self.cost[self._rows, picks], self.weight[:, self._rows, picks]
         constant = multipliers @ self.data.capacity
         # A bound must not be too high by rounding: large multipliers cancel against the capacity.
-        constant = constant + EPSILON * (self.stages + 8) * constant
+        constant = constant + EPSILON * (self.stages + SLACK_TERMS) * constant
         bound = _from_each(cost + np.einsum("jr,rjm->jm", multipliers, weight)) - constant[:, None]
-        return Priced(multipliers.T.copy(), names, bound, _from_each(cost), _from_each(weight))
+        return SuffixBounds(multipliers.T.copy(), names, bound, _from_each(cost), _from_each(weight))
 
     def complete(self, decided: IntArray, multipliers: FloatArray) -> IntArray:
         """(n,) the choice of the first options decided and the others' picks at (R,) multipliers."""

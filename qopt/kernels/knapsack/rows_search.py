@@ -18,28 +18,35 @@ from typing import Any
 import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
-from qopt.kernels.knapsack.rows_best import Best
-from qopt.kernels.knapsack.rows_core import Core, Priced
-from qopt.kernels.knapsack.rows_dual import Relaxation
+from qopt.kernels.knapsack.rows_core import Core, SuffixBounds
+from qopt.kernels.knapsack.rows_incumbent import Incumbent
+from qopt.kernels.knapsack.rows_relaxation import Relaxation
 
-CROWD = 40
-"""So many labels are worth the solution of a relaxation."""
+LABELS_A_PROGRAM = 40
+"""So many labels are worth the linear program of one of them."""
 
-GAIN = 0.05
-"""A relaxation that closes a smaller share of the labels was in vain; two of these in a row, and no more are solved."""
+LEAST_SHARE, FUTILE_PROGRAMS = 0.05, 2
+"""A program that closes a smaller share of a block's labels was in vain; after two of these in a row none is solved."""
 
-KEPT = 64
-"""Multipliers found at a stage that are kept for it."""
+MULTIPLIERS_A_STAGE = 64
+"""Multipliers found in the search that are kept for a stage: the newest."""
 
-REACH = 4
-"""Multipliers found at a stage are tried at so many stages."""
+STAGES_A_PROGRAM = 4
+"""A program's multipliers are kept for its stage and the next ones, so many in all."""
+
+STRIDE = 7919
+"""Steps through a block to the labels whose programs are solved. A prime, so that all labels of a block come before one
+comes again, unless their number is a multiple of it; and large, so that neighbours, which are alike, do not follow each
+other."""
 
 LABELS_ON_STACK = 4_000_000
-BLOCK = 4_000
-"""Labels extended together, at most."""
+"""About what all blocks that wait hold: one of every stage, with all of its options."""
+
+SMALLEST_BLOCK, LARGEST_BLOCK = 256, 4_000
+"""Labels extended together: enough for arrays to pay, few enough for the cache, and for good choices to come early."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Block:
     """Labels of one stage.
 
@@ -76,19 +83,19 @@ class Block:
 
 
 @dataclass
-class Known:
-    """All multipliers ever used, by name; name 0 is zero in every row."""
+class MultiplierPool:
+    """All multipliers ever used; their names are their places, and the first are zero in every row."""
 
-    all: list[FloatArray]
+    multipliers: list[FloatArray]
 
     def add(self, multipliers: FloatArray) -> int:
         """Name of new multipliers."""
-        self.all.append(multipliers)
-        return len(self.all) - 1
+        self.multipliers.append(multipliers)
+        return len(self.multipliers) - 1
 
-    def stacked(self, names: Any) -> FloatArray:
+    def of(self, names: Any) -> FloatArray:
         """(J, R) multipliers of some names."""
-        return np.array([self.all[name] for name in names])
+        return np.array([self.multipliers[name] for name in names])
 
 
 class Search:
@@ -96,8 +103,9 @@ class Search:
 
     Parameters
     ----------
+    pool : takes the multipliers that the search finds.
     common : names of the multipliers that are tried at every stage.
-    relaxation : over the core's classes in their order; None to make do with the multipliers known.
+    relaxation : over the core's classes in their order; None to make do with the multipliers knspecial.
     deadline : `time.perf_counter` at which to stop.
     max_labels : extensions looked at before it stops.
     max_recorded : extensions remembered for a tree before that is given up.
@@ -106,34 +114,35 @@ class Search:
     def __init__(
         self,
         core: Core,
-        best: Best,
-        known: Known,
+        incumbent: Incumbent,
+        pool: MultiplierPool,
         common: list[int],
+        *,
         relaxation: Relaxation | None,
         deadline: float | None,
         max_labels: int,
         max_recorded: int,
     ) -> None:
-        self.core, self.best, self.known, self.relaxation = core, best, known, relaxation
+        self.core, self.incumbent, self.pool, self.relaxation = core, incumbent, pool, relaxation
         self.deadline, self.max_labels, self.max_recorded = deadline, max_labels, max_recorded
-        self.common = core.price(known.stacked(common), np.array(common, dtype=np.int64))
-        self.own: list[Priced | None] = [None] * (core.stages + 1)
+        self.common = core.suffix_bounds(pool.of(common), np.array(common, dtype=np.int64))
+        self.of_stage: list[SuffixBounds | None] = [None] * (core.stages + 1)
         self.labels, self.recorded, self.recording = 0, 0, max_recorded > 0
-        self.open = np.inf
+        self.open_bound = np.inf
         bounds = core.base_cost + core.base_weight @ self.common.multipliers + self.common.bound[:, 0]
         at = int(np.argmax(bounds))
         none = np.zeros(1, dtype=np.int64)
         self.root = Block(
-            0,
-            np.array([core.base_cost]),
-            core.base_weight[None].copy(),
-            bounds[at : at + 1],
-            self.common.names[at : at + 1].copy(),
-            None,
-            none,
-            none,
+            stage=0,
+            cost=np.array([core.base_cost]),
+            weight=core.base_weight[None].copy(),
+            bound=bounds[at : at + 1],
+            by=self.common.names[at : at + 1].copy(),
+            parent=None,
+            row=none,
+            option=none,
         )
-        self._tick = 0
+        self._relaxed = 0
 
     @property
     def programs(self) -> int:
@@ -157,8 +166,8 @@ class Search:
         self._finish(block)
 
     def run(self) -> bool:
-        """Search everything; whether it came to its end. `open` is then infinite, otherwise the least open bound."""
-        size = max(256, min(BLOCK, LABELS_ON_STACK // max(1, sum(map(len, self.core.options)))))
+        """Search everything; whether it came to its end. If not, `open_bound` is the least bound of what is open."""
+        size = max(SMALLEST_BLOCK, min(LARGEST_BLOCK, LABELS_ON_STACK // max(1, sum(map(len, self.core.options)))))
         stacks: list[list[Block]] = [[] for _ in range(self.core.stages + 1)]
         stacks[0].append(self.root)
         deepest = 0
@@ -167,14 +176,14 @@ class Search:
                 deepest -= 1
                 continue
             if self.late:
-                self.open = min(float(block.bound.min()) for stack in stacks for block in stack)
+                self.open_bound = min(float(block.bound.min()) for stack in stacks for block in stack)
                 return False
             block = stacks[deepest].pop()
             if deepest == self.core.stages:
                 self._finish(block)
                 continue
-            closed = block.bound >= self.best.threshold
-            self.best.closed(block.bound[closed])
+            closed = block.bound >= self.incumbent.cutoff
+            self.incumbent.note_closed(block.bound[closed])
             rows = np.flatnonzero(~closed)
             found = self._extend(block, rows) if rows.size else None
             if found is None:
@@ -191,7 +200,7 @@ class Search:
 
     def _extend(self, block: Block, rows: IntArray) -> Block | None:
         """Decide one more class for some labels of a block; what stays open, None if nothing does."""
-        core, best, stage = self.core, self.best, block.stage
+        core, incumbent, stage = self.core, self.incumbent, block.stage
         width = len(core.options[stage])
         cost, weight = core.cost[stage, :width], core.weight[:, stage, :width]
         self.labels += len(rows) * width
@@ -202,14 +211,14 @@ class Search:
         at = np.argmax(bounds, axis=2)
         bound = np.take_along_axis(bounds, at[:, :, None], axis=2)[:, :, 0]
         names = table.names[at]
-        threshold = best.threshold
+        cutoff = incumbent.cutoff
         fits = np.ones(bound.shape, dtype=bool)
         for r, most in enumerate(core.data.capacity + core.data.margin - core.least[:, stage + 1]):
             heavy = label_w[:, r, None] + weight[r] > most
             names[heavy] = -1 - r
             fits &= ~heavy
-        best.closed(bound[fits & (bound >= threshold)])
-        row, option = np.nonzero(fits & (bound < threshold))
+        incumbent.note_closed(bound[fits & (bound >= cutoff)])
+        row, option = np.nonzero(fits & (bound < cutoff))
         if self.recording:
             self.recorded += names.size
             if self.recorded > self.max_recorded:
@@ -217,25 +226,25 @@ class Search:
             else:
                 block.extended, block.names = rows, names
         found = Block(
-            stage + 1,
-            label_c[row] + cost[option],
-            label_w[row] + weight[:, option].T,
-            bound[row, option],
-            names[row, option],
-            block,
-            rows[row],
-            option,
+            stage=stage + 1,
+            cost=label_c[row] + cost[option],
+            weight=label_w[row] + weight[:, option].T,
+            bound=bound[row, option],
+            by=names[row, option],
+            parent=block,
+            row=rows[row],
+            option=option,
         )
         place = row * width + option
-        own = self.own[stage + 1]
-        if own is not None and len(place):
-            values = found.cost[:, None] + found.weight @ own.multipliers + own.bound[:, 0]
+        special = self.of_stage[stage + 1]
+        if special is not None and len(place):
+            values = found.cost[:, None] + found.weight @ special.multipliers + special.bound[:, 0]
             at = np.argmax(values, axis=1)
-            self._raise(found, values[np.arange(len(at)), at], own.names[at])
+            self._raise(found, values[np.arange(len(at)), at], special.names[at])
             found, place = self._closed(found, place, names)
         self._complete(found, self.common, stage + 1)
-        if own is not None:
-            self._complete(found, own, 0)
+        if special is not None:
+            self._complete(found, special, 0)
         if self.relaxation is not None and stage + 1 < core.stages:
             found, place = self._relax(found, place, names, self.relaxation)
         return found if len(found.cost) else None
@@ -247,42 +256,42 @@ class Search:
 
     def _closed(self, block: Block, place: IntArray, names: IntArray) -> tuple[Block, IntArray]:
         """A block without the labels whose bounds suffice; their multipliers are noted in `names` at their `place`."""
-        closed = block.bound >= self.best.threshold
+        closed = block.bound >= self.incumbent.cutoff
         if not closed.any():
             return block, place
         names.ravel()[place[closed]] = block.by[closed]
-        self.best.closed(block.bound[closed])
+        self.incumbent.note_closed(block.bound[closed])
         stays = np.flatnonzero(~closed)
         return _selected(block, stays), place[stays]
 
     def _relax(self, block: Block, place: IntArray, names: IntArray, relaxation: Relaxation) -> tuple[Block, IntArray]:
         """Solve relaxations of single labels for as long as their multipliers close many others."""
-        core, vain = self.core, 0
-        while len(block.cost) > CROWD and vain < 2 and not self.late:
-            self._tick += 1
-            label = self._tick * 7919 % len(block.cost)
+        core, in_vain = self.core, 0
+        while len(block.cost) > LABELS_A_PROGRAM and in_vain < FUTILE_PROGRAMS and not self.late:
+            self._relaxed += 1
+            label = self._relaxed * STRIDE % len(block.cost)
             multipliers = relaxation.multipliers(core.data.capacity - block.weight[label], block.stage)
             if multipliers is None:
                 break
-            found = core.price(multipliers[None], np.array([self.known.add(multipliers)]))
+            found = core.suffix_bounds(multipliers[None], np.array([self.pool.add(multipliers)]))
             here = self._keep(found, block.stage)
             values = block.cost + block.weight @ multipliers + here.bound[0, 0]
             self._raise(block, values, int(here.names[0]))
             self._complete(block, here, 0)
             before = len(block.cost)
             block, place = self._closed(block, place, names)
-            vain = vain + 1 if len(block.cost) > (1.0 - GAIN) * before else 0
+            in_vain = in_vain + 1 if len(block.cost) > (1.0 - LEAST_SHARE) * before else 0
         return block, place
 
-    def _keep(self, found: Priced, stage: int) -> Priced:
+    def _keep(self, found: SuffixBounds, stage: int) -> SuffixBounds:
         """Keep multipliers for the next stages; what they say at this one."""
-        for at in range(stage, min(stage + REACH, self.core.stages + 1)):
+        for at in range(stage, min(stage + STAGES_A_PROGRAM, self.core.stages + 1)):
             new = _at(found, at)
-            old = self.own[at]
-            self.own[at] = new if old is None else _joined(old, new)
+            old = self.of_stage[at]
+            self.of_stage[at] = new if old is None else _joined(old, new)
         return _at(found, stage)
 
-    def _complete(self, block: Block, table: Priced, stage: int) -> None:
+    def _complete(self, block: Block, table: SuffixBounds, stage: int) -> None:
         """Offer the cheapest of all labels completed by the items that some multipliers pick."""
         if not len(block.cost):
             return
@@ -291,21 +300,21 @@ class Search:
             fits &= block.weight[:, r, None] + table.weight[r, :, stage] <= capacity
         total = np.where(fits, block.cost[:, None] + table.cost[:, stage], np.inf)
         label, j = divmod(int(np.argmin(total)), total.shape[1])
-        if total[label, j] < self.best.value:
-            self.best.offer(self.core.complete(block.decided(label), table.multipliers[:, j]))
+        if total[label, j] < self.incumbent.value:
+            self.incumbent.offer(self.core.complete(block.decided(label), table.multipliers[:, j]))
 
     def _finish(self, block: Block) -> None:
         """Labels that decide everything: the exact test admits them or names the row that they break."""
         for label in np.argsort(block.cost, kind="stable"):
-            if block.bound[label] >= self.best.threshold or block.cost[label] >= self.best.threshold:
+            if block.bound[label] >= self.incumbent.cutoff or block.cost[label] >= self.incumbent.cutoff:
                 if block.bound[label] < block.cost[label]:
                     block.by[label], block.bound[label] = 0, block.cost[label]
-                self.best.closed(block.bound[label : label + 1])
+                self.incumbent.note_closed(block.bound[label : label + 1])
                 continue
-            choice = self.core.complete(block.decided(int(label)), self.known.all[0])
+            choice = self.core.complete(block.decided(int(label)), self.pool.multipliers[0])
             broken = self.core.data.broken(choice)
             if broken is None:
-                self.best.offer(choice)
+                self.incumbent.offer(choice)
             block.by[label] = 0 if broken is None else -1 - broken
             block.bound[label] = block.cost[label] if broken is None else np.inf
 
@@ -321,26 +330,28 @@ class Search:
 
 def _selected(block: Block, which: IntArray) -> Block:
     return Block(
-        block.stage,
-        block.cost[which],
-        block.weight[which],
-        block.bound[which],
-        block.by[which],
-        block.parent,
-        block.row[which],
-        block.option[which],
+        stage=block.stage,
+        cost=block.cost[which],
+        weight=block.weight[which],
+        bound=block.bound[which],
+        by=block.by[which],
+        parent=block.parent,
+        row=block.row[which],
+        option=block.option[which],
     )
 
 
-def _at(table: Priced, stage: int) -> Priced:
+def _at(table: SuffixBounds, stage: int) -> SuffixBounds:
     """A table at one stage alone."""
     one = slice(stage, stage + 1)
-    return Priced(table.multipliers, table.names, table.bound[:, one], table.cost[:, one], table.weight[:, :, one])
+    return SuffixBounds(
+        table.multipliers, table.names, table.bound[:, one], table.cost[:, one], table.weight[:, :, one]
+    )
 
 
-def _joined(old: Priced, new: Priced) -> Priced:
-    last = slice(1 - KEPT, None)
-    return Priced(
+def _joined(old: SuffixBounds, new: SuffixBounds) -> SuffixBounds:
+    last = slice(1 - MULTIPLIERS_A_STAGE, None)
+    return SuffixBounds(
         np.concatenate((old.multipliers[:, last], new.multipliers), axis=1),
         np.concatenate((old.names[last], new.names)),
         np.concatenate((old.bound[last], new.bound)),

@@ -8,19 +8,17 @@ rows alone cannot be kept (a = 0).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.kernels.arguments import LARGEST
+from qopt.kernels.knapsack.result import Node
 from qopt.kernels.knapsack.rows_core import Core, Shifted
-from qopt.kernels.knapsack.rows_search import Block, Known
-
-Node = list[Any]
+from qopt.kernels.knapsack.rows_search import Block, MultiplierPool
 
 
-def leaves(known: Known, data: Shifted, kept: IntArray, rows: int, rays: bool) -> Callable[[int], Node]:
+def leaves(pool: MultiplierPool, data: Shifted, kept: IntArray, rows: int, rays: bool) -> Callable[[int], Node]:
     """Makes leaves from names, in the units given.
 
     Parameters
@@ -38,7 +36,7 @@ def leaves(known: Known, data: Shifted, kept: IntArray, rows: int, rays: bool) -
                 multipliers[kept[-1 - name]] = 1.0
             else:
                 with np.errstate(over="ignore"):
-                    scaled = np.ldexp(known.all[name], data.cost_unit - data.weight_unit)
+                    scaled = np.ldexp(pool.multipliers[name], data.cost_unit - data.weight_unit)
                 multipliers[kept] = np.minimum(scaled, LARGEST)  # a proof is written in finite numbers
             made[name] = ["leaf", 0 if rays or name < 0 else 1, *multipliers.tolist()]
         return made[name]
@@ -62,7 +60,7 @@ def subtree(root: Block, core: Core, target: float, leaf: Callable[[int], Node],
     target : labels whose bound reaches it need no subtree, whatever was found below them.
     """
     tree: list[Node] = []
-    heirs: dict[int, dict[int, list[tuple[int, Block, int]]]] = {}
+    extensions: dict[int, dict[int, list[tuple[int, Block, int]]]] = {}
     waiting: list[Node | tuple[Block, int]] = [(root, 0)]
     while waiting:
         if len(tree) > max_nodes:
@@ -79,9 +77,9 @@ def subtree(root: Block, core: Core, target: float, leaf: Callable[[int], Node],
         if row == len(block.extended) or block.extended[row] != label:
             tree.append(leaf(int(block.by[label])))
             continue
-        if id(block) not in heirs:
-            heirs[id(block)] = _heirs(block)
-        open_ones = heirs[id(block)].get(label, [])
+        if id(block) not in extensions:
+            extensions[id(block)] = _extensions(block)
+        open_ones = extensions[id(block)].get(label, [])
         items, names = core.options[block.stage], block.names[row]
         alive = {option for option, _, _ in open_ones}
         shut = [option for option in range(len(items)) if option not in alive]
@@ -97,7 +95,7 @@ def subtree(root: Block, core: Core, target: float, leaf: Callable[[int], Node],
     return tree
 
 
-def _heirs(block: Block) -> dict[int, list[tuple[int, Block, int]]]:
+def _extensions(block: Block) -> dict[int, list[tuple[int, Block, int]]]:
     """Open extensions of each label: the option taken, and where the extension is."""
     found: dict[int, list[tuple[int, Block, int]]] = {}
     for child in block.children:

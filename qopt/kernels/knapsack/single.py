@@ -13,21 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from qopt.core.arrays import BoolArray, FloatArray, IntArray
-from qopt.core.errors import InputError
-from qopt.core.limits import limit_with_slack
-from qopt.kernels.arguments import LARGEST, number, table
-from qopt.kernels.grid import grain, room
-from qopt.kernels.knapsack.branch import Node, Search, branch
+from qopt.core.arrays import BoolArray, IntArray
+from qopt.kernels.knapsack.branch import Branched, branch
 from qopt.kernels.knapsack.incumbent import Incumbent
 from qopt.kernels.knapsack.relaxation import hull_steps, relax, undominated
-from qopt.kernels.knapsack.result import Result
+from qopt.kernels.knapsack.result import Node, Result
 from qopt.kernels.knapsack.rounding import Rounded, rounded
+from qopt.kernels.knapsack.scaled import Scaled, checked
 from qopt.kernels.knapsack.sums import Outcome, search
 from qopt.kernels.knapsack.ties import merge
-
-ROUNDING = 1e-14
-"""Partial sums within this share of the limit's scale are kept and rechecked exactly."""
+from qopt.kernels.tolerances import PROOF_GAP
 
 FEW_LABELS, FIRST_NODES = 5_000, 250
 """A first round: so few partial sums, which a checker makes again in no time, and a small tree."""
@@ -38,25 +33,20 @@ FIRST_LABELS = 400_000
 BRANCH_NODES = 20_000
 """Nodes of branch and bound, as a search and as a proof."""
 
-RAY: Node = ["leaf", 0, 1.0]
-"""A leaf of its own kind: the weights alone, whatever the costs, exceed the limit."""
-
 MAX_LABELS = 20_000_000
-"""Partial sums kept in all before the search stops with a bound."""
+"""Partial sums kept in all before the search stops with a bound: 80 MB at 4 bytes each."""
 
 PROOF_NODES, PROOF_LABELS = 400, 1_000_000
 """Where partial sums found the optimum: nodes of a tree without them; beyond, partial sums that a checker may be
 asked to make again."""
 
-PRICES = (-math.inf, -3.0, -2.0, -1.5, -1.0, -0.75, -0.5, -0.25, -0.1, 0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
-"""Powers of two by which multipliers for that are spread around the relaxation's; the first is 0."""
+SPREAD = (-math.inf, -3.0, -2.0, -1.5, -1.0, -0.75, -0.5, -0.25, -0.1, 0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
+"""Powers of two by which the multipliers of a proof by partial sums are spread around the relaxation's; the first is 0.
+A sum of the first classes has less or more weight left than the relaxation gives the rest, whose best multiplier is
+another one then. A factor of 8 either way, closer near 1: chosen; too few only leave the checker more sums to make."""
 
-CLOSE = 1e-13
-"""Relative: what sums of shifted costs round by, at most."""
-
-PROVED = 0.5e-9
-"""Where partial sums found the optimum to the last digit, the tree shows it to this, relative: half of what a
-certificate asks for."""
+RAY: Node = ["leaf", 0, 1.0]
+"""A leaf of its own kind: the weights alone, whatever the costs, exceed the limit."""
 
 
 def solve(
@@ -86,36 +76,30 @@ def solve(
     rows = np.arange(len(given_cost))
     merged = None if ties is None or not len(ties) else merge(ties, len(given_cost))
     if merged is None:
-        cost, weight, error_c, error_w = given_cost, given_weight, 0.0, 0.0
+        cost, weight, cost_error, weight_error = given_cost, given_weight, 0.0, 0.0
     else:
         cost, weight = merged.table(given_cost), merged.table(given_weight)
-        error_c, error_w = float(merged.error(given_cost)), float(merged.error(given_weight))
+        cost_error, weight_error = float(merged.error(given_cost)), float(merged.error(given_weight))
 
     def expanded(choice: IntArray) -> IntArray:
         return choice if merged is None else merged.expand(choice)
 
-    data = _Data(cost, weight, limit, on_grid, error_c, error_w)
+    data = Scaled(cost, weight, limit, on_grid=on_grid, cost_error=cost_error, weight_error=weight_error)
     if data.capacity < 0:
         return Result("infeasible", tree=[RAY])
     incumbent = Incumbent(
-        data.c,
-        data.w,
-        data.capacity,
-        data.margin,
+        data,
         lambda choice: given_weight[rows, expanded(choice)],
-        data.allowed,
         math.ldexp(upper - data.offset, -data.cost_unit),
-        offset=math.ldexp(data.offset, -data.cost_unit),
-        grain=math.ldexp(data.step, -data.cost_unit),
         gap=gap,
     )
     present = undominated(data.c, data.w)
     relaxed = relax(data.c, data.w, hull_steps(data.c, data.w, present), data.capacity + data.margin)
     incumbent.offer_if_cheap(relaxed.choice, -math.inf)
-    search = _Search(data.c, data.w, present, relaxed.multiplier, incumbent, deadline)
+    search = _Search(data, present, relaxed.multiplier, incumbent, deadline)
     if data.whole is not None and data.step and not incumbent.closed:
-        multiplier = relaxed.multiplier * data.price_unit
-        search.round_up(rounded(cost, weight, data.whole, multiplier, data.step), data)
+        multiplier = relaxed.multiplier * data.multiplier_unit
+        search.round_up(rounded(cost, weight, data.whole, multiplier, data.step))
     complete, tree, bound = search.run(branch_nodes, max_labels)
 
     details: dict[str, Any] = {"lp_bound": data.total(relaxed.bound)} | search.details
@@ -136,114 +120,39 @@ def solve(
     return Result("optimal" if tree else "optimal-by-solver", choice, objective, objective, tree, details)
 
 
-class _Data:
-    """The data as the search sees them: less the least of each class, in units of a power of two.
+class _Search:
+    """What follows the relaxation: partial sums and branch and bound by turns, until one of them is through.
 
-    Attributes
+    Parameters
     ----------
-    c, w : (n, k) costs and weights; sums round relative to what is chosen.
-    capacity, margin : on the sum of w, and what that may be off by; 0 on a grid, where sums are exact.
-    allowed : what the weights as given may add up to.
-    offset : sum of the least costs.
-    cost_unit, weight_unit : exponents of the units.
-    whole : capacity in the given unit where weights lie on a grid, else None.
-    step : grid of the costs in the given unit, 0.0 without one.
+    present : (n, k) items that no other dominates.
+    multiplier : of the relaxation.
     """
 
     def __init__(
-        self, cost: FloatArray, weight: FloatArray, limit: float, on_grid: bool, error_c: float, error_w: float
+        self, data: Scaled, present: BoolArray, multiplier: float, incumbent: Incumbent, deadline: float | None
     ) -> None:
-        """Errors: what sums over tied classes were rounded by, in all; nothing lies on a grid then."""
-        floor_c, floor_w = cost.min(axis=1, initial=math.inf), weight.min(axis=1, initial=math.inf)
-        c, w = cost - floor_c[:, None], weight - floor_w[:, None]
-        self.cost_unit, self.weight_unit = (math.frexp(float(x.max(initial=0.0)))[1] for x in (c, w))
-        self.c, self.w = np.ldexp(c, -self.cost_unit), np.ldexp(w, -self.weight_unit)
-        self.offset = math.fsum(floor_c.tolist())
-        self.allowed = limit_with_slack(limit)
-        self.whole = room(weight, self.allowed) if math.isfinite(limit) and on_grid and not error_w else None
-        self.margin = 0.0
-        if self.whole is not None:
-            capacity = self.whole
-        elif math.isfinite(limit):
-            capacity = math.fsum([self.allowed, *(-floor_w).tolist(), error_w])
-            rounding = ROUNDING * (abs(limit) + float(np.abs(floor_w).sum())) + 2.0 * error_w
-            self.margin = math.ldexp(rounding, -self.weight_unit)
-        else:
-            capacity = math.inf
-        try:
-            self.capacity = math.ldexp(capacity, -self.weight_unit)
-        except OverflowError:
-            self.capacity = math.copysign(math.inf, capacity)
-        size = abs(self.offset) + float(c.max(axis=1, initial=0.0).sum())
-        self.step = grain(cost, size) if on_grid and not error_c else 0.0
-        self.error = error_c
-
-    @property
-    def price_unit(self) -> float:
-        """What a multiplier of 1 is in the given units; 0 or infinite where floats end."""
-        try:
-            return math.ldexp(1.0, self.cost_unit - self.weight_unit)
-        except OverflowError:
-            return math.inf
-
-    def total(self, value: float) -> float:
-        """A sum of shifted costs as one of given costs."""
-        return self.offset + math.ldexp(value, self.cost_unit)
-
-    def certain(self, value: float, objective: float) -> bool:
-        """Whether the rounding of sums is far below what a certificate asks for (it is not where costs cancel)."""
-        blur = 2 * CLOSE * abs(math.ldexp(value, self.cost_unit)) + 2.0**-52 * abs(self.offset) + self.error
-        return bool(self.step) or (value == 0.0 and not self.error) or blur <= PROVED * abs(objective)
-
-    def in_given_units(self, tree: list[Node] | None) -> list[Node] | None:
-        """A tree with its multipliers in the given units; None where they are none that a checker takes."""
-        unit = self.price_unit
-        if tree is None or unit == 1.0:
-            return tree
-        converted: dict[int, Node] = {}  # nodes that stand in several places stay one
-        for node in tree:
-            if node[0] == "leaf" and node[1] == 1 and id(node) not in converted:
-                converted[id(node)] = ["leaf", 1, node[2] * unit]
-            elif node[0] == "sums":
-                converted[id(node)] = ["sums", node[1], [x * unit for x in node[2]]]
-        scaled = [converted.get(id(node), node) for node in tree]
-        prices = [x for node in scaled if node[0] != "split" for x in np.ravel(node[-1]).tolist()]
-        return scaled if all(x <= LARGEST for x in prices) else None
-
-
-class _Search:
-    """What follows the relaxation: partial sums and branch and bound by turns, until one of them is through."""
-
-    def __init__(
-        self,
-        c: FloatArray,
-        w: FloatArray,
-        present: BoolArray,
-        lam: float,
-        incumbent: Incumbent,
-        deadline: float | None,
-    ) -> None:
-        self.c, self.w, self.present, self.lam = c, w, present, lam
+        self.data, self.present, self.multiplier = data, present, multiplier
         self.incumbent, self.deadline = incumbent, deadline
-        reduced = c + lam * w
-        least = reduced[np.arange(len(c)), np.argmin(reduced, axis=1)]
-        self.lower = float(least.sum())
-        if lam:
-            self.lower -= lam * (incumbent.capacity + incumbent.margin)
-        self.excess = reduced - least[:, None]
+        priced = data.c + multiplier * data.w
+        least = priced[np.arange(len(priced)), np.argmin(priced, axis=1)]
+        self.lagrangian = float(least.sum())
+        if multiplier:
+            self.lagrangian -= multiplier * (data.capacity + data.margin)
+        self.reduced_cost = priced - least[:, None]
         self.details: dict[str, Any] = {"nodes": 0, "labels": 0}
-        self.root: Node = ["leaf", 1, lam]
-        """The node whose bound is the incumbent's floor."""
-        incumbent.raise_floor(self.lower)
+        self.root: Node = ["leaf", 1, multiplier]
+        """The node whose bound is the incumbent's."""
+        incumbent.raise_bound(self.lagrangian)
 
-    def round_up(self, found: Rounded | None, data: _Data) -> None:
+    def round_up(self, found: Rounded | None) -> None:
         """Take a rounded bound, which is in the given units, where it is better."""
         if found is None:
             return
-        bound = math.ldexp(found.bound, -data.cost_unit)
-        if bound > self.incumbent.floor:
+        bound = math.ldexp(found.bound, -self.data.cost_unit)
+        if bound > self.incumbent.lower_bound:
             self.root = ["rounded", found.mu, found.multiplier]
-            self.incumbent.raise_floor(bound)
+            self.incumbent.raise_bound(bound)
 
     def run(self, branch_nodes: int, max_labels: int) -> tuple[bool, list[Node] | None, float]:
         """Whether the search is complete, its tree if there is one, and a bound."""
@@ -251,11 +160,11 @@ class _Search:
         state = self.sums(min(FEW_LABELS, max_labels))
         if state.complete or incumbent.closed:
             return True, self.prove(state, branch_nodes), self.proved
-        if not incumbent.grain:
+        if not incumbent.on_grid:
             found = self.branch(min(FIRST_NODES, branch_nodes))
             if found.complete and not incumbent.closed:
-                return True, found.tree, incumbent.aim
-        bound = incumbent.floor
+                return True, found.tree, incumbent.cutoff
+        bound = incumbent.lower_bound
         for labels, nodes in ((min(FIRST_LABELS, max_labels), branch_nodes), (max_labels, 0)):
             state = self.sums(labels)
             if state.complete or incumbent.closed:
@@ -269,50 +178,48 @@ class _Search:
     @property
     def proved(self) -> float:
         """What a complete search shows everything to cost at least."""
-        return self.incumbent.floor if self.incumbent.closed else self.incumbent.aim
+        return self.incumbent.lower_bound if self.incumbent.closed else self.incumbent.cutoff
 
     def prove(self, state: Outcome, branch_nodes: int) -> list[Node] | None:
         """A tree for what partial sums found: without a choice, or with the best one."""
-        self.incumbent.settle(PROVED)
+        self.incumbent.prove_within(PROOF_GAP)
         if self.incumbent.closed:
             return [self.root]
         if state.labels > FEW_LABELS:
             found = self.branch(min(PROOF_NODES, branch_nodes))
             if found.complete or state.labels > PROOF_LABELS:
                 return found.tree
-        return [["sums", state.order.tolist(), [self.lam * 2.0**power for power in PRICES]]]
+        return [["sums", state.order.tolist(), [self.multiplier * 2.0**power for power in SPREAD]]]
 
     def sums(self, max_labels: int) -> Outcome:
         """Partial sums over the items that reduced costs leave."""
         if max_labels <= 0 or self.incumbent.closed:
             return Outcome(False, -math.inf, np.empty(0, dtype=np.int64), 0)
-        present = self.present & (self.excess + self.lower < self.incumbent.aim)
-        state = search(self.c, self.w, present, self.lam, self.lower, self.incumbent, self.deadline, max_labels)
+        present = self.present & (self.reduced_cost + self.lagrangian < self.incumbent.cutoff)
+        state = search(
+            self.data,
+            present,
+            self.multiplier,
+            self.lagrangian,
+            self.incumbent,
+            deadline=self.deadline,
+            max_labels=max_labels,
+        )
         self.details |= {"core": len(state.order), "labels": self.details["labels"] + state.labels}
         return state
 
-    def branch(self, max_nodes: int) -> Search:
-        """Branch and bound; where the incumbent is settled, as a proof."""
+    def branch(self, max_nodes: int) -> Branched:
+        """Branch and bound; once the choice is known to be optimal, as a proof."""
         if self.incumbent.closed:
-            return Search(None, -math.inf, 0)
+            return Branched(None, -math.inf, 0)
         found = branch(
-            self.c,
-            self.w,
-            self.incumbent.capacity + self.incumbent.margin,
+            self.data.c,
+            self.data.w,
+            self.data.capacity + self.data.margin,
             self.incumbent,
             max_nodes=max_nodes,
             deadline=self.deadline,
-            guess=self.lam,
+            guess=self.multiplier,
         )
         self.details["nodes"] += found.nodes
         return found
-
-
-def checked(cost: Any, weight: Any, limit: Any) -> tuple[FloatArray, FloatArray]:
-    """Arrays of costs and weights that can be used; InputError otherwise."""
-    cost, weight = table("cost", cost, "(n, k)"), table("weight", weight, "(n, k)")
-    if cost.shape != weight.shape or (len(cost) and cost.shape[1] == 0):
-        raise InputError("weight", f"shapes {cost.shape} and {weight.shape}", "two arrays of one shape (n, k), k >= 1")
-    number("limit", limit)
-    # Without a class any number of columns is right; zero of them have no least item.
-    return (cost, weight) if len(cost) else (np.zeros((0, 1)), np.zeros((0, 1)))

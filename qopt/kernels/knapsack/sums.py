@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.arrays import BoolArray, IntArray
 from qopt.kernels.knapsack.incumbent import Incumbent
 from qopt.kernels.knapsack.relaxation import hull_steps
+from qopt.kernels.knapsack.scaled import Scaled
 
 CANDIDATES = 5_000_000
-"""Sums made from one class at most: about 40 bytes each for a moment."""
+"""Sums made from one class at most: about 40 bytes each for a moment, 200 MB in all."""
 
 
 @dataclass(frozen=True)
@@ -31,110 +32,163 @@ class Outcome:
 
 
 def search(
-    c: FloatArray,
-    w: FloatArray,
+    data: Scaled,
     present: BoolArray,
-    lam: float,
-    lower: float,
+    multiplier: float,
+    lagrangian: float,
     incumbent: Incumbent,
+    *,
     deadline: float | None,
     max_labels: int,
 ) -> Outcome:
-    """Search the items that are `present`; the best choice ends up in `incumbent`.
+    """Search the items that are `present`, (n, k); the best choice ends up in `incumbent`.
 
     Parameters
     ----------
-    c, w : (n, k) costs and weights, shifted so that every class has least 0.
-    lam, lower : multiplier of the whole and its Lagrangian bound, by which items leave as the incumbent improves.
+    multiplier, lagrangian : of the whole and its bound, by which items leave as the incumbent improves.
+    deadline : `time.perf_counter` at which to stop.
     max_labels : sums kept in all (4 bytes each) before the search stops.
     """
-    n = len(c)
-    items_left = present.sum(axis=1)
-    none = np.empty(0, dtype=np.int64)
-    if np.any(items_left == 0):
-        return Outcome(True, np.inf, none, 0)
-    room = incumbent.capacity + incumbent.margin
-    safe = 2.0 * incumbent.margin
-    reduced = np.where(present, c + lam * w, np.inf)
-    choice = np.argmin(reduced, axis=1)
-    reduced -= reduced[np.arange(n), choice][:, None]
-    core = np.flatnonzero(items_left > 1)
-    stake = np.where(present, w, -np.inf)[core].max(axis=1) - np.where(present, w, np.inf)[core].min(axis=1)
-    core = core[np.argsort(-stake, kind="stable")]
-    fixed = np.flatnonzero(items_left == 1)
-    label_c = np.array([float(c[fixed, choice[fixed]].sum())])
-    label_w = np.array([float(w[fixed, choice[fixed]].sum())])
+    if not present.any(axis=1).all():
+        return Outcome(True, np.inf, np.empty(0, dtype=np.int64), 0)
+    core = _Core(data, present, multiplier)
+    sums = _PartialSums(core, lagrangian, incumbent)
+    for stage in range(core.stages + 1):
+        if not sums.decide(stage):
+            return Outcome(False, float(sums.bound.min()), core.classes, sums.total)
+        if not len(sums.c):
+            return Outcome(not incumbent.refused, incumbent.value, core.classes, sums.total)
+        sums.complete(stage)
+        late = deadline is not None and time.perf_counter() > deadline
+        if stage < core.stages and (late or sums.total > max_labels):
+            return Outcome(False, float(sums.bound.min()), core.classes, sums.total)
+    return Outcome(not incumbent.refused, float(sums.c.min()), core.classes, sums.total)
 
-    steps = hull_steps(c, w, present)
-    stage_of = np.full(n, -1)
-    stage_of[core] = np.arange(len(core))
-    own, gain, load = stage_of[steps.owner], steps.gain, steps.load
-    start_c, start_w = c[core, steps.start[core]], w[core, steps.start[core]]
-    rest_c, rest_w = np.cumsum(start_c[::-1])[::-1], np.cumsum(start_w[::-1])[::-1]
-    history: list[tuple[IntArray, int, IntArray]] = []
-    total, bound = 0, label_c
 
-    def recover(stage: int, label: int) -> IntArray:
-        """The choice behind a label of a stage; classes not yet decided stand at their lightest item."""
-        found: IntArray = choice.copy()
-        found[core[stage:]] = steps.start[core[stage:]]
-        for s in range(stage - 1, -1, -1):
-            kept, before, items = history[s]
-            item, label = divmod(int(kept[label]), before)
-            found[core[s]] = items[item]
-        return found
+class _Core:
+    """Classes with several items left, in the order in which they are decided.
 
-    for stage in range(len(core) + 1):
-        if stage:  # decide class core[stage - 1]
-            i = core[stage - 1]
-            options = np.flatnonzero(present[i] & (reduced[i] + lower < incumbent.aim))
-            size = len(label_c)
-            if size * len(options) > CANDIDATES:
-                return Outcome(False, float(bound.min()), core, total)
-            # Option by option, so that the runs are sorted by weight already.
-            cand_c = (c[i, options][:, None] + label_c).ravel()
-            cand_w = (w[i, options][:, None] + label_w).ravel()
-            left = own >= stage
-            own, gain, load = own[left], gain[left], load[left]
-        else:
-            cand_c, cand_w = label_c, label_w
-        if stage < len(core):
-            curve_w, curve_c = np.empty(len(load) + 1), np.empty(len(load) + 1)
-            curve_w[0], curve_c[0] = rest_w[stage], -rest_c[stage]
-            np.add.accumulate(load, out=curve_w[1:])
-            curve_w[1:] += rest_w[stage]
-            np.add.accumulate(gain, out=curve_c[1:])
-            curve_c[1:] -= rest_c[stage]
-        else:
-            curve_w = curve_c = np.zeros(1)
-        spare = room - cand_w
-        bound = cand_c - np.interp(spare, curve_w, curve_c)
-        keep = np.flatnonzero((spare >= curve_w[0]) & (bound < incumbent.aim))
-        keep = keep[np.argsort(cand_w[keep], kind="stable")]
-        if keep.size > 1:
-            running = np.minimum.accumulate(cand_c[keep])
-            keep = keep[np.concatenate(([True], running[1:] < running[:-1]))]
+    Attributes
+    ----------
+    classes : (m,) which ones they are; stages 0..m - 1 decide them.
+    stage_of : (n,) stage of each class, -1 for classes with one item left.
+    reduced_cost : (n, k) against the cheapest item of the class at the multiplier; infinite where not present.
+    cheapest : (n,) that item.
+    steps : hull steps of all classes, the steepest first.
+    rest_c, rest_w : (m,) sums over the lightest items of the classes from each stage on.
+    """
+
+    def __init__(self, data: Scaled, present: BoolArray, multiplier: float) -> None:
+        self.c, self.w, self.present = data.c, data.w, present
+        c, w, n = data.c, data.w, len(data.c)
+        items_left = present.sum(axis=1)
+        priced = np.where(present, c + multiplier * w, np.inf)
+        self.cheapest: IntArray = np.argmin(priced, axis=1)
+        priced -= priced[np.arange(n), self.cheapest][:, None]
+        self.reduced_cost = priced
+        several = np.flatnonzero(items_left > 1)
+        at_stake = np.where(present, w, -np.inf)[several].max(axis=1) - np.where(present, w, np.inf)[several].min(
+            axis=1
+        )
+        self.classes: IntArray = several[np.argsort(-at_stake, kind="stable")]
+        self.stages = len(self.classes)
+        self.fixed = np.flatnonzero(items_left == 1)
+        self.steps = hull_steps(c, w, present)
+        self.stage_of = np.full(n, -1)
+        self.stage_of[self.classes] = np.arange(self.stages)
+        lightest = self.steps.start[self.classes]
+        self.rest_c = np.cumsum(c[self.classes, lightest][::-1])[::-1]
+        self.rest_w = np.cumsum(w[self.classes, lightest][::-1])[::-1]
+
+
+class _PartialSums:
+    """Labels of one stage: sums over the classes decided, none of which another one dominates.
+
+    Attributes
+    ----------
+    c, w, bound : (labels,) their costs, weights and lower bounds.
+    total : labels of all stages.
+    """
+
+    def __init__(self, core: _Core, lagrangian: float, incumbent: Incumbent) -> None:
+        self.core, self.lagrangian, self.incumbent = core, lagrangian, incumbent
+        self.room = incumbent.capacity + incumbent.margin
+        cheapest = core.cheapest[core.fixed]
+        self.c = np.array([float(core.c[core.fixed, cheapest].sum())])
+        self.w = np.array([float(core.w[core.fixed, cheapest].sum())])
+        self.bound, self.total = self.c, 0
+        self._history: list[tuple[IntArray, int, IntArray]] = []
+        # Hull steps of the classes that are still open.
+        self._stage, self._gain, self._load = core.stage_of[core.steps.owner], core.steps.gain, core.steps.load
+        self._curve_w = self._curve_c = np.zeros(1)
+
+    def decide(self, stage: int) -> bool:
+        """Extend all labels by the items of class ``stage - 1`` and prune them; False if there would be too many."""
+        core, incumbent = self.core, self.incumbent
         if stage:
-            history.append((keep.astype(np.int32), size, options))
-        label_c, label_w, bound = cand_c[keep], cand_w[keep], bound[keep]
-        total += len(keep)
-        if keep.size == 0:
-            return Outcome(not incumbent.doubtful, incumbent.value, core, total)
-        # Complete every label with whole hull steps while they fit; offer the best few.
-        reached = np.searchsorted(curve_w, room - safe - label_w, side="right") - 1
-        completed = np.where(reached >= 0, label_c - curve_c[np.maximum(reached, 0)], np.inf)
+            i, size = core.classes[stage - 1], len(self.c)
+            items = np.flatnonzero(core.present[i] & (core.reduced_cost[i] + self.lagrangian < incumbent.cutoff))
+            if size * len(items) > CANDIDATES:
+                return False
+            # Item by item, so that the runs are sorted by weight already.
+            c, w = (core.c[i, items][:, None] + self.c).ravel(), (core.w[i, items][:, None] + self.w).ravel()
+            left = self._stage >= stage
+            self._stage, self._gain, self._load = self._stage[left], self._gain[left], self._load[left]
+        else:
+            c, w = self.c, self.w
+        self._relax_rest(stage)
+        spare = self.room - w
+        bound = c - np.interp(spare, self._curve_w, self._curve_c)
+        keep = np.flatnonzero((spare >= self._curve_w[0]) & (bound < incumbent.cutoff))
+        keep = keep[np.argsort(w[keep], kind="stable")]
+        if keep.size > 1:
+            cheapest = np.minimum.accumulate(c[keep])
+            keep = keep[np.concatenate(([True], cheapest[1:] < cheapest[:-1]))]
+        if stage:
+            self._history.append((keep.astype(np.int32), size, items))
+        self.c, self.w, self.bound = c[keep], w[keep], bound[keep]
+        self.total += len(keep)
+        return True
+
+    def complete(self, stage: int) -> None:
+        """Complete every label with whole hull steps while they fit, and offer the best."""
+        core, incumbent = self.core, self.incumbent
+        # Twice the margin off: what is offered is not refused for rounding.
+        reached = np.searchsorted(self._curve_w, self.room - 2.0 * incumbent.margin - self.w, side="right") - 1
+        completed = np.where(reached >= 0, self.c - self._curve_c[np.maximum(reached, 0)], np.inf)
         best = int(np.argmin(completed))
         if completed[best] < incumbent.value:
-            found = recover(stage, best)
-            taken = np.flatnonzero(stage_of[steps.owner] >= stage)[: int(reached[best])]
-            found[steps.owner[taken]] = steps.item[taken]
-            incumbent.offer(found)
-        elif stage == len(core):
+            choice = self._choice(stage, best)
+            taken = np.flatnonzero(core.stage_of[core.steps.owner] >= stage)[: int(reached[best])]
+            choice[core.steps.owner[taken]] = core.steps.item[taken]
+            incumbent.offer(choice)
+        elif stage == core.stages:
             # Only labels within rounding of the limit are left: the exact test decides.
-            for label in np.argsort(label_c, kind="stable"):
-                if incumbent.offer(recover(stage, int(label))):
+            for label in np.argsort(self.c, kind="stable"):
+                if incumbent.offer(self._choice(stage, int(label))):
                     break
-        late = deadline is not None and time.perf_counter() > deadline
-        if stage < len(core) and (late or total > max_labels):
-            return Outcome(False, float(bound.min()), core, total)
-    return Outcome(not incumbent.doubtful, float(label_c.min()), core, total)
+
+    def _relax_rest(self, stage: int) -> None:
+        """The linear relaxation of the classes from a stage on: least cost, negated, by the weight that is left."""
+        if stage == self.core.stages:
+            self._curve_w = self._curve_c = np.zeros(1)
+            return
+        rest_c, rest_w = self.core.rest_c[stage], self.core.rest_w[stage]
+        curve_w, curve_c = np.empty(len(self._load) + 1), np.empty(len(self._load) + 1)
+        curve_w[0], curve_c[0] = rest_w, -rest_c
+        np.add.accumulate(self._load, out=curve_w[1:])
+        curve_w[1:] += rest_w
+        np.add.accumulate(self._gain, out=curve_c[1:])
+        curve_c[1:] -= rest_c
+        self._curve_w, self._curve_c = curve_w, curve_c
+
+    def _choice(self, stage: int, label: int) -> IntArray:
+        """The choice behind a label of a stage; classes not yet decided stand at their lightest item."""
+        core = self.core
+        choice: IntArray = core.cheapest.copy()
+        choice[core.classes[stage:]] = core.steps.start[core.classes[stage:]]
+        for s in range(stage - 1, -1, -1):
+            kept, before, items = self._history[s]
+            item, label = divmod(int(kept[label]), before)
+            choice[core.classes[s]] = items[item]
+        return choice

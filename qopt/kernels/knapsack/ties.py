@@ -17,6 +17,7 @@ from qopt.core.arguments import is_whole
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.errors import InputError, shown
 from qopt.kernels.arguments import LARGEST
+from qopt.kernels.tolerances import EPSILON
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Merged:
             off = _summed(np.concatenate((part, -_summed(part)[..., None, :]), axis=-2))
             worst.append(np.abs(off).max(axis=-1, initial=0.0))
         found: FloatArray = _summed(np.stack(worst, axis=-1)[..., None]).reshape(values.shape[:-2])
-        return found * (1.0 + 2.0**-50)
+        return found * (1.0 + 4.0 * EPSILON)  # twice rounded, and then some
 
     def expand(self, choice: IntArray) -> IntArray:
         """(..., n) columns of all classes, from the (..., m) columns of merged ones."""

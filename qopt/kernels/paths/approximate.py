@@ -25,7 +25,7 @@ from __future__ import annotations
 import math
 import time
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -41,19 +41,25 @@ from qopt.kernels.paths.levels import DigraphLevels, LayeredLevels
 from qopt.kernels.paths.limits import Incumbent, Limits, limits
 from qopt.kernels.paths.model import Cuts, OuterModel
 from qopt.kernels.paths.result import Result, answer
-from qopt.kernels.paths.scaled import MAX_LABELS, Doubtful, Room, Search, Stopped, check_time, whole_room
+from qopt.kernels.paths.scaled import MAX_LABELS, Room, Search, Stopped, WithinRounding, check_time, whole_room
 from qopt.kernels.paths.tree import leaf
+from qopt.kernels.tolerances import EPSILON
 
-LEAST = 2.0**-1074
+LEAST_EXPONENT = -1074
+LEAST_FLOAT = 2.0**LEAST_EXPONENT
 """The least float above 0, of which all are multiples."""
 
-NEAR = 4
-"""Upper over lower bound at which interval tests end."""
+CLOSE_BOUNDS = 4
+"""Upper over lower bound at which interval tests end: a test's own answer, above V or at most 2 V, and its units of a
+power of two leave a factor 4."""
 
-WIDTH = 100.0
-"""Labels kept at a time in the search for a first good path."""
+BEAM_WIDTH = 100.0
+"""Labels kept at a time in the search for a first good path: those of the first pass of `qopt.kernels.rcsp`."""
 
-ROUNDING = Fraction(1, 2**51)
+MOST_UNITS = 2**60
+"""Scaled costs of all paths stay below this, in 64-bit integers with two digits to spare."""
+
+ROUNDING = Fraction(2 * EPSILON)
 """By more than this share the sum of a transition's and a state's cost does not round."""
 
 WHOLE_ARCS = 100_000
@@ -89,7 +95,7 @@ def approximate(graph: Layered | Digraph, limit: Any, eps: float, *, time_limit:
         return Result("infeasible", tree=[["leaf", 0, 1.0]])
     if isinstance(graph, Digraph) and graph.source == graph.target:
         none = np.zeros(0, dtype=np.int64)
-        return Result("within-gap", *answer(graph, none), 0.0, [["leaf", 1, 0.0]])
+        return Result("within-gap", *answer(graph, none), bound=0.0, tree=[["leaf", 1, 0.0]])
     return _Run(graph, limits(graph, np.array([limit])), Fraction(float(eps)), deadline).result()
 
 
@@ -156,7 +162,7 @@ class _Run:
         proved = math.inf if self.infeasible else self.lower
         try:
             self._search()
-        except Doubtful:
+        except WithinRounding:
             self._search_whole()
         except Stopped as stopped:
             self.details["stopped"] = str(stopped)
@@ -167,7 +173,8 @@ class _Run:
         if self.incumbent.path is None:
             return Result("limit", bound=bound, tree=tree, details=self.details)
         found = answer(self.graph, self.incumbent.path)
-        return Result("within-gap" if self.done() else "limit", *found, min(bound, found[2]), tree, self.details)
+        status: Literal["within-gap", "limit"] = "within-gap" if self.done() else "limit"
+        return Result(status, *found, bound=min(bound, found[2]), tree=tree, details=self.details)
 
     def _dual(self) -> None:
         """Bounds by multipliers."""
@@ -199,7 +206,7 @@ class _Run:
         if self.infeasible or self.done():
             return
         check_time(self.deadline)
-        options: dict[str, Any] = {"width": WIDTH, "deadline": self.deadline, "max_labels": MAX_LABELS}
+        options: dict[str, Any] = {"width": BEAM_WIDTH, "deadline": self.deadline, "max_labels": MAX_LABELS}
         guided(self.paths, self.bounds, self.allowed, self.weights, self.incumbent, **options)
         if self.done():
             return
@@ -213,7 +220,7 @@ class _Run:
             self._prepare()
         if self.upper > self.terms * self.lower:
             self._thresholds()
-        while not self.done() and self.upper > NEAR * self.lower:
+        while not self.done() and self.upper > CLOSE_BOUNDS * self.lower:
             middle = Fraction(math.sqrt(self.lower) * math.sqrt(self.upper))
             self._below(_power(middle / self.terms), min(max(middle, self.lower), self.upper))
         share = Fraction(4)
@@ -247,7 +254,7 @@ class _Run:
         """Look for a path whose scaled costs add up to at most a ceiling; a better bound, or a better path, or both."""
         wide = ceiling * (1 + ROUNDING)
         top = math.floor(wide / Fraction(unit))
-        if top * self.terms >= 2**60:
+        if top * self.terms >= MOST_UNITS:
             raise Stopped(f"scaled costs up to {top:.0e} are too many")
         self.details["rounds"] += 1
         bar = self._bar(wide) if self.room.per is None else math.inf
@@ -267,7 +274,7 @@ class _Run:
             self._admit(free)  # it costs nothing
             return
         # No path uses only arcs up to 2^low; the best one known uses only arcs up to 2^high.
-        low, high = -1075, math.frexp(self.incumbent.value)[1]
+        low, high = LEAST_EXPONENT - 1, math.frexp(self.incumbent.value)[1]
         while high - low > 1:
             middle = (low + high) // 2
             path = self._quickest(math.ldexp(1.0, middle))
@@ -295,7 +302,7 @@ class _Run:
         """Put a path to the exact test."""
         used = self.graph.terms(path)[1]
         if len(self.bounds.rows) and math.fsum([*used[0], -float(self.bounds.allowed[0])]) > 0:
-            raise Doubtful
+            raise WithinRounding
         cost = self._cost(path)
         if self.incumbent.path is None or cost < self.upper:
             self.incumbent.value, self.incumbent.path = float(cost), path
@@ -306,8 +313,8 @@ class _Run:
 
 def _power(number: Fraction) -> float:
     """Greatest power of two that is not above a number; at the least the least float, which divides all of them."""
-    if number < Fraction(LEAST):
-        return LEAST
+    if number < Fraction(LEAST_FLOAT):
+        return LEAST_FLOAT
     exponent = number.numerator.bit_length() - number.denominator.bit_length()
     exponent -= Fraction(2) ** exponent > number
     return math.ldexp(1.0, exponent)

@@ -19,13 +19,20 @@ import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.kernels.paths.limits import Incumbent, Limits, longest
-from qopt.kernels.paths.model import HUGE, Cuts, OuterModel
+from qopt.kernels.paths.model import LONGEST, Cuts, OuterModel
 
-KEPT = 40
-"""Cuts kept by a model; those least tight at the best multiplier leave first."""
+KEPT_CUTS = 40
+"""Cuts that a dual hands on to the next; those least tight at the best multiplier leave first."""
 
-CLOSE = 1e-9
-"""Relative: the model's maximum and the best bound are the same."""
+CONVERGED = 1e-9
+"""Relative: the model's maximum and the best bound are the same, as far as a certificate asks."""
+
+TIGHT = 1e-7
+"""Relative: lines that attain the maximum. Looser than `CONVERGED`: where that was reached, two paths are found."""
+
+STEPS, NODE_STEPS = 200, 60
+"""Multipliers tried for a dual, at most, and for one at a node of a tree, where the parent's cuts are there already. An
+end short of the maximum leaves a weaker bound, still a valid one."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +77,9 @@ def ascent(
     cuts: Cuts,
     *,
     guess: FloatArray | None = None,
-    target: float | None = None,
+    cutoff: float | None = None,
     deadline: float | None = None,
-    most: int = 200,
+    most: int = STEPS,
 ) -> Ascent:
     """Maximise the dual; yields weights (1 + r,), takes length and steps of a shortest path, returns the `Dual`.
 
@@ -83,7 +90,7 @@ def ascent(
     model : solves the outer models.
     cuts : known lines of paths that are allowed.
     guess : (r,) multipliers to begin with.
-    target : stop once the bound reaches it; None for the incumbent's.
+    cutoff : stop once the bound reaches it; None for the incumbent's.
     """
     room, reach = bounds.room, longest(incumbent.graph)
     best, best_lam = -math.inf, np.zeros(len(room))
@@ -92,13 +99,13 @@ def ascent(
         ray, guessed = False, lam is not None
         if lam is None:
             top, lam, ray = model.maximise(cuts)
-            if not ray and top - best <= CLOSE * max(abs(top), abs(best)):
+            if not ray and top - best <= CONVERGED * max(abs(top), abs(best)):
                 break
-            if not ray and target is not None and top < target:
-                best_lam = lam  # no multiplier can reach the target: what ties here is where to split
+            if not ray and cutoff is not None and top < cutoff:
+                best_lam = lam  # no multiplier can reach the cutoff: what ties here is where to split
                 break
         with np.errstate(over="ignore", invalid="ignore"):
-            if not float(lam @ (room + reach * bounds.largest)) < HUGE:
+            if not float(lam @ (room + reach * bounds.largest)) < LONGEST:
                 break
         weights = np.concatenate(([0.0 if ray else 1.0], lam))
         length, path = yield weights
@@ -108,7 +115,7 @@ def ascent(
         if not ray and value > best:
             best, best_lam = value, lam
         new = _learn(incumbent, bounds, cuts, path)
-        if best >= (incumbent.target if target is None else target):
+        if best >= (incumbent.cutoff if cutoff is None else cutoff):
             break
         if (deadline is not None and time.perf_counter() > deadline) or not (new or guessed):
             break  # a known line cuts nothing off: the maximum, or a ray within rounding of the limits
@@ -117,9 +124,9 @@ def ascent(
     if not cuts.paths:
         return Dual(best, weights, cuts)
     value_of = cuts.cost + cuts.used @ best_lam
-    order = np.argsort(value_of, kind="stable")[:KEPT]
+    order = np.argsort(value_of, kind="stable")[:KEPT_CUTS]
     cuts, value_of = cuts.take(order), value_of[order]
-    tight = np.flatnonzero(value_of <= value_of[0] + 1e-7 * (abs(value_of[0]) + float(np.ptp(cuts.cost))))
+    tight = np.flatnonzero(value_of <= value_of[0] + TIGHT * (abs(value_of[0]) + float(np.ptp(cuts.cost))))
     load = cuts.used[tight] @ best_lam
     light, heavy = int(tight[np.argmin(load)]), int(tight[np.argmax(load)])
     if light == heavy:

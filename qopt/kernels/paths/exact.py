@@ -16,11 +16,11 @@ from qopt.core.arrays import FloatArray
 from qopt.kernels.paths.graph import Digraph
 from qopt.kernels.paths.limits import Limits
 
-LABELS = 30_000
-"""Partial paths made before it gives up."""
+MAX_LABELS = 30_000
+"""Partial paths made before it gives up: whole numbers of any size are slow, and few paths lie within rounding."""
 
 
-def settle(
+def solve_exactly(
     graph: Digraph, bounds: Limits, multipliers: FloatArray, below: float, deadline: float | None
 ) -> tuple[bool, list[int] | None]:
     """Cheapest path within the limits; whether the search is complete, and its arcs, None if none is below a value.
@@ -69,7 +69,7 @@ def settle(
         if any(all(map(le, other, spent)) for other in passed[vertex]):
             continue
         passed[vertex].append(spent)
-        if len(labels) > LABELS or (deadline is not None and time.perf_counter() > deadline):
+        if len(labels) > MAX_LABELS or (deadline is not None and time.perf_counter() > deadline):
             return False, None
         for i in leaving[vertex]:
             after = head[arcs[i]]

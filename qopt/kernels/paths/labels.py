@@ -27,8 +27,12 @@ SmallArray = np.ndarray[Any, np.dtype[np.int32]]
 COMPARED = 200
 """With several limits a label is compared with this many of the strongest at its vertex."""
 
-AROUND = (0.0, 0.5, 0.8, 1.25, 2.0)
-"""Multiples of the best multiplier whose suffixes bound labels too."""
+MULTIPLES = (0.0, 0.5, 0.8, 1.25, 2.0)
+"""Of the best multiplier, whose suffixes bound labels too: a label with more or less of a limit left than the best path
+has there is bounded best by a smaller or a greater one."""
+
+COMPLETIONS = 4
+"""Completions of labels that are put to the exact test in a round, at most, before one is taken."""
 
 
 class Paths(Protocol):
@@ -108,7 +112,7 @@ def search(
         labels = labels.take(np.flatnonzero(keep))
         reach = labels.cost + weights[:, 1:] @ labels.used + tables.length[:, labels.vertex]
         bound = (reach - shift[:, None]).max(axis=0, initial=-math.inf)
-        keep = bound < incumbent.target
+        keep = bound < incumbent.cutoff
         labels, bound = labels.take(np.flatnonzero(keep)), bound[keep]
         if stored is not None and len(room) > 1:
             keep = _onward(labels, stored, history)
@@ -124,7 +128,7 @@ def search(
         history.append(Round(labels.parent.astype(np.int32), labels.step.astype(np.int32), visited.astype(np.int32)))
         total += len(bound)
         _complete(paths, tables, labels, room, history, incumbent)
-        keep = (bound < incumbent.target) & ~paths.finished(labels.vertex)
+        keep = (bound < incumbent.cutoff) & ~paths.finished(labels.vertex)
         current = np.flatnonzero(keep)
         if current.size == 0:
             break
@@ -132,10 +136,10 @@ def search(
         if late or total > max_labels:
             return Outcome(False, min(left_out, float(bound[current].min())), total)
         chosen = labels.take(current)
-        bar = incumbent.target + float(shift[0])
+        bar = incumbent.cutoff + float(shift[0])
         labels = paths.expand(chosen, weights[0], tables.length[0], bar, allowed)
         labels = Labels(current[labels.parent], labels.step, labels.vertex, labels.cost, labels.used)
-    complete = left_out >= incumbent.target
+    complete = left_out >= incumbent.cutoff
     return Outcome(complete, left_out, total)
 
 
@@ -153,7 +157,7 @@ def guided(
     """`search` by the suffixes of a multiplier, (1 + r,) weights, and of multiples of it."""
     rows = len(bounds.rows)
     lam = weights[1:]
-    several = np.array([[1.0, *lam], *([1.0, *(factor * lam)] for factor in AROUND)])
+    several = np.array([[1.0, *lam], *([1.0, *(factor * lam)] for factor in MULTIPLES)])
     tables = paths.tables(several, allowed)
     units = np.column_stack((np.zeros(rows), np.eye(rows)))
     least = paths.tables(units, allowed).length if rows else np.zeros((0, tables.length.shape[1]))
@@ -184,14 +188,14 @@ def _complete(
         return
     cost = labels.cost + tables.cost[:, labels.vertex]
     fits = np.all(labels.used[:, None] + tables.used[:, :, labels.vertex] <= room[:, None, None], axis=0)
-    promising = fits & (cost < incumbent.value) & (tables.length[:, labels.vertex] < np.inf)
-    which, label = np.nonzero(promising)
+    cheaper = fits & (cost < incumbent.value) & (tables.length[:, labels.vertex] < np.inf)
+    which, label = np.nonzero(cheaper)
     ended = paths.finished(labels.vertex[label])
     order = np.argsort(cost[which, label], kind="stable")
     tried = 0
     for i in order:
         # Only at the end of a path is it the last chance; before, a few attempts will do.
-        if tried >= 4 and not ended[i]:
+        if tried >= COMPLETIONS and not ended[i]:
             continue
         tried += 1
         suffix = paths.suffix(tables, int(which[i]), int(labels.vertex[label[i]]))

@@ -10,12 +10,18 @@ import numpy as np
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.kernels.paths.graph import Layered
 
-BATCH = 200_000
-"""Numbers of one layer's table that several multipliers may take at once before the cache is left."""
-
+NUMBERS_AT_ONCE = 200_000
+"""Numbers of one layer's table that several multipliers may take at once before the cache is left: 1.6 MB."""
 
 SPARSE_FROM = 64
-"""From this many states a layer on, transitions of states that are not allowed are left out of the arrays."""
+"""From this many states a layer on, transitions of states that are not allowed are left out of the arrays: a smaller
+table is added up as a whole sooner than its rows and columns are picked out."""
+
+SPARSE_SHARE = 4
+"""They are left out where this many times fewer states are allowed."""
+
+TOGETHER = 64
+"""Nodes of a tree whose shortest paths are found together: a layer's arrays are then large enough for numpy."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ class LayerPaths:
     """
 
     revisits = False
-    together = 64
+    together = TOGETHER
 
     def __init__(self, graph: Layered, rows: IntArray) -> None:
         self.graph, self.rows = graph, rows
@@ -85,7 +91,7 @@ class LayerPaths:
     def shortest_of_each(self, weights: FloatArray, allowed: list[BoolArray]) -> list[tuple[float, IntArray | None]]:
         """`shortest` for each row of weights and each mask, layer by layer together."""
         states = self.graph.states
-        size = max(1, BATCH // (states * states))
+        size = max(1, NUMBERS_AT_ONCE // (states * states))
         if len(weights) > size:
             parts = range(0, len(weights), size)
             return [each for i in parts for each in self.shortest_of_each(weights[i : i + size], allowed[i : i + size])]
@@ -130,7 +136,7 @@ class LayerPaths:
     def tables(self, weights: FloatArray, allowed: BoolArray) -> Tables:
         """Shortest suffixes for each row of weights (L, 1 + r)."""
         layers, states = self.graph.layers, self.graph.states
-        size = max(1, BATCH // (states * states))
+        size = max(1, NUMBERS_AT_ONCE // (states * states))
         if len(weights) > size:
             parts = [self.tables(weights[i : i + size], allowed) for i in range(0, len(weights), size)]
             return Tables(
@@ -265,7 +271,7 @@ class LayerPaths:
 
     def _inside(self, allowed: BoolArray) -> list[IntArray] | None:
         """Allowed states of each layer, where leaving out the others pays; None where it does not."""
-        if self.graph.states < SPARSE_FROM or 4 * np.count_nonzero(allowed) > allowed.size:
+        if self.graph.states < SPARSE_FROM or SPARSE_SHARE * np.count_nonzero(allowed) > allowed.size:
             return None
         return [np.flatnonzero(row) for row in allowed] if np.all(allowed.any(axis=1)) else None
 

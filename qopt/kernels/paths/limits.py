@@ -12,8 +12,23 @@ import numpy as np
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.limits import limit_with_slack
 from qopt.kernels.paths.graph import Digraph, Layered
+from qopt.kernels.tolerances import COARSE, DIGITS, EPSILON, PROOF_GAP, SUM_ROUNDING
 
-UNIT = 2.0**-52
+GRID_DIGITS = 40
+"""Binary digits, from the largest number down, within which a grid is looked for: 13 are left to the 2^13 terms whose
+sums are then exact, more than most paths have."""
+
+LARGEST_SHIFT = 1000
+"""Exponents of two beyond this leave the range of floats."""
+
+SAMPLE = 1000
+"""So many numbers of an array are tried first: real-valued data are told apart by these, without a look at the rest."""
+
+PRECISE, ASKED = 16, 1e-9
+"""An optimum is told by sums in floats where this many of their roundings stay below what a certificate grants."""
+
+LEAST_NORMAL = -1020
+"""Exponent below which products lose digits, with two to spare."""
 
 
 def grid(arrays: Iterable[FloatArray | None]) -> float:
@@ -22,14 +37,14 @@ def grid(arrays: Iterable[FloatArray | None]) -> float:
     top = max((_largest(array) for array in given), default=0.0)
     if top == 0.0:
         return 0.0
-    shift = 40 - math.frexp(top)[1]
-    if abs(shift) > 1000:
+    shift = GRID_DIGITS - math.frexp(top)[1]
+    if abs(shift) > LARGEST_SHIFT:
         return 0.0
     common = 0
     for array in given:
         for block in array if array.ndim > 2 else array[None]:
             scaled = np.ldexp(_finite(block), shift)
-            if np.any(scaled.flat[:1000] % 1) or np.any(scaled % 1):
+            if np.any(scaled.flat[:SAMPLE] % 1) or np.any(scaled % 1):
                 return 0.0
             common = math.gcd(common, int(np.gcd.reduce(scaled.astype(np.int64), axis=None)))
     return math.ldexp(common, -shift)
@@ -71,9 +86,9 @@ def limits(graph: Layered | Digraph, limit: FloatArray) -> Limits:
             arrays = [graph.resource[r]]
         largest[i] = max(_largest(array) for array in arrays if array is not None)
         step = grid(arrays)
-        if step and abs(allowed[i]) < step * 2.0**52:
+        if step and abs(allowed[i]) < step * 2.0 ** (DIGITS - 1):
             room[i] = float(math.floor(Fraction(float(allowed[i])) / Fraction(step)) * Fraction(step))
-    return Limits(rows, allowed, room, UNIT * operations(graph, len(rows)) * np.abs(room), largest)
+    return Limits(rows, allowed, room, EPSILON * operations(graph, len(rows)) * np.abs(room), largest)
 
 
 def longest(graph: Layered | Digraph) -> int:
@@ -92,24 +107,24 @@ class Incumbent:
     Attributes
     ----------
     largest : greatest size of a cost.
-    value : its cost; before there is a path, the cutoff.
+    value : its cost; before there is a path, what it must stay below.
     path : its steps: states of the layers, or arcs.
-    doubtful : least cost of a path that was refused only by the exact test, within rounding of a limit:
+    refused_cost : least cost of a path that was refused only by the exact test, within rounding of a limit:
         the search, whose sums round, has a blind spot there.
     """
 
-    def __init__(self, graph: Layered | Digraph, bounds: Limits, cutoff: float) -> None:
-        self.graph, self.bounds, self.value = graph, bounds, cutoff
+    def __init__(self, graph: Layered | Digraph, bounds: Limits, upper: float) -> None:
+        self.graph, self.bounds, self.value = graph, bounds, upper
         self.path: IntArray | None = None
-        self.doubtful = math.inf
+        self.refused_cost = math.inf
         given = [graph.node_cost, graph.arc_cost] if isinstance(graph, Layered) else [graph.cost]
         arrays = [array for array in given if array is not None]
         self.largest = max(_largest(array) for array in arrays)
-        self._terms = UNIT * operations(graph, len(bounds.rows))
+        self._terms = EPSILON * operations(graph, len(bounds.rows))
         self._negative = any(_least(array) < 0 for array in arrays)
         self._size = longest(graph) * self.largest
         step = grid(arrays)
-        self.step = step if 1e6 * self._terms * self.largest < step else 0.0
+        self.step = step if COARSE * self._terms * self.largest < step else 0.0
 
     @property
     def rounding(self) -> float:
@@ -121,25 +136,25 @@ class Incumbent:
 
     @property
     def precise(self) -> bool:
-        """Whether rounding is far below what an optimum may be off by, so that sums in floats settle it."""
-        return self.path is None or 16 * self.rounding <= 1e-9 * abs(self.value)
+        """Whether rounding is far below what an optimum may be off by, so that sums in floats tell it."""
+        return self.path is None or PRECISE * self.rounding <= ASKED * abs(self.value)
 
     @property
-    def target(self) -> float:
+    def cutoff(self) -> float:
         """What a bound must reach so that nothing better is left, up to what sums round by."""
         value = self.value
         if not math.isfinite(value) or self.step:
             return self._below()
         if self.path is None:
             return value + self.rounding
-        return min(value - 1e-13 * abs(value), value - self.rounding)
+        return min(value - SUM_ROUNDING * abs(value), value - self.rounding)
 
     @property
-    def proved(self) -> float:
+    def proof_cutoff(self) -> float:
         """What a bound must reach in a proof, half of what its reader grants."""
         if not math.isfinite(self.value):
             return self.value
-        return min(self._below(), self.value - 0.5e-9 * abs(self.value))
+        return min(self._below(), self.value - PROOF_GAP * abs(self.value))
 
     def error(self, weights: FloatArray, size: float) -> float:
         """By which a dual value may be off, for weights (1 + r,) and the length of a shortest path."""
@@ -153,7 +168,7 @@ class Incumbent:
     def underflow(self, multipliers: FloatArray) -> float:
         """By which a length may be off because products fall below the least float."""
         exact = bool(np.all((multipliers == 0) | (multipliers == 1)))
-        return 0.0 if exact else math.ldexp(self._terms, -1020)
+        return 0.0 if exact else math.ldexp(self._terms, LEAST_NORMAL)
 
     def offer(self, path: IntArray) -> bool:
         """Take a path if it is feasible and better."""
@@ -161,16 +176,16 @@ class Incumbent:
         cost = math.fsum(costs)
         if not cost < self.value:
             return False
-        refused = False
+        within_rounding = False
         for row, allowed, room, margin in zip(
             self.bounds.rows, self.bounds.allowed, self.bounds.room, self.bounds.margin, strict=True
         ):
             if math.fsum([*used[row], -allowed]) > 0:
                 if float(used[row].sum()) > room + margin:
                     return False
-                refused = True
-        if refused:
-            self.doubtful = min(self.doubtful, cost)
+                within_rounding = True
+        if within_rounding:
+            self.refused_cost = min(self.refused_cost, cost)
             return False
         self.value, self.path = cost, path.copy()
         return True
@@ -178,13 +193,13 @@ class Incumbent:
     def _below(self) -> float:
         """The value; or a little above the greatest multiple of the grid's step that is below it.
 
-        A bound that reaches this rounds up to the value or more. The value may be a cutoff off the grid, so this
+        A bound that reaches this rounds up to the value or more. The value may be an upper one off the grid, so this
         is told exactly.
         """
         if not self.step or not math.isfinite(self.value):
             return self.value
         step = Fraction(self.step)
-        return float((math.ceil(Fraction(self.value) / step) - 1 + Fraction(1, 10**6)) * step)
+        return float((math.ceil(Fraction(self.value) / step) - 1 + 1 / Fraction(COARSE)) * step)
 
 
 def _least(array: FloatArray) -> float:

@@ -16,8 +16,9 @@ import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
 
-HUGE = 1e305
-"""Multipliers that make lengths as great as this are not tried: sums would leave the range of floats."""
+LONGEST = 1e305
+"""Multipliers that make paths as long as this are not tried: a thousandth of the greatest float, so that no sum or
+product of them is beyond it."""
 
 
 @dataclass
@@ -117,7 +118,7 @@ def _crossing(cost: FloatArray, excess: FloatArray) -> tuple[float, FloatArray, 
         return 0.0, np.ones(1), True
     with np.errstate(over="ignore"):
         candidates = (cost[light, None] - cost[heavy]) / (excess[heavy] - excess[light, None])
-        usable = (candidates > 0) & (candidates * np.abs(excess).max() < HUGE)
+        usable = (candidates > 0) & (candidates * np.abs(excess).max() < LONGEST)
     candidates = np.append(candidates[usable], 0.0)
     values = (cost[:, None] + excess[:, None] * candidates).min(axis=0)
     best = int(np.argmax(values))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -38,6 +38,7 @@ class Result:
     arcs: IntArray | None = None
     objective: float | None = None
     used: FloatArray | None = None
+    _: KW_ONLY
     bound: float | None = None
     tree: list[Node] | None = None
     details: dict[str, Any] = field(default_factory=dict)

@@ -27,20 +27,23 @@ from qopt.kernels.paths.labels import pareto
 from qopt.kernels.paths.levels import Level, Levels
 
 ABSENT = 2**61
-"""Scaled cost of what is not there."""
+"""Scaled cost of what is not there: two of them are still a 64-bit integer, and no path that counts costs as much."""
 
 MAX_LABELS = 10_000_000
-"""Labels kept in one search."""
+"""Labels kept in one search: 320 MB at 32 bytes each."""
 
-BLOCK = 2_000_000
-"""Labels made at once, before those that are no good leave."""
+LABELS_AT_ONCE = 2_000_000
+"""Labels made at once, before those that are no good leave: 16 MB an array."""
+
+FIRST_LABELS = 1024
+"""Labels that there is room for at first; twice as many whenever they are too few."""
 
 
 class Stopped(Exception):
     """The time is over, or there would be too many labels; the message says which."""
 
 
-class Doubtful(Exception):
+class WithinRounding(Exception):
     """Floats cannot tell whether a path keeps its limit."""
 
 
@@ -93,8 +96,8 @@ class Labels:
     def __init__(self, kind: type, vertices: int) -> None:
         self.first, self.count = np.zeros((2, vertices), dtype=np.int64)
         self.size = 0
-        self.cost, self.parent, self.step = (np.zeros(1024, dtype=np.int64) for _ in range(3))
-        self.used: Any = np.zeros(1024, dtype=kind)
+        self.cost, self.parent, self.step = (np.zeros(FIRST_LABELS, dtype=np.int64) for _ in range(3))
+        self.used: Any = np.zeros(FIRST_LABELS, dtype=kind)
 
     def add(self, vertex: IntArray, cost: IntArray, used: Any, parent: IntArray, step: IntArray) -> None:
         """More of them, of vertices in rising order that have none yet."""
@@ -118,6 +121,24 @@ class Labels:
             found.append(int(self.step[label]))
             label = int(self.parent[label])
         return np.array([step for step in reversed(found) if step >= 0], dtype=np.int64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Ask:
+    """What one search asks for.
+
+    Attributes
+    ----------
+    unit : by which costs are divided.
+    width : excess over the cheapest way on that is too much.
+    bar : paths with cost + weight resource above this are of no interest.
+    least : (n,) least scaled cost from each vertex to the target.
+    """
+
+    unit: float
+    width: int
+    bar: float
+    least: IntArray
 
 
 class Search:
@@ -167,6 +188,7 @@ class Search:
         if width <= 0:
             return None
         labels = Labels(room.kind, levels.vertices)
+        ask = _Ask(unit=unit, width=width, bar=bar, least=least)
         zero = np.zeros(1, dtype=np.int64)
         labels.add(zero + levels.source, zero, zero, zero - 1, zero - 1)
         for level in levels:
@@ -175,7 +197,7 @@ class Search:
             arcs = np.flatnonzero((excess < width) & (labels.count[level.tail] > 0))
             for part in _parts(level.head[arcs], labels.count[level.tail[arcs]]):
                 check_time(self.deadline)
-                self._extend(labels, level, arcs[part], excess, width, unit, least, bar)
+                self._extend(labels, level, arcs[part], excess, ask)
         first, count = int(labels.first[levels.target]), int(labels.count[levels.target])
         if not count:
             return None
@@ -188,10 +210,7 @@ class Search:
         level: Level,
         arcs: IntArray,
         excess: IntArray,
-        width: int,
-        unit: float,
-        least: IntArray,
-        bar: float,
+        ask: _Ask,
     ) -> None:
         """Labels of the heads of some arcs, all arcs of these heads."""
         count = labels.count[level.tail[arcs]]
@@ -201,11 +220,11 @@ class Search:
         cost = labels.cost[parent] + excess[arc]
         used = labels.used[parent] + self.room.of(level.resource[:, arcs])[np.repeat(np.arange(len(arcs)), count)]
         head = level.head[arc]
-        keep: BoolArray = (cost < width) & (used + self.quickest[head] <= self.room.surely).astype(bool)
-        if bar < math.inf:
+        keep: BoolArray = (cost < ask.width) & (used + self.quickest[head] <= self.room.surely).astype(bool)
+        if ask.bar < math.inf:
             # The prefix costs at least what its scaled costs say.
-            spent = (cost + (least[self.levels.source] - least[head])) * unit
-            keep &= spent + self.weight * used + self.length[head] <= bar
+            spent = (cost + (ask.least[self.levels.source] - ask.least[head])) * ask.unit
+            keep &= spent + self.weight * used + self.length[head] <= ask.bar
         kept = np.flatnonzero(keep)
         arc, parent, head, cost, used = arc[kept], parent[kept], head[kept], cost[kept], used[kept]
         rank = used if self.room.per is None else np.unique(used, return_inverse=True)[1].astype(float)
@@ -222,10 +241,10 @@ def _scaled(level: Level, unit: float, dearest: float) -> IntArray:
 
 
 def _parts(head: IntArray, count: IntArray) -> list[IntArray]:
-    """Indices of arcs in pieces of about `BLOCK` labels, all arcs into a vertex in one."""
+    """Indices of arcs in pieces of about `LABELS_AT_ONCE` labels, all arcs into a vertex in one."""
     if not head.size:
         return []
-    made = np.cumsum(count) // BLOCK
+    made = np.cumsum(count) // LABELS_AT_ONCE
     starts = np.flatnonzero(np.diff(head, prepend=-1))  # where a vertex's arcs begin
     cut = starts[1:][np.diff(made[starts]) > 0]
     return np.split(np.arange(len(head)), cut)

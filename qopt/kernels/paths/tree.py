@@ -1,13 +1,13 @@
 """Branch and bound that writes down a proof: a tree of subsets of arcs, each leaf with its multipliers.
 
 A node is a set of allowed states or arcs; its bound is the Lagrangian dual over the paths in it, found from the
-cuts of its parent that are still paths. Where the bound reaches the target the node is a leaf. Otherwise two paths
+cuts of its parent that are still paths. Where the bound reaches the cutoff the node is a leaf. Otherwise two paths
 that tie at the multiplier, one light and one heavy, part somewhere: there the allowed elements are split between
 them, which cuts the relaxed solution off on both sides.
 
 The tree is a list in preorder: ``["cross", p, arcs]`` or ``["out", v, arcs]``, whose first subtree allows only these
 of the arcs that cross from the vertices up to p to those after it (that leave v), and whose second the others; and
-``["leaf", a, lam_1, ..., lam_R]``: the shortest path by a cost + lam resource, less lam limit, reaches the target
+``["leaf", a, lam_1, ..., lam_R]``: the shortest path by a cost + lam resource, less lam limit, reaches the cutoff
 (a = 1) or is positive, so that nothing is feasible (a = 0).
 """
 
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
-from qopt.kernels.paths.dual import Ascent, Dual, ascent, maximise
+from qopt.kernels.paths.dual import NODE_STEPS, Ascent, Dual, ascent, maximise
 from qopt.kernels.paths.labels import Paths
 from qopt.kernels.paths.limits import Incumbent, Limits
 from qopt.kernels.paths.model import Cuts, OuterModel
@@ -55,20 +55,43 @@ class _Part:
     sides: tuple[_Part, ...] = ()
 
 
-def branch(
-    paths: Paths,
-    bounds: Limits,
-    resources: int,
-    incumbent: Incumbent,
-    target: float,
-    model: OuterModel,
-    cuts: Cuts,
-    guess: FloatArray,
-    *,
-    max_nodes: int,
-    deadline: float | None = None,
-) -> Proof:
-    """Prove that no path within the limits costs less than a target.
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What is to be proved: no path within the limits costs less than a cutoff.
+
+    Attributes
+    ----------
+    resources : number of all, with a limit or without.
+    incumbent : takes the paths that are met.
+    model : solves outer models of the duals.
+    deadline : `time.perf_counter` at which to stop.
+    """
+
+    paths: Paths
+    bounds: Limits
+    resources: int
+    incumbent: Incumbent
+    cutoff: float
+    model: OuterModel
+    deadline: float | None = None
+
+    def late(self) -> bool:
+        """Whether the time is over."""
+        return self.deadline is not None and time.perf_counter() > self.deadline
+
+    def leaf(self, dual: Dual) -> Node:
+        """The leaf that a dual's bound closes."""
+        return leaf(dual.weights, self.bounds.rows, self.resources)
+
+    def ascent(self, part: _Part, **options: Any) -> Ascent:
+        """Towards the dual of a part."""
+        return ascent(
+            self.bounds, self.incumbent, self.model, part.cuts, guess=part.guess, deadline=self.deadline, **options
+        )
+
+
+def branch(claim: Claim, cuts: Cuts, guess: FloatArray, *, max_nodes: int) -> Proof:
+    """Prove a claim.
 
     Parts are taken from the end of a stack, several at once where their shortest paths can be found together.
 
@@ -78,22 +101,19 @@ def branch(
     """
     if max_nodes < 1:
         return Proof(None, 0)
-    whole = _Part(paths.everything, cuts, guess)
-    tree, root = _fixed(paths, bounds, resources, incumbent, target, model, whole, deadline)
+    paths = claim.paths
+    tree, root = _fixed(claim, _Part(paths.everything, cuts, guess))
     stack, nodes = [root], 0
-    together = paths.together if len(bounds.rows) == 1 else 1
+    together = paths.together if len(claim.bounds.rows) == 1 else 1
     while stack:
         batch, stack = stack[-together:], stack[:-together]
         nodes += len(batch)
-        if nodes > max_nodes or (deadline is not None and time.perf_counter() > deadline):
+        if nodes > max_nodes or claim.late():
             return Proof(None, nodes)
-        steps = [
-            ascent(bounds, incumbent, model, part.cuts, guess=part.guess, target=target, deadline=deadline, most=60)
-            for part in batch
-        ]
+        steps = [claim.ascent(part, cutoff=claim.cutoff, most=NODE_STEPS) for part in batch]
         for part, dual in zip(batch, _ascend(paths, batch, steps), strict=True):
-            if dual.bound >= target:
-                part.node = leaf(dual.weights, bounds.rows, resources)
+            if dual.bound >= claim.cutoff:
+                part.node = claim.leaf(dual)
                 continue
             if dual.light is None or dual.heavy is None:
                 return Proof(None, nodes)  # one path is left and the exact test refuses it: rounding, not a proof
@@ -110,36 +130,27 @@ def branch(
     return Proof(tree, nodes)
 
 
-def _fixed(
-    paths: Paths,
-    bounds: Limits,
-    resources: int,
-    incumbent: Incumbent,
-    target: float,
-    model: OuterModel,
-    root: _Part,
-    deadline: float | None,
-) -> tuple[list[Node], _Part]:
+def _fixed(claim: Claim, root: _Part) -> tuple[list[Node], _Part]:
     """Leaves for elements through which every path is too dear, all at one multiplier, and the part left.
 
     Repeated, with the dual raised over what is left, while more than half of the elements leave.
     """
     tree: list[Node] = []
+    paths, bounds = claim.paths, claim.bounds
     while True:
-        steps = ascent(bounds, incumbent, model, root.cuts, guess=root.guess, deadline=deadline)
-        dual = maximise(paths.shortest, root.allowed, steps)
+        dual = maximise(paths.shortest, root.allowed, claim.ascent(root))
         root.cuts, root.guess = dual.cuts, dual.weights[1:]
-        if dual.bound >= target or (deadline is not None and time.perf_counter() > deadline):
+        if dual.bound >= claim.cutoff or claim.late():
             return tree, root
         shift = float(dual.weights[1:] @ bounds.room)
-        if math.isfinite(target):  # else only what has no path at all is too dear
-            shift += incumbent.error(dual.weights, target + shift)
+        if math.isfinite(claim.cutoff):  # else only what has no path at all is too dear
+            shift += claim.incumbent.error(dual.weights, claim.cutoff + shift)
         excess = paths.through(dual.weights, root.allowed) - shift
-        nodes, left = paths.apart(root.allowed, excess >= target)
+        nodes, left = paths.apart(root.allowed, excess >= claim.cutoff)
         if 2 * np.count_nonzero(left) > np.count_nonzero(root.allowed):
             return tree, root
         for node in nodes:
-            tree += [node, leaf(dual.weights, bounds.rows, resources)]
+            tree += [node, claim.leaf(dual)]
         root = _side(paths, left, dual)
 
 

@@ -10,19 +10,18 @@ from collections.abc import Callable
 import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
-from qopt.kernels.knapsack.rows_core import EPSILON, Shifted
+from qopt.kernels.knapsack.rows_core import SLACK_TERMS, Shifted
+from qopt.kernels.tolerances import COARSE, EPSILON, PROOF_GAP, SUM_ROUNDING
 
-TOLERANCE = 1e-13
-"""Relative: what is within this of the best choice is closed, which is what sums round by."""
-
-PROVED = 0.5e-9
-"""Relative to the objective, whatever its offset: half of what a certificate asks for."""
+LEAST_INCREASE = 1e-9
+"""What an exchange that makes nothing dearer counts as: all such come first, in the order of their relief. Costs are
+about 1 here."""
 
 Score = Callable[[IntArray, IntArray, FloatArray], FloatArray]
 """(m, k) what exchanges in some classes are worth: of the classes, the choice, and what it leaves of the capacity."""
 
 
-class Best:
+class Incumbent:
     """Best choice so far, or the cost that a choice must stay below to be of interest.
 
     Parameters
@@ -39,11 +38,11 @@ class Best:
 
     def __init__(self, data: Shifted, below: float, gap: float, deadline: float | None) -> None:
         self.data, self.gap, self.deadline = data, gap, deadline
-        # So that bounds which reach `exact` reach what was asked for.
-        self.value = below + 2.0 * TOLERANCE * abs(below)
+        # So that bounds which reach `exact_cutoff` reach what was asked for.
+        self.value = below + 2.0 * SUM_ROUNDING * abs(below)
         self.choice: IntArray | None = None
         self.proved = math.inf
-        self._rows = np.arange(len(data.cost))
+        self._classes = np.arange(len(data.cost))
 
     @property
     def objective(self) -> float:
@@ -51,51 +50,51 @@ class Best:
         return self.value + float(np.ldexp(self.data.offset, -self.data.cost_unit))
 
     @property
-    def whole(self) -> bool:
+    def on_grid(self) -> bool:
         """Whether costs lie on a grid so coarse that rounding cannot matter."""
-        return self.data.grid > 1e6 * TOLERANCE * abs(self.value)
+        return self.data.step > COARSE * SUM_ROUNDING * abs(self.value)
 
     @property
     def certain(self) -> bool:
-        """Whether floats tell what `PROVED` asks for: not where the offset cancels nearly all of the cost."""
-        return self.whole or PROVED * abs(self.objective) >= self._blur
+        """Whether floats tell what `PROOF_GAP` asks for: not where the offset cancels nearly all of the cost."""
+        return self.on_grid or PROOF_GAP * abs(self.objective) >= self._blur
 
     @property
-    def exact(self) -> float:
+    def exact_cutoff(self) -> float:
         """Bounds from here on close a subproblem for good."""
         if self.choice is None:
-            return self.value - TOLERANCE * abs(self.value)
-        if self.whole:
-            return self.value - self.data.grid * (1.0 - 1e-6)
-        return self.value - min(TOLERANCE * abs(self.value), max(PROVED * abs(self.objective), self._blur))
+            return self.value - SUM_ROUNDING * abs(self.value)
+        if self.on_grid:
+            return self.value - self.data.step * (1.0 - 1.0 / COARSE)
+        return self.value - min(SUM_ROUNDING * abs(self.value), max(PROOF_GAP * abs(self.objective), self._blur))
 
     @property
     def _blur(self) -> float:
-        rounding = EPSILON * (len(self._rows) + 8) * abs(self.value)
+        rounding = EPSILON * (len(self._classes) + SLACK_TERMS) * abs(self.value)
         return rounding + float(np.ldexp(self.data.cost_error, -self.data.cost_unit))
 
     @property
-    def threshold(self) -> float:
+    def cutoff(self) -> float:
         """Bounds from here on close a subproblem, up to the gap that is allowed."""
         if self.choice is None or self.gap == 0.0:
-            return self.exact
-        return min(self.exact, self.value - self.gap * abs(self.objective))
+            return self.exact_cutoff
+        return min(self.exact_cutoff, self.value - self.gap * abs(self.objective))
 
-    def closed(self, bounds: FloatArray) -> None:
+    def note_closed(self, bounds: FloatArray) -> None:
         """Take note of what is about to be closed."""
         if self.gap and bounds.size:
             least = float(bounds.min())
-            if least < self.exact:
+            if least < self.exact_cutoff:
                 self.proved = min(self.proved, least)
 
     def offer(self, choice: IntArray) -> bool:
         """Take a choice if it is cheaper and keeps all rows, and improve it by exchanges of single items."""
-        value = float(self.data.cost[self._rows, choice].sum())
+        value = float(self.data.cost[self._classes, choice].sum())
         if value >= self.value or self.data.broken(choice) is not None:
             return False
         self.value, self.choice = value, choice.copy()
         better = self._exchanged(choice, self._savings, len(choice))
-        value = float(self.data.cost[self._rows, better].sum())
+        value = float(self.data.cost[self._classes, better].sum())
         if value < self.value and self.data.broken(better) is None:
             self.value, self.choice = value, better
         return True
@@ -109,7 +108,9 @@ class Best:
             before = data.weight[:, some, choice[some]] + left[:, None]
             after = np.maximum(data.weight[:, some] - before[:, :, None], 0.0).sum(axis=0)
             less = np.where(allowed[some], np.maximum(-left, 0.0).sum() - after, 0.0)
-            found: FloatArray = less / (np.maximum(priced[some] - priced[some, choice[some]][:, None], 0.0) + 1e-9)
+            found: FloatArray = less / (
+                np.maximum(priced[some] - priced[some, choice[some]][:, None], 0.0) + LEAST_INCREASE
+            )
             return found
 
         self.offer(self._exchanged(choice, relief, 2 * len(choice), until_kept=True))
@@ -129,12 +130,12 @@ class Best:
         """
         data, choice, made = self.data, choice.copy(), 0
         while True:
-            left = data.capacity - data.weight[:, self._rows, choice].sum(axis=1)
+            left = data.capacity - data.weight[:, self._classes, choice].sum(axis=1)
             if until_kept and left.min(initial=0.0) >= 0:
                 return choice
-            scores = score(self._rows, choice, left)
+            scores = score(self._classes, choice, left)
             item = np.argmax(scores, axis=1)
-            best = scores[self._rows, item]
+            best = scores[self._classes, item]
             worth = np.flatnonzero(best > 0)
             if not worth.size:
                 return choice

@@ -13,6 +13,13 @@ import numpy as np
 
 from qopt.core.arrays import FloatArray
 
+SMALLEST_VALUE = 1e-12
+"""HiGHS takes smaller coefficients for 0. Rows are scaled to about 1, and a multiplier is only advice; its own 1e-9
+would lose the weights of many bits, which fall by 4 with each."""
+
+LEAST_SECONDS = 1e-3
+"""For a program near the deadline: HiGHS reads 0 seconds as nothing to do and forgets its basis."""
+
 
 class Relaxation:
     """Linear relaxation over some classes, kept in HiGHS so that a new right-hand side starts from the last basis.
@@ -49,7 +56,7 @@ class Relaxation:
             ("presolve", "off"),
             ("solver", "simplex"),
             ("parallel", "off"),
-            ("small_matrix_value", 1e-12),
+            ("small_matrix_value", SMALLEST_VALUE),
         ):
             self._solver.setOptionValue(name, setting)
         self._index = np.arange(rows + m, dtype=np.int32)
@@ -90,7 +97,7 @@ class Relaxation:
         self._lower[rows:] = self._upper[rows:]
         self._solver.changeRowsBounds(len(self._index), self._index, self._lower, self._upper)
         if self._deadline is not None:  # HiGHS counts all its runs
-            left = max(share * (self._deadline - time.perf_counter()), 1e-3)
+            left = max(share * (self._deadline - time.perf_counter()), LEAST_SECONDS)
             self._solver.setOptionValue("time_limit", self._solver.getRunTime() + left)
         self._solver.run()
         self.programs += 1
