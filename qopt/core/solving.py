@@ -11,17 +11,8 @@ from qopt.core.errors import InputError, shown
 from qopt.core.families import family_named, family_of
 from qopt.core.method import Method, Options
 from qopt.core.problem import Problem
-from qopt.core.reading import load
+from qopt.core.reading import as_problem
 from qopt.core.solution import Outcome, Solution, Status
-
-
-def as_problem(problem: Problem | str | os.PathLike[str]) -> Any:
-    """A problem, or the one that a bundled name or path stands for."""
-    if isinstance(problem, Problem):
-        return problem
-    if not isinstance(problem, str | os.PathLike):
-        raise InputError("problem", shown(problem), "a problem, a bundled name, or the path of an instance file")
-    return load(problem)
 
 
 def choose(problem: Problem, method: str, bits: str | None) -> Method:

@@ -18,7 +18,8 @@ import numpy as np
 from qopt.core.arguments import is_number, whole
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.errors import InputError, MethodError, shown
-from qopt.core.limits import SLACK, within
+from qopt.core.limits import limit_below, limit_with_slack, limits_with_slack, within
+from qopt.core.reading import problem_of
 from qopt.jqodi.plan import JqodiPlan
 from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.reductions import possible, schedule_instance
@@ -90,9 +91,7 @@ class TimeFront:
     def at(self, time_limit: float) -> TimePiece | None:
         """The piece that is best for a T_max; None where nothing is feasible."""
         self._inside(np.asarray(time_limit, dtype=np.float64))
-        kept = int(np.searchsorted(self.time, time_limit * (1.0 + SLACK), side="right"))
-        while kept and not within([float(self.time[kept - 1])], time_limit):
-            kept -= 1
+        kept = int(np.searchsorted(self.time, limit_with_slack(time_limit), side="right"))
         if not kept:
             return None
         stop = self.values[kept] if kept < len(self) else self.high
@@ -102,7 +101,7 @@ class TimeFront:
         """Least energy for one or many T_max; infinite where nothing is feasible."""
         given = np.asarray(time_limits, dtype=np.float64)
         self._inside(given)
-        kept = np.searchsorted(self.time, given * (1.0 + SLACK), side="right")
+        kept = np.searchsorted(self.time, limits_with_slack(given), side="right")
         found: FloatArray = np.concatenate(([np.inf], self.energy))[kept]
         return found
 
@@ -139,6 +138,7 @@ def breakpoints(
     MethodError
         A problem on the way that could not be proved.
     """
+    problem = problem_of(Jqodi, problem)
     if parameter != "time_limit":
         raise InputError("parameter", shown(parameter), "time_limit")
     for name, value in (("low", low), ("high", high)):
@@ -224,7 +224,7 @@ def _paths(problem: Jqodi, own: tuple[Candidate, ...], low: float, high: float, 
             raise MethodError(f"time_limit = {limit:g}: {solution.status}, not proved")
         seconds: float = solution.certificate.cost.time
         yield seconds, solution.objective, _made(solution.plan)
-        limit = seconds * (1.0 - 2.0 * SLACK)  # the limit's own slack would let this plan in again
+        limit = limit_below(seconds)
     raise InputError("max_solves", f"{max_solves} and still no end", "more of them, or a smaller range")
 
 

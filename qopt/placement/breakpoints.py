@@ -21,6 +21,7 @@ from qopt.core.arguments import is_number
 from qopt.core.arrays import FloatArray
 from qopt.core.envelope import lower_envelope
 from qopt.core.errors import InputError, MethodError, shown
+from qopt.core.reading import problem_of
 from qopt.core.solving import solve
 from qopt.placement.costs import way_back
 from qopt.placement.plan import PlacementPlan
@@ -42,6 +43,9 @@ RANGE = 1000.0
 
 ROUNDING = Fraction(1, 10**12)
 """A plan counts as better than a line only beyond this share of it: the cut's costs are rounded, the lines are not."""
+
+SAME_END = 1e-12
+"""A value may lie outside the range by this share: ends may have been inverted twice, and a sampled end rounds too."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ class PlacementBreakpoints:
         if not self.pieces:
             raise InputError(self.parameter, "a value", "nothing: no plan keeps the limits")
         start, stop = self.pieces[0].start, self.pieces[-1].stop
-        bad = values[~((values >= start * (1 - 1e-12)) & (values <= stop * (1 + 1e-12)))]
+        bad = values[~((values >= start * (1 - SAME_END)) & (values <= stop * (1 + SAME_END)))]
         if bad.size:
             raise InputError(self.parameter, f"{bad.flat[0]:g}", f"a value from {start:g} to {stop:g}")
 
@@ -143,6 +147,7 @@ def breakpoints(
     MethodError
         A problem whose optimum could not be proved.
     """
+    problem = problem_of(Placement, problem)
     name = parameter if isinstance(parameter, str) else ""
     inverse = re.fullmatch(INVERSE, name) is not None
     if not inverse and re.fullmatch(AFFINE, name) is None:

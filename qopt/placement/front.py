@@ -8,12 +8,11 @@ from typing import Any
 
 from qopt.core.arguments import is_number
 from qopt.core.errors import InputError, shown
-from qopt.core.families import family_of
+from qopt.core.reading import problem_of
 from qopt.core.solution import Solution
-from qopt.core.solving import as_problem, solve
+from qopt.core.solving import solve
 from qopt.placement.plan import tiers_used
 from qopt.placement.problem import Operator, Placement
-from qopt.placement.strategies import as_placement
 
 
 @dataclass(frozen=True)
@@ -60,11 +59,8 @@ def front(problem: Placement | str | os.PathLike[str]) -> tuple[FrontPoint, ...]
     InputError
         The problem is no placement. A front of a JQODI problem is that of `qopt.breakpoints` over T_max.
     """
-    found = as_problem(problem)
-    if family_of(found).name == "jqodi":
-        call = 'qopt.breakpoints(problem, "time_limit")'
-        raise InputError("problem", shown(found.name), f"a placement; the front of a JQODI problem is {call}")
-    problem = as_placement(found)
+    elsewhere = 'the front of a JQODI problem is qopt.breakpoints(problem, "time_limit")'
+    problem = problem_of(Placement, problem, named=True, instead=elsewhere)
     free = problem.replace({"targets": {}})
     solved = [(o, solve(_with_operator(free, o))) for o in sorted(problem.operators, key=lambda o: -o.accuracy)]
     points = []
@@ -111,7 +107,7 @@ def recommend(
     InputError
         A target is out of range, or the problem is no placement.
     """
-    problem = as_placement(problem)
+    problem = problem_of(Placement, problem, named=True)
     for name, value, most in (("accuracy", accuracy, 1.0), ("latency", latency, float("inf"))):
         if value is not None and not (is_number(value) and 0 <= value <= most and value < float("inf")):
             raise InputError(name, shown(value), "a number from 0 to 1" if most == 1 else "seconds >= 0")

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qopt.core.errors import InputError, shown
-from qopt.core.families import family_of
+from qopt.core.reading import problem_of
 from qopt.placement.costs import breakdown
 from qopt.placement.limits import broken
 from qopt.placement.methods.equal_size import split_point
@@ -84,7 +84,7 @@ def strategies(problem: Placement | str | os.PathLike[str], *, split: Sequence[s
     """
     import pandas as pd
 
-    problem = as_placement(problem)
+    problem = problem_of(Placement, problem, named=True)
     known = [operator.name for operator in problem.operators]
     for name in split or ():
         if name not in known:
@@ -108,13 +108,3 @@ def strategies(problem: Placement | str | os.PathLike[str], *, split: Sequence[s
             }
         )
     return pd.DataFrame.from_records(records, columns=list(COLUMNS))
-
-
-def as_placement(problem: Any) -> Placement:
-    """A placement, or the one that a bundled name or path stands for."""
-    from qopt.core.solving import as_problem
-
-    found = as_problem(problem)
-    if not isinstance(found, Placement):
-        raise InputError("problem", f"{shown(found.name)}, a {family_of(found).name} problem", "a placement")
-    return found

@@ -21,6 +21,9 @@ from qopt.core.errors import shown
 from qopt.core.problem import Amount, Flag, Frozen, Positive, Problem
 
 PositiveWhole = Annotated[int, Field(ge=1, le=2**53, strict=True)]
+SAME_LEVEL = 1e-12
+"""Levels that differ by this share are one: 0.01 and 1 % of 1 are. A level is looked up, it is no limit on a sum."""
+
 Width = Annotated[int, Field(ge=1, le=32, strict=True)]
 
 
@@ -28,6 +31,12 @@ def _same_length(columns: dict[str, np.ndarray[Any, Any] | None], axis: int, len
     for name, column in columns.items():
         if column is not None and column.shape[axis] != length:
             raise complaint(f".{name}", f"{column.shape[axis]} entries", f"{length}, one for each {of}")
+
+
+def serving_rows(levels: FloatArray, asked: FloatArray | float) -> IntArray:
+    """Row of the largest level that does not exceed the one asked for, or each of them; -1 where none does."""
+    rows: IntArray = np.searchsorted(levels * (1.0 - SAME_LEVEL), asked, side="right") - 1
+    return rows
 
 
 class Tie(Frozen):
@@ -369,7 +378,7 @@ class QPart(Problem):
             "accuracy.rho_activations": accuracy.rho_activations,
         }
         _same_length(rows, 1, n, "layer")
-        if not np.any(np.isclose(accuracy.levels, self.level, rtol=1e-12, atol=0)):
+        if not np.any(np.isclose(accuracy.levels, self.level, rtol=SAME_LEVEL, atol=0)):
             raise complaint(".level", f"{self.level:g}", "one of " + ", ".join(f"{a:g}" for a in accuracy.levels))
         if noise.model == "table" and noise.table is not None:
             first, last = int(noise.table.bits[0]), int(noise.table.bits[-1])

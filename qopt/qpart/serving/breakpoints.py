@@ -20,6 +20,7 @@ from qopt.core.arrays import FloatArray
 from qopt.core.envelope import lower_envelope
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.limits import limit_with_slack
+from qopt.core.reading import problem_of
 from qopt.qpart.costs import fixed_upload, split_macs
 from qopt.qpart.methods.kkt import at_cut
 from qopt.qpart.plan import QPartPlan
@@ -42,6 +43,9 @@ AFFINE = (
 )
 SHORT = {name.split(".")[-1]: name for name in (*INVERSE, *AFFINE[:1], *AFFINE[5:6])}
 """Names without their section, where that is not ambiguous: rate, download_rate, inferences, price, transmit_power."""
+
+SAME_END = 1e-12
+"""A value may lie outside the range by this share: ends may have been inverted twice, and a sampled end rounds too."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +97,7 @@ class Breakpoints:
     def _inside(self, values: FloatArray) -> None:
         """Refuse values that the pieces do not cover."""
         start, stop = self.pieces[0].start, self.pieces[-1].stop
-        # The ends may have been inverted twice, and a sampled end rounds too.
-        bad = values[~((values >= start * (1 - 1e-12)) & (values <= stop * (1 + 1e-12)))]
+        bad = values[~((values >= start * (1 - SAME_END)) & (values <= stop * (1 + SAME_END)))]
         if bad.size:
             raise InputError(self.parameter, f"{bad.flat[0]:g}", f"a value from {start:g} to {stop:g}")
 
@@ -135,6 +138,7 @@ def breakpoints(
         An unknown parameter, an empty range, or for real-valued bits a parameter that changes the ratio of the
         prices of a bit up and down.
     """
+    problem = problem_of(QPart, problem)
     if bits not in ("whole", "real"):
         raise InputError("bits", shown(bits), "whole or real")
     name = SHORT.get(parameter, parameter) if isinstance(parameter, str) else ""
