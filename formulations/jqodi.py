@@ -48,6 +48,7 @@ import pyomo.environ as pyo
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.limits import limit_with_slack
+from qopt.core.reading import problem_of
 from qopt.jqodi.plan import JqodiPlan
 from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.reductions import possible
@@ -67,17 +68,12 @@ def data(problem: Jqodi) -> dict[str, Candidate]:
     MethodError
         There is none.
     """
-    _check_family(problem)
+    problem = problem_of(Jqodi, problem)
     constant = problem.mode == "choice"
     found = {own.key: own for own in candidates(problem) if possible(own) and (not constant or len(_constant(own)))}
     if not found:
         raise MethodError("no model at an admissible width reaches its loss with a state that is possible")
     return found
-
-
-def _check_family(problem: Any) -> None:
-    if not isinstance(problem, Jqodi):
-        raise InputError("problem", shown(getattr(problem, "name", problem)), "a JQODI problem")
 
 
 def _constant(own: Candidate) -> IntArray:
@@ -111,8 +107,8 @@ def joint(problem: Jqodi, form: str | None = None, *, relaxed: bool = False) -> 
     return path(problem, form or "flow", relaxed=relaxed) if problem.mode == "path" else schedule(problem, relaxed)
 
 
-def _check_form(problem: Any, form: str | None) -> None:
-    _check_family(problem)
+def _check_form(problem: Jqodi, form: str | None) -> None:
+    problem_of(Jqodi, problem)
     forms = FORMS if problem.mode == "path" else ()
     if form is not None and form not in forms:
         raise InputError("form", shown(form), ", ".join(forms) or f"None: mode {problem.mode} has one form")
@@ -276,6 +272,7 @@ def extract(model: Any, problem: Jqodi) -> JqodiPlan:
 
 def exclude(model: Any, problem: Jqodi, plan: JqodiPlan) -> None:
     """Cut off one plan."""
+    problem = problem_of(Jqodi, problem)
     key = f"{plan.model}/{plan.bits}"
     states = states_of(data(problem)[key], plan).tolist()
     if problem.mode == "choice":

@@ -48,9 +48,10 @@ import pyomo.environ as pyo
 from qopt.core.arrays import FloatArray
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.limits import limit_with_slack
+from qopt.core.reading import problem_of
 from qopt.placement.costs import Labelling, Limit, binding, labellings, limits
 from qopt.placement.plan import PlacementPlan, labels_of, plan_of
-from qopt.placement.problem import Placement, as_placement
+from qopt.placement.problem import Placement
 from qopt.placement.terms import Terms, terms
 
 FORMS = ("mip", "lp")
@@ -59,6 +60,7 @@ FORMS = ("mip", "lp")
 
 def operators(problem: Placement) -> dict[str, tuple[Terms, Labelling, tuple[Limit, ...]]]:
     """Network, costs and limits of every operator that reaches the accuracy target."""
+    problem = problem_of(Placement, problem)
     return {name: (own, costs, limits(problem, own, costs)) for name, (own, costs) in labellings(problem).items()}
 
 
@@ -77,9 +79,9 @@ def joint(problem: Placement, form: str = "mip") -> pyo.ConcreteModel:
     MethodError
         No operator reaches the accuracy target, or form ``lp`` of a problem with limits that can bind.
     """
+    problem = problem_of(Placement, problem, named=True)
     if form not in FORMS:
         raise InputError("form", shown(form), ", ".join(FORMS))
-    problem = as_placement(problem)
     data = operators(problem)
     if not data:
         raise MethodError("no operator reaches the accuracy target")
@@ -190,6 +192,8 @@ def extract(model: Any, problem: Placement) -> PlacementPlan:
     Whether it keeps the limits is for the certificate to say.
     """
 
+    problem = problem_of(Placement, problem)
+
     def value(variable: Any) -> float:
         return pyo.value(variable, exception=False) or 0.0
 
@@ -203,6 +207,7 @@ def extract(model: Any, problem: Placement) -> PlacementPlan:
 
 def exclude(model: Any, problem: Placement, plan: PlacementPlan) -> None:
     """Cut off one plan of a joint model of form ``mip``: some x must differ, if the operator stays."""
+    problem = problem_of(Placement, problem)
     y, own = model.chosen[plan.operator], terms(problem, problem.operator(plan.operator))
     differs = [
         y - model.above[plan.operator, v, k] if label > k else model.above[plan.operator, v, k]
@@ -227,7 +232,7 @@ def cut_cvxpy(problem: Placement, operator: str) -> Any:
     """
     import cvxpy as cp  # 0.9 s: only when asked for
 
-    problem = as_placement(problem)
+    problem = problem_of(Placement, problem, named=True)
     data = labellings(problem)
     if operator not in data:
         raise MethodError(f"operator {shown(operator)}: not one that reaches the accuracy target: {', '.join(data)}")
@@ -256,6 +261,7 @@ def cut_cvxpy(problem: Placement, operator: str) -> Any:
 
 def extract_cvxpy(model: Any, problem: Placement, operator: str) -> PlacementPlan:
     """The plan that a solved `cut_cvxpy` holds."""
+    problem = problem_of(Placement, problem)
     own = terms(problem, problem.operator(operator))
     labels = (model.var_dict["above"].value[1:] >= 0.5).sum(axis=1)
     return plan_of(problem, own, labels)

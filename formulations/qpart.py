@@ -47,6 +47,7 @@ from pyomo.gdp import Disjunct, Disjunction
 
 from qopt.core.errors import InputError, shown
 from qopt.core.limits import limit_with_slack
+from qopt.core.reading import problem_of
 from qopt.qpart.plan import QPartPlan
 from qopt.qpart.problem import QPart
 from qopt.qpart.subproblem import Subproblem, subproblems
@@ -57,6 +58,7 @@ FORMS = ("one-hot", "aggregated", "big-m", "hull")
 
 def tables(problem: QPart) -> dict[int, Subproblem]:
     """Data of every admissible cut: prices, noise terms, limits."""
+    problem = problem_of(QPart, problem)
     table = subproblems(problem)
     return {int(p): table.at(int(p)) for p in problem.admissible_cuts}
 
@@ -108,8 +110,9 @@ def joint(problem: QPart, form: str = "one-hot") -> pyo.ConcreteModel:
     Raises
     ------
     InputError
-        The form is none of `FORMS`.
+        The problem is of another family, or the form is none of `FORMS`.
     """
+    problem = problem_of(QPart, problem)
     if form not in FORMS:
         raise InputError("form", shown(form), ", ".join(FORMS))
     if form in ("big-m", "hull"):
@@ -259,6 +262,7 @@ def extract(model: Any, problem: QPart) -> QPartPlan:
     Binaries are rounded: the cut with the largest ``cut[p]``, then for each of its tensors the largest ``width``.
     Whether the plan keeps the limits is for the certificate to say.
     """
+    problem = problem_of(QPart, problem)
     cut, width = _values(model, problem)
     p = max(cut, key=lambda q: cut[q])
     subproblem = subproblems(problem).at(p)

@@ -43,6 +43,7 @@ import pyomo.environ as pyo
 from qopt.core.arrays import FloatArray
 from qopt.core.errors import MethodError
 from qopt.core.limits import within
+from qopt.core.reading import problem_of
 from qopt.qpart.plan import QPartPlan
 from qopt.qpart.problem import QPart
 from qopt.qpart.subproblem import Subproblem, subproblems
@@ -105,10 +106,13 @@ def fixed_cut(problem: QPart, cut: int) -> Subproblem:
 
     Raises
     ------
+    InputError
+        The problem is of another family.
     MethodError
         The noise is a measured table, which says nothing between whole widths; Delta is 0, so that no width
         of a tensor that makes noise keeps it; or the overhead alone exceeds the memory.
     """
+    problem = problem_of(QPart, problem)
     if problem.noise.model == "table":
         raise MethodError("noise.model: found 'table'; allowed: 'law' or 'grid', because a table has whole widths only")
     subproblem = subproblems(problem).at(cut)
@@ -201,6 +205,7 @@ def convex_cvxpy(problem: QPart, cut: int) -> Any:
     """
     import cvxpy as cp  # 0.9 s: only when asked for
 
+    problem = problem_of(QPart, problem)
     if problem.noise.model != "law":
         raise MethodError(
             f"noise.model: found {problem.noise.model!r}; allowed: 'law', which the exponential cone holds"
@@ -238,5 +243,5 @@ def extract_widths(model: Any, subproblem: Subproblem) -> FloatArray:
 
 def extract(model: Any, problem: QPart, cut: int) -> QPartPlan:
     """The plan of a solved model at its cut; whether it keeps the limits to the last digit is not checked."""
-    subproblem = subproblems(problem).at(cut)
+    subproblem = subproblems(problem_of(QPart, problem)).at(cut)
     return subproblem.plan(extract_widths(model, subproblem), "real", problem.name)

@@ -11,7 +11,8 @@ from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.families import family_of
 from qopt.core.method import Method, named
 from qopt.core.problem import Problem
-from qopt.core.solving import as_problem, solve
+from qopt.core.reading import as_problem
+from qopt.core.solving import solve
 
 if TYPE_CHECKING:
     import pandas as pd

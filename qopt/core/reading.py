@@ -10,12 +10,15 @@ import difflib
 import json
 import os
 from importlib import resources
-from typing import Any
+from typing import Any, TypeVar
 
 from qopt.core.errors import InputError, shown
 from qopt.core.families import FAMILIES
 from qopt.core.files import write_whole
 from qopt.core.problem import Problem
+
+Kind = TypeVar("Kind", bound=Problem)
+"""A family's class of problems."""
 
 MAX_BYTES = 256 * 2**20
 """Largest file that is read. A network of 100 000 layers with a measured noise table needs about 64 MiB."""
@@ -107,6 +110,47 @@ def load(name: str | os.PathLike[str]) -> Any:
         near = difflib.get_close_matches(text, names, n=3, cutoff=0.4) or one_each
         raise InputError("instance", shown(text), "the path of a file, or a bundled name such as " + ", ".join(near))
     return from_data(read_json(text))
+
+
+def as_problem(problem: Problem | str | os.PathLike[str]) -> Problem:
+    """A problem, or the one that a bundled name or path stands for."""
+    if isinstance(problem, Problem):
+        return problem
+    if not isinstance(problem, str | os.PathLike):
+        raise InputError("problem", shown(problem), "a problem, a bundled name, or the path of an instance file")
+    loaded: Problem = load(problem)
+    return loaded
+
+
+def problem_of(
+    kind: type[Kind], problem: object, *, field: str = "problem", named: bool = False, instead: str = ""
+) -> Kind:
+    """A problem of one family, as it is; the one way to ask for it.
+
+    Parameters
+    ----------
+    kind : the family's class of problems.
+    problem : what was handed in.
+    field : what the caller calls it.
+    named : whether a bundled name or the path of an instance file may stand for it.
+    instead : what serves problems of another family, in words.
+
+    Raises
+    ------
+    InputError
+        It is of another family, or no problem.
+    """
+    given = load(problem) if named and isinstance(problem, str | os.PathLike) else problem
+    if isinstance(given, kind):
+        return given
+    of = f"{shown(given.name)}, {_a_problem(type(given))}" if isinstance(given, Problem) else shown(given)
+    allowed = _a_problem(kind) + (", a bundled name, or the path of an instance file" if named else "")
+    raise InputError(field, of, f"{allowed}; {instead}" if instead else allowed)
+
+
+def _a_problem(kind: type[Problem]) -> str:
+    """``a qpart problem``, by the family's name."""
+    return f"a {str(kind.model_fields['format'].default).removeprefix('qopt/')} problem"
 
 
 def to_json(problem: Problem) -> str:

@@ -16,18 +16,8 @@ from qopt.core.front import Front
 from qopt.core.method import Method, Options, fastest, named
 from qopt.core.plan import Plan
 from qopt.core.problem import Problem
-from qopt.core.reading import load
+from qopt.core.reading import as_problem
 from qopt.core.solution import Outcome, Solution, Status
-
-
-def as_problem(problem: Problem | str | os.PathLike[str]) -> Problem:
-    """A problem, or the one that a bundled name or path stands for."""
-    if isinstance(problem, Problem):
-        return problem
-    if not isinstance(problem, str | os.PathLike):
-        raise InputError("problem", shown(problem), "a problem, a bundled name, or the path of an instance file")
-    loaded: Problem = load(problem)
-    return loaded
 
 
 def choose(problem: Problem, method: str, bits: str | None) -> Method:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
+from qopt.core.reading import problem_of
 from qopt.jqodi.losses import losses
 from qopt.jqodi.plan import JqodiPlan
 from qopt.jqodi.problem import Jqodi, Link, Model, Server, Width
@@ -113,7 +114,7 @@ class JqodiCost:
 
 def breakdown(problem: Jqodi, plan: JqodiPlan) -> JqodiCost:
     """Cost of a plan, term by term. The plan's shape must fit the problem (`checked_plan`)."""
-    model = problem.model(plan.model)
+    model = problem_of(Jqodi, problem).model(plan.model)
     width = model.width(plan.bits)
     expected, robust = model.epochs(width)
     epochs = len(plan.servers)

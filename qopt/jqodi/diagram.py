@@ -24,6 +24,7 @@ from qopt.core.arguments import whole
 from qopt.core.errors import InputError, shown
 from qopt.core.files import write_whole
 from qopt.core.limits import within
+from qopt.core.reading import problem_of
 from qopt.jqodi.plan import JqodiPlan, checked_plan
 from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.terms import Candidate, candidate
@@ -62,8 +63,7 @@ def diagram(problem: Jqodi, *, tree: bool = False, max_size: int = MAX_SIZE) -> 
     """
     import networkx as nx
 
-    if not isinstance(problem, Jqodi):
-        raise InputError("problem", shown(getattr(problem, "name", problem)), "a JQODI problem")
+    problem = problem_of(Jqodi, problem)
     max_size = whole("max_size", max_size, 1, 10**8)
     graph = nx.DiGraph(name=problem.name, mode=problem.mode, time_limit=problem.time_limit)
     graph.add_node(SOURCE, kind="source", layer=0)
@@ -183,7 +183,7 @@ def step_terms(own: Candidate, k: int, before: int | None, state: int) -> tuple[
 
 def plan_vertices(problem: Jqodi, plan: JqodiPlan, *, tree: bool = False) -> list[str]:
     """The vertices of a plan's path through the diagram."""
-    checked_plan(problem, plan)
+    checked_plan(problem_of(Jqodi, problem), plan)
     key = f"{plan.model}/{plan.bits}"
     pairs = [f"{server}/{cut}" for server, cut in zip(plan.servers, plan.cuts, strict=True)]
     names = list(itertools.accumulate(pairs, "{}/{}".format)) if tree else [f"{k}/{x}" for k, x in enumerate(pairs, 1)]

@@ -17,7 +17,8 @@ from qopt.core.arguments import is_number, whole
 from qopt.core.arrays import IntArray
 from qopt.core.envelope import Envelope, Line, Piece
 from qopt.core.errors import InputError, MethodError, shown
-from qopt.core.limits import SLACK, within
+from qopt.core.limits import limit_below, within
+from qopt.core.reading import problem_of
 from qopt.jqodi.plan import JqodiPlan
 from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.reductions import possible, schedule_instance
@@ -56,6 +57,7 @@ def breakpoints(
     MethodError
         A problem on the way that could not be proved.
     """
+    problem = problem_of(Jqodi, problem)
     if parameter != "time_limit":
         raise InputError("parameter", shown(parameter), "time_limit")
     for name, value in (("low", low), ("high", high)):
@@ -147,7 +149,7 @@ def _paths(problem: Jqodi, own: tuple[Candidate, ...], low: float, high: float, 
             raise MethodError(f"time_limit = {limit:g}: {solution.status}, not proved")
         seconds: float = solution.certificate.cost.time
         yield seconds, solution.objective, _made(solution.plan)
-        limit = seconds * (1.0 - 2.0 * SLACK)  # the limit's own slack would let this plan in again
+        limit = limit_below(seconds)
     raise InputError("max_solves", f"{max_solves} and still no end", "more of them, or a smaller range")
 
 

@@ -26,6 +26,7 @@ from qopt.core.arguments import whole
 from qopt.core.arrays import FloatArray
 from qopt.core.errors import InputError, shown
 from qopt.core.limits import limit_with_slack
+from qopt.core.reading import problem_of
 from qopt.jqodi.diagram import arc, step_terms, vertex
 from qopt.jqodi.plan import JqodiPlan
 from qopt.jqodi.problem import Jqodi
@@ -156,8 +157,7 @@ def labels(problem: Jqodi, *, rules: Collection[str] = RULES, max_labels: int = 
     InputError
         The problem is none of this family or its mode is choice, a rule is unknown, or there are more labels.
     """
-    if not isinstance(problem, Jqodi):
-        raise InputError("problem", shown(getattr(problem, "name", problem)), "a JQODI problem")
+    problem = problem_of(Jqodi, problem)
     if problem.mode == "choice":
         raise InputError("problem", f"{problem.name}, of mode choice", "mode schedule or path: a choice has no labels")
     for rule in rules:

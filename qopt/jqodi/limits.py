@@ -15,11 +15,13 @@ import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.limits import limit_with_slack, within
+from qopt.core.reading import problem_of
 from qopt.jqodi.losses import MAX_EPOCHS, least_loss
+from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.terms import Candidate, candidate, candidates, keeps_limit, totals
 
 if TYPE_CHECKING:
-    from qopt.jqodi.problem import Jqodi, Model, Width
+    from qopt.jqodi.problem import Model, Width
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ def _shortest(time: FloatArray, switch: FloatArray) -> IntArray:
 
 def smallest_limits(problem: Jqodi) -> SmallestLimits:
     """The smallest T_max and L_max that would work, and a sentence on what cannot be met now."""
+    problem = problem_of(Jqodi, problem)
     best: tuple[float, str, int] | None = None
     feasible = False  # told from the terms: their sum, rounded, may be within T_max where they are not
     some = candidates(problem)

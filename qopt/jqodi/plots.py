@@ -12,7 +12,7 @@ import numpy as np
 
 from qopt.core.errors import InputError, shown
 from qopt.core.plot_style import BLUE, GREEN, GREY, INK, MARKERS, ORANGE, PINK, RED, SKY, axes_for
-from qopt.core.solving import as_problem
+from qopt.core.reading import problem_of
 from qopt.jqodi.certificate.certify import violations
 from qopt.jqodi.costs import NODES, JqodiCost, breakdown
 from qopt.jqodi.diagram import SOURCE, THETA, diagram, plan_vertices
@@ -36,14 +36,6 @@ PARTS = dict(zip(NODES, (ORANGE, GREEN, BLUE, "#F5C77E", "#8FC1DE"), strict=True
 """Colour of each node, and a light one for its link."""
 
 Plans = JqodiPlan | Mapping[str, JqodiPlan]
-
-
-def as_jqodi(problem: Jqodi | str | os.PathLike[str]) -> Jqodi:
-    """The problem itself, or the one of a bundled name or path; InputError for another family."""
-    found = as_problem(problem)
-    if not isinstance(found, Jqodi):
-        raise InputError("problem", shown(found.name), "a JQODI problem")
-    return found
 
 
 def plot_diagram(
@@ -70,7 +62,7 @@ def plot_diagram(
     InputError
         The diagram has more vertices than can be drawn.
     """
-    problem = as_jqodi(problem)
+    problem = problem_of(Jqodi, problem, named=True)
     graph = diagram(problem, tree=tree)
     if len(graph) > DRAWN:
         raise InputError("problem", f"a diagram of {len(graph)} vertices", f"up to {DRAWN} vertices")
@@ -163,7 +155,7 @@ def plot_energy_time(
         out.
     ax : where to draw.
     """
-    problem = as_jqodi(problem)
+    problem = problem_of(Jqodi, problem, named=True)
     steps = breakpoints(problem).points
     ax = axes_for(ax, 6.5, 3.8)
     if steps:
@@ -216,7 +208,7 @@ def plot_breakdown(
     """
     if what not in ("energy", "time"):
         raise InputError("what", shown(what), "energy, time")
-    problem = as_jqodi(problem)
+    problem = problem_of(Jqodi, problem, named=True)
     costs = _costs(problem, plans)
     if not costs:
         raise InputError("plans", "none", "a plan, or plans by name")

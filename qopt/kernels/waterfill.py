@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qopt.core.arrays import FloatArray
+from qopt.core.limits import sum_within
 
 LN4 = math.log(4.0)
 
@@ -55,7 +56,7 @@ def allocate(price: FloatArray, c: FloatArray, limit: float, lo: float, hi: floa
     (every tensor at a bound, limit met exactly) any t of the piece serves; its upper end is returned.
     """
     least, most = c * 4.0**-hi, c * 4.0**-lo
-    if least.sum() > limit * (1.0 + 1e-12):
+    if not sum_within(least, limit):
         return None
     if most.sum() <= limit:
         bits = np.full(len(c), float(lo))

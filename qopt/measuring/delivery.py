@@ -16,7 +16,7 @@ import torch
 
 from qopt.core.errors import InputError, shown
 from qopt.core.plan import read_answer
-from qopt.core.reading import load
+from qopt.core.reading import problem_of
 from qopt.measuring.arithmetic import plain_float32
 from qopt.measuring.batches import Batches
 from qopt.measuring.checkpoint import Checkpoint
@@ -115,9 +115,7 @@ def request_and_plan(instance: str, plan: str | os.PathLike[str]) -> tuple[QPart
     InputError
         No QPART request, a solution without a plan, or a plan that does not fit the instance.
     """
-    problem = load(instance)
-    if not isinstance(problem, QPart):
-        raise InputError("instance", f"{problem.name!r}, no QPART request", "a QPART request")
+    problem = problem_of(QPart, instance, field="instance", named=True)
     decision, _ = read_answer(plan, problem)
     if not isinstance(decision, QPartPlan):
         raise InputError("plan", "none: the solution says that there is no plan", "a plan")

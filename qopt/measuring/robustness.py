@@ -22,6 +22,7 @@ from qopt.measuring.noise import Advance, Reference, unit_name, unseen
 from qopt.measuring.parallel import run_all
 from qopt.measuring.scores import Score, scored, squared_change
 from qopt.measuring.variants import outputs_with_products, outputs_with_tensors, tensor_names
+from qopt.qpart.problem import SAME_LEVEL
 
 SCALES_PER_OCTAVE = 8
 """Scales of noise lie on a grid of ratio 2^(1/8); step k is the scale 2^(k/8)."""
@@ -62,7 +63,7 @@ class Trials:
 
 def costs(lost: float | FloatArray, level: float) -> Any:
     """Whether a loss, or each of an array of losses, reaches a level, up to rounding."""
-    return lost >= level * (1 - 1e-12)
+    return lost >= level * (1.0 - SAME_LEVEL)
 
 
 def next_steps(lost: dict[int, float], levels: Sequence[float]) -> set[int]:

@@ -32,6 +32,7 @@ from qopt.measuring.network import Network, TensorName
 from qopt.measuring.noise import Advance, Say, law_columns, noise_tables, reference, silent, unseen
 from qopt.measuring.robustness import noise_trials
 from qopt.measuring.scores import Margin, Score, adversarial_margin, correct, qualified_name
+from qopt.qpart.problem import SAME_LEVEL
 
 WIDTHS = range(1, MAX_BITS + 1)
 """Widths of the table by default."""
@@ -74,7 +75,7 @@ class Sensitivity:
     def row(self, level: float) -> int:
         """Number of a level, from 0."""
         for row, known in enumerate(self.levels):
-            if math.isclose(known, level, rel_tol=1e-12):
+            if math.isclose(known, level, rel_tol=SAME_LEVEL):
                 return row
         raise InputError("level", shown(level), "one of " + ", ".join(f"{a:g}" for a in self.levels))
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from qopt.core.arrays import FloatArray
 from qopt.core.errors import InputError, shown
+from qopt.core.limits import within
 from qopt.measuring.calibrated import Calibrated
 from qopt.measuring.calibration import exact_widths
 from qopt.measuring.coefficients import payload_request
@@ -183,7 +184,7 @@ def held(found: Sensitivity, cuts: Sequence[Sequence[Calibrated]], records: Sequ
     """For each level, whether plans that keep the calibrated Delta keep the level too."""
     results = []
     for row, level in enumerate(found.levels):
-        inside = [r.loss for r in records if r.spent[row] <= cuts[row][r.plan.cut - 1].delta.value * (1 + 1e-12)]
+        inside = [r.loss for r in records if within([r.spent[row]], cuts[row][r.plan.cut - 1].delta.value)]
         results.append(
             Held(
                 level,

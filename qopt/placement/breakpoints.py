@@ -16,6 +16,7 @@ from fractions import Fraction
 from qopt.core.arguments import is_number
 from qopt.core.envelope import Envelope, of_lines
 from qopt.core.errors import InputError, MethodError, shown
+from qopt.core.reading import problem_of
 from qopt.core.solving import solve
 from qopt.placement.costs import way_back
 from qopt.placement.plan import PlacementPlan
@@ -37,7 +38,6 @@ RANGE = 1000.0
 
 ROUNDING = Fraction(1, 10**12)
 """A plan counts as better than a line only beyond this share of it: the cut's costs are rounded, the lines are not."""
-
 
 UNITS = {
     "size": "bit",
@@ -101,6 +101,7 @@ def breakpoints(problem: Placement, parameter: str, *, low: float | None = None,
     MethodError
         A problem whose optimum could not be proved.
     """
+    problem = problem_of(Placement, problem)
     name = parameter if isinstance(parameter, str) else ""
     inverse = re.fullmatch(INVERSE, name) is not None
     if not inverse and re.fullmatch(AFFINE, name) is None:

@@ -7,10 +7,11 @@ import os
 from qopt.core.arguments import is_number
 from qopt.core.errors import InputError, shown
 from qopt.core.front import Criterion, Front, FrontPoint, front_of
+from qopt.core.reading import problem_of
 from qopt.core.solution import Solution
 from qopt.core.solving import solve
 from qopt.placement.plan import tiers_used
-from qopt.placement.problem import Operator, Placement, as_placement
+from qopt.placement.problem import Operator, Placement
 
 CRITERIA = (Criterion("accuracy", "", "max"), Criterion("objective", ""))
 
@@ -30,7 +31,7 @@ def front(problem: Placement | str | os.PathLike[str]) -> Front:
     InputError
         The problem is no placement.
     """
-    asked = as_placement(problem)
+    asked = problem_of(Placement, problem, named=True)
     free = asked.replace({"targets": {}})
     return front_of(asked.name, CRITERIA, [_point(free, operator) for operator in asked.operators])
 
@@ -76,7 +77,7 @@ def recommend(
     InputError
         A target is out of range, or the problem is no placement.
     """
-    problem = as_placement(problem)
+    problem = problem_of(Placement, problem, named=True)
     for name, value, most in (("accuracy", accuracy, 1.0), ("latency", latency, float("inf"))):
         if value is not None and not (is_number(value) and 0 <= value <= most and value < float("inf")):
             raise InputError(name, shown(value), "a number from 0 to 1" if most == 1 else "seconds >= 0")

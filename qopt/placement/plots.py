@@ -10,10 +10,11 @@ import numpy as np
 
 from qopt.core.errors import InputError, shown
 from qopt.core.plot_style import BLUE, GREY, INK, MARKERS, ORANGE, SEQUENCE, axes_for
+from qopt.core.reading import problem_of
 from qopt.placement.breakpoints import breakpoints
 from qopt.placement.front import front
 from qopt.placement.plan import PlacementPlan, checked_placement
-from qopt.placement.problem import Placement, as_placement
+from qopt.placement.problem import Placement
 from qopt.placement.strategies import strategies
 from qopt.placement.terms import terms
 
@@ -33,7 +34,7 @@ def plot_placement(problem: Placement | str | os.PathLike[str], plan: PlacementP
     problem, plan : a placement, a bundled name or a path, and a plan for it. Few operations are named, many numbered.
     ax : where to draw.
     """
-    problem = as_placement(problem)
+    problem = problem_of(Placement, problem, named=True)
     own = terms(problem, problem.operator(checked_placement(problem, plan).operator))
     number = {name: k for k, name in enumerate(problem.tier_names)}
     at = [problem.birth, *(number[plan.tiers[name]] for name in own.names)]
@@ -95,7 +96,7 @@ def plot_break_even(
     """
     if scale not in ("log", "linear"):
         raise InputError("scale", shown(scale), "log, linear")
-    problem = as_placement(problem)
+    problem = problem_of(Placement, problem, named=True)
     found = breakpoints(problem, parameter, low=low, high=high)
     if not found.feasible:
         raise InputError("problem", "no plan", "a placement that keeps its limits")
@@ -163,7 +164,7 @@ def plot_front(problem: Placement | str | os.PathLike[str], *, ax: Axes | None =
     problem : a placement, a bundled name or a path.
     ax : where to draw.
     """
-    problem = as_placement(problem)
+    problem = problem_of(Placement, problem, named=True)
     table = strategies(problem)
     ax = axes_for(ax, 6.5, 3.8)
     ax.plot(table.objective, table.accuracy, linestyle="none", marker="x", color=GREY, label="the study's strategies")

@@ -18,7 +18,6 @@ tiers' speeds are per second.
 from __future__ import annotations
 
 import math
-import os
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
@@ -28,10 +27,8 @@ from pydantic import Field, model_validator
 from qopt.core.arrays import BoolArray
 from qopt.core.checks import check_length, twice, unknown
 from qopt.core.columns import AmountRows, Amounts, complaint
-from qopt.core.errors import InputError, shown
-from qopt.core.families import family_of
+from qopt.core.errors import shown
 from qopt.core.problem import Amount, Flag, Frozen, Positive, Problem
-from qopt.core.solving import as_problem
 from qopt.placement.graph import Graph, Name, Names
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
@@ -340,11 +337,3 @@ class Placement(Problem):
     def eligible(self) -> tuple[Operator, ...]:
         """Operators that reach the accuracy target, in their order."""
         return tuple(o for o in self.operators if o.accuracy >= self.targets.accuracy)
-
-
-def as_placement(problem: Placement | str | os.PathLike[str]) -> Placement:
-    """A placement, or the one that a bundled name or path stands for."""
-    found = as_problem(problem)
-    if not isinstance(found, Placement):
-        raise InputError("problem", f"{shown(found.name)}, a {family_of(found).name} problem", "a placement")
-    return found

@@ -13,11 +13,12 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qopt.core.errors import InputError, shown
+from qopt.core.reading import problem_of
 from qopt.placement.costs import breakdown
 from qopt.placement.limits import broken
 from qopt.placement.methods.equal_size import split_point
 from qopt.placement.plan import PlacementPlan, labels_of, plan_of, tiers_used
-from qopt.placement.problem import Placement, as_placement
+from qopt.placement.problem import Placement
 from qopt.placement.terms import Terms, terms
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def strategies(problem: Placement | str | os.PathLike[str], *, split: Sequence[s
     """
     import pandas as pd
 
-    problem = as_placement(problem)
+    problem = problem_of(Placement, problem, named=True)
     known = [operator.name for operator in problem.operators]
     for name in split or ():
         if name not in known:

@@ -24,6 +24,15 @@ from qopt.qpart.network import Network, Width
 
 PositiveWhole = Annotated[int, Field(ge=1, le=2**53, strict=True)]
 
+SAME_LEVEL = 1e-12
+"""Levels that differ by this share are one: 0.01 and 1 % of 1 are. A level is looked up, it is no limit on a sum."""
+
+
+def serving_rows(levels: FloatArray, asked: FloatArray | float) -> IntArray:
+    """Row of the largest level that does not exceed the one asked for, or each of them; -1 where none does."""
+    rows: IntArray = np.searchsorted(levels * (1.0 - SAME_LEVEL), asked, side="right") - 1
+    return rows
+
 
 class Device(Frozen):
     """The device: g_d cycles per MAC, clock f_d, energy k_d f_d^2 per cycle (Eqs. 5-6), memory for weights [bits]."""
@@ -235,7 +244,7 @@ class QPart(Problem):
             "accuracy.rho_activations": accuracy.rho_activations,
         }
         check_lengths(rows, n, "layer", axis=1)
-        if not np.any(np.isclose(accuracy.levels, self.level, rtol=1e-12, atol=0)):
+        if not np.any(np.isclose(accuracy.levels, self.level, rtol=SAME_LEVEL, atol=0)):
             raise complaint(".level", f"{self.level:g}", "one of " + ", ".join(f"{a:g}" for a in accuracy.levels))
         if noise.model == "table" and noise.table is not None:
             first, last = int(noise.table.bits[0]), int(noise.table.bits[-1])

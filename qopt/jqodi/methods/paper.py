@@ -43,6 +43,10 @@ MOST = 691.0
 """Logarithm up to which paths are counted."""
 
 
+ROUNDING = 1e-12
+"""Times added up in floats may be off by this share: so much above T_max a path is still put to the exact test."""
+
+
 @dataclass(frozen=True)
 class Tree:
     """One model and bit-width: its K^rob epochs, every one of which counts.
@@ -117,7 +121,7 @@ def traversal(problem: Jqodi, tree: Tree, everything: bool) -> tuple[SmallArray,
     Times add up in floats here; `select` puts the path that it takes to the exact test.
     """
     own = tree.own
-    ceiling = limit_with_slack(problem.time_limit) * (1.0 + 1e-12)
+    ceiling = limit_with_slack(problem.time_limit) * (1.0 + ROUNDING)
     start = np.flatnonzero(np.isfinite(own.time[0]))
     elapsed = own.setup_time + own.time[0, start]
     weight = own.setup_energy + own.energy[0, start]

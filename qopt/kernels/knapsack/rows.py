@@ -21,7 +21,7 @@ import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.errors import InputError
-from qopt.core.limits import limit_with_slack
+from qopt.core.limits import limits_with_slack
 from qopt.kernels.arguments import check_options, table
 from qopt.kernels.knapsack.result import Node, Result, Status
 from qopt.kernels.knapsack.rows_core import SLACK_TERMS, Core, Shifted, shifted
@@ -100,7 +100,7 @@ def solve(
     tied = merge(ties, len(cost))
     rows = len(weight)
     kept = np.flatnonzero(np.isfinite(limit))
-    allowed = np.array([limit_with_slack(float(x)) for x in limit[kept]])
+    allowed = limits_with_slack(limit[kept])
     if len(cost) == 0:
         broken = [r for r, most in zip(kept.tolist(), allowed.tolist(), strict=True) if most < 0]
         if broken:

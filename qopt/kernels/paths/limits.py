@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
-from qopt.core.limits import limit_with_slack
+from qopt.core.limits import limits_with_slack
 from qopt.kernels.paths.graph import Digraph, Layered
 from qopt.kernels.tolerances import COARSE, DIGITS, EPSILON, PROOF_GAP, SUM_ROUNDING
 
@@ -77,7 +77,7 @@ class Limits:
 def limits(graph: Layered | Digraph, limit: FloatArray) -> Limits:
     """Slack, grid and margin of every finite limit."""
     rows = np.flatnonzero(np.isfinite(limit))
-    allowed = np.array([limit_with_slack(float(limit[r])) for r in rows])
+    allowed = limits_with_slack(limit[rows])
     room, largest = allowed.copy(), np.zeros(len(rows))
     for i, r in enumerate(rows):
         if isinstance(graph, Layered):

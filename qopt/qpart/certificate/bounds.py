@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
-from qopt.core.limits import limit_with_slack
+from qopt.core.limits import limits_with_slack
 from qopt.qpart.certificate.cuts import Cut, CutTable
 from qopt.qpart.terms import widths
 
@@ -294,7 +294,7 @@ def screening(table: CutTable, cuts: IntArray, samples: int = 24) -> FloatArray:
     # The output of layer l crosses cuts l .. last - 1.
     last = np.arange(1, n + 1) + 1 if net.last_reader is None else net.last_reader[1:]
     kept = np.arange(1, n + 1) < (n + 1 if problem.send_output else n)
-    limit = np.concatenate(([math.inf], [limit_with_slack(float(d)) for d in problem.delta]))
+    limit = np.concatenate(([math.inf], limits_with_slack(problem.delta)))
     slack = (4 * n + 64) * EPS
 
     def over_cuts(weights: FloatArray, activations: FloatArray) -> tuple[FloatArray, FloatArray]:

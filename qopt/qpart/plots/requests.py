@@ -10,11 +10,12 @@ import numpy as np
 
 from qopt.core.errors import InputError, shown
 from qopt.core.plot_style import GREEN, GREY, INK, MARKERS, ORANGE, PINK, SEQUENCE, SKY, axes_for, number
+from qopt.core.reading import problem_of
 from qopt.core.solution import Solution
 from qopt.core.solving import solve
 from qopt.qpart.costs import prices
 from qopt.qpart.plan import QPartPlan, checked_plan, crossing_activations
-from qopt.qpart.plots.names import as_request, tensor_name
+from qopt.qpart.plots.names import OTHERS, tensor_name
 from qopt.qpart.problem import QPart
 from qopt.qpart.terms import noise_terms
 
@@ -37,7 +38,7 @@ def plot_objective_by_cut(problem: QPart, ax: Axes | None = None) -> Axes:
     problem : the request. Every admissible cut is solved exactly, so this is for networks of up to about 100 layers.
     ax : where to draw.
     """
-    problem = as_request(problem)
+    problem = problem_of(QPart, problem, instead=OTHERS)
     cuts = [int(p) for p in problem.admissible_cuts]
     one = [problem.replace({"cuts": [p]}) for p in cuts]
     solutions = [solve(q, bits="whole") for q in one]
@@ -119,7 +120,7 @@ def plot_cut_by_rate(problem: QPart, rates: Sequence[float], bits: str = "whole"
     InputError
         The channel is not given by a rate, or there are fewer than two rates.
     """
-    problem = as_request(problem)
+    problem = problem_of(QPart, problem, instead=OTHERS)
     if problem.channel.rate is None:
         raise InputError("channel.rate", "nothing", "a rate, which is what is varied here")
     if len(rates) < 2:
@@ -178,7 +179,7 @@ def plot_bits(
     InputError
         There is nothing to draw, or a plan does not fit the problem.
     """
-    problem = as_request(problem)
+    problem = problem_of(QPart, problem, instead=OTHERS)
     from matplotlib.ticker import MaxNLocator
 
     named = plans if isinstance(plans, Mapping) else {_plan_name(p, k): p for k, p in enumerate(plans)}
@@ -239,7 +240,7 @@ def plot_noise(problem: QPart, tensors: Sequence[int] | None = None, ax: Axes | 
     InputError
         The request has no measured table, or a tensor does not exist.
     """
-    problem = as_request(problem)
+    problem = problem_of(QPart, problem, instead=OTHERS)
     if problem.noise.model != "table":
         raise InputError("noise.model", repr(problem.noise.model), "table")
     n = len(problem.network)

@@ -11,9 +11,10 @@ import numpy as np
 
 from qopt.core.errors import InputError
 from qopt.core.plot_style import BLUE, GREY, INK, MARKERS, RED, SEQUENCE, axes_for
+from qopt.core.reading import problem_of
 from qopt.core.solution import Solution
 from qopt.core.solving import solve
-from qopt.qpart.plots.names import as_request
+from qopt.qpart.plots.names import OTHERS
 from qopt.qpart.problem import QPart
 from qopt.qpart.serving.breakpoints import breakpoints
 from qopt.qpart.serving.table import Decisions
@@ -54,7 +55,7 @@ def plot_breakpoints(
         As `qopt.breakpoints`, and if the range does not suit logarithmic axes, no cut has a plan, or the problem is a
         placement (see `plot_break_even`).
     """
-    problem = as_request(problem, "plot_break_even")
+    problem = problem_of(QPart, problem, instead="for a placement: plot_break_even")
     if low is None or high is None:
         raise InputError("low" if low is None else "high", "nothing", "the range to draw, low= and high=")
     if not 0 < low < high < math.inf:
@@ -163,7 +164,8 @@ def plot_published(problems: Sequence[QPart], ax: Axes | None = None) -> Axes:
     ax : where to draw.
     """
     share, excess, kept = [], [], []
-    for problem in map(as_request, problems):
+    for i, given in enumerate(problems):
+        problem = problem_of(QPart, given, field=f"problems[{i}]", instead=OTHERS)
         paper, best = solve(problem, "qpart-paper"), solve(problem)
         if paper.plan is None or paper.objective is None or best.objective is None:
             continue

@@ -12,10 +12,11 @@ from qopt.core.arguments import whole
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.errors import InputError
 from qopt.core.plot_style import BLUE, GREEN, INK, ORANGE, SKY, axes_for, number
+from qopt.core.reading import problem_of
 from qopt.kernels.waterfill import Allocation
 from qopt.qpart.methods.kkt import at_cut
 from qopt.qpart.plan import QPartPlan, checked_plan
-from qopt.qpart.plots.names import as_request, tensor_name
+from qopt.qpart.plots.names import OTHERS, tensor_name
 from qopt.qpart.problem import QPart
 from qopt.qpart.subproblem import Subproblem, subproblems
 
@@ -52,7 +53,7 @@ def plot_water_level(problem: QPart, cut: int, plan: QPartPlan | None = None, ax
         The noise does not follow the law, the cut or the plan does not fit, no widths keep the limits, or the
         device's memory binds, so that there is no one level.
     """
-    problem = as_request(problem)
+    problem = problem_of(QPart, problem, instead=OTHERS)
     subproblem, found = _filled(problem, cut)
     if plan is not None and checked_plan(problem, plan).cut != cut:
         raise InputError("plan.cut", str(plan.cut), str(cut))

@@ -18,6 +18,7 @@ from qopt.core.arrays import FloatArray
 from qopt.core.envelope import Envelope, of_lines
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.limits import limit_with_slack
+from qopt.core.reading import problem_of
 from qopt.qpart.costs import fixed_upload, split_macs
 from qopt.qpart.methods.kkt import at_cut
 from qopt.qpart.plan import QPartPlan
@@ -40,7 +41,6 @@ AFFINE = (
 )
 SHORT = {name.split(".")[-1]: name for name in (*INVERSE, *AFFINE[:1], *AFFINE[5:6])}
 """Names without their section, where that is not ambiguous: rate, download_rate, inferences, price, transmit_power."""
-
 
 UNITS = {
     "channel.rate": "bit/s",
@@ -82,6 +82,7 @@ def breakpoints(
         An unknown parameter, an empty range, or for real-valued bits a parameter that changes the ratio of the
         prices of a bit up and down.
     """
+    problem = problem_of(QPart, problem)
     if bits not in ("whole", "real"):
         raise InputError("bits", shown(bits), "whole or real")
     name = SHORT.get(parameter, parameter) if isinstance(parameter, str) else ""

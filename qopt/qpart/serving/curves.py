@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qopt.core.arrays import FloatArray
-from qopt.core.limits import limit_with_slack
+from qopt.core.limits import limits_with_slack
 from qopt.kernels.waterfill import allocate
 from qopt.qpart.costs import fixed_upload, split_macs
 from qopt.qpart.problem import QPart
@@ -101,7 +101,7 @@ class Curve:
     def within_memory(self, ratio: FloatArray, memory: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Bits down and up of the best plans that fit the memory; infinite where none does."""
         down, up = self.at(ratio)
-        allowed = limit_with_slack(1.0) * memory
+        allowed = limits_with_slack(memory)
         tight = np.flatnonzero(down > allowed)
         if tight.size == 0:
             return down, up

@@ -12,7 +12,7 @@ import numpy as np
 from qopt.core.arguments import is_number, whole
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.errors import InputError, shown
-from qopt.qpart.problem import QPart
+from qopt.qpart.problem import QPart, serving_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,7 +122,7 @@ class Requests:
                 changes[name] = int(value)
             elif name == "level":  # Algorithm 2: the largest level that does not exceed it
                 levels = network.accuracy.levels
-                served = int(np.searchsorted(levels * (1 - 1e-12), value, side="right")) - 1
+                served = int(serving_rows(levels, value))
                 changes[name] = float(levels[served]) if served >= 0 else value
             else:
                 changes[name] = value

@@ -16,11 +16,12 @@ import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.errors import InputError, MethodError, shown
+from qopt.core.limits import limits_with_slack
 from qopt.core.problem import Frozen
-from qopt.core.solving import as_problem
+from qopt.core.reading import problem_of
 from qopt.qpart.methods.kkt import at_cut
 from qopt.qpart.plan import QPartPlan
-from qopt.qpart.problem import QPart
+from qopt.qpart.problem import QPart, serving_rows
 from qopt.qpart.serving.curves import STEEPEST, Curve, curves
 from qopt.qpart.serving.entries import Entries, entries
 from qopt.qpart.serving.requests import RequestPrices, Requests, request_prices
@@ -78,9 +79,8 @@ def offline(problems: Problem | Iterable[Problem], bits: Literal["whole", "real"
     """
     networks: dict[str, QPart] = {}
     given = [problems] if isinstance(problems, Frozen | str | os.PathLike) else problems
-    for problem in map(as_problem, given):
-        if not isinstance(problem, QPart):
-            raise InputError("problems", f"{problem.name!r}, no QPART request", "QPART requests")
+    for one in given:
+        problem = problem_of(QPart, one, field="problems", named=True)
         if problem.name in networks:
             raise InputError("problems", f"{problem.name!r} twice", "networks of different names")
         networks[problem.name] = problem
@@ -236,7 +236,7 @@ def _level_rows(requests: Requests, problem: QPart, rows: IntArray) -> IntArray:
     asked = requests.columns.get("level")
     if asked is None:
         return np.full(len(rows), problem.level_row)
-    levels: IntArray = np.searchsorted(problem.accuracy.levels * (1 - 1e-12), asked[rows], side="right") - 1
+    levels: IntArray = serving_rows(problem.accuracy.levels, asked[rows])
     low = np.flatnonzero(levels < 0)
     if low.size:
         row = int(rows[low[0]])
@@ -255,7 +255,7 @@ def _decide_whole(table: Entries, prices: RequestPrices) -> tuple[FloatArray, In
     cost = coefficients @ features[:, corners]
     best = np.argmin(cost, axis=1)
     value, chosen = cost[np.arange(n), best], corners[best]
-    allowed = prices.memory * (1.0 + 1e-12)
+    allowed = limits_with_slack(prices.memory)
     short = np.flatnonzero(table.download[chosen] > allowed)
     if short.size:
         cost = coefficients[short] @ features
