@@ -29,7 +29,8 @@ def instances(
         return FOUND
     from rich.table import Table
 
-    from qopt.core.report import console, number
+    from qopt.core.display import number
+    from qopt.core.report import console
 
     table = Table(header_style="bold", box=None, pad_edge=False)
     table.add_column("instance", no_wrap=True)

@@ -48,7 +48,7 @@ def solve(
     if as_json:
         print_json(solution.to_dict())
     else:
-        from qopt.core.report import console, solution_report
+        from qopt.core.report import console
 
-        console().print(solution_report(problem, solution))
+        console().print(solution.rendered())
     return exit_code(solution.plan is not None and solution.certificate.feasible, solution.certificate.infeasible)

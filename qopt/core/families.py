@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from qopt.core.errors import InputError, shown
 
 if TYPE_CHECKING:
+    from qopt.core.method import Bits
     from qopt.core.problem import Problem
 
 
@@ -40,7 +41,7 @@ class Family:
     report: str
     breakpoints: str = ""
     front: str = ""
-    bits: tuple[str, ...] = ()
+    bits: tuple[Bits, ...] = ()
 
     @property
     def format(self) -> str:

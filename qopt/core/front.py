@@ -109,6 +109,11 @@ class Front:
         """Whether every point is proved, those off the front included."""
         return all(point.proved for point in (*self.points, *self.dominated))
 
+    def curve(self, x: str, y: str) -> tuple[list[float], list[float]]:
+        """Two criteria of the points on the front, ascending in the first: what a picture draws."""
+        pairs = sorted((point.values[x] or 0.0, point.values[y] or 0.0) for point in self.points)
+        return [a for a, _ in pairs], [b for _, b in pairs]
+
     def to_dataframe(self) -> pd.DataFrame:
         """A row for every point, ``on_front`` telling those of the front from the others."""
         import pandas as pd

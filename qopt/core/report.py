@@ -12,7 +12,6 @@ from qopt.core.certificate import Certificate
 from qopt.core.display import gap_text, number
 from qopt.core.families import FAMILIES, family_of
 from qopt.core.problem import Problem
-from qopt.core.solution import Solution
 
 KINDS = {
     "witness": "the witness, checked in exact arithmetic",
@@ -88,22 +87,6 @@ def certificate_table(problem: Problem, certificate: Certificate) -> RenderableT
     for line in (*certificate.violations, *certificate.notes):
         table.add_row("", line)
     return table
-
-
-def solution_report(problem: Problem, solution: Solution) -> RenderableType:
-    """A solution and its certificate."""
-    own = family_of(problem).part("report")
-    parts: list[RenderableType] = []
-    head = Text.assemble((problem.name, "bold"), f"  {own.heading(solution)}  ")
-    head.append(solution.status, style="bold green" if solution.status == "optimal" else "bold yellow")
-    head.append(f"  {scaled(solution.seconds, 's')}", style="dim")
-    parts.append(head)
-    if solution.message:
-        parts.append(Text(solution.message))
-    if solution.plan is not None and solution.certificate.cost is not None:
-        parts += [Text(), *own.plan_parts(problem, solution)]
-    parts += [Text(), Text("Certificate", style="bold"), certificate_table(problem, solution.certificate)]
-    return Group(*parts)
 
 
 def comparison_table(records: list[dict[str, Any]]) -> RenderableType:

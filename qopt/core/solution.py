@@ -10,6 +10,8 @@ from qopt.core.display import one_line
 from qopt.core.errors import InputError
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from qopt.core.problem import Problem
 
 Status = Literal[
@@ -96,11 +98,31 @@ class Solution:
         InputError
             The solution was made without its problem, so not by `qopt.solve`.
         """
-        from qopt.core.report import as_text, solution_report
+        from qopt.core.report import as_text
+
+        return as_text(self.rendered())
+
+    def rendered(self) -> RenderableType:
+        """The report for a console of rich; errors as `report`."""
+        from rich.console import Group
+        from rich.text import Text
+
+        from qopt.core.families import family_of
+        from qopt.core.report import certificate_table, scaled
 
         if self.instance is None:
             raise InputError("instance", "nothing", "the problem that was solved, as qopt.solve keeps it")
-        return as_text(solution_report(self.instance, self))
+        own = family_of(self.instance).part("report")
+        head = Text.assemble((self.instance.name, "bold"), f"  {own.heading(self)}  ")
+        head.append(self.status, style="bold green" if self.status == "optimal" else "bold yellow")
+        head.append(f"  {scaled(self.seconds, 's')}", style="dim")
+        parts: list[RenderableType] = [head]
+        if self.message:
+            parts.append(Text(self.message))
+        if self.plan is not None and self.certificate.cost is not None:
+            parts += [Text(), *own.plan_parts(self.instance, self)]
+        parts += [Text(), Text("Certificate", style="bold"), certificate_table(self.instance, self.certificate)]
+        return Group(*parts)
 
     @property
     def gap(self) -> float | None:

@@ -29,7 +29,7 @@ def choose(problem: Problem, method: str, bits: str | None) -> Method:
     if bits is not None and bits not in family.bits:
         raise InputError("bits", repr(bits), " or ".join(family.bits))
     if method == "auto":
-        return fastest(known, problem, bits or (family.bits[0] if family.bits else None))
+        return fastest(known, problem, next((kind for kind in family.bits if bits in (None, kind)), None))
     chosen = named(known, method)
     if bits is not None and chosen.bits != bits:
         others = ", ".join(m.name for m in known if m.bits == bits)

@@ -178,8 +178,7 @@ def plot_front(problem: Placement | str | os.PathLike[str], *, ax: Axes | None =
         look: dict[str, Any] = {"marker": marker, "color": BLUE, "markerfacecolor": face, "markersize": 7, "zorder": 3}
         objective, accuracy = point.values["objective"], point.values["accuracy"]
         ax.plot(objective, accuracy, linestyle="none", label=point.name, **look)
-    on = sorted((p.values["objective"], p.values["accuracy"]) for p in found)
-    ax.step([v for v, _ in on], [a for _, a in on], where="post", color=BLUE, linewidth=1.2, label="best placements")
+    ax.step(*found.curve("objective", "accuracy"), where="post", color=BLUE, linewidth=1.2, label="best placements")
     _log_ticks(ax, "x")
     ax.set_xlabel(_objective(problem))
     ax.set_ylabel("accuracy")
