@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from qopt.core.errors import InputError, shown
 
 if TYPE_CHECKING:
-    from qopt.core.method import Bits
     from qopt.core.problem import Problem
+
+
+Bits = Literal["whole", "real"]
+"""Sorts of bits that methods choose: whole numbers, or real ones."""
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,15 @@ import importlib.util
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from qopt.core.arguments import is_number, plain, whole
 from qopt.core.errors import InputError, MethodError, shown
+from qopt.core.families import Bits
 from qopt.core.solution import Outcome
 
 if TYPE_CHECKING:
     from qopt.core.problem import Problem
-
-Bits = Literal["whole", "real"]
 
 
 @dataclass(frozen=True)
