@@ -99,15 +99,20 @@ def _size(kind: str, arrays: list[Array]) -> int:
     return len(arrays[0]) * arrays[2].size if kind == "layered" else sum(a.size for a in arrays)
 
 
-def verify(kind: str, arrays: list[Array], answer: Answer) -> dict[str, Any]:
-    """What the standard-library checker says of the witness, and how long it takes, reading excluded."""
+def verify(kind: str, arrays: list[Array], answer: Answer, gap: float) -> dict[str, Any]:
+    """What the standard-library checker says of the witness, and how long it takes, reading excluded.
+
+    Parameters
+    ----------
+    gap : what was asked for; that an answer leaves exactly this gap is a matter of rounding.
+    """
     notes = dict(answer.notes)
     text = notes.pop("witness", None)
     if text is None or _size(kind, arrays) > CHECKED:
         return notes
     instance, witness = json.loads(json.dumps(_instance(kind, arrays))), json.loads(text)
     start = time.perf_counter()
-    verdict = checker.check(instance, witness)
+    verdict = checker.check(instance, witness, gap=max(checker.GAP, gap * (1 + 1e-6)))
     return notes | {
         "check_seconds": time.perf_counter() - start,
         "accepted": verdict.accepted,

@@ -69,7 +69,7 @@ def main() -> None:
             reply({"failed": f"{type(error).__name__}: {error}"[:200]})
             continue
         after = getattr(peer, "verify", None)
-        notes = answer.notes if after is None else after(kind, arrays, answer)
+        notes = answer.notes if after is None else after(kind, arrays, answer, request["gap"])
         reply({**asdict(answer), "notes": notes, "seconds": spent, "megabytes": peak.megabytes})
 
 

@@ -1,8 +1,9 @@
 """Is a kernel's answer right? Exact integers and the standard library: copy this file anywhere and run it.
 
-    python checker.py INSTANCE.json WITNESS.json        prints  yes: ...  (exit 0)  or  no: why  (exit 1)
+    python checker.py INSTANCE.json WITNESS.json [--gap G]      prints  yes: ...  (exit 0)  or  no: why  (exit 1)
 
-The claim: the answer keeps every limit and nothing is cheaper by more than 1e-9 of its cost; or nothing keeps them.
+The claim: the answer keeps every limit and nothing is cheaper by more than a share G of its cost, by default 1e-9; or
+nothing keeps them. Whoever asks states G: a witness may claim a smaller one, and is held to that, and no larger one.
 
 Lagrange. For any lam_r >= 0, an answer x that keeps the limits, weight_r(x) <= limit_r, costs at least
     min over x of (a cost(x) + sum_r lam_r weight_r(x))  -  sum_r lam_r limit_r           with a = 1,
@@ -30,19 +31,23 @@ only sum up to base + k step with k whole, a bound is rounded up (a limit down) 
 
 from __future__ import annotations
 
+import argparse
 import heapq
 import json
 import math
 import sys
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from graphlib import CycleError, TopologicalSorter
 from itertools import accumulate, compress, pairwise
-from operator import getitem
+from operator import getitem, is_not, itemgetter
 from typing import Any, NamedTuple, NoReturn
 
 LARGEST = 1e300
-MOST_SUMS = 50_000_000
+MOST_SUMS, MOST_AT_ONCE = 50_000_000, 10_000_000
+"""Sums that the leaves of a tree may ask for, in all and at one class."""
+GAP = 1e-9
 REMEMBERED = 64
 """Sets of multipliers whose prices are kept: leaves share them."""
 
@@ -59,12 +64,12 @@ class Verdict(NamedTuple):
 NOTHING = Verdict(True, None, None, "nothing is feasible")
 
 
-class _Refused(Exception):
-    """What is wrong, in a line."""
+class Refused(Exception):
+    """What is wrong with an instance or a witness, in a line."""
 
 
 def _refuse(why: str) -> NoReturn:
-    raise _Refused(why)
+    raise Refused(why)
 
 
 def _index(x: Any, below: int, what: str) -> int:
@@ -114,24 +119,8 @@ class Row(NamedTuple):
 
 # --- trees --------------------------------------------------------------------------------------------------------
 
-
-def walk(
-    tree: Any, state: Any, split: Callable[[Any, Any], tuple[Any, Any]], leaf: Callable[[Any, Any], object]
-) -> None:
-    """Follow a tree in preorder. A state says what is still allowed; `split` divides it, `leaf` must close it."""
-    waiting = [state]
-    for at, node in enumerate(_list(tree, "the tree")):
-        if not waiting:
-            _refuse("the tree goes on after its end")
-        try:
-            if _list(node, "it") and node[0] in ("leaf", "sums", "rounded"):
-                leaf(node, waiting.pop())
-            else:
-                waiting.extend(reversed(split(node, waiting.pop())))
-        except _Refused as why:
-            _refuse(f"node {at} of the tree: {why}")
-    if waiting:
-        _refuse("the tree ends too early")
+LEAVES = ("leaf", "sums", "rounded")
+FLAGS = bytes.maketrans(b"01", b"\0\1")
 
 
 class Minima(dict[int, int]):
@@ -141,26 +130,96 @@ class Minima(dict[int, int]):
         self.lengths = lengths
 
     def __missing__(self, mask: int) -> int:
-        self[mask] = min(x for c, x in enumerate(self.lengths) if mask >> c & 1)
-        return self[mask]
+        allowed = bin(mask)[:1:-1].encode().translate(FLAGS)  # the lowest bit first
+        self[mask] = least = min(compress(self.lengths, allowed))
+        return least
 
 
-class Prices(NamedTuple):
-    """a cost + sum lam weight of each column or arc, and sum lam limit, over 2^shift; a knapsack's minima."""
+class Prices:
+    """a cost + sum lam weight of each column or arc, and sum lam limit, over 2^shift.
 
-    lengths: list[int]
-    constant: int
-    shift: int
-    minima: list[Minima]
+    For a knapsack also each class's minima, and of the masks seen last their minima and the sum of these.
+    """
+
+    def __init__(self, lengths: list[int], constant: int, shift: int) -> None:
+        self.lengths, self.constant, self.shift = lengths, constant, shift
+        self.minima: list[Minima] = []
+        self.seen: list[int] = []
+        self.least: list[int] = []
+        self.total = 0
 
 
 class Limited:
-    """What knapsacks and paths share: a cost, rows with limits, the bound of a leaf."""
+    """What knapsacks and paths share: a cost, rows with limits, the walk through a tree, the bound of a leaf.
+
+    What a part of a tree still allows is kept in one place. A split narrows it and leaves a mark, by which it is
+    turned to its other side and taken back in the end: a tree takes memory for its nodes, however deep it is.
+    """
 
     def __init__(self, cost: Row, weights: Sequence[Row], limits: Sequence[Any]) -> None:
         self.cost = cost
         self.rows = [(row, row.down(x, f"limit[{r}]")) for r, (row, x) in enumerate(zip(weights, limits, strict=True))]
         self.known: dict[tuple[int | float, ...], Prices] = {}
+
+    def reset(self) -> None:
+        """Allow everything."""
+        raise NotImplementedError
+
+    def split(self, node: Sequence[Any]) -> Any:
+        """Allow the first side of a split only; returns its mark."""
+        raise NotImplementedError
+
+    def turn(self, mark: Any) -> Any:
+        """Go from a split's first side to its second; returns the mark from now on."""
+        raise NotImplementedError
+
+    def restore(self, mark: Any) -> None:
+        """Allow what was allowed before a split, whose second side is done."""
+        raise NotImplementedError
+
+    def least(self, prices: Prices) -> int | None:
+        """The least sum of lengths over what is allowed; None: nothing is."""
+        raise NotImplementedError
+
+    def walk(self, tree: Any, needed: int | None, closed: Callable[[int | None], object]) -> None:
+        """Follow a tree in preorder; `closed` gets the least cost that each leaf shows (None: it holds no answer)."""
+        around: list[tuple[Any, bool]] = []  # marks of the splits, and whether this is their second side
+        done = False
+        self.reset()
+        for at, node in enumerate(_list(tree, "the tree")):
+            if done:
+                _refuse("the tree goes on after its end")
+            try:
+                if not _list(node, "it") or node[0] not in LEAVES:
+                    around.append((self.split(node), False))
+                    continue
+                closed(self.leaf(node, needed))
+            except Refused as why:
+                _refuse(f"node {at} of the tree: {why}")
+            while around and around[-1][1]:
+                self.restore(around.pop()[0])
+            if around:
+                around.append((self.turn(around.pop()[0]), True))
+            else:
+                done = True
+        if not done:
+            _refuse("the tree ends too early")
+
+    def leaf(self, node: Sequence[Any], needed: int | None) -> int | None:
+        """What a leaf shows everything that is allowed to cost at least; None: that no answer is allowed."""
+        if node[0] != "leaf":
+            return self.other(node, _refuse("it does not show that nothing is feasible") if needed is None else needed)
+        prices = self.prices(node)
+        found = self.least(prices)
+        if found is None:
+            return None
+        if node[1] == 1:
+            return self.cost.up(found - prices.constant, prices.shift)
+        return None if found > prices.constant else _refuse("a ray that proves nothing")
+
+    def other(self, node: Sequence[Any], needed: int) -> int:  # noqa: ARG002
+        """What a leaf of another kind shows everything in it to cost, if it is as much as is needed."""
+        _refuse(f"{node[0]}, which is for knapsacks")
 
     def value(self, chosen: Sequence[int]) -> int:
         """Cost of the columns or arcs of an answer, which must keep the limits."""
@@ -189,47 +248,71 @@ class Limited:
                     factor = multiplier << (shift - row.shift - below)
                     lengths = [x + factor * weight for x, weight in zip(lengths, row.values, strict=True)]
                     constant += factor * limit
-            self.known[key] = Prices(lengths, constant, shift, [])
+            self.known[key] = Prices(lengths, constant, shift)
         return self.known[key]
 
-    def prove(self, objective: int | None, witness: dict[str, Any], start: Any, split: Any, least: Any) -> Verdict:
-        """Follow the tree. `least` is the least sum of lengths over what a state allows; None: it allows nothing."""
-        gap, bounds = _gap(witness), []
+    def prove(self, objective: int | None, tree: Any, gap: Fraction) -> Verdict:
+        """Whether every leaf of a tree shows what is claimed."""
+        needed = None if objective is None else _needed(objective, gap)
+        bounds = []
 
-        def leaf(node: Sequence[Any], state: Any) -> None:
-            if node[0] != "leaf":
-                bounds.append(self.other(node, state, _needed(objective, gap)))
-                return
-            prices = self.prices(node)
-            found = least(prices, state)
-            if found is not None and node[1] == 1:
-                bounds.append(_reaches(self.cost.up(found - prices.constant, prices.shift), objective, gap))
-            elif found is not None and found <= prices.constant:
-                _refuse("a ray that proves nothing")
+        def closed(bound: int | None) -> None:
+            if bound is not None:
+                bounds.append(_reaches(bound, needed))
 
-        walk(witness["tree"], start, split, leaf)
+        self.walk(tree, needed, closed)
         return NOTHING if objective is None else _proved(objective, min(bounds), self.cost.shift, gap)
 
-    def other(self, node: Sequence[Any], state: Any, needed: int) -> int:  # noqa: ARG002
-        """What a leaf of another kind shows everything in it to cost, if it is as much as is needed."""
-        _refuse(f"{node[0]}, which is for knapsacks")
+
+def tree_bound(problem: Knapsack | Path, tree: Any, target: Fraction | int | None = None) -> Fraction | None:
+    """What a tree shows every answer to cost at least, exactly; None where it shows that nothing keeps the limits.
+
+    It is the least of its leaves, whatever that is worth: nothing is compared with an answer.
+
+    Parameters
+    ----------
+    problem : a `Knapsack` or a `Path`, from the fields of an instance.
+    tree : the nodes, untrusted.
+    target : leaves that are sums or rounded show a cost of so much, or nothing. None: they are refused.
+
+    Raises
+    ------
+    Refused
+        The tree proves nothing: it is malformed, or a leaf holds what it says it does not. Nothing else is raised.
+    """
+    bounds: list[int | None] = []
+    try:
+        problem.walk(tree, None if target is None else math.ceil(target * (1 << problem.cost.shift)), bounds.append)
+    except Refused:
+        raise
+    except Exception as error:  # the promise is one line, whatever the tree contains
+        raise Refused(f"malformed ({type(error).__name__})") from None
+    least = min((bound for bound in bounds if bound is not None), default=None)
+    return None if least is None else Fraction(least, 1 << problem.cost.shift)
 
 
-def _gap(witness: dict[str, Any]) -> Fraction:
-    """How much cheaper, as a share of its cost, something may be than the answer: 1e-9 unless the witness says more."""
+def _gap(allowed: int | float, witness: dict[str, Any]) -> Fraction:
+    """How much cheaper, as a share of its cost, something may be than the answer: what the witness says, if it does.
+
+    A claim below 1e-9 counts as 1e-9, or as what is allowed, whichever is less.
+    """
     claimed = witness.get("gap")
-    return max(Fraction(1, 10**9), Fraction(0 if claimed is None else _number(claimed, "the gap")))
+    if claimed is None:
+        return Fraction(allowed)
+    if not 0 <= _number(claimed, "its gap") <= allowed:
+        _refuse(f"its gap of {float(claimed)!r} is not between 0 and the {float(allowed)!r} that is allowed")
+    return max(Fraction(claimed), min(Fraction(allowed), Fraction(GAP)))
 
 
-def _needed(objective: int | None, gap: Fraction) -> int:
+def _needed(objective: int, gap: Fraction) -> int:
     """What everything must cost at least."""
-    if objective is None:
-        _refuse("it does not show that nothing is feasible")
     return math.ceil(objective - gap * abs(objective))
 
 
-def _reaches(bound: int, objective: int | None, gap: Fraction) -> int:
-    return bound if bound >= _needed(objective, gap) else _refuse("its bound does not reach the cost of the answer")
+def _reaches(bound: int, needed: int | None) -> int:
+    if needed is None:
+        _refuse("it does not show that nothing is feasible")
+    return bound if bound >= needed else _refuse("its bound does not reach the cost of the answer")
 
 
 def _proved(objective: int, bound: int, shift: int, gap: Fraction) -> Verdict:
@@ -241,7 +324,12 @@ def _proved(objective: int, bound: int, shift: int, gap: Fraction) -> Verdict:
 
 
 class Knapsack(Limited):
-    """A state is a mask of allowed columns for each group: a class, or tied classes at the place of their first."""
+    """What is allowed is a mask of columns for each group: a class, or tied classes at the place of their first.
+
+    Parameters
+    ----------
+    data : `cost` [class][column], `weight` [row][class][column], `limit` [row], and `ties`, as in an instance file.
+    """
 
     def __init__(self, data: dict[str, Any]) -> None:
         self.widths = [len(_list(row, f"cost[{i}]")) for i, row in enumerate(_list(data["cost"], "cost"))]
@@ -256,6 +344,8 @@ class Knapsack(Limited):
                 del groups[i]
         self.groups = list(groups.values())
         self.starts = list(accumulate((self.widths[group[0]] for group in self.groups), initial=0))
+        self.everything = [(1 << self.widths[group[0]]) - 1 for group in self.groups]
+        self.allowed, self.made = list(self.everything), 0
         if 0 in self.widths:
             _refuse("a class without columns")
         limits = _list(data["limit"], "limit")
@@ -282,31 +372,52 @@ class Knapsack(Limited):
             _refuse("tied classes take different columns")
         return [start + choice[group[0]] for start, group in zip(self.starts, self.groups, strict=False)]
 
-    def split(self, node: Sequence[Any], state: tuple[int, ...]) -> tuple[Any, Any]:
+    def reset(self) -> None:
+        self.allowed, self.made = list(self.everything), 0
+
+    def split(self, node: Sequence[Any]) -> tuple[int, int]:
         if len(node) != 3 or node[0] != "split":
             _refuse("neither a leaf nor ['split', class, columns]")
-        i, named = _index(node[1], len(state), "its class"), 0
+        i, named = _index(node[1], len(self.allowed), "its class"), 0
+        before = self.allowed[i]
         for c in _list(node[2], "its third entry"):
-            column = 1 << _index(c, state[i].bit_length(), "a column")
-            if named & column or not state[i] & column:
+            column = 1 << _index(c, before.bit_length(), "a column")
+            if named & column or not before & column:
                 _refuse("it names a column twice, or one no longer allowed")
             named |= column
-        if named in (0, state[i]):
+        if named in (0, before):
             _refuse("one of its sides is empty")
-        return (*state[:i], named, *state[i + 1 :]), (*state[:i], state[i] - named, *state[i + 1 :])
+        self.allowed[i] = named
+        return i, before
 
-    def least(self, prices: Prices, state: tuple[int, ...]) -> int:
+    def turn(self, mark: tuple[int, int]) -> tuple[int, int]:
+        i, before = mark
+        self.allowed[i] ^= before
+        return mark
+
+    def restore(self, mark: tuple[int, int]) -> None:
+        i, before = mark
+        self.allowed[i] = before
+
+    def least(self, prices: Prices) -> int:
         if not prices.minima:
-            prices.minima.extend(Minima(prices.lengths[a:b]) for a, b in pairwise(self.starts))
-        return sum(map(getitem, prices.minima, state))
+            prices.minima = [Minima(prices.lengths[a:b]) for a, b in pairwise(self.starts)]
+            prices.seen, prices.least = list(self.allowed), list(map(getitem, prices.minima, self.allowed))
+            prices.total = sum(prices.least)
+        for i in compress(range(len(self.allowed)), map(is_not, self.allowed, prices.seen)):
+            prices.seen[i] = mask = self.allowed[i]
+            prices.total -= prices.least[i]
+            prices.least[i] = prices.minima[i][mask]
+            prices.total += prices.least[i]
+        return prices.total
 
-    def other(self, node: Sequence[Any], state: tuple[int, ...], needed: int) -> int:
+    def other(self, node: Sequence[Any], needed: int) -> int:
         limit = self.rows[0][1] if len(node) == 3 and len(self.rows) == 1 else None
         if limit is None:
             _refuse(f"not '{node[0]}' and two entries, for one limit")
-        return (self.sums if node[0] == "sums" else self.rounded)(node, state, needed, limit)
+        return (self.sums if node[0] == "sums" else self.rounded)(node, needed, limit)
 
-    def rounded(self, node: Sequence[Any], state: tuple[int, ...], needed: int, limit: int) -> int:
+    def rounded(self, node: Sequence[Any], needed: int, limit: int) -> int:
         multipliers, below = _scaled([_number(x, "a multiplier") for x in node[1:]])
         if min(multipliers) < 0:
             _refuse("a multiplier is negative")
@@ -320,21 +431,20 @@ class Knapsack(Limited):
         prices = [x + lam * w for x, w in zip(together, weight.values, strict=True)]
         least = sum(
             min(x for c, x in enumerate(prices[a:b]) if mask >> c & 1)
-            for (a, b), mask in zip(spans, state, strict=True)
+            for (a, b), mask in zip(spans, self.allowed, strict=True)
         )
         total = Row(together, shift, base, step).up(least - lam * limit, shift)
-        bound = cost.up(total - mu * limit, shift)
-        return bound if bound >= needed else _refuse("its bound does not reach the cost of the answer")
+        return _reaches(cost.up(total - mu * limit, shift), needed)
 
-    def sums(self, node: Sequence[Any], state: tuple[int, ...], needed: int, limit: int) -> int:
+    def sums(self, node: Sequence[Any], needed: int, limit: int) -> int:
         weight, cost = self.rows[0][0], self.cost
-        named = [_index(i, len(state), "a class") for i in _list(node[1], "its classes")]
+        named = [_index(i, len(self.allowed), "a class") for i in _list(node[1], "its classes")]
         if len(set(named)) != len(named):
             _refuse("it names a class twice")
-        classes = [*(i for i in range(len(state)) if i not in set(named)), *named]
+        classes = [*sorted(set(range(len(self.allowed))).difference(named)), *named]
         columns = [
             [(weight.values[x], cost.values[x]) for x in range(a, b) if mask >> (x - a) & 1]
-            for (a, b), mask in zip(pairwise(self.starts), state, strict=True)
+            for (a, b), mask in zip(pairwise(self.starts), self.allowed, strict=True)
         ]
         # A sum may leave once its bound, rounded up to the grid, reaches: once it exceeds the grid point before that.
         least = cost.up(needed, cost.shift)
@@ -349,33 +459,38 @@ class Knapsack(Limited):
             after = list(accumulate(reversed(rest), initial=0))[-2::-1]
             prices.append((a, b, [a * (least - cost.step) + b * limit - x for x in after]))
         lightest = list(accumulate((min(columns[i])[0] for i in reversed(classes)), initial=0))[-2::-1]
-        kept, made = [(0, 0)], 0
+        kept = [(0, 0)]
         for at, i in enumerate(classes):
             room, tops = limit - lightest[at], [(a, b, top[at]) for a, b, top in prices]
-            longer = sorted((w + x, c + y) for x, y in columns[i] for w, c in kept if w + x <= room)
+            reach = [bisect_right(kept, room - x, key=itemgetter(0)) for x, _ in columns[i]]  # they rise in weight
+            self.made += sum(reach)
+            if self.made > MOST_SUMS or sum(reach) > MOST_AT_ONCE:
+                _refuse(f"it asks for more than {MOST_SUMS} sums, or {MOST_AT_ONCE} at once")
+            longer = [(w + x, c + y) for (x, y), most in zip(columns[i], reach, strict=True) for w, c in kept[:most]]
+            longer.sort()
             kept, cheapest = [], None
             for w, c in longer:
                 if (cheapest is None or c < cheapest) and not any(a * c + b * w > top for a, b, top in tops):
                     kept.append((w, c))
                     cheapest = c
-            made += len(longer)
-            if made > MOST_SUMS:
-                _refuse(f"it asks for more than {MOST_SUMS} sums")
         return least if not kept else _refuse("a sum is left that is cheaper")
 
-    def verdict(self, witness: dict[str, Any]) -> Verdict:
+    def verdict(self, witness: dict[str, Any], gap: int | float) -> Verdict:
         objective = None if witness["choice"] is None else self.value(self.answer(witness["choice"]))
-        start = tuple((1 << self.widths[group[0]]) - 1 for group in self.groups)
-        return self.prove(objective, witness, start, self.split, self.least)
+        return self.prove(objective, witness["tree"], _gap(gap, witness))
 
 
 # --- constrained shortest path ------------------------------------------------------------------------------------
 
 
 class Path(Limited):
-    """A state is a flag for each arc that is still allowed; arcs are put in an order in which paths take them.
+    """What is allowed is a flag for each arc; arcs are put in an order in which paths take them.
 
     An arc of cost null is absent. Loops may be taken, but nothing is gained by them.
+
+    Parameters
+    ----------
+    data : `vertices`, `source`, `target`, `arcs`, `limit`, as in an instance file.
     """
 
     def __init__(self, data: dict[str, Any]) -> None:
@@ -403,8 +518,9 @@ class Path(Limited):
         self.tails, self.heads = [arcs[k][0] for k in order], [arcs[k][1] for k in order]
         self.present = [arcs[k][2] is not None for k in order]
         ends = list(zip(self.tails, self.heads, strict=True))
-        self.start = bytes(there and tail != head for there, (tail, head) in zip(self.present, ends, strict=True))
-        self.upward = all(tail < head for tail, head in compress(ends, self.start))
+        self.everything = bytes(there and tail != head for there, (tail, head) in zip(self.present, ends, strict=True))
+        self.allowed = bytearray(self.everything)
+        self.upward = all(tail < head for tail, head in compress(ends, self.everything))
         self.leaving: dict[int, list[int]] = {}
         for at, tail in enumerate(self.tails):
             self.leaving.setdefault(tail, []).append(at)
@@ -421,24 +537,40 @@ class Path(Limited):
             _refuse("the path takes an absent arc")
         return arcs
 
-    def split(self, node: Sequence[Any], state: bytes) -> tuple[Any, Any]:
+    def reset(self) -> None:
+        self.allowed = bytearray(self.everything)
+
+    def split(self, node: Sequence[Any]) -> tuple[list[int], list[int]]:
         if len(node) != 3 or node[0] not in ("out", "cross") or (node[0] == "cross" and not self.upward):
             _refuse("neither a leaf nor ['out', vertex, arcs], nor ['cross', vertex, arcs] where all arcs lead upwards")
         v = _index(node[1], self.vertices, "its vertex")
         group: Sequence[int] = self.leaving.get(v, [])
         if node[0] == "cross":
             group = [at for at, (tail, head) in enumerate(zip(self.tails, self.heads, strict=True)) if tail <= v < head]
-        before = {at for at in group if state[at]}
-        places = [self.place[_index(k, len(state), "an arc")] for k in _list(node[2], "its third entry")]
+        before = {at for at in group if self.allowed[at]}
+        places = [self.place[_index(k, len(self.allowed), "an arc")] for k in _list(node[2], "its third entry")]
         named = before.intersection(places)
         if len(named) != len(places) or len(named) in (0, len(before)):
             _refuse("it names an arc twice, or one not allowed there, or one of its sides is empty")
-        first, second = bytearray(state), bytearray(state)
-        for at in before:
-            (second if at in named else first)[at] = 0
-        return bytes(first), bytes(second)
+        others = [at for at in before if at not in named]
+        for at in others:
+            self.allowed[at] = 0
+        return others, places
 
-    def least(self, prices: Prices, state: bytes) -> int | None:
+    def turn(self, mark: tuple[list[int], list[int]]) -> tuple[list[int], list[int]]:
+        others, places = mark
+        for at in others:
+            self.allowed[at] = 1
+        for at in places:
+            self.allowed[at] = 0
+        return [], places
+
+    def restore(self, mark: tuple[list[int], list[int]]) -> None:
+        for at in mark[1]:
+            self.allowed[at] = 1
+
+    def least(self, prices: Prices) -> int | None:
+        state = self.allowed
         best = {self.source: 0}
         if not self.cyclic:
             for tail, head, length in compress(zip(self.tails, self.heads, prices.lengths, strict=True), state):
@@ -456,9 +588,9 @@ class Path(Limited):
             done.add(v)
         return best.get(self.target)
 
-    def verdict(self, witness: dict[str, Any]) -> Verdict:
+    def verdict(self, witness: dict[str, Any], gap: int | float) -> Verdict:
         objective = None if witness["path"] is None else self.value(self.answer(witness["path"]))
-        return self.prove(objective, witness, self.start, self.split, self.least)
+        return self.prove(objective, witness["tree"], _gap(gap, witness))
 
 
 # --- minimum cut --------------------------------------------------------------------------------------------------
@@ -510,7 +642,8 @@ class Cut:
             _refuse("a label or a link that is forbidden")
         return sum(self.scaled(x, self.shift) for x in paid)
 
-    def verdict(self, witness: dict[str, Any]) -> Verdict:
+    def verdict(self, witness: dict[str, Any], gap: int | float) -> Verdict:
+        share = _gap(gap, witness)
         objective = None if witness["labels"] is None else self.value(witness["labels"])
         flow = _list(witness["flow"], "the flow")
         for entry in flow:
@@ -542,8 +675,8 @@ class Cut:
                 return NOTHING
             bound += min(allowed)
         if objective is not None:
-            gap = Fraction(1, 10**9)
-            return _proved(objective, _reaches(self.costs.up(bound, shift), objective, gap), self.shift, gap)
+            reached = _reaches(self.costs.up(bound, shift), _needed(objective, share))
+            return _proved(objective, reached, self.shift, share)
         return NOTHING if bound > 0 else _refuse("a flow that proves nothing")
 
 
@@ -558,10 +691,18 @@ KINDS: dict[str, tuple[type[Knapsack | Path | Cut], set[str], set[str]]] = {
 OTHER_FIELDS = {"format", "version", "kind", "name", "note"}
 
 
-def check(instance: Any, witness: Any) -> Verdict:
-    """Whether a witness proves an answer to an instance, both as read from JSON; it raises nothing."""
-    subject = "the instance"
+def check(instance: Any, witness: Any, gap: float = GAP) -> Verdict:
+    """Whether a witness proves an answer to an instance, both as read from JSON; it raises nothing.
+
+    Parameters
+    ----------
+    gap : how much cheaper, as a share of the answer's cost, something may be. A witness may claim less, never more.
+    """
+    subject = "the gap"
     try:
+        if _number(gap, "it") < 0:
+            _refuse("it is negative")
+        subject = "the instance"
         kind = _kind(instance, "qopt/kernel-instance")
         checker, fields, proof = KINDS[kind]
         allowed = fields | OTHER_FIELDS | ({"ties"} if kind == "mckp" else set())
@@ -571,8 +712,8 @@ def check(instance: Any, witness: Any) -> Verdict:
         subject = "the witness"
         if _kind(witness, "qopt/kernel-witness") != kind or not proof <= witness.keys():
             _refuse(f"not one of kind {kind} with fields {', '.join(sorted(proof))}")
-        return problem.verdict(witness)
-    except _Refused as why:
+        return problem.verdict(witness, gap)
+    except Refused as why:
         return Verdict(False, None, None, f"{subject}: {why}")
     except Exception as error:  # the promise is an answer, whatever the files contain
         return Verdict(False, None, None, f"{subject}: malformed ({type(error).__name__})")
@@ -592,20 +733,25 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def main(names: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Check two files; print one line."""
-    if len(names) != 2:
-        print("usage: python checker.py INSTANCE.json WITNESS.json", file=sys.stderr)
-        return 2
+    parser = argparse.ArgumentParser(prog="checker.py", description="Is a kernel's answer right?", allow_abbrev=False)
+    parser.add_argument("files", nargs=2, metavar="FILE", help="INSTANCE.json and WITNESS.json")
+    parser.add_argument(
+        "--gap", type=float, default=GAP, help="the share by which something may be cheaper (%(default)g)"
+    )
+    asked = parser.parse_args(arguments)
+    if not 0 <= asked.gap <= LARGEST:
+        parser.error(f"argument --gap: found {asked.gap}; allowed: a number from 0 to {LARGEST:g}")
     read = []
-    for name in names:
+    for name in asked.files:
         try:
             with open(name, encoding="utf-8") as file:
                 read.append(json.load(file, object_pairs_hook=_once))
         except (OSError, ValueError, RecursionError, MemoryError) as error:
             print(f"not readable: {name}: {' '.join(str(error).split())}", file=sys.stderr)
             return 2
-    accepted, objective, bound, reason = check(*read)
+    accepted, objective, bound, reason = check(*read, gap=asked.gap)
     numbers = "" if objective is None or bound is None else f"objective {float(objective)!r}, bound {float(bound)!r}: "
     print(f"yes: {numbers}{reason}" if accepted else f"no: {reason}")
     return 0 if accepted else 1

@@ -11,7 +11,8 @@ An instance is ``{"format": "qopt/kernel-instance", "version": 1, "kind": ..., .
 
 A witness is ``{"format": "qopt/kernel-witness", "version": 1, "kind": ..., ...}`` with an answer (``choice``, ``path``
 or ``labels``; null claims that nothing is feasible) and its proof (``tree`` or ``flow``), which
-`qopt/kernels/checker.py` checks; ``gap`` says how much cheaper something may be (a share; by default 1e-9).
+`qopt/kernels/checker.py` checks; ``gap`` says how much cheaper something may be (a share), where the proof leaves so
+much open. Whoever checks states the largest gap that they take, by default 1e-9.
 Numbers are written with all their digits, so they come back as they were.
 """
 

@@ -358,7 +358,8 @@ def run(folder: Path, *names: str) -> tuple[int, str, str]:
     """A copy of the checker alone, in an isolated interpreter without site-packages."""
     script = folder / "checker.py"
     script.write_bytes(Path(checker.__file__).read_bytes())
-    command = [sys.executable, "-I", "-S", str(script), *(str(folder / name) for name in names)]
+    given = [str(folder / name) if name.endswith(".json") else name for name in names]
+    command = [sys.executable, "-I", "-S", str(script), *given]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=60, check=False)
     return done.returncode, done.stdout, done.stderr
 
@@ -385,3 +386,26 @@ def test_the_script_needs_the_standard_library_alone(tmp_path: Path) -> None:
         assert err.startswith("not readable")
         assert err.count("\n") == 1
     assert run(tmp_path)[0] == 2
+    assert run(tmp_path, "mckp.json")[0] == 2
+
+
+def test_the_script_takes_a_gap(tmp_path: Path) -> None:
+    exchange.save(tmp_path / "i.json", headed("instance", "mckp", cost=[[1, 0.9]], weight=[[[0, 1]]], limit=[1]))
+    worse = headed("witness", "mckp", choice=[0], tree=[["leaf", 1, 0.0]])
+    exchange.save(tmp_path / "w.json", worse)
+    exchange.save(tmp_path / "own.json", {**worse, "gap": 0.3})
+    for name, gap, code, words in (
+        ("w.json", None, 1, "does not reach"),
+        ("w.json", "0.2", 0, "nothing is cheaper by more than 0.2 of it"),
+        ("own.json", None, 1, "its gap of 0.3 is not between 0 and the 1e-09 that is allowed"),
+        ("own.json", "0.2", 1, "its gap of 0.3 is not between 0 and the 0.2 that is allowed"),
+        ("own.json", "0.3", 0, "by more than 0.3 of it"),
+    ):
+        found, out, err = run(tmp_path, "i.json", name, *([] if gap is None else ["--gap", gap]))
+        assert (found, err) == (code, "")
+        assert words in out
+        assert out.count("\n") == 1
+    for gap in ("-1", "nan", "inf", "1e301", "much"):
+        found, out, err = run(tmp_path, "i.json", "w.json", "--gap", gap)
+        assert (found, out) == (2, "")
+        assert err.splitlines()[-1].startswith("checker.py: error: argument --gap: ")

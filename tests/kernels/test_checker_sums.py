@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kernel_files import Data, answers, headed
+from kernel_files import CUT, Data, answers, headed
 
 from qopt.kernels import exchange, mckp
 from qopt.kernels.checker import check
@@ -137,7 +137,7 @@ def test_a_gap_is_proved_and_no_smaller_one(gap: float) -> None:
     for seed in range(80):
         data = instance(seed)
         result = solved(data, gap=gap)
-        verdict = check(data, exchange.mckp_witness(result))
+        verdict = check(data, exchange.mckp_witness(result), gap=1.0001 * gap)
         assert verdict.accepted, verdict.reason
         assert verdict.objective is not None
         assert verdict.bound is not None
@@ -148,15 +148,45 @@ def test_a_gap_is_proved_and_no_smaller_one(gap: float) -> None:
         assert verdict.objective - verdict.bound <= Fraction(1.0001 * gap) * abs(verdict.objective)
         if verdict.objective > least(data):
             assert not check(data, {**exchange.mckp_witness(result), "gap": 1e-9}).accepted
+            assert not check(data, {**exchange.mckp_witness(result), "gap": 1e-9}, gap=gap).accepted  # held to its word
     assert within >= 5 or gap < 0.01
 
 
-@pytest.mark.parametrize("gap", [-0.1, "0.1", [0.1], True, float("inf"), float("nan")])
-def test_a_malformed_gap_is_refused_or_worth_nothing(gap: Any) -> None:
+@pytest.mark.parametrize("gap", [-0.1, "0.1", [0.1], True, float("inf"), float("nan"), 10**400])
+def test_a_malformed_gap_is_refused_whoever_states_it(gap: Any) -> None:
     data = exchange.mckp_instance([[1, 0.9]], [[0, 1]], 1)
-    worse = headed("witness", "mckp", choice=[0], tree=[["leaf", 1, 0.0]], gap=gap)
-    assert not check(data, worse).accepted
-    assert check(data, {**worse, "gap": 0.1000001}).accepted
+    worse = headed("witness", "mckp", choice=[0], tree=[["leaf", 1, 0.0]])
+    assert check(data, {**worse, "gap": 0.1000001}, gap=0.2).accepted
+    for verdict in (check(data, {**worse, "gap": gap}, gap=0.2), check(data, worse, gap=gap)):
+        assert not verdict.accepted
+        assert "gap" in verdict.reason
+        assert "\n" not in verdict.reason
+
+
+def test_the_caller_states_the_gap() -> None:
+    """10 % are open. A witness may claim that it is less, and is held to that; what it allows itself is refused."""
+    data = exchange.mckp_instance([[1, 0.9]], [[0, 1]], 1)
+    worse = headed("witness", "mckp", choice=[0], tree=[["leaf", 1, 0.0]])
+    huge = check(data, {**worse, "gap": 1e9})
+    assert huge.reason == "the witness: its gap of 1000000000.0 is not between 0 and the 1e-09 that is allowed"
+    assert "does not reach" in check(data, worse).reason
+    assert "does not reach" in check(data, worse, gap=0.0999).reason
+    assert "does not reach" in check(data, {**worse, "gap": 0.05}, gap=0.2).reason
+    assert check(data, worse, gap=0.1001).reason == "nothing is cheaper by more than 0.1 of it"
+    assert check(data, {**worse, "gap": 0.15}, gap=0.2).accepted
+    assert "is allowed" in check(data, {**worse, "gap": 0.15}, gap=0.12).reason
+    best = {**worse, "choice": [1], "gap": 0.0}
+    for gap in (0.0, 1e-12, 1e-9, 5):
+        assert check(data, best, gap=gap).reason == "nothing is cheaper"
+    # Nothing is feasible, or a cut: the same rule.
+    none = exchange.mckp_instance([[1, 0.9]], [[2, 3]], 1)
+    ray = headed("witness", "mckp", choice=None, tree=[["leaf", 0, 1.0]])
+    assert check(none, ray).accepted
+    assert "is allowed" in check(none, {**ray, "gap": 1}).reason
+    flow = headed("witness", "cut", labels=[0, 1], flow=[[0, 0, 0, 2]])
+    assert not check(CUT, flow).accepted
+    assert check(CUT, flow, gap=0.4).bound == 2  # of 3
+    assert "is allowed" in check(CUT, {**flow, "gap": 0.4}).reason
 
 
 # --- rounded leaves -----------------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ def check_guarantee(graph: Layered | Digraph, limit: float, eps: float) -> rcsp.
         assert best <= total(costs) <= (1 + Fraction(eps)) * best
         assert Fraction(result.bound) <= best
     if result.tree is not None and (best is None or result.objective):
-        verdict = check(rcsp_instance(graph, limit), rcsp_witness(result))
+        verdict = check(rcsp_instance(graph, limit), rcsp_witness(result), gap=eps)
         assert verdict.accepted, verdict.reason
     return result
 

@@ -18,7 +18,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from qopt.core.errors import InputError
-from qopt.core.limits import within
+from qopt.core.limits import limit_with_slack, within
 from qopt.qpart.certificate.bounds import best_bound, screening
 from qopt.qpart.certificate.certify import certify, proof_target
 from qopt.qpart.certificate.cuts import CutTable
@@ -404,6 +404,7 @@ Data = tuple[Any, Any, float, Any, float, float]
 def grown(data: Data, target: float | Fraction, rng: random.Random) -> list[Any] | None:
     """A tree by plain branch and bound; None where some choice is below the target."""
     cost, noise, limit, stored, memory, offset = data
+    limit, memory = limit_with_slack(limit), limit_with_slack(memory)
     c, w, z = (np.array(rows, dtype=float).reshape(len(cost), -1) for rows in (cost, noise, stored))
     base = float(np.median(c[c > 0]) / np.median(w[w > 0])) if (c > 0).any() and (w > 0).any() else 1.0
     leaves = [(a, base * 2.0**e if e > -40 else 0.0, 0.0) for e in range(-40, 40, 2) for a in (1, 0)]
@@ -576,7 +577,7 @@ def test_a_witness_closes_what_lagrange_leaves(seed: int) -> None:
     table, trees = CutTable(problem, "whole"), {}
     for p in problem.admissible_cuts.tolist():
         if p > 0:
-            tree = grown(table.at(p).knapsack(), target, rng)
+            tree = grown(table.knapsack(p), target, rng)
             assert tree is not None
             trees[str(p)] = tree
     witness = {"format": "qopt/qpart-witness", "version": 1, "cuts": trees}
@@ -615,14 +616,14 @@ def test_the_tree_of_another_cut_is_refused() -> None:
     cuts = [p for p in problem.admissible_cuts.tolist() if p > 0]
     rng = random.Random(0)
     target = proof_target(problem, plan)
-    trees = {str(p): grown(table.at(p).knapsack(), target, rng) for p in cuts}
+    trees = {str(p): grown(table.knapsack(p), target, rng) for p in cuts}
     witness = {"format": "qopt/qpart-witness", "version": 1, "cuts": trees}
     assert certify(problem, plan, witness, labels=0).proved
     for p, q in itertools.permutations(trees, 2):
         forged = {**witness, "cuts": {**trees, p: trees[q]}}
         certificate = certify(problem, plan, forged, labels=0)
         # Whatever is accepted is a proof: the foreign tree must hold on the cut's own numbers.
-        cost, noise, limit, stored, memory, offset = table.at(int(p)).knapsack()
+        cost, noise, limit, stored, memory, offset = table.knapsack(int(p))
         assert certificate.proved == check_tree(cost, noise, limit, stored, memory, trees[q], target, offset).accepted
 
 

@@ -144,9 +144,7 @@ def _with_plan(table: CutTable, plan: QPartPlan, witness: dict[str, Any] | None,
         verdict = None
         if witness is not None:
             closed = {int(p) for p in problem.admissible_cuts} - set(search.open(target))
-            verdict = check_witness(
-                lambda p: table.at(p).knapsack(), problem.admissible_cuts.tolist(), witness, target, closed
-            )
+            verdict = check_witness(table.knapsack, problem.admissible_cuts.tolist(), witness, target, closed)
             if not verdict.accepted:
                 notes.append(f"witness rejected: {verdict.reason}")
         if verdict is not None and verdict.accepted:
@@ -236,7 +234,7 @@ def _without_plan(table: CutTable, witness: dict[str, Any] | None, labels: int) 
         cuts = table.problem.admissible_cuts.tolist()
         closed = {p for p, bound in search.bounds.items() if bound.value == math.inf}
         if witness is not None:
-            verdict = check_witness(lambda p: table.at(p).knapsack(), cuts, witness, math.inf, closed)
+            verdict = check_witness(table.knapsack, cuts, witness, math.inf, closed)
             if verdict.accepted:
                 least, kind = math.inf, "witness"
             else:

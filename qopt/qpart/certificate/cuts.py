@@ -90,12 +90,6 @@ class Cut:
             return self.noise_at(np.full(self.price.size, float(self.hi)))
         return self.noise.min(axis=1, initial=math.inf)  # type: ignore[no-any-return]
 
-    def knapsack(self) -> tuple[list[list[float]], list[list[float]], float, list[list[float]], float, float]:
-        """What `witness.check_tree` reads: cost, noise, limit, stored, memory, offset."""
-        assert self.noise is not None
-        rows = (self.cost.tolist(), self.noise.tolist(), self.limit, self.storage.tolist(), self.memory)
-        return (*rows, self.base)
-
 
 def _fixed(problem: QPart, overhead: FloatArray) -> FloatArray:
     """(L + 1,) Eqs. 5-8 and 17 at every cut without what bits of width cost, in extended precision.
@@ -175,6 +169,14 @@ class CutTable:
             grid=problem.noise.model == "grid",
             owner=owner,
         )
+
+    def knapsack(self, p: int) -> tuple[list[list[float]], list[list[float]], float, list[list[float]], float, float]:
+        """What `witness.check_tree` reads: cost, noise, limit, stored, memory, offset; limits without their slack."""
+        cut, problem = self.at(p), self.problem
+        assert cut.noise is not None
+        limit = float(problem.delta[p - 1]) if p else math.inf
+        memory = math.inf if problem.device.memory is None else problem.device.memory
+        return cut.cost.tolist(), cut.noise.tolist(), limit, cut.storage.tolist(), memory, cut.base
 
     def _owners(self, p: int, outputs: IntArray) -> tuple[IntArray, int]:
         """Item of each tensor at cut p, and how many items there are: tensors of one width carry one label."""

@@ -1,31 +1,33 @@
-"""Checks a proof that no choice is better: exact rationals, the standard library, and nothing else.
+"""Checks a witness of a QPART plan: for each cut a proof that no choice of whole widths there is better.
 
-The claim is about a multiple-choice knapsack: one column for each item i, costs cost[i][c], noise[i][c] within a
-limit, stored[i][c] within a memory. The proof is a *tree* that partitions the choices into leaves, each with
-multipliers that bound it. A tree is a list of nodes in preorder:
+A choice at a cut is a multiple-choice knapsack: one column for each item i, costs cost[i][c], noise[i][c] within a
+limit, stored[i][c] within a memory. Its proof is a *tree* that divides the choices into leaves with multipliers, a list
+of nodes in preorder:
 
 ``["split", i, columns]``
     The first subtree that follows restricts item i to these columns, the second to the rest of what was allowed.
 ``["leaf", a, lam, mu]``
     By Lagrange, every choice in the leaf that keeps both limits has
-    ``a (offset + cost) >= a offset + sum_i min_c (a cost + lam noise + mu stored)[i][c] - lam limit - mu memory``.
-    With a = 1 this bound must reach the target; with a = 0 it must be positive: 0 > 0, so the leaf holds no
-    feasible choice.
+    ``a cost >= sum_i min_c (a cost + lam noise + mu stored)[i][c] - lam limit - mu memory``.
+    With a = 1 the offset and this bound must reach the target; with a = 0 it must be positive: 0 > 0, so the leaf
+    holds no feasible choice. A limit that is not there takes no multiplier but 0.
 
-Floats are dyadic rationals: they are scaled to integers by a power of two, so that nothing is ever rounded.
-Whatever a tree contains, the answer is a `Verdict`, never an exception.
+These are trees of `qopt.kernels.checker` for a knapsack of two rows, and it follows them: exact rationals, the standard
+library, and limits with their slack. Whatever a witness contains, the answer is a `Verdict`, never an exception.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Collection, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from qopt.kernels import checker
+
 FORMAT, VERSION = "qopt/qpart-witness", 1
-REMEMBERED = 64
-"""Multipliers whose leaf bounds are kept, so that trees that share a few are checked faster."""
+MOST = Fraction(sys.float_info.max)
 
 
 class Verdict(NamedTuple):
@@ -39,156 +41,6 @@ class Verdict(NamedTuple):
 Rows = Sequence[Sequence[float]]
 Knapsack = tuple[Rows, Rows, float, Rows, float, float]
 """cost, noise, limit, stored, memory, offset."""
-
-
-class _Refuted(Exception):
-    """The proof does not hold; the text says where."""
-
-
-def _scaled(rows: Rows, unit: float) -> tuple[list[list[int]], int, int]:
-    """Numbers and one more as integers over 2^shift; what is not finite becomes 0 (its column is barred)."""
-    shift = max(
-        (
-            (float(x).as_integer_ratio()[1].bit_length() - 1)
-            for row in (*rows, (unit,))
-            for x in row
-            if math.isfinite(x)
-        ),
-        default=0,
-    )
-
-    def scale(x: float) -> int:
-        if not math.isfinite(x):
-            return 0
-        top, bottom = float(x).as_integer_ratio()
-        return (top << shift) // bottom
-
-    return [[scale(x) for x in row] for row in rows], scale(unit), shift
-
-
-class _Leaves:
-    """Exact Lagrangian bounds over masks of allowed columns (bit c of a mask is column c)."""
-
-    def __init__(self, cost: Rows, noise: Rows, limit: float, stored: Rows, memory: float, offset: float) -> None:
-        widths = [len(row) for row in cost]
-        for name, rows in (("cost", cost), ("noise", noise), ("stored", stored)):
-            if [len(row) for row in rows] != widths or any(not x >= 0 for row in rows for x in row):
-                raise _Refuted(f"{name} is not a table of numbers >= 0")
-        if not (limit >= 0 and memory >= 0 and math.isfinite(offset)):
-            raise _Refuted("a limit is negative or the offset not finite")
-        # A column of infinite cost, or of infinite noise under a finite limit, is in no choice that matters.
-        self.usable = [
-            sum(1 << c for c, entry in enumerate(zip(*rows, strict=True)) if all(map(math.isfinite, entry)))
-            for rows in zip(cost, noise, stored, strict=True)
-        ]
-        self.cost, self.offset, self.cost_shift = _scaled(cost, offset)
-        self.noise, self.limit, self.noise_shift = _scaled(noise, limit)
-        self.stored, self.memory, self.stored_shift = _scaled(stored, memory)
-        self.rows = (math.isfinite(limit), math.isfinite(memory))
-        self.start = [(1 << width) - 1 for width in widths]
-        self.known: dict[tuple[int, float, float], list[dict[int, int | None]]] = {}
-
-    def bound(self, a: int, lam: float, mu: float, allowed: list[int]) -> tuple[int, int] | None:
-        """Bound of a leaf as (numerator, shift): numerator / 2^shift. None: an item has no usable column."""
-        (lam_top, lam_bottom), (mu_top, mu_bottom) = lam.as_integer_ratio(), mu.as_integer_ratio()
-        noise_shift = self.noise_shift + lam_bottom.bit_length() - 1
-        stored_shift = self.stored_shift + mu_bottom.bit_length() - 1
-        shift = max(self.cost_shift, noise_shift, stored_shift)
-        by_cost = a << (shift - self.cost_shift)
-        by_noise, by_stored = lam_top << (shift - noise_shift), mu_top << (shift - stored_shift)
-        if len(self.known) >= REMEMBERED and (a, lam, mu) not in self.known:
-            self.known.clear()
-        known = self.known.setdefault((a, lam, mu), [{} for _ in allowed])
-        total = by_cost * self.offset - by_noise * self.limit - by_stored * self.memory
-        for i, mask in enumerate(allowed):
-            if mask not in known[i]:
-                costs, noises, stores = self.cost[i], self.noise[i], self.stored[i]
-                columns = [c for c in range(mask.bit_length()) if mask & self.usable[i] & 1 << c]
-                values = [by_cost * costs[c] + by_noise * noises[c] for c in columns]
-                if mu:
-                    values = [value + by_stored * stores[c] for value, c in zip(values, columns, strict=True)]
-                known[i][mask] = min(values, default=None)
-            least = known[i][mask]
-            if least is None:
-                return None
-            total += least
-        return total, shift
-
-    def check(self, node: Sequence[Any], allowed: list[int], target: Fraction | float) -> Fraction | float:
-        """Bound that a leaf proves; infinite where it proves that nothing feasible is in it."""
-        if len(node) != 4:
-            raise _Refuted(f"a leaf of {len(node)} entries")
-        _, a, lam, mu = node
-        if type(a) is not int or a not in (0, 1):
-            raise _Refuted("a leaf that is neither 1 (bound) nor 0 (ray)")
-        if any(type(x) not in (int, float) or not 0 <= x <= 1.7976931348623157e308 for x in (lam, mu)):
-            raise _Refuted("a multiplier that is not a finite number >= 0")
-        if (lam and not self.rows[0]) or (mu and not self.rows[1]):
-            raise _Refuted("a multiplier for a row that is not there")
-        found = self.bound(a, float(lam), float(mu), allowed)
-        if found is None:
-            return math.inf
-        value = Fraction(found[0], 1 << found[1])
-        if a == 0 and value <= 0:
-            raise _Refuted("a ray that proves nothing")
-        if a == 1 and value < target:
-            raise _Refuted(f"a leaf's bound of {float(value):.12g} does not reach the target {float(target):.12g}")
-        return value if a else math.inf
-
-
-def _restrict(node: Sequence[Any], allowed: list[int]) -> tuple[int, int]:
-    """Item and mask of a split."""
-    if len(node) != 3:
-        raise _Refuted(f"a split of {len(node)} entries")
-    _, i, columns = node
-    if type(i) is not int or not 0 <= i < len(allowed):
-        raise _Refuted("a split of an item that does not exist")
-    mask = 0
-    if not isinstance(columns, list | tuple) or len(columns) > allowed[i].bit_length():
-        raise _Refuted("a split without a list of columns")
-    for c in columns:
-        if type(c) is not int or not 0 <= c < allowed[i].bit_length() or not allowed[i] >> c & 1 or mask >> c & 1:
-            raise _Refuted(f"a split of item {i} that names a column twice or one not allowed")
-        mask |= 1 << c
-    if mask == 0 or mask == allowed[i]:
-        raise _Refuted(f"a split of item {i} with an empty side")
-    return i, mask
-
-
-def _walk(leaves: _Leaves, tree: Any, target: Fraction | float) -> Fraction | float:
-    if not isinstance(tree, list | tuple):
-        raise _Refuted("a tree that is not a list of nodes")
-    allowed, least = list(leaves.start), math.inf
-    bound: Fraction | float = least
-    pending: list[tuple[int, int, int]] = []  # item, mask before the split, mask of the second side (0: begun)
-    finished = False
-    for node in tree:
-        if finished:
-            raise _Refuted("nodes after the end of the tree")
-        if not isinstance(node, list | tuple) or not node or node[0] not in ("split", "leaf"):
-            raise _Refuted("a node that is neither split nor leaf")
-        if node[0] == "split":
-            i, mask = _restrict(node, allowed)
-            pending.append((i, allowed[i], allowed[i] & ~mask))
-            allowed[i] = mask
-            continue
-        bound = min(bound, leaves.check(node, allowed, target))
-        while pending and not pending[-1][2]:
-            i, before, _ = pending.pop()
-            allowed[i] = before
-        if pending:
-            i, before, rest = pending[-1]
-            pending[-1], allowed[i] = (i, before, 0), rest
-        finished = not pending
-    if not finished:
-        raise _Refuted("a tree that ends too early")
-    return bound
-
-
-def _downward(value: Fraction | float) -> float:
-    """The largest float that is not above an exact value."""
-    rounded = float(value)
-    return rounded if rounded <= value else math.nextafter(rounded, -math.inf)
 
 
 def check_tree(
@@ -205,19 +57,18 @@ def check_tree(
 
     Parameters
     ----------
-    cost, noise, stored : a row for each item, a column for each choice, numbers >= 0.
-    limit, memory : what noise and stored may add up to; infinite where there is no such row.
+    cost, noise, stored : a row for each item, a column for each choice.
+    limit, memory : what noise and stored may add up to, before the slack that every limit has; infinite where there is
+        no such row.
     tree : the untrusted proof.
     target : what offset + cost must reach, exactly; infinite claims that nothing is feasible.
     offset : added to every choice's cost.
     """
     try:
-        leaves = _Leaves(cost, noise, limit, stored, memory, offset)
-        return Verdict(True, _downward(_walk(leaves, tree, target)), "")
-    except _Refuted as why:
+        problem = _problem(cost, noise, limit, stored, memory)
+    except checker.Refused as why:
         return Verdict(False, None, str(why))
-    except Exception as error:  # the promise is an answer whatever the proof contains
-        return Verdict(False, None, f"a malformed proof ({type(error).__name__})")
+    return _judged(problem, tree, target, offset)
 
 
 def check_witness(
@@ -231,7 +82,7 @@ def check_witness(
 
     Parameters
     ----------
-    knapsack : data of the choice at a cut.
+    knapsack : data of the choice at a cut, as `check_tree` takes them.
     cuts : every admissible cut. One without a tree must be out at multiplier 0 or by its least noise or memory.
     witness : the untrusted proof.
     target : what every plan must cost at least.
@@ -248,12 +99,44 @@ def check_witness(
     for name, p in names.items():
         if name not in trees and p in closed:
             continue
-        cost, noise, limit, stored, memory, offset = knapsack(p)
+        *rows, offset = knapsack(p)
+        try:
+            problem = _problem(*rows)
+        except checker.Refused as why:
+            return Verdict(False, None, f"cut {p}: {why}")
         attempts = [trees[name]] if name in trees else [[["leaf", *leaf]] for leaf in ((1, 0, 0), (0, 1, 0), (0, 0, 1))]
-        verdicts = [check_tree(cost, noise, limit, stored, memory, tree, target, offset) for tree in attempts]
+        verdicts = [_judged(problem, tree, target, offset) for tree in attempts]
         accepted = [v.bound for v in verdicts if v.accepted and v.bound is not None]
         if not accepted:
-            why = verdicts[0].reason if name in trees else "no tree, and it is not out by itself"
-            return Verdict(False, None, f"cut {p}: {why}")
+            why_not = verdicts[0].reason if name in trees else "no tree, and it is not out by itself"
+            return Verdict(False, None, f"cut {p}: {why_not}")
         least = min(least, max(accepted))
     return Verdict(True, least, "")
+
+
+def _problem(cost: Rows, noise: Rows, limit: float, stored: Rows, memory: float) -> checker.Knapsack:
+    """The knapsack of two rows; a row whose limit is infinite has none."""
+    limits = [None if math.isinf(x) else x for x in (limit, memory)]
+    return checker.Knapsack({"cost": cost, "weight": [noise, stored], "limit": limits})
+
+
+def _judged(problem: checker.Knapsack, tree: Any, target: Fraction | float, offset: float) -> Verdict:
+    """Whether a tree reaches the target."""
+    try:
+        found = checker.tree_bound(problem, tree)
+    except checker.Refused as why:
+        return Verdict(False, None, str(why))
+    if found is None:
+        return Verdict(True, math.inf, "")
+    bound = Fraction(offset) + found
+    if bound < target:
+        return Verdict(False, None, f"its bound of {_downward(bound):.12g} does not reach {float(target):.12g}")
+    return Verdict(True, _downward(bound), "")
+
+
+def _downward(value: Fraction) -> float:
+    """The largest float that is not above an exact value; minus infinity below all."""
+    if abs(value) > MOST:
+        return float(MOST) if value > 0 else -math.inf
+    rounded = float(value)
+    return rounded if rounded <= value else math.nextafter(rounded, -math.inf)
