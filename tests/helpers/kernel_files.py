@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 from exact import total, within
+from hypothesis import strategies as st
 
 Data = dict[str, Any]
 
@@ -70,3 +72,32 @@ GRAPH = headed(
 )
 
 CUT = headed("instance", "cut", labels=2, unary=[[0, 5], [4, 0]], tensors=[[0, [1], [3]]])
+
+
+def real(rng: np.random.Generator, whole: bool, *shape: int) -> Any:
+    """Whole or real numbers."""
+    return rng.integers(0, 9, shape).astype(float) if whole else 10.0 ** rng.uniform(-3, 3, shape)
+
+
+def graph(seed: int) -> Data:
+    """A small graph: leading upwards, leading upwards under other numbers, or with cycles."""
+    rng = np.random.default_rng(seed)
+    n, rows = int(rng.integers(3, 7)), int(rng.integers(1, 3))
+    names = rng.permutation(n).tolist() if seed % 3 == 1 else list(range(n))
+    arcs: list[list[Any]] = []
+    for tail, head in itertools.product(range(n), range(n)):
+        forward = tail < head if seed % 3 < 2 else tail != head or rng.random() < 0.2
+        if forward and rng.random() < 0.75:
+            numbers = [float(x) for x in real(rng, seed % 2 == 0, 1 + rows)]
+            if seed % 3 < 2 and seed % 5 == 0:
+                numbers[0] = -numbers[0]
+            arcs.append([names[tail], names[head], None if rng.random() < 0.05 else numbers[0], *numbers[1:]])
+    limit = [float(rng.choice([8.0, 20.0, 100.0, 1e4])) if seed % 7 or r else None for r in range(rows)]
+    return headed("instance", "rcsp", vertices=n, source=names[0], target=names[-1], arcs=arcs, limit=limit)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["leaf", "split", "cross", "out", ""]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from("ab"), inner, max_size=2),
+    max_leaves=12,
+)

@@ -18,7 +18,7 @@ import pytest
 from exact import allowed, total
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_files import Data, answers, headed, paths
+from kernel_files import VALUES, Data, answers, graph, headed, paths, real
 
 from qopt.kernels import checker, exchange, mckp, mincut, rcsp
 from qopt.kernels.checker import check
@@ -36,11 +36,6 @@ def true(data: Data, verdict: checker.Verdict) -> bool:
 
 
 # --- instances and genuine witnesses ------------------------------------------------------------------------------
-
-
-def real(rng: np.random.Generator, whole: bool, *shape: int) -> Any:
-    """Whole or real numbers."""
-    return rng.integers(0, 9, shape).astype(float) if whole else 10.0 ** rng.uniform(-3, 3, shape)
 
 
 def knapsack(seed: int) -> tuple[Data, Data]:
@@ -69,23 +64,6 @@ def labelling(seed: int) -> tuple[Data, Data]:
         tensors.append((int(rng.integers(n)), rng.integers(0, n, int(rng.integers(0, 4))).tolist(), weights))
     result = mincut.solve(unary, tensors)
     return read(exchange.cut_instance(unary, tensors)), read(exchange.cut_witness(result))
-
-
-def graph(seed: int) -> Data:
-    """A small graph: leading upwards, leading upwards under other numbers, or with cycles."""
-    rng = np.random.default_rng(seed)
-    n, rows = int(rng.integers(3, 7)), int(rng.integers(1, 3))
-    names = rng.permutation(n).tolist() if seed % 3 == 1 else list(range(n))
-    arcs: list[list[Any]] = []
-    for tail, head in itertools.product(range(n), range(n)):
-        forward = tail < head if seed % 3 < 2 else tail != head or rng.random() < 0.2
-        if forward and rng.random() < 0.75:
-            numbers = [float(x) for x in real(rng, seed % 2 == 0, 1 + rows)]
-            if seed % 3 < 2 and seed % 5 == 0:
-                numbers[0] = -numbers[0]
-            arcs.append([names[tail], names[head], None if rng.random() < 0.05 else numbers[0], *numbers[1:]])
-    limit = [float(rng.choice([8.0, 20.0, 100.0, 1e4])) if seed % 7 or r else None for r in range(rows)]
-    return headed("instance", "rcsp", vertices=n, source=names[0], target=names[-1], arcs=arcs, limit=limit)
 
 
 def proof(data: Data) -> Data:
@@ -325,13 +303,6 @@ def test_files_of_another_kind_version_or_field_are_refused(kind: str) -> None:
         if other != kind:
             mixed = {**SOURCES[other](0)[1], **witness, "kind": other}
             assert "not one of kind" in check(data, mixed).reason
-
-
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["leaf", "split", "cross", "out", ""]),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from("ab"), inner, max_size=2),
-    max_leaves=12,
-)
 
 
 @given(st.sampled_from(list(SOURCES)), st.integers(0, 20), st.booleans(), st.integers(0, 2**32), VALUES)

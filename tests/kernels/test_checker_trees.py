@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from exact import allowed, total
 from hypothesis import given, settings
-from test_checker import GRAPH, KNAPSACK, VALUES, Data, answers, exact, graph, headed, paths, relaxed
+from kernel_files import GRAPH, KNAPSACK, VALUES, Data, answers, graph, headed, paths
 
 from qopt.kernels import checker
 from qopt.kernels.checker import Knapsack, Path, Refused, check, tree_bound
@@ -55,7 +56,7 @@ def grids(data: Data) -> list[Grid]:
     if data["kind"] == "mckp":
         tables = [data["cost"], *data["weight"]]
         return [
-            grid(table, exact(row[0] for row in table), [Fraction(x) - Fraction(row[0]) for row in table for x in row])
+            grid(table, total(row[0] for row in table), [Fraction(x) - Fraction(row[0]) for row in table for x in row])
             for table in tables
         ]
     columns = [[arc[x] or 0.0 for arc in data["arcs"]] for x in range(2, 3 + len(data["limit"]))]
@@ -65,7 +66,7 @@ def grids(data: Data) -> list[Grid]:
 def paid(data: Data, lams: list[float], known: list[Grid]) -> Fraction:
     """What a leaf takes off: each multiplier times its limit, on the grid of what answers use."""
     rows = zip(lams, data["limit"], known[1:], strict=True)
-    return sum((Fraction(lam) * row.down(relaxed(limit)) for lam, limit, row in rows if lam), Fraction(0))
+    return sum((Fraction(lam) * row.down(Fraction(allowed(limit))) for lam, limit, row in rows if lam), Fraction(0))
 
 
 # --- reference: a tree and its bound, by recursion over sets of what is allowed -----------------------------------
