@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from fractions import Fraction
 from typing import Any
@@ -22,7 +23,7 @@ from constrained_paths import (
     random_limit,
     size,
 )
-from exact import total
+from exact import total, within
 
 from qopt.kernels import rcsp
 from qopt.kernels.rcsp import Digraph, Layered
@@ -352,3 +353,34 @@ def test_same_question_same_answer() -> None:
     assert two.path is not None
     assert one.path.tolist() == two.path.tolist()
     assert one.tree == two.tree
+
+
+def test_numbers_at_both_ends_of_the_range_of_floats() -> None:
+    """The dual ends before it asks for a path: its multipliers would leave the range."""
+    cost = [
+        [8.077539213091582e-17, 1.3456525632744201e-09, 8.24375956335104e-06],
+        [1.317160674852582e-11, 1.1373213564305018e-14, 3.042464254644606e-07],
+    ]
+    used = [
+        [8.05922526706128e91, 2.911912305928746e97, 6.17358164230537e92],
+        [8.632169070700065e95, 5.0477379266002264e95, 3.109426391465372e95],
+    ]
+    change = [
+        [6.564291778779056e287, 1.3238423082911882e-282, 4.1724863814553874e160],
+        [1.2896058333469448e-214, 6.2525892943405986e-260, 8.162679245813144e74],
+        [4.9554484509087514e-265, 1.0290614065735231e-166, 4.849483023677403e16],
+    ]
+    spent = [
+        [4.6838953411570265e-42, 2.556948087640997e153, 1.332174748144419e-138],
+        [3.9094556616889036e-119, 1.6692970574989416e240, 4.2208285867215607e251],
+        [6.715355847137213e-171, 4.910078104371049e-74, 1.7903988298357363e21],
+    ]
+    limit = 3.11559997310456e95
+    paths = {
+        (a, b): cost[0][a] + cost[1][b] + change[a][b]
+        for a, b in itertools.product(range(3), repeat=2)
+        if within([used[0][a], used[1][b], spent[a][b]], limit)
+    }
+    found = rcsp.solve(Layered(np.array(cost), np.array(used), np.array(change), np.array(spent)), limit)
+    assert found.status in ("optimal", "optimal-by-solver")
+    assert found.objective == pytest.approx(min(paths.values()), rel=1e-12)

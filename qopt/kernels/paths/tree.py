@@ -163,7 +163,12 @@ def _side(paths: Paths, allowed: BoolArray, dual: Dual) -> _Part:
 def _ascend(paths: Paths, batch: list[_Part], steps: list[Ascent]) -> list[Dual]:
     """Follow several ascents at once."""
     duals: list[Dual | None] = [None] * len(batch)
-    asked: dict[int, FloatArray] = {i: next(ascent) for i, ascent in enumerate(steps)}
+    asked: dict[int, FloatArray] = {}
+    for i, ascent in enumerate(steps):
+        try:
+            asked[i] = next(ascent)
+        except StopIteration as end:  # it asks for no path at all: its numbers are beyond the range of floats
+            duals[i] = end.value
     while asked:
         weights = np.stack(list(asked.values()))
         found = paths.shortest_of_each(weights, [batch[i].allowed for i in asked])
