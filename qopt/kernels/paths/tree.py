@@ -164,9 +164,9 @@ def _ascend(paths: Paths, batch: list[_Part], steps: list[Ascent]) -> list[Dual]
     """Follow several ascents at once."""
     duals: list[Dual | None] = [None] * len(batch)
     asked: dict[int, FloatArray] = {}
-    for i, ascent in enumerate(steps):
+    for i, step in enumerate(steps):
         try:
-            asked[i] = next(ascent)
+            asked[i] = next(step)
         except StopIteration as end:  # it asks for no path at all: its numbers are beyond the range of floats
             duals[i] = end.value
     while asked:
