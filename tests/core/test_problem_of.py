@@ -23,6 +23,7 @@ from qopt.core.families import FAMILIES
 from qopt.core.problem import Problem
 from qopt.core.reading import problem_of
 from qopt.placement import breakpoints as placement_breakpoints
+from qopt.placement import front as placement_front
 from qopt.qpart.serving import breakpoints as qpart_breakpoints
 
 SMALL = {"qpart": "qpart/teaching-3", "placement": "placement/teaching-5", "jqodi": "jqodi/fig5"}
@@ -50,7 +51,7 @@ OF_FAMILY: dict[str, list[Callable[..., Any]]] = {
     "placement": [
         *asking(qopt.formulations.placement),
         *(getattr(qopt.plots, f"plot_{name}") for name in ("placement", "front", "break_even")),
-        *(qopt.front, qopt.recommend, qopt.strategies, placement_breakpoints.breakpoints),
+        *(placement_front.front, qopt.recommend, qopt.strategies, placement_breakpoints.breakpoints),
     ],
     "jqodi": [
         *asking(qopt.formulations.jqodi),
