@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sweeps import swept
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(path for path in [*(ROOT / "docs").glob("*.md"), ROOT / "README.md"] if path.exists())
@@ -116,7 +117,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("workplace")
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", swept(PAGES, lambda path: path.stem == "measuring"), ids=lambda path: path.name)
 def test_pages_run_and_show_what_they_print(path: Path) -> None:
     check(path)
 
@@ -180,7 +181,9 @@ def _pictures(cell: Any) -> int:
     return sum("image/png" in output.get("data", {}) for output in cell.outputs)
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", swept(NOTEBOOKS, lambda path: path.stem in ("measuring", "serving")), ids=lambda path: path.stem
+)
 def test_notebook_runs_in_a_fresh_kernel_and_its_outputs_are_committed(path: Path) -> None:
     nbformat = pytest.importorskip("nbformat", reason="the extra 'notebooks' is not installed")
     tool = _execute_notebooks()

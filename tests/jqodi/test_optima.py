@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 from jqodi_problems import MODES, Mode
+from sweeps import swept
 
 from qopt.core.method import Options, named
 from qopt.jqodi.certificate.certify import certify
@@ -44,7 +45,7 @@ def drawn(seed: int, mode: Mode) -> Jqodi:
     return problem.replace({"time_limit": 0.9 * problem.time_limit}) if seed % 10 == 0 else problem
 
 
-@pytest.mark.parametrize("chunk", CHUNKS)
+@pytest.mark.parametrize("chunk", swept(CHUNKS, lambda chunk: chunk > 0))
 @pytest.mark.parametrize("mode", MODES)
 def test_one_optimum_and_verified_witnesses(mode: Mode, chunk: int) -> None:
     for seed in range(EACH * chunk, EACH * (chunk + 1)):

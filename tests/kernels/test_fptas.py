@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from constrained_paths import brute, every_path
 from exact import allowed, total, within
+from sweeps import swept
 
 from qopt.core.errors import InputError
 from qopt.kernels import rcsp
@@ -102,7 +103,7 @@ def a_limit(rng: np.random.Generator, graph: Layered | Digraph) -> float:
     return float(used[int(rng.integers(len(used)))]) * float(rng.choice([1.0, 1.0, 0.8, 1.3]))
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", swept(range(10), lambda seed: seed > 2))
 def test_the_guarantee_holds_on_random_graphs(seed: int) -> None:
     rng = np.random.default_rng(seed)
     for i in range(50):
@@ -232,15 +233,26 @@ def test_limits_of_time_and_memory_leave_valid_bounds(monkeypatch: pytest.Monkey
     assert full.bound <= best <= full.objective
 
 
-def test_same_input_same_answer() -> None:
-    cost = np.random.default_rng(11).uniform(1, 10, (15, 5))
+def check_same_answer(layers: int, limit: float) -> None:
+    cost = np.random.default_rng(11).uniform(1, 10, (layers, 5))
     graph = Layered(cost, 11 - cost)
-    one, two = (rcsp.approximate(graph, 80.0, 1e-7) for _ in range(2))
+    one, two = (rcsp.approximate(graph, limit, 1e-7) for _ in range(2))
     assert one.details["rounds"] > 0
     assert (one.objective, one.bound) == (two.objective, two.bound)
     assert one.path is not None
     assert two.path is not None
     assert np.array_equal(one.path, two.path)
+
+
+@pytest.mark.sweep
+def test_same_input_same_answer() -> None:
+    """A search that is stopped by the number of its labels."""
+    check_same_answer(15, 80.0)
+
+
+def test_same_small_input_same_answer() -> None:
+    """A search that ends."""
+    check_same_answer(8, 42.6)
 
 
 SMALL = layered([[1.0, 2.0]], [[2.0, 1.0]])

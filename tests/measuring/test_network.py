@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 import torch
 from example_networks import NETWORKS, Block, mlp, near, returned, traced
+from sweeps import swept
 from torch import nn
 
 from qopt.core.errors import InputError
 from qopt.measuring.profile import trace
 
-EVERY = pytest.mark.parametrize("name", list(NETWORKS))
+EVERY = pytest.mark.parametrize("name", swept(NETWORKS, lambda name: name in ("resnet34", "resnet50")))
 SMALL = [name for name in NETWORKS if name not in ("resnet34", "resnet50", "vgg-like")]
 
 
