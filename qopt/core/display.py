@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,9 @@ WIDTH = 60
 
 LENGTH = 500
 """Characters that an object may take: some lines of a screen."""
+
+LISTED = 8
+"""Rows of a table that are printed; of a longer one the first seven."""
 
 
 def number(value: float | None, digits: int = 6) -> str:
@@ -36,6 +39,10 @@ def short(value: Any) -> str:
         if value.ndim == 1 and value.size <= ENTRIES:
             return short(value.tolist())
         return f"array {' x '.join(map(str, value.shape))}"
+    if hasattr(value, "dtype") and getattr(value, "shape", ()):
+        return f"tensor {' x '.join(map(str, value.shape))}"
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, float):
         return number(value)
     if isinstance(value, list | tuple):
@@ -55,9 +62,16 @@ def one_line(name: str, fields: Iterable[tuple[str, Any]]) -> str:
     return text if len(text) <= LENGTH else f"{text[: LENGTH - 2]}…)"
 
 
+def listed(head: str, rows: Sequence[str]) -> str:
+    """A line and the rows below it, as many as a glance takes in."""
+    shown = rows if len(rows) <= LISTED else [*rows[: LISTED - 1], f"… {len(rows) - LISTED + 1} more"]
+    return "\n  ".join([head, *shown])
+
+
 class Brief:
-    """For dataclasses made with ``repr=False``: a short line in place of all they hold."""
+    """For dataclasses made with ``repr=False``: a short line in place of all they hold; private fields stay out."""
 
     def __repr__(self) -> str:
-        shown = [field.name for field in dataclasses.fields(self) if field.repr]  # type: ignore[arg-type]
+        names = [field.name for field in dataclasses.fields(self) if field.repr]  # type: ignore[arg-type]
+        shown = [name for name in names if not name.startswith("_")]
         return one_line(type(self).__name__, ((name, getattr(self, name)) for name in shown))

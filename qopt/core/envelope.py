@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from qopt.core.arrays import FloatArray
-from qopt.core.display import number
+from qopt.core.display import Brief, number
 from qopt.core.errors import InputError, shown
 from qopt.core.limits import limit_with_slack, within
 from qopt.core.plan import Plan
@@ -48,8 +48,8 @@ class Line:
         return self.intercept + self.slope * (_inverse(value) if self.inverse else value)
 
 
-@dataclass(frozen=True, eq=False)
-class Piece:
+@dataclass(frozen=True, eq=False, repr=False)
+class Piece(Brief):
     """One plan is best from `start` to `stop`; or no plan is feasible there.
 
     Attributes

@@ -10,6 +10,7 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from qopt.core.display import Brief
 from qopt.core.errors import InputError, shown
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ Bits = Literal["whole", "real"]
 """Sorts of bits that methods choose: whole numbers, or real ones."""
 
 
-@dataclass(frozen=True)
-class Family:
+@dataclass(frozen=True, repr=False)
+class Family(Brief):
     """Where the parts of one family live, as ``module:name``.
 
     Attributes

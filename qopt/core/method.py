@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qopt.core.arguments import is_number, plain, whole
+from qopt.core.display import Brief
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.families import Bits
 from qopt.core.solution import Outcome
@@ -85,8 +86,8 @@ class Backend:
         return None
 
 
-@dataclass(frozen=True)
-class Method:
+@dataclass(frozen=True, repr=False)
+class Method(Brief):
     """One entry of the registry.
 
     Attributes

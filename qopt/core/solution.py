@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from qopt.core.certificate import Certificate, relative_gap
-from qopt.core.display import one_line
+from qopt.core.display import Brief, one_line
 from qopt.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ Status = Literal[
 """Why a method stopped. Whether there is a plan is a second question: `Solution.plan`."""
 
 
-@dataclass(frozen=True)
-class Outcome:
+@dataclass(frozen=True, repr=False)
+class Outcome(Brief):
     """What one method returns: its claim, unchecked.
 
     Attributes

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
+from qopt.core.display import Brief, listed, number
 from qopt.core.reading import problem_of
 from qopt.jqodi.losses import losses
 from qopt.jqodi.plan import JqodiPlan
@@ -20,8 +21,8 @@ NODES = ("device", "edge", "cloud", "device link", "cloud link")
 """Where time and energy go: three nodes that compute, and the edge server's links with device and cloud."""
 
 
-@dataclass(frozen=True)
-class EpochCost:
+@dataclass(frozen=True, repr=False)
+class EpochCost(Brief):
     """One epoch.
 
     Attributes
@@ -65,8 +66,8 @@ class InferenceCost:
     total_energy: float
 
 
-@dataclass(frozen=True)
-class JqodiCost:
+@dataclass(frozen=True, repr=False)
+class JqodiCost(Brief):
     """A plan's time and energy, and the objective.
 
     Attributes
@@ -101,6 +102,16 @@ class JqodiCost:
     robust_losses: tuple[float, ...]
     expected_epochs: int | None
     robust_epochs: int | None
+
+    def __str__(self) -> str:
+        rows = [
+            f"energy {number(self.energy)} J, time {number(self.time)} s, {len(self.epochs)} epochs",
+            f"quantizing {number(self.setup_energy)} J, {number(self.setup_time)} s",
+            f"changes {number(self.switch_energy)} J, {number(self.switch_time)} s",
+        ]
+        if self.inference is not None:
+            rows.append(f"requests {number(self.inference.total_energy)} J, {number(self.inference.total_time)} s")
+        return listed(f"{self.model} at {self.bits} bits: objective {number(self.objective)} J", rows)
 
     @property
     def impossible(self) -> tuple[int, ...]:

@@ -24,6 +24,7 @@ import numpy as np
 
 from qopt.core.arguments import whole
 from qopt.core.arrays import FloatArray
+from qopt.core.display import Brief, listed, number
 from qopt.core.errors import InputError, shown
 from qopt.core.limits import limit_with_slack
 from qopt.core.reading import problem_of
@@ -46,8 +47,8 @@ RULES = ("time", "bound", "dominance")
 Fate = Literal["kept", "time", "bound", "dominance"]
 
 
-@dataclass(frozen=True)
-class Label:
+@dataclass(frozen=True, repr=False)
+class Label(Brief):
     """A way to a vertex.
 
     Attributes
@@ -69,8 +70,8 @@ class Label:
     reason: str
 
 
-@dataclass(frozen=True)
-class Walk:
+@dataclass(frozen=True, repr=False)
+class Walk(Brief):
     """All labels, in the order in which they are made.
 
     Attributes
@@ -84,6 +85,10 @@ class Walk:
     plan: JqodiPlan | None
     energy: float | None
     multipliers: dict[str, float]
+
+    def __str__(self) -> str:
+        rows = [f"{fate}: {count}" for fate, count in self.counts().items()]
+        return listed(f"{len(self.labels)} labels, best energy {number(self.energy)} J", rows)
 
     def at(self, vertex: str) -> tuple[Label, ...]:
         """Labels of one vertex."""

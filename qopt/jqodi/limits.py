@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.display import Brief
 from qopt.core.limits import limit_with_slack, within
 from qopt.core.reading import problem_of
 from qopt.jqodi.losses import MAX_EPOCHS, least_loss
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from qopt.jqodi.problem import Model, Width
 
 
-@dataclass(frozen=True)
-class SmallestLimits:
+@dataclass(frozen=True, repr=False)
+class SmallestLimits(Brief):
     """What would make a problem feasible, one limit at a time.
 
     Attributes

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.display import Brief
 from qopt.jqodi.terms import Candidate
 from qopt.kernels.paths.graph import Digraph, Layered
 
@@ -21,8 +22,8 @@ STACKED = 20_000_000
 """Entries up to which changes that differ by epoch are one matrix an epoch; beyond, states stand twice."""
 
 
-@dataclass(frozen=True, eq=False)
-class Block:
+@dataclass(frozen=True, eq=False, repr=False)
+class Block(Brief):
     """Epochs with the same numbers, and the states that matter in them.
 
     Attributes
@@ -58,8 +59,8 @@ def blocks(own: Candidate) -> list[Block]:
     return parts
 
 
-@dataclass(frozen=True, eq=False)
-class Schedule:
+@dataclass(frozen=True, eq=False, repr=False)
+class Schedule(Brief):
     """A multiple-choice knapsack: class 0 is quantizing, class 1 + k is epoch k.
 
     Attributes

@@ -20,6 +20,7 @@ import numpy as np
 
 from qopt.core.arguments import whole
 from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.display import Brief
 from qopt.core.errors import InputError, shown
 from qopt.core.limits import within
 from qopt.jqodi.losses import MAX_EPOCHS
@@ -32,8 +33,8 @@ MAX_ENTRIES = 50_000_000
 """Epochs times states of one candidate, at most."""
 
 
-@dataclass(frozen=True, eq=False)
-class Candidate:
+@dataclass(frozen=True, eq=False, repr=False)
+class Candidate(Brief):
     """One model at one bit-width, with its S states over K epochs.
 
     Attributes

@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.display import Brief
 from qopt.kernels.arguments import LARGEST
 from qopt.kernels.cuts.data import Tensors, checked
 from qopt.kernels.cuts.network import INFINITE, Network
@@ -66,8 +67,8 @@ FAR_CHEAPER = 2.0**-8
 """By this factor, eight of a grid's 57 digits. Less gains too little: a finer grid repeats all flows."""
 
 
-@dataclass(frozen=True)
-class Result:
+@dataclass(frozen=True, repr=False)
+class Result(Brief):
     """Answer of `solve`.
 
     Attributes

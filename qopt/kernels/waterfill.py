@@ -17,13 +17,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from qopt.core.arrays import FloatArray
+from qopt.core.display import Brief
 from qopt.core.limits import sum_within
 
 LN4 = math.log(4.0)
 
 
-@dataclass(frozen=True)
-class Allocation:
+@dataclass(frozen=True, repr=False)
+class Allocation(Brief):
     """Optimal widths of a separable problem.
 
     Attributes

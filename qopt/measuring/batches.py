@@ -10,6 +10,7 @@ from threading import Lock
 import torch
 
 from qopt.core.arguments import is_whole
+from qopt.core.display import Brief
 from qopt.core.errors import InputError, shown
 from qopt.measuring.examples import Examples
 from qopt.measuring.network import Network
@@ -28,8 +29,8 @@ _LARGEST = 1024
 """Examples in a batch at most: more gain nothing, and a batch is what a kill may lose."""
 
 
-@dataclass(frozen=True)
-class Batch:
+@dataclass(frozen=True, repr=False)
+class Batch(Brief):
     """Examples ``first .. first + n - 1``: tensors 0..L on them, and their labels, on the network's device."""
 
     index: int

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from qopt.core.display import Brief
 from qopt.measuring.intervals import Estimate
 from qopt.measuring.plans import Widths
 
 
-@dataclass(frozen=True)
-class Trial:
+@dataclass(frozen=True, repr=False)
+class Trial(Brief):
     """One limit of the grid: its plans, one for each ratio of prices, and what each loses."""
 
     limit: float
@@ -22,8 +23,8 @@ class Trial:
         return all(loss.high <= level for loss in self.losses)
 
 
-@dataclass(frozen=True)
-class Calibrated:
+@dataclass(frozen=True, repr=False)
+class Calibrated(Brief):
     """Delta of one level and cut, and every limit that was tried, largest first.
 
     Attributes

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from qopt.core.arrays import FloatArray
+from qopt.core.display import Brief
 from qopt.core.errors import InputError, QoptError, shown
 from qopt.kernels import mckp
 from qopt.measuring import fingerprint
@@ -45,8 +46,8 @@ SHARED_BY = tuple(10**k for k in range(7))
 """Inferences that share a download of the weights: from a bit down as dear as a bit up to next to nothing."""
 
 
-@dataclass
-class Losses:
+@dataclass(repr=False)
+class Losses(Brief):
     """What plans lose on the calibration examples: measured once each.
 
     Parameters

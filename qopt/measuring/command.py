@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from qopt.core.display import Brief, listed, number
 from qopt.core.errors import InputError, shown
 from qopt.measuring.batches import MEMORY
 from qopt.measuring.calibrated import Calibrated
@@ -27,8 +28,8 @@ LEVELS = (0.002, 0.005, 0.01, 0.02, 0.05)
 """Accuracy levels measured by default."""
 
 
-@dataclass(frozen=True)
-class Cheapest:
+@dataclass(frozen=True, repr=False)
+class Cheapest(Brief):
     """The plan of least payload at a level and cut.
 
     Attributes
@@ -66,8 +67,8 @@ class Cheapest:
         }
 
 
-@dataclass(frozen=True)
-class Measured:
+@dataclass(frozen=True, repr=False)
+class Measured(Brief):
     """Everything that the command found."""
 
     sensitivity: Sensitivity
@@ -75,6 +76,14 @@ class Measured:
     problem: QPart
     cheapest: list[Cheapest]
     test_score: float
+
+    def __str__(self) -> str:
+        rows = [
+            f"level {plan.level:g}, cut {plan.cut}: Delta {number(plan.delta.value)}, "
+            + ("no plan" if plan.plan is None else f"{number(plan.left, 3)} of the weights' bits left")
+            for plan in self.cheapest
+        ]
+        return listed(f"{self.problem.name}, measured: score {number(self.test_score, 4)} on the test examples", rows)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON: every figure with its interval, every limit that was tried."""
@@ -104,8 +113,8 @@ def weights_left(network: Network, found: Sensitivity, plan: Widths) -> float:
     return sent / whole if whole else 0.0
 
 
-@dataclass(frozen=True)
-class Settings:
+@dataclass(frozen=True, repr=False)
+class Settings(Brief):
     """How to measure: the options of ``qopt measure``.
 
     Attributes

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from qopt.core.display import Brief
 from qopt.core.errors import InputError, shown
 from qopt.core.plan import read_answer
 from qopt.core.reading import problem_of
@@ -221,8 +222,8 @@ def measured_ranges(found: Sensitivity, network: Network, plan: QPartPlan) -> di
     return {i: found.range_of(i, int(width)) for i, width in zip(tensors, plan.activations, strict=True)}
 
 
-@dataclass(frozen=True)
-class Checked:
+@dataclass(frozen=True, repr=False)
+class Checked(Brief):
     """A segment run on examples.
 
     Attributes

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from qopt.core.arrays import FloatArray
+from qopt.core.display import Brief
 from qopt.measuring.intervals import Estimate, Resamples, quantiles
 from qopt.measuring.noise import Reference, fit_law, law_columns
 from qopt.measuring.robustness import SCALES_PER_OCTAVE, Trials, costs
 
 
-@dataclass(frozen=True)
-class TensorSensitivity:
+@dataclass(frozen=True, repr=False)
+class TensorSensitivity(Brief):
     """What was measured of one tensor.
 
     Attributes

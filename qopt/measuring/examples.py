@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from qopt.core.display import Brief
 from qopt.core.errors import InputError, shown
 from qopt.measuring import fingerprint
 from qopt.measuring.idx import read_examples
 
 
-@dataclass(frozen=True)
-class Examples:
+@dataclass(frozen=True, repr=False)
+class Examples(Brief):
     """Inputs (n, ...) in float32 and what belongs to each, by default a class: labels (n,) in int64."""
 
     x: torch.Tensor

@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 
 from qopt.core.arguments import whole
+from qopt.core.display import Brief
 from qopt.core.errors import InputError, shown
 from qopt.measuring.clipping import best_ends
 
@@ -115,8 +116,8 @@ class Range:
         return cls(float(low[0]), float(high[0]))
 
 
-@dataclass(frozen=True)
-class Quantized:
+@dataclass(frozen=True, repr=False)
+class Quantized(Brief):
     """What is sent for a tensor.
 
     Attributes
@@ -138,8 +139,8 @@ class Quantized:
         return _points(self.codes.double(), self.scale, self.offset, self.bits).float()
 
 
-@dataclass(frozen=True)
-class Steps:
+@dataclass(frozen=True, repr=False)
+class Steps(Brief):
     """Scale and offset of a tensor's grid at one width, found once and used for batch after batch."""
 
     scale: torch.Tensor

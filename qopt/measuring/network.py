@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from qopt.core.display import Brief, listed, one_line
 from qopt.core.errors import InputError
 from qopt.measuring.steps import Step, common_ancestor, needed, read_by, replaced, run, without_batch
 
@@ -33,8 +34,8 @@ class TensorName:
         return f"{self.kind} {self.layer}"
 
 
-@dataclass(frozen=True)
-class LayerInfo:
+@dataclass(frozen=True, repr=False)
+class LayerInfo(Brief):
     """What one layer costs and holds.
 
     Attributes
@@ -65,8 +66,8 @@ class LayerInfo:
         return _product(self.output)
 
 
-@dataclass(frozen=True)
-class TracedLayer:
+@dataclass(frozen=True, repr=False)
+class TracedLayer(Brief):
     """A layer as the trace finds it: its step, and the weight and bias it is computed with."""
 
     step: int
@@ -110,6 +111,15 @@ class Network:
         self._plans: dict[tuple[tuple[int, ...], ...], tuple[list[int], list[int]]] = {}
         self.layers = tuple(self._info(number, layer) for number, layer in enumerate(traced, start=1))
         self._last_reader = self._last_readers()
+
+    def __repr__(self) -> str:
+        parameters = sum(layer.parameters for layer in self.layers)
+        shown = (("layers", len(self)), ("input", self.input_shape), ("parameters", parameters))
+        return one_line("Network", (*shown, ("shared", self.shared or None)))
+
+    def __str__(self) -> str:
+        rows = [f"{x.number} {x.name}: {x.kind}, {x.macs} MACs, {x.parameters} parameters" for x in self.layers]
+        return listed(f"network of {len(self)} layers, input {' x '.join(map(str, self.input_shape))}", rows)
 
     def __len__(self) -> int:
         return len(self.layers)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from qopt.core.arrays import FloatArray
+from qopt.core.display import Brief
 from qopt.core.errors import InputError
 from qopt.measuring.batches import Batches
 from qopt.measuring.checkpoint import Arrays, Checkpoint
@@ -49,8 +50,8 @@ def unit_name(stage: str, tensor: TensorName, batch: int) -> str:
     return f"{stage}-{tensor.kind}-{tensor.layer:03d}-batch-{batch:05d}"
 
 
-@dataclass(frozen=True)
-class Reference:
+@dataclass(frozen=True, repr=False)
+class Reference(Brief):
     """The unquantized network on the examples.
 
     Attributes

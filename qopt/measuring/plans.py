@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from qopt.core.arrays import FloatArray
+from qopt.core.display import Brief
 from qopt.core.errors import InputError, shown
 from qopt.measuring.arithmetic import plain_float32
 from qopt.measuring.batches import MEMORY, Batch, Batches
@@ -26,8 +27,8 @@ from qopt.measuring.sensitivity import Sensitivity
 from qopt.qpart.plan import QPartPlan
 
 
-@dataclass(frozen=True)
-class Widths:
+@dataclass(frozen=True, repr=False)
+class Widths(Brief):
     """A plan of whole bits.
 
     Attributes

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from qopt.core.arrays import FloatArray
+from qopt.core.display import Brief
 from qopt.measuring.batches import Batches
 from qopt.measuring.checkpoint import Arrays, Checkpoint
 from qopt.measuring.directions import SEEDS, uniform
@@ -37,8 +38,8 @@ MARGIN = 3
 """Steps beyond the highest level at which noise is tried too, for the interval of its rho."""
 
 
-@dataclass
-class Trials:
+@dataclass(repr=False)
+class Trials(Brief):
     """What noise of several scales does to one tensor's examples: step -> (n,) squared change and score.
 
     Both are means over the directions of noise.

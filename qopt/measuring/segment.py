@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 import torch
 
+from qopt.core.display import one_line
 from qopt.core.errors import InputError
 from qopt.measuring import fingerprint
 from qopt.measuring.arithmetic import plain_float32
@@ -153,6 +154,9 @@ class DeviceSegment:
         self._network = network.with_weights(weights)
         self._steps = _steps(segment, device)
 
+    def __repr__(self) -> str:
+        return _shown(self, self.segment)
+
     @classmethod
     def load(cls, path: str | os.PathLike[str], network: Network) -> DeviceSegment:
         """The device's part from a file."""
@@ -196,6 +200,9 @@ class ServerSegment:
         self.segment, self._network = segment, network
         self._steps = _steps(segment, network.device)
 
+    def __repr__(self) -> str:
+        return _shown(self, self.segment)
+
     @classmethod
     def load(cls, path: str | os.PathLike[str], network: Network) -> ServerSegment:
         """The server's part for the segment in a file."""
@@ -232,6 +239,16 @@ class ServerSegment:
         except InputError as error:
             raise InputError(f"sent[{tensor}]", error.found, error.allowed) from None
         return Quantized(codes, steps.scale, steps.offset, steps.bits, steps.grid).values()
+
+
+def _shown(part: DeviceSegment | ServerSegment, segment: SegmentFile) -> str:
+    header = segment.header
+    fields = (
+        ("cut", header.plan.cut),
+        ("layers", len(header.layers)),
+        ("sent", [a.tensor for a in header.activations]),
+    )
+    return one_line(type(part).__name__, (*fields, ("grid", header.grid)))
 
 
 def _first_layers(network: Network) -> dict[int, int]:

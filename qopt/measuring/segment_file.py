@@ -28,6 +28,7 @@ import torch
 from pydantic import Field, model_validator
 
 from qopt.core.columns import complaint
+from qopt.core.display import Brief
 from qopt.core.errors import InputError, shown
 from qopt.core.files import write_whole
 from qopt.core.problem import Frozen
@@ -149,8 +150,8 @@ class SegmentSize:
         return self.codes + self.overhead + self.biases + self.header
 
 
-@dataclass(frozen=True)
-class SegmentFile:
+@dataclass(frozen=True, repr=False)
+class SegmentFile(Brief):
     """A quantized segment.
 
     Attributes

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.display import Brief, listed, number
 from qopt.core.errors import InputError, shown
 from qopt.core.files import write_whole
 from qopt.measuring import fingerprint
@@ -40,8 +41,8 @@ WIDTHS = range(1, MAX_BITS + 1)
 FORMAT = "qopt/sensitivity"
 
 
-@dataclass(frozen=True)
-class Sensitivity:
+@dataclass(frozen=True, repr=False)
+class Sensitivity(Brief):
     """Coefficients measured on one set of data.
 
     Attributes
@@ -66,6 +67,11 @@ class Sensitivity:
     ranges: tuple[tuple[Range, ...], ...]
     examples: int
     seed: int
+
+    def __str__(self) -> str:
+        rows = [f"{tensor}: {found}" for tensor, found in self.tensors.items()]
+        how = f"{self.bits[0]} to {self.bits[-1]} bits, {self.examples} examples, score {number(self.score, 4)}"
+        return listed(f"sensitivity of {len(rows)} tensors, {how}", rows)
 
     def terms(self, tensor: TensorName, level: float) -> FloatArray:
         """(k,) N_i(b) / rho_i(a); zero where the level is never lost."""

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch.func import vmap
 
+from qopt.core.display import Brief
+
 Shape = tuple[int, ...]
 
 
@@ -24,8 +26,8 @@ class Ref:
     step: int
 
 
-@dataclass(frozen=True)
-class Step:
+@dataclass(frozen=True, repr=False)
+class Step(Brief):
     """One operation.
 
     Attributes

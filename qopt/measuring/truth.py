@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qopt.core.arrays import FloatArray
+from qopt.core.display import Brief
 from qopt.core.errors import InputError, shown
 from qopt.core.limits import within
 from qopt.measuring.calibrated import Calibrated
@@ -25,8 +26,8 @@ from qopt.measuring.sensitivity import Sensitivity
 from qopt.qpart.subproblem import SubproblemTable
 
 
-@dataclass(frozen=True)
-class JointPlan:
+@dataclass(frozen=True, repr=False)
+class JointPlan(Brief):
     """A plan as measured, beside what the model says of it.
 
     Attributes

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from qopt.core.arrays import FloatArray
+from qopt.core.display import Brief
 from qopt.core.errors import InputError
 from qopt.placement.problem import Placement
 from qopt.placement.terms import Terms, terms
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from qopt.placement.plan import PlacementPlan
 
 
-@dataclass(frozen=True)
-class PlacementCost:
+@dataclass(frozen=True, repr=False)
+class PlacementCost(Brief):
     """A plan's latency, energy and price, and the objective they add up to.
 
     Seconds, joules, bits; `computing`, `memory` [bytes] are per tier, `sending`, `bits` (of tensors, without overhead)
@@ -124,8 +125,8 @@ def breakdown(problem: Placement, plan: PlacementPlan) -> PlacementCost:
     )
 
 
-@dataclass(frozen=True)
-class Labelling:
+@dataclass(frozen=True, repr=False)
+class Labelling(Brief):
     """One operator's problem as costs of labels: node 0 is the raw input, label k is tier k.
 
     Attributes
@@ -203,8 +204,8 @@ def labellings(problem: Placement) -> dict[str, tuple[Terms, Labelling]]:
     return found
 
 
-@dataclass(frozen=True)
-class Limit:
+@dataclass(frozen=True, repr=False)
+class Limit(Brief):
     """One row: what a plan uses of it is a sum over the same nodes and tensors as its cost.
 
     Attributes

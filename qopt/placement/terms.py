@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.display import Brief
 from qopt.placement.problem import Operator, Placement
 
 
-@dataclass(frozen=True)
-class Flow:
+@dataclass(frozen=True, repr=False)
+class Flow(Brief):
     """A tensor between nodes: who writes it, who reads it, its bits. Node 0 is the raw input, i the i-th operation."""
 
     producer: int
@@ -19,8 +20,8 @@ class Flow:
     bits: float
 
 
-@dataclass(frozen=True)
-class Terms:
+@dataclass(frozen=True, repr=False)
+class Terms(Brief):
     """One operator's network of n kept operations, nodes 1..n; node 0 is the raw input.
 
     Attributes

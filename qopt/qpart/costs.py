@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from qopt.core.arrays import FloatArray
+from qopt.core.display import Brief
 from qopt.core.errors import InputError
 from qopt.qpart.plan import QPartPlan, crossing_activations
 from qopt.qpart.problem import QPart
@@ -114,8 +115,8 @@ def fixed_upload(problem: QPart, cut: int) -> float:
     return bits
 
 
-@dataclass(frozen=True)
-class Cost:
+@dataclass(frozen=True, repr=False)
+class Cost(Brief):
     """A plan's payload, time, energy and price, and the objective they add up to (Eqs. 5-8, 14-17).
 
     Payloads in bits, times in seconds, energies in joules. `download` is what one plan sends to the device;

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.display import Brief
 from qopt.core.limits import within
 from qopt.qpart.costs import base_costs, tensor_prices
 from qopt.qpart.plan import QPartPlan, crossing_activations
@@ -21,8 +22,8 @@ from qopt.qpart.problem import QPart
 from qopt.qpart.terms import coefficients, noise_terms, widths
 
 
-@dataclass(frozen=True)
-class Subproblem:
+@dataclass(frozen=True, repr=False)
+class Subproblem(Brief):
     """The choice at one cut: n items of k widths. An item is a tensor, or several that share a width.
 
     ``minimise base + sum price_i b_i  subject to  sum noise_i(b_i) <= limit,
@@ -123,6 +124,9 @@ class SubproblemTable:
         self.first = leaders == np.arange(1, len(leaders) + 1)
         # Items stand in the order of their first layers.
         self.item = (np.cumsum(self.first) - 1)[leaders - 1]
+
+    def __repr__(self) -> str:
+        return f"SubproblemTable({self.problem!r})"
 
     def at(self, cut: int) -> Subproblem:
         """The choice at one cut, in time proportional to its tensors."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Generic, TypeVar
 
+from qopt.core.display import Brief
 from qopt.core.method import Clock
 from qopt.core.solution import Status
 
@@ -23,8 +24,8 @@ Point = TypeVar("Point")
 """An integer point as the method reads it, plan or labels; points are compared by ``==``."""
 
 
-@dataclass(frozen=True)
-class Answer(Generic[Point]):
+@dataclass(frozen=True, repr=False)
+class Answer(Brief, Generic[Point]):
     """What a solver said in one round.
 
     Attributes
@@ -43,7 +44,7 @@ class Answer(Generic[Point]):
     message: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Found(Answer[Point]):
     """How the loop ended, its status the last answer's or the loop's own reason.
 

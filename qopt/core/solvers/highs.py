@@ -14,6 +14,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from qopt.core.arrays import BoolArray, FloatArray
+from qopt.core.display import Brief
 from qopt.core.errors import QoptError
 
 
@@ -21,8 +22,8 @@ class SolverError(QoptError, RuntimeError):
     """HiGHS refused an option or a model."""
 
 
-@dataclass(frozen=True)
-class MilpResult:
+@dataclass(frozen=True, repr=False)
+class MilpResult(Brief):
     """What HiGHS says of a program.
 
     Attributes

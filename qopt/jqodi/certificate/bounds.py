@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.display import Brief
 from qopt.core.errors import QoptError
 from qopt.core.limits import limit_with_slack, within
 from qopt.jqodi.reductions import path_graph, possible, schedule_instance
@@ -133,8 +134,8 @@ def first_multiplier(tree: Any) -> float | None:
 # --- duals --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Dual:
+@dataclass(frozen=True, repr=False)
+class Dual(Brief):
     """A lower bound, and the multiplier that gives it."""
 
     bound: Bound

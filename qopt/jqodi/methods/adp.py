@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.display import Brief
 from qopt.core.limits import limit_with_slack
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
@@ -34,8 +35,8 @@ from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.terms import Candidate, candidates, keeps_limit, plan_of, totals
 
 
-@dataclass(frozen=True)
-class Schedule:
+@dataclass(frozen=True, repr=False)
+class Schedule(Brief):
     """When a state is on schedule.
 
     Attributes

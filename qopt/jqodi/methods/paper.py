@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.display import Brief
 from qopt.core.limits import limit_with_slack, within
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
@@ -47,8 +48,8 @@ ROUNDING = 1e-12
 """Times added up in floats may be off by this share: so much above T_max a path is still put to the exact test."""
 
 
-@dataclass(frozen=True)
-class Tree:
+@dataclass(frozen=True, repr=False)
+class Tree(Brief):
     """One model and bit-width: its K^rob epochs, every one of which counts.
 
     Attributes
@@ -63,8 +64,8 @@ class Tree:
     risk: float
 
 
-@dataclass(frozen=True)
-class Path:
+@dataclass(frozen=True, repr=False)
+class Path(Brief):
     """A path to Theta: its score, its tree, and the state of each epoch."""
 
     score: float

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from qopt.core.arrays import IntArray
+from qopt.core.display import Brief
 from qopt.core.method import Clock, Options
 from qopt.core.solution import Outcome, Status
 from qopt.jqodi.limits import smallest_limits
@@ -23,8 +24,8 @@ from qopt.jqodi.terms import Candidate, candidates, keeps_limit, plan_of, totals
 from qopt.kernels import mckp
 
 
-@dataclass(frozen=True)
-class Answer:
+@dataclass(frozen=True, repr=False)
+class Answer(Brief):
     """What a kernel says of one candidate.
 
     Attributes

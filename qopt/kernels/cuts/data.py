@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.display import Brief
 from qopt.core.errors import InputError, shown
 from qopt.kernels.arguments import LARGEST
 
 
-@dataclass(frozen=True, eq=False)
-class Tensors:
+@dataclass(frozen=True, eq=False, repr=False)
+class Tensors(Brief):
     """m tensors with their producers, readers and weights per link, in compressed rows.
 
     Attributes

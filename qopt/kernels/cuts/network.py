@@ -21,6 +21,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.display import Brief
 from qopt.kernels.cuts.data import Tensors
 
 INFINITE = 1 << 62
@@ -32,8 +33,8 @@ FLOW_BITS = 28
 SOURCE, SINK = 0, 1
 
 
-@dataclass
-class State:
+@dataclass(repr=False)
+class State(Brief):
     """Flow of each reading in units: `direct` on the edge from reader to producer, `shared` through the greatest.
 
     Attributes

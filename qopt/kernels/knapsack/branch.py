@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.display import Brief
 from qopt.kernels.knapsack.incumbent import Incumbent
 from qopt.kernels.knapsack.result import Node
 
@@ -28,8 +29,8 @@ STEPS = 200
 finite in number: some ten are usual, and an end short of the maximum leaves a weaker bound, still a valid one."""
 
 
-@dataclass(frozen=True)
-class Branched:
+@dataclass(frozen=True, repr=False)
+class Branched(Brief):
     """How a search ended.
 
     Attributes
@@ -204,8 +205,8 @@ def branch(
     return Branched(tree, math.inf, looked_at)
 
 
-@dataclass(frozen=True)
-class Bounded:
+@dataclass(frozen=True, repr=False)
+class Bounded(Brief):
     """A node's best Lagrangian bound.
 
     Attributes

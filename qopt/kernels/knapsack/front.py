@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.display import Brief
 from qopt.core.errors import InputError, shown
 from qopt.core.limits import limit_with_slack
 from qopt.kernels.arguments import check_options, number
@@ -57,8 +58,8 @@ class Point:
     proved: bool
 
 
-@dataclass(frozen=True)
-class Listed:
+@dataclass(frozen=True, repr=False)
+class Listed(Brief):
     """How the points of complete lists were made: class by class, the parent and the item of every label."""
 
     points: int
@@ -74,8 +75,8 @@ class Listed:
         return found
 
 
-@dataclass(frozen=True)
-class Stepped:
+@dataclass(frozen=True, repr=False)
+class Stepped(Brief):
     """How supported points are made: so many of the hull steps are taken."""
 
     steps: Steps
@@ -88,8 +89,8 @@ class Stepped:
         return found
 
 
-@dataclass(frozen=True)
-class Curve:
+@dataclass(frozen=True, repr=False)
+class Curve(Brief):
     """The linear relaxation as a function of the limit, lowered by what its sums may be off.
 
     Attributes
@@ -107,8 +108,8 @@ class Curve:
         return np.interp(np.asarray(allowed) + self.blur, self.weight, self.cost)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Front:
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Front(Brief):
     """Points of least cost by weight.
 
     Attributes

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.display import Brief
 
 
 def undominated(cost: FloatArray, weight: FloatArray) -> BoolArray:
@@ -31,8 +32,8 @@ def undominated(cost: FloatArray, weight: FloatArray) -> BoolArray:
     return mask
 
 
-@dataclass(frozen=True)
-class Steps:
+@dataclass(frozen=True, repr=False)
+class Steps(Brief):
     """Hull steps of all classes, dearest saving per weight first.
 
     Attributes
@@ -80,8 +81,8 @@ def hull_steps(cost: FloatArray, weight: FloatArray, present: BoolArray) -> Step
     return Steps(owner[step], item[step + 1], gain[steepest], load[steepest], slope, order[:, 0])
 
 
-@dataclass(frozen=True)
-class Relaxation:
+@dataclass(frozen=True, repr=False)
+class Relaxation(Brief):
     """Linear relaxation at one limit.
 
     Attributes

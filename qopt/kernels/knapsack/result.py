@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from qopt.core.arrays import IntArray
+from qopt.core.display import Brief
 
 Node = list[Any]
 """Of a tree in preorder, as JSON has it: a split, or a leaf with its multipliers."""
@@ -13,8 +14,8 @@ Node = list[Any]
 Status = Literal["optimal", "optimal-by-solver", "within-gap", "infeasible", "cutoff", "limit"]
 
 
-@dataclass(frozen=True)
-class Result:
+@dataclass(frozen=True, repr=False)
+class Result(Brief):
     """Answer of a multiple-choice knapsack kernel.
 
     Attributes

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.display import Brief
 from qopt.kernels.grid import grain, room
 from qopt.kernels.knapsack.ties import Merged
 from qopt.kernels.tolerances import EPSILON
@@ -21,8 +22,8 @@ SLACK_TERMS = 8
 """Roundings of a bound besides those of its sum, generously: scaling, multipliers, the limit."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Shifted:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Shifted(Brief):
     """Data of a search.
 
     Attributes
@@ -116,8 +117,8 @@ def _exponent(size: float) -> int:
     return math.frexp(size)[1] if 0.0 < size < math.inf else 0
 
 
-@dataclass(frozen=True)
-class SuffixBounds:
+@dataclass(frozen=True, repr=False)
+class SuffixBounds(Brief):
     """Multipliers with the Lagrangian bounds that they give of the classes from each stage on.
 
     Attributes

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.display import Brief
 from qopt.kernels.knapsack.rows_core import Core, SuffixBounds
 from qopt.kernels.knapsack.rows_incumbent import Incumbent
 from qopt.kernels.knapsack.rows_relaxation import Relaxation
@@ -46,8 +47,8 @@ SMALLEST_BLOCK, LARGEST_BLOCK = 256, 4_000
 """Labels extended together: enough for arrays to pay, few enough for the cache, and for good choices to come early."""
 
 
-@dataclass(kw_only=True)
-class Block:
+@dataclass(kw_only=True, repr=False)
+class Block(Brief):
     """Labels of one stage.
 
     Attributes
@@ -82,8 +83,8 @@ class Block:
         return np.array(taken[::-1], dtype=np.int64)
 
 
-@dataclass
-class MultiplierPool:
+@dataclass(repr=False)
+class MultiplierPool(Brief):
     """All multipliers ever used; their names are their places, and the first are zero in every row."""
 
     multipliers: list[FloatArray]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qopt.core.arrays import BoolArray, IntArray
+from qopt.core.display import Brief
 from qopt.kernels.knapsack.incumbent import Incumbent
 from qopt.kernels.knapsack.relaxation import hull_steps
 from qopt.kernels.knapsack.scaled import Scaled
@@ -21,8 +22,8 @@ CANDIDATES = 5_000_000
 """Sums made from one class at most: about 40 bytes each for a moment, 200 MB in all."""
 
 
-@dataclass(frozen=True)
-class Outcome:
+@dataclass(frozen=True, repr=False)
+class Outcome(Brief):
     """How a search ended: whether it is complete, a bound if not, its order of classes and its size."""
 
     complete: bool

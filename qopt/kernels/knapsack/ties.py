@@ -15,13 +15,14 @@ import numpy as np
 
 from qopt.core.arguments import is_whole
 from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.display import Brief
 from qopt.core.errors import InputError, shown
 from qopt.kernels.arguments import LARGEST
 from qopt.kernels.tolerances import EPSILON
 
 
-@dataclass(frozen=True)
-class Merged:
+@dataclass(frozen=True, repr=False)
+class Merged(Brief):
     """Which merged class each class belongs to.
 
     Attributes

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.display import Brief
 from qopt.kernels.paths.limits import Incumbent, Limits, longest
 from qopt.kernels.paths.model import LONGEST, Cuts, OuterModel
 
@@ -35,8 +36,8 @@ STEPS, NODE_STEPS = 200, 60
 end short of the maximum leaves a weaker bound, still a valid one."""
 
 
-@dataclass(frozen=True)
-class Dual:
+@dataclass(frozen=True, repr=False)
+class Dual(Brief):
     """Best bound found over the multipliers.
 
     Attributes

@@ -10,12 +10,13 @@ import numpy as np
 
 from qopt.core.arguments import is_whole, whole
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.display import Brief
 from qopt.core.errors import InputError, shown
 from qopt.kernels.arguments import LARGEST, table
 
 
-@dataclass(frozen=True, eq=False)
-class Layered:
+@dataclass(frozen=True, eq=False, repr=False)
+class Layered(Brief):
     """K layers of S states; a path takes one state of each layer.
 
     Costs have any sign, resources are >= 0. An infinite cost says that a state, or a transition, is absent.
@@ -210,8 +211,8 @@ class Layered:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class Digraph:
+@dataclass(frozen=True, eq=False, repr=False)
+class Digraph(Brief):
     """Vertices and arcs, with or without cycles; parallel arcs, loops and unreachable vertices are fine.
 
     Without cycles costs have any sign; with cycles they must be >= 0. Resources are >= 0.

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.display import Brief
 from qopt.kernels.paths.graph import Layered
 
 NUMBERS_AT_ONCE = 200_000
@@ -24,8 +25,8 @@ TOGETHER = 64
 """Nodes of a tree whose shortest paths are found together: a layer's arrays are then large enough for numpy."""
 
 
-@dataclass(frozen=True)
-class Tables:
+@dataclass(frozen=True, repr=False)
+class Tables(Brief):
     """Shortest suffixes from every vertex, a set for each weighting.
 
     Attributes
@@ -42,8 +43,8 @@ class Tables:
     step: np.ndarray[Any, np.dtype[np.signedinteger[Any]]]
 
 
-@dataclass(frozen=True)
-class Labels:
+@dataclass(frozen=True, repr=False)
+class Labels(Brief):
     """Partial paths.
 
     Attributes

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.display import Brief
 from qopt.kernels.paths.graph import Digraph, Layered
 
 
-@dataclass(frozen=True)
-class Level:
+@dataclass(frozen=True, repr=False)
+class Level(Brief):
     """Arcs of which all tails come in earlier levels, in the order of their heads.
 
     Attributes

@@ -10,6 +10,7 @@ from fractions import Fraction
 import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.display import Brief
 from qopt.core.limits import limits_with_slack
 from qopt.kernels.paths.graph import Digraph, Layered
 from qopt.kernels.tolerances import COARSE, DIGITS, EPSILON, PROOF_GAP, SUM_ROUNDING
@@ -54,8 +55,8 @@ def _finite(array: FloatArray) -> FloatArray:
     return np.where(np.isfinite(array), array, 0.0)
 
 
-@dataclass(frozen=True)
-class Limits:
+@dataclass(frozen=True, repr=False)
+class Limits(Brief):
     """Upper limits that are finite.
 
     Attributes

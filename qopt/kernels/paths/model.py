@@ -15,14 +15,15 @@ from typing import Any
 import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.display import Brief
 
 LONGEST = 1e305
 """Multipliers that make paths as long as this are not tried: a thousandth of the greatest float, so that no sum or
 product of them is beyond it."""
 
 
-@dataclass
-class Cuts:
+@dataclass(repr=False)
+class Cuts(Brief):
     """Paths and their lines.
 
     Attributes

@@ -9,12 +9,13 @@ from typing import Any, Literal
 import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.display import Brief
 from qopt.kernels.paths.graph import Digraph, Layered
 from qopt.kernels.paths.tree import Node
 
 
-@dataclass(frozen=True)
-class Result:
+@dataclass(frozen=True, repr=False)
+class Result(Brief):
     """Answer of `solve` and of `approximate`.
 
     Attributes

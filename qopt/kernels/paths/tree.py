@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.display import Brief
 from qopt.kernels.paths.dual import NODE_STEPS, Ascent, Dual, ascent, maximise
 from qopt.kernels.paths.labels import Paths
 from qopt.kernels.paths.limits import Incumbent, Limits
@@ -29,8 +30,8 @@ from qopt.kernels.paths.model import Cuts, OuterModel
 Node = list[Any]
 
 
-@dataclass(frozen=True)
-class Proof:
+@dataclass(frozen=True, repr=False)
+class Proof(Brief):
     """The tree, None if it was not finished, and the nodes branched on or closed."""
 
     tree: list[Node] | None
@@ -55,8 +56,8 @@ class _Part:
     sides: tuple[_Part, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Claim:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Claim(Brief):
     """What is to be proved: no path within the limits costs less than a cutoff.
 
     Attributes

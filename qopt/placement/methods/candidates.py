@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qopt.core.arrays import IntArray
+from qopt.core.display import Brief
 from qopt.core.limits import within
 from qopt.core.solution import Outcome
 from qopt.placement.costs import Labelling, Limit, labelling, labellings, limits, used
@@ -16,8 +17,8 @@ from qopt.placement.problem import Placement
 from qopt.placement.terms import Terms
 
 
-@dataclass(frozen=True)
-class Candidate:
+@dataclass(frozen=True, repr=False)
+class Candidate(Brief):
     """An operator that reaches the accuracy target: its network, costs and limits."""
 
     own: Terms

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.display import Brief
 from qopt.qpart.certificate.bounds import EPS, best_bound, exceeds_memory, least_memory
 from qopt.qpart.certificate.cuts import Cut
 
@@ -27,8 +28,8 @@ LABELS = 10_000_000
 """Sums that one enumeration may make."""
 
 
-@dataclass(frozen=True)
-class Closing:
+@dataclass(frozen=True, repr=False)
+class Closing(Brief):
     """What an enumeration proved of one cut.
 
     Attributes

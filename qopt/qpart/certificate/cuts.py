@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.display import Brief
 from qopt.core.errors import InputError
 from qopt.core.limits import limit_with_slack
 from qopt.qpart.costs import prices
@@ -17,8 +18,8 @@ from qopt.qpart.problem import QPart
 from qopt.qpart.terms import coefficients, noise_terms, widths
 
 
-@dataclass(frozen=True)
-class Cut:
+@dataclass(frozen=True, repr=False)
+class Cut(Brief):
     """The choice at one cut: n items, k widths. Limits include their slack.
 
     Items are the weights of layers 1..p, then the quantized outputs that cross, ascending; tensors that must have

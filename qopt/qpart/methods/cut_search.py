@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from qopt.core.arrays import FloatArray
+from qopt.core.display import Brief
 from qopt.core.method import Clock
 from qopt.core.solution import Outcome, Status
 from qopt.qpart.problem import QPart
@@ -19,8 +20,8 @@ from qopt.qpart.subproblem import Subproblem, subproblems
 LN4 = math.log(4.0)
 
 
-@dataclass(frozen=True)
-class AtCut:
+@dataclass(frozen=True, repr=False)
+class AtCut(Brief):
     """What solving one cut gave.
 
     Attributes

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qopt.core.arrays import FloatArray
+from qopt.core.display import Brief
 from qopt.core.limits import limits_with_slack
 from qopt.kernels.waterfill import allocate
 from qopt.qpart.costs import fixed_upload, split_macs
@@ -27,8 +28,8 @@ STEEPEST = 1e60
 """Largest ratio of prices told apart from a free download."""
 
 
-@dataclass(frozen=True)
-class Curve:
+@dataclass(frozen=True, repr=False)
+class Curve(Brief):
     """All best plans of one cut.
 
     Attributes

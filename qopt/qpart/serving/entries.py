@@ -12,14 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.display import Brief
 from qopt.kernels import mckp
 from qopt.qpart.costs import fixed_upload, split_macs
 from qopt.qpart.problem import QPart
 from qopt.qpart.subproblem import Subproblem, subproblems
 
 
-@dataclass(frozen=True)
-class Entries:
+@dataclass(frozen=True, repr=False)
+class Entries(Brief):
     """Plans of one network at one level, ascending in their cuts.
 
     Attributes

@@ -11,6 +11,7 @@ import numpy as np
 
 from qopt.core.arguments import is_number, whole
 from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.display import Brief, listed, number
 from qopt.core.errors import InputError, shown
 from qopt.qpart.problem import QPart, serving_rows
 
@@ -39,8 +40,8 @@ FIELDS = (*POSITIVE, *AMOUNTS, "level", "inferences")
 """What may vary from request to request, by the names that `QPart.replace` takes; beside them ``network``."""
 
 
-@dataclass(frozen=True)
-class Requests:
+@dataclass(frozen=True, repr=False)
+class Requests(Brief):
     """Columns of equal length; a field without a column keeps the network's own value.
 
     Attributes
@@ -53,6 +54,14 @@ class Requests:
     columns: dict[str, FloatArray]
     network: IntArray
     networks: tuple[str, ...]
+
+    def __str__(self) -> str:
+        rows = []
+        for name, column in self.columns.items():
+            ends = f"{number(float(column.min()))} to {number(float(column.max()))}" if len(column) else "empty"
+            rows.append(f"{name}: {ends}")
+        asked = f" of {len(self.networks)} networks" if len(self.networks) > 1 else ""
+        return listed(f"{len(self)} requests{asked}", rows)
 
     def __len__(self) -> int:
         return len(self.network)
@@ -193,8 +202,8 @@ def fading_rates(
     return rates
 
 
-@dataclass(frozen=True)
-class RequestPrices:
+@dataclass(frozen=True, repr=False)
+class RequestPrices(Brief):
     """(n,) coefficients of Eq. 17 for each request (Eqs. 24-26), and its memory [bits]."""
 
     device: FloatArray

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.display import Brief, listed, number
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.limits import limits_with_slack
 from qopt.core.problem import Frozen
@@ -37,8 +38,8 @@ BLOCK = 1 << 15
 """Requests decided at a time, so that a block stays in the processor's cache."""
 
 
-@dataclass(frozen=True)
-class Table:
+@dataclass(frozen=True, repr=False)
+class Table(Brief):
     """What `offline` worked out.
 
     Attributes
@@ -52,6 +53,15 @@ class Table:
     networks: dict[str, QPart]
     whole: dict[tuple[str, int], Entries]
     real: dict[tuple[str, int], list[Curve]]
+
+    def __str__(self) -> str:
+        rows = []
+        for name, problem in self.networks.items():
+            levels = range(len(problem.accuracy.levels))
+            held = [len(self.whole[name, k] if self.bits == "whole" else self.real[name, k]) for k in levels]
+            what = "plans" if self.bits == "whole" else "curves"
+            rows.append(f"{name}: {problem.layers} layers, {len(levels)} levels, {sum(held)} {what}")
+        return listed(f"offline table of {self.bits} bits, {len(rows)} networks", rows)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one npz file: a JSON header and plain arrays, no pickle. `load_table` reads it.
@@ -118,8 +128,8 @@ def load_table(path: str | os.PathLike[str]) -> Table:
         return offline(networks.values(), bits="real") if bits == "real" else Table("whole", networks, whole, {})
 
 
-@dataclass(frozen=True)
-class Decisions:
+@dataclass(frozen=True, repr=False)
+class Decisions(Brief):
     """Answers to requests, as columns.
 
     Attributes
@@ -134,6 +144,15 @@ class Decisions:
     entry: IntArray
     table: Table
     requests: Requests
+
+    def __str__(self) -> str:
+        found = self.cut >= 0
+        rows = [f"{found.sum()} have a plan"]
+        if found.any():
+            least, most = (number(float(end)) for end in (self.objective[found].min(), self.objective[found].max()))
+            cuts = self.cut[found]
+            rows[0] += f": objective {least} to {most}, cuts {cuts.min()} to {cuts.max()}"
+        return listed(f"decisions on {len(self)} requests over {self.table.bits} bits", rows)
 
     def __len__(self) -> int:
         return len(self.objective)
