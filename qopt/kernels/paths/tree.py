@@ -21,12 +21,11 @@ from typing import Any
 import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.kernels.nodes import Node
 from qopt.kernels.paths.dual import NODE_STEPS, Ascent, Dual, ascent, maximise
 from qopt.kernels.paths.labels import Paths
 from qopt.kernels.paths.limits import Incumbent, Limits
 from qopt.kernels.paths.model import Cuts, OuterModel
-
-Node = list[Any]
 
 
 @dataclass(frozen=True)
