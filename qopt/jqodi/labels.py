@@ -261,7 +261,7 @@ def multiplier(problem: Jqodi, own: Candidate) -> float:
     """The best Lagrange multiplier of T_max [J/s] for one candidate."""
     found = rcsp.solve(path_graph(own), problem.time_limit, witness_nodes=0, max_labels=0)
     leaf = found.details.get("root_leaf")
-    return float(leaf[2]) if leaf is not None and leaf[1] == 1 else 0.0
+    return float(leaf[2]) if isinstance(leaf, list) and leaf[1] == 1 else 0.0
 
 
 def _pairs(own: Candidate, way: _Way) -> tuple[tuple[str, int], ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,7 @@ LARGEST = 1e300
 """Greater numbers are refused: sums and products of them leave the range of floats."""
 
 
-def table(name: str, values: Any, dimensions: str, *, infinite: bool = False) -> FloatArray:
+def table(name: str, values: object, dimensions: str, *, infinite: bool = False) -> FloatArray:
     """An array of floats up to 1e300 in size.
 
     Parameters
@@ -45,7 +44,7 @@ def table(name: str, values: Any, dimensions: str, *, infinite: bool = False) ->
     return array
 
 
-def number(name: str, value: Any, allowed: str = "a number; inf for none") -> float:
+def number(name: str, value: object, allowed: str = "a number; inf for none") -> float:
     """A number up to 1e300 in size, or +infinity."""
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value.item()
@@ -54,7 +53,7 @@ def number(name: str, value: Any, allowed: str = "a number; inf for none") -> fl
     return float(value)
 
 
-def check_options(upper: Any, gap: Any, time_limit: Any, **counts: Any) -> None:
+def check_options(upper: object, gap: object, time_limit: object, **counts: object) -> None:
     """Raise what is wrong with the options of a search; those in `counts` are whole numbers >= 0, or None."""
     number("upper", upper)
     if not is_number(gap) or not 0 <= gap < math.inf:

@@ -37,12 +37,12 @@ import json
 import math
 import sys
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from graphlib import CycleError, TopologicalSorter
 from itertools import accumulate, compress, pairwise
 from operator import getitem, is_not, itemgetter
-from typing import Any, NamedTuple, NoReturn
+from typing import Generic, NamedTuple, NoReturn, TypeVar
 
 LARGEST = 1e300
 MOST_SUMS, MOST_AT_ONCE = 50_000_000, 10_000_000
@@ -72,18 +72,17 @@ def _refuse(why: str) -> NoReturn:
     raise Refused(why)
 
 
-def _index(x: Any, below: int, what: str) -> int:
+def _index(x: object, below: int, what: str) -> int:
     return x if type(x) is int and 0 <= x < below else _refuse(f"{what} is not a whole number from 0 to {below - 1}")
 
 
-def _number(x: Any, what: str) -> int | float:
-    if type(x) not in (int, float) or not abs(x) <= LARGEST:
+def _number(x: object, what: str) -> int | float:
+    if not (type(x) is int or type(x) is float) or not abs(x) <= LARGEST:
         _refuse(f"{what} is not a number up to {LARGEST:g}")
-    found: int | float = x
-    return found
+    return x
 
 
-def _list(x: Any, what: str, length: int | None = None) -> Sequence[Any]:
+def _list(x: object, what: str, length: int | None = None) -> Sequence[object]:
     if not isinstance(x, list | tuple) or length not in (None, len(x)):
         _refuse(f"{what} is not a list" + ("" if length is None else f" of {length}"))
     return x
@@ -104,7 +103,7 @@ class Row(NamedTuple):
     base: int
     step: int
 
-    def down(self, limit: Any, what: str) -> int | None:
+    def down(self, limit: object, what: str) -> int | None:
         """The largest sum within a limit; None: no limit."""
         if limit is None:
             return None
@@ -121,6 +120,8 @@ class Row(NamedTuple):
 
 LEAVES = ("leaf", "sums", "rounded")
 FLAGS = bytes.maketrans(b"01", b"\0\1")
+Mark = TypeVar("Mark")
+"""How a split is undone."""
 
 
 class Minima(dict[int, int]):
@@ -149,14 +150,14 @@ class Prices:
         self.total = 0
 
 
-class Limited:
+class Limited(Generic[Mark]):
     """What knapsacks and paths share: a cost, rows with limits, the walk through a tree, the bound of a leaf.
 
     What a part of a tree still allows is kept in one place. A split narrows it and leaves a mark, by which it is
     turned to its other side and taken back in the end: a tree takes memory for its nodes, however deep it is.
     """
 
-    def __init__(self, cost: Row, weights: Sequence[Row], limits: Sequence[Any]) -> None:
+    def __init__(self, cost: Row, weights: Sequence[Row], limits: Sequence[object]) -> None:
         self.cost = cost
         self.rows = [(row, row.down(x, f"limit[{r}]")) for r, (row, x) in enumerate(zip(weights, limits, strict=True))]
         self.known: dict[tuple[int | float, ...], Prices] = {}
@@ -165,15 +166,15 @@ class Limited:
         """Allow everything."""
         raise NotImplementedError
 
-    def split(self, node: Sequence[Any]) -> Any:
+    def split(self, node: Sequence[object]) -> Mark:
         """Allow the first side of a split only; returns its mark."""
         raise NotImplementedError
 
-    def turn(self, mark: Any) -> Any:
+    def turn(self, mark: Mark) -> Mark:
         """Go from a split's first side to its second; returns the mark from now on."""
         raise NotImplementedError
 
-    def restore(self, mark: Any) -> None:
+    def restore(self, mark: Mark) -> None:
         """Allow what was allowed before a split, whose second side is done."""
         raise NotImplementedError
 
@@ -181,19 +182,20 @@ class Limited:
         """The least sum of lengths over what is allowed; None: nothing is."""
         raise NotImplementedError
 
-    def walk(self, tree: Any, needed: int | None, closed: Callable[[int | None], object]) -> None:
+    def walk(self, tree: object, needed: int | None, closed: Callable[[int | None], object]) -> None:
         """Follow a tree in preorder; `closed` gets the least cost that each leaf shows (None: it holds no answer)."""
-        around: list[tuple[Any, bool]] = []  # marks of the splits, and whether this is their second side
+        around: list[tuple[Mark, bool]] = []  # marks of the splits, and whether this is their second side
         done = False
         self.reset()
         for at, node in enumerate(_list(tree, "the tree")):
             if done:
                 _refuse("the tree goes on after its end")
             try:
-                if not _list(node, "it") or node[0] not in LEAVES:
-                    around.append((self.split(node), False))
+                entries = _list(node, "it")
+                if not entries or entries[0] not in LEAVES:
+                    around.append((self.split(entries), False))
                     continue
-                closed(self.leaf(node, needed))
+                closed(self.leaf(entries, needed))
             except Refused as why:
                 _refuse(f"node {at} of the tree: {why}")
             while around and around[-1][1]:
@@ -205,7 +207,7 @@ class Limited:
         if not done:
             _refuse("the tree ends too early")
 
-    def leaf(self, node: Sequence[Any], needed: int | None) -> int | None:
+    def leaf(self, node: Sequence[object], needed: int | None) -> int | None:
         """What a leaf shows everything that is allowed to cost at least; None: that no answer is allowed."""
         if node[0] != "leaf":
             return self.other(node, _refuse("it does not show that nothing is feasible") if needed is None else needed)
@@ -217,7 +219,7 @@ class Limited:
             return self.cost.up(found - prices.constant, prices.shift)
         return None if found > prices.constant else _refuse("a ray that proves nothing")
 
-    def other(self, node: Sequence[Any], needed: int) -> int:  # noqa: ARG002
+    def other(self, node: Sequence[object], needed: int) -> int:  # noqa: ARG002
         """What a leaf of another kind shows everything in it to cost, if it is as much as is needed."""
         _refuse(f"{node[0]}, which is for knapsacks")
 
@@ -228,19 +230,21 @@ class Limited:
                 _refuse(f"the answer breaks limit {r}")
         return sum(self.cost.values[x] for x in chosen)
 
-    def prices(self, leaf: Sequence[Any]) -> Prices:
+    def prices(self, leaf: Sequence[object]) -> Prices:
         """The multipliers of a leaf, checked and applied."""
-        if len(leaf) != 2 + len(self.rows) or type(leaf[1]) is not int or leaf[1] not in (0, 1):
+        scale = leaf[1] if len(leaf) == 2 + len(self.rows) else None
+        if type(scale) is not int or scale not in (0, 1):
             _refuse(f"not 'leaf', then 0 or 1, then {len(self.rows)} multipliers")
-        if any(_number(x, "a multiplier") < 0 for x in leaf[2:]):
+        given = [_number(x, "a multiplier") for x in leaf[2:]]
+        if any(x < 0 for x in given):
             _refuse("a multiplier is negative")
-        key = tuple(leaf[1:])
+        key = (scale, *given)
         if key not in self.known:
             if len(self.known) >= REMEMBERED:
                 self.known.clear()
-            multipliers, below = _scaled(leaf[2:])
+            multipliers, below = _scaled(given)
             shift = max(self.cost.shift, *(row.shift + below for row, _ in self.rows), 0)
-            lengths, constant = [leaf[1] * x << (shift - self.cost.shift) for x in self.cost.values], 0
+            lengths, constant = [scale * x << (shift - self.cost.shift) for x in self.cost.values], 0
             for multiplier, (row, limit) in zip(multipliers, self.rows, strict=True):
                 if multiplier and limit is None:
                     _refuse("a row without a limit has a multiplier")
@@ -251,7 +255,7 @@ class Limited:
             self.known[key] = Prices(lengths, constant, shift)
         return self.known[key]
 
-    def prove(self, objective: int | None, tree: Any, gap: Fraction) -> Verdict:
+    def prove(self, objective: int | None, tree: object, gap: Fraction) -> Verdict:
         """Whether every leaf of a tree shows what is claimed."""
         needed = None if objective is None else _needed(objective, gap)
         bounds = []
@@ -264,7 +268,7 @@ class Limited:
         return NOTHING if objective is None else _proved(objective, min(bounds), self.cost.shift, gap)
 
 
-def tree_bound(problem: Knapsack | Path, tree: Any, target: Fraction | int | None = None) -> Fraction | None:
+def tree_bound(problem: Knapsack | Path, tree: object, target: Fraction | int | None = None) -> Fraction | None:
     """What a tree shows every answer to cost at least, exactly; None where it shows that nothing keeps the limits.
 
     It is the least of its leaves, whatever that is worth: nothing is compared with an answer.
@@ -291,15 +295,15 @@ def tree_bound(problem: Knapsack | Path, tree: Any, target: Fraction | int | Non
     return None if least is None else Fraction(least, 1 << problem.cost.shift)
 
 
-def _gap(allowed: int | float, witness: dict[str, Any]) -> Fraction:
+def _gap(allowed: int | float, witness: Mapping[str, object]) -> Fraction:
     """How much cheaper, as a share of its cost, something may be than the answer: what the witness says, if it does.
 
     A claim below 1e-9 counts as 1e-9, or as what is allowed, whichever is less.
     """
-    claimed = witness.get("gap")
-    if claimed is None:
+    if witness.get("gap") is None:
         return Fraction(allowed)
-    if not 0 <= _number(claimed, "its gap") <= allowed:
+    claimed = _number(witness["gap"], "its gap")
+    if not 0 <= claimed <= allowed:
         _refuse(f"its gap of {float(claimed)!r} is not between 0 and the {float(allowed)!r} that is allowed")
     return max(Fraction(claimed), min(Fraction(allowed), Fraction(GAP)))
 
@@ -323,7 +327,7 @@ def _proved(objective: int, bound: int, shift: int, gap: Fraction) -> Verdict:
 # --- multiple-choice knapsack -------------------------------------------------------------------------------------
 
 
-class Knapsack(Limited):
+class Knapsack(Limited[tuple[int, int]]):
     """What is allowed is a mask of columns for each group: a class, or tied classes at the place of their first.
 
     Parameters
@@ -331,7 +335,7 @@ class Knapsack(Limited):
     data : `cost` [class][column], `weight` [row][class][column], `limit` [row], and `ties`, as in an instance file.
     """
 
-    def __init__(self, data: dict[str, Any]) -> None:
+    def __init__(self, data: Mapping[str, object]) -> None:
         self.widths = [len(_list(row, f"cost[{i}]")) for i, row in enumerate(_list(data["cost"], "cost"))]
         groups, tied = {i: [i] for i in range(len(self.widths))}, set[int]()
         for tie in _list(data.get("ties") or [], "ties"):
@@ -352,7 +356,7 @@ class Knapsack(Limited):
         weights = [self.row(x, f"weight[{r}]") for r, x in enumerate(_list(data["weight"], "weight", len(limits)))]
         super().__init__(self.row(data["cost"], "cost"), weights, limits)
 
-    def row(self, table: Any, what: str) -> Row:
+    def row(self, table: object, what: str) -> Row:
         """A number for each class and column, summed over each group."""
         rows = [
             _list(row, f"{what}[{i}]", self.widths[i]) for i, row in enumerate(_list(table, what, len(self.widths)))
@@ -364,18 +368,18 @@ class Knapsack(Limited):
         step = math.gcd(*(x - group[0] for group in merged for x in group)) or 1
         return Row([x for group in merged for x in group], shift, sum(group[0] for group in merged), step)
 
-    def answer(self, choice: Any) -> list[int]:
+    def answer(self, choice: object) -> list[int]:
         """The column that each group takes."""
-        for c, width in zip(_list(choice, "the choice", len(self.widths)), self.widths, strict=True):
-            _index(c, width, "a choice")
-        if any(choice[i] != choice[group[0]] for group in self.groups for i in group):
+        given = zip(_list(choice, "the choice", len(self.widths)), self.widths, strict=True)
+        taken = [_index(c, width, "a choice") for c, width in given]
+        if any(taken[i] != taken[group[0]] for group in self.groups for i in group):
             _refuse("tied classes take different columns")
-        return [start + choice[group[0]] for start, group in zip(self.starts, self.groups, strict=False)]
+        return [start + taken[group[0]] for start, group in zip(self.starts, self.groups, strict=False)]
 
     def reset(self) -> None:
         self.allowed, self.made = list(self.everything), 0
 
-    def split(self, node: Sequence[Any]) -> tuple[int, int]:
+    def split(self, node: Sequence[object]) -> tuple[int, int]:
         if len(node) != 3 or node[0] != "split":
             _refuse("neither a leaf nor ['split', class, columns]")
         i, named = _index(node[1], len(self.allowed), "its class"), 0
@@ -411,13 +415,13 @@ class Knapsack(Limited):
             prices.total += prices.least[i]
         return prices.total
 
-    def other(self, node: Sequence[Any], needed: int) -> int:
+    def other(self, node: Sequence[object], needed: int) -> int:
         limit = self.rows[0][1] if len(node) == 3 and len(self.rows) == 1 else None
         if limit is None:
             _refuse(f"not '{node[0]}' and two entries, for one limit")
         return (self.sums if node[0] == "sums" else self.rounded)(node, needed, limit)
 
-    def rounded(self, node: Sequence[Any], needed: int, limit: int) -> int:
+    def rounded(self, node: Sequence[object], needed: int, limit: int) -> int:
         multipliers, below = _scaled([_number(x, "a multiplier") for x in node[1:]])
         if min(multipliers) < 0:
             _refuse("a multiplier is negative")
@@ -436,7 +440,7 @@ class Knapsack(Limited):
         total = Row(together, shift, base, step).up(least - lam * limit, shift)
         return _reaches(cost.up(total - mu * limit, shift), needed)
 
-    def sums(self, node: Sequence[Any], needed: int, limit: int) -> int:
+    def sums(self, node: Sequence[object], needed: int, limit: int) -> int:
         weight, cost = self.rows[0][0], self.cost
         named = [_index(i, len(self.allowed), "a class") for i in _list(node[1], "its classes")]
         if len(set(named)) != len(named):
@@ -475,7 +479,7 @@ class Knapsack(Limited):
                     cheapest = c
         return least if not kept else _refuse("a sum is left that is cheaper")
 
-    def verdict(self, witness: dict[str, Any], gap: int | float) -> Verdict:
+    def verdict(self, witness: Mapping[str, object], gap: int | float) -> Verdict:
         objective = None if witness["choice"] is None else self.value(self.answer(witness["choice"]))
         return self.prove(objective, witness["tree"], _gap(gap, witness))
 
@@ -483,7 +487,7 @@ class Knapsack(Limited):
 # --- constrained shortest path ------------------------------------------------------------------------------------
 
 
-class Path(Limited):
+class Path(Limited[tuple[list[int], list[int]]]):
     """What is allowed is a flag for each arc; arcs are put in an order in which paths take them.
 
     An arc of cost null is absent. Loops may be taken, but nothing is gained by them.
@@ -493,30 +497,32 @@ class Path(Limited):
     data : `vertices`, `source`, `target`, `arcs`, `limit`, as in an instance file.
     """
 
-    def __init__(self, data: dict[str, Any]) -> None:
+    def __init__(self, data: Mapping[str, object]) -> None:
         self.vertices = _index(data["vertices"], 2**63, "vertices")
         self.source, self.target = (_index(data[end], self.vertices, end) for end in ("source", "target"))
-        limits, arcs = _list(data["limit"], "limit"), _list(data["arcs"], "arcs")
+        limits = _list(data["limit"], "limit")
+        arcs: list[tuple[int, int, bool, list[int | float]]] = []  # tail, head, whether it is there, its numbers
         sorter = TopologicalSorter[int]()
-        for k, arc in enumerate(arcs):
-            for end in _list(arc, f"arcs[{k}]", 3 + len(limits))[:2]:
-                _index(end, self.vertices, f"an end of arcs[{k}]")
-            for x in arc[2:] if arc[2] is not None else arc[3:]:
-                _number(x, f"a number of arcs[{k}]")
-            if arc[2] is not None and arc[0] != arc[1]:
-                sorter.add(arc[1], arc[0])
+        for k, arc in enumerate(_list(data["arcs"], "arcs")):
+            entries = _list(arc, f"arcs[{k}]", 3 + len(limits))
+            tail, head = (_index(end, self.vertices, f"an end of arcs[{k}]") for end in entries[:2])
+            there = entries[2] is not None
+            numbers = [_number(x, f"a number of arcs[{k}]") for x in (entries[2:] if there else (0, *entries[3:]))]
+            if there and tail != head:
+                sorter.add(head, tail)
+            arcs.append((tail, head, there, numbers))
         rank: dict[int, int] = {}
         try:
             rank = {v: at for at, v in enumerate(sorter.static_order())}
             self.cyclic = False
         except CycleError:
             self.cyclic = True
-        if any(x < 0 for arc in arcs if self.cyclic or arc[0] == arc[1] for x in arc[2:] if x is not None):
+        if any(x < 0 for tail, head, _, numbers in arcs if self.cyclic or tail == head for x in numbers):
             _refuse("a number is negative in a graph with cycles, where a cycle might pay, or on a loop")
         order = sorted(range(len(arcs)), key=lambda k: rank.get(arcs[k][0], 0))
         self.place = {k: at for at, k in enumerate(order)}
         self.tails, self.heads = [arcs[k][0] for k in order], [arcs[k][1] for k in order]
-        self.present = [arcs[k][2] is not None for k in order]
+        self.present = [arcs[k][2] for k in order]
         ends = list(zip(self.tails, self.heads, strict=True))
         self.everything = bytes(there and tail != head for there, (tail, head) in zip(self.present, ends, strict=True))
         self.allowed = bytearray(self.everything)
@@ -524,11 +530,11 @@ class Path(Limited):
         self.leaving: dict[int, list[int]] = {}
         for at, tail in enumerate(self.tails):
             self.leaving.setdefault(tail, []).append(at)
-        columns = [[arcs[k][x] or 0 for k in order] for x in range(2, 3 + len(limits))]
+        columns = [[arcs[k][3][x] for k in order] for x in range(1 + len(limits))]
         rows = [Row(x, shift, 0, math.gcd(*x) or 1) for x, shift in map(_scaled, columns)]
         super().__init__(rows[0], rows[1:], limits)
 
-    def answer(self, path: Any) -> list[int]:
+    def answer(self, path: object) -> list[int]:
         """The places of arcs that lead from the source to the target."""
         arcs = [self.place[_index(k, len(self.place), "an arc of the path")] for k in _list(path, "the path")]
         if [self.source, *(self.heads[at] for at in arcs)] != [*(self.tails[at] for at in arcs), self.target]:
@@ -540,7 +546,7 @@ class Path(Limited):
     def reset(self) -> None:
         self.allowed = bytearray(self.everything)
 
-    def split(self, node: Sequence[Any]) -> tuple[list[int], list[int]]:
+    def split(self, node: Sequence[object]) -> tuple[list[int], list[int]]:
         if len(node) != 3 or node[0] not in ("out", "cross") or (node[0] == "cross" and not self.upward):
             _refuse("neither a leaf nor ['out', vertex, arcs], nor ['cross', vertex, arcs] where all arcs lead upwards")
         v = _index(node[1], self.vertices, "its vertex")
@@ -588,7 +594,7 @@ class Path(Limited):
             done.add(v)
         return best.get(self.target)
 
-    def verdict(self, witness: dict[str, Any], gap: int | float) -> Verdict:
+    def verdict(self, witness: Mapping[str, object], gap: int | float) -> Verdict:
         objective = None if witness["path"] is None else self.value(self.answer(witness["path"]))
         return self.prove(objective, witness["tree"], _gap(gap, witness))
 
@@ -607,21 +613,27 @@ class Cut:
     Where nothing is feasible, the same with unary and w at 0 is positive.
     """
 
-    def __init__(self, data: dict[str, Any]) -> None:
-        self.unary, self.tensors = _list(data["unary"], "unary"), _list(data["tensors"], "tensors")
-        self.labels, n = _index(data["labels"], 2**63, "labels"), len(self.unary)
-        numbers = []
-        for v, row in enumerate(self.unary):
-            numbers += [_number(x, f"unary[{v}]") for x in _list(row, f"unary[{v}]", self.labels) if x is not None]
-        for t, tensor in enumerate(self.tensors):
-            producer, readers, weights = _list(tensor, f"tensors[{t}]", 3)
-            for v in (producer, *_list(readers, "its readers")):
-                _index(v, n, f"a node of tensors[{t}]")
-            for x in _list(weights, f"the weights of tensors[{t}]", self.labels - 1):
-                if x is not None:
-                    numbers.append(_number(x, f"a weight of tensors[{t}]"))
-                    if x < 0:
-                        _refuse(f"a weight of tensors[{t}] is negative")
+    def __init__(self, data: Mapping[str, object]) -> None:
+        rows, tensors = _list(data["unary"], "unary"), _list(data["tensors"], "tensors")
+        self.labels = _index(data["labels"], 2**63, "labels")
+        self.unary = [
+            [None if x is None else _number(x, f"unary[{v}]") for x in _list(row, f"unary[{v}]", self.labels)]
+            for v, row in enumerate(rows)
+        ]
+        self.tensors: list[tuple[int, list[int], list[int | float | None]]] = []
+        for t, tensor in enumerate(tensors):
+            first, others, given = _list(tensor, f"tensors[{t}]", 3)
+            nodes = (first, *_list(others, "its readers"))
+            producer, *readers = (_index(v, len(rows), f"a node of tensors[{t}]") for v in nodes)
+            weights = [
+                None if x is None else _number(x, f"a weight of tensors[{t}]")
+                for x in _list(given, f"the weights of tensors[{t}]", self.labels - 1)
+            ]
+            if any(x is not None and x < 0 for x in weights):
+                _refuse(f"a weight of tensors[{t}] is negative")
+            self.tensors.append((producer, readers, weights))
+        found = [*self.unary, *(weights for _, _, weights in self.tensors)]
+        numbers = [x for row in found for x in row if x is not None]
         values, self.shift = _scaled(numbers)
         self.costs = Row(values, self.shift, 0, math.gcd(*values) or 1)
 
@@ -629,31 +641,32 @@ class Cut:
         top, below = x.as_integer_ratio()
         return (top << shift) // below
 
-    def value(self, labels: Any) -> int:
+    def value(self, labels: object) -> int:
         """Cost of labels, which must be allowed and in order."""
-        paid = []
-        for v, (label, row) in enumerate(zip(_list(labels, "labels", len(self.unary)), self.unary, strict=True)):
-            paid.append(row[_index(label, self.labels, f"labels[{v}]")])
+        given = enumerate(_list(labels, "labels", len(self.unary)))
+        chosen = [_index(label, self.labels, f"labels[{v}]") for v, label in given]
+        paid = [row[label] for label, row in zip(chosen, self.unary, strict=True)]
         for t, (producer, readers, weights) in enumerate(self.tensors):
-            if any(labels[v] < labels[producer] for v in readers):
+            if any(chosen[v] < chosen[producer] for v in readers):
                 _refuse(f"a reader of tensors[{t}] has a lower label than its producer")
-            paid += weights[labels[producer] : max((labels[v] for v in readers), default=0)]
-        if None in paid:
-            _refuse("a label or a link that is forbidden")
-        return sum(self.scaled(x, self.shift) for x in paid)
+            paid += weights[chosen[producer] : max((chosen[v] for v in readers), default=0)]
+        return sum(
+            _refuse("a label or a link that is forbidden") if x is None else self.scaled(x, self.shift) for x in paid
+        )
 
-    def verdict(self, witness: dict[str, Any], gap: int | float) -> Verdict:
+    def verdict(self, witness: Mapping[str, object], gap: int | float) -> Verdict:
         share = _gap(gap, witness)
         objective = None if witness["labels"] is None else self.value(witness["labels"])
-        flow = _list(witness["flow"], "the flow")
-        for entry in flow:
-            t = _index(_list(entry, "an entry of the flow", 4)[0], len(self.tensors), "its tensor")
-            _index(entry[1], self.labels - 1, "its link")
-            _index(entry[2], len(self.tensors[t][1]), "its reader")
-            _number(entry[3], "its value")
-        if len({tuple(entry[:3]) for entry in flow}) != len(flow):
+        flow: list[tuple[int, int, int, int | float]] = []
+        for entry in _list(witness["flow"], "the flow"):
+            tensor, between, reader, amount = _list(entry, "an entry of the flow", 4)
+            t = _index(tensor, len(self.tensors), "its tensor")
+            of = _index(between, self.labels - 1, "its link")
+            at = _index(reader, len(self.tensors[t][1]), "its reader")
+            flow.append((t, of, at, _number(amount, "its value")))
+        if len({named[:3] for named in flow}) != len(flow):
             _refuse("the flow has an entry twice")
-        values, shift = _scaled([entry[3] for entry in flow])
+        values, shift = _scaled([amount for *_, amount in flow])
         shift, below = max(shift, self.shift), shift
         gains = [[0] * (self.labels - 1) for _ in self.unary]
         used: dict[tuple[int, int], int] = {}
@@ -691,7 +704,7 @@ KINDS: dict[str, tuple[type[Knapsack | Path | Cut], set[str], set[str]]] = {
 OTHER_FIELDS = {"format", "version", "kind", "name", "note"}
 
 
-def check(instance: Any, witness: Any, gap: float = GAP) -> Verdict:
+def check(instance: object, witness: object, gap: float = GAP) -> Verdict:
     """Whether a witness proves an answer to an instance, both as read from JSON; it raises nothing.
 
     Parameters
@@ -703,31 +716,33 @@ def check(instance: Any, witness: Any, gap: float = GAP) -> Verdict:
         if _number(gap, "it") < 0:
             _refuse("it is negative")
         subject = "the instance"
-        kind = _kind(instance, "qopt/kernel-instance")
+        kind, data = _opened(instance, "qopt/kernel-instance")
         checker, fields, proof = KINDS[kind]
         allowed = fields | OTHER_FIELDS | ({"ties"} if kind == "mckp" else set())
-        if not fields <= instance.keys() <= allowed:
+        if not fields <= data.keys() <= allowed:
             _refuse(f"its fields are not {', '.join(sorted(fields))}")
-        problem = checker(instance)
+        problem = checker(data)
         subject = "the witness"
-        if _kind(witness, "qopt/kernel-witness") != kind or not proof <= witness.keys():
+        claimed, claim = _opened(witness, "qopt/kernel-witness")
+        if claimed != kind or not proof <= claim.keys():
             _refuse(f"not one of kind {kind} with fields {', '.join(sorted(proof))}")
-        return problem.verdict(witness, gap)
+        return problem.verdict(claim, gap)
     except Refused as why:
         return Verdict(False, None, None, f"{subject}: {why}")
     except Exception as error:  # the promise is an answer, whatever the files contain
         return Verdict(False, None, None, f"{subject}: malformed ({type(error).__name__})")
 
 
-def _kind(data: Any, form: str) -> str:
+def _opened(data: object, form: str) -> tuple[str, dict[str, object]]:
+    """The kind of a file, and its fields."""
     if type(data) is not dict or data.get("format") != form or type(data.get("version")) is not int:
         _refuse(f"not an object of format {form}")
     if data["version"] != 1 or type(data.get("kind")) is not str or data["kind"] not in KINDS:
         _refuse(f"not version 1, or none of the kinds {', '.join(KINDS)}")
-    return str(data["kind"])
+    return data["kind"], data
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(dict(pairs)) != len(pairs):
         raise ValueError("a field twice in one object")
     return dict(pairs)
@@ -743,7 +758,7 @@ def main(arguments: Sequence[str]) -> int:
     asked = parser.parse_args(arguments)
     if not 0 <= asked.gap <= LARGEST:
         parser.error(f"argument --gap: found {asked.gap}; allowed: a number from 0 to {LARGEST:g}")
-    read = []
+    read: list[object] = []
     for name in asked.files:
         try:
             with open(name, encoding="utf-8") as file:
@@ -751,7 +766,7 @@ def main(arguments: Sequence[str]) -> int:
         except (OSError, ValueError, RecursionError, MemoryError) as error:
             print(f"not readable: {name}: {' '.join(str(error).split())}", file=sys.stderr)
             return 2
-    accepted, objective, bound, reason = check(*read, gap=asked.gap)
+    accepted, objective, bound, reason = check(read[0], read[1], asked.gap)
     numbers = "" if objective is None or bound is None else f"objective {float(objective)!r}, bound {float(bound)!r}: "
     print(f"yes: {numbers}{reason}" if accepted else f"no: {reason}")
     return 0 if accepted else 1

@@ -21,17 +21,22 @@ from __future__ import annotations
 import json
 import math
 import os
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from qopt.core.arrays import FloatArray
+from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.errors import InputError, shown
 from qopt.core.files import write_whole
+from qopt.kernels import mincut
 from qopt.kernels.arguments import table
-from qopt.kernels.cuts.data import checked
+from qopt.kernels.cuts.data import Tensor, Tensors, checked
+from qopt.kernels.knapsack.result import Result as KnapsackResult
 from qopt.kernels.knapsack.ties import merge
 from qopt.kernels.paths.graph import Digraph, Layered
+from qopt.kernels.paths.result import Result as PathResult
 
 MAX_VERTICES = 2**24
 """More are refused: a number in a file must not decide how much memory is taken."""
@@ -71,7 +76,9 @@ class Labelling(NamedTuple):
 # --- out ----------------------------------------------------------------------------------------------------------
 
 
-def mckp_instance(cost: Any, weight: Any, limit: Any, ties: Any = None) -> dict[str, Any]:
+def mckp_instance(
+    cost: ArrayLike, weight: ArrayLike, limit: ArrayLike, ties: Sequence[Sequence[int]] | None = None
+) -> dict[str, object]:
     """A knapsack as JSON.
 
     Parameters
@@ -92,13 +99,17 @@ def mckp_instance(cost: Any, weight: Any, limit: Any, ties: Any = None) -> dict[
         found = f"shapes {cost.shape}, {weight.shape} and {limit.shape}"
         raise InputError("weight", found, "(n, k), (R, n, k) and (R,) for cost, weight and limit")
     merge(ties, len(cost))
-    data = {"cost": _listed(cost, "cost"), "weight": _listed(weight, "weight"), "limit": _listed(limit, "limit", True)}
+    data: dict[str, object] = {
+        "cost": _listed(cost, "cost"),
+        "weight": _listed(weight, "weight"),
+        "limit": _listed(limit, "limit", True),
+    }
     if ties:
         data["ties"] = [[int(i) for i in group] for group in ties]
     return _headed(INSTANCE, "mckp", data)
 
 
-def rcsp_instance(graph: Digraph | Layered, limit: Any) -> dict[str, Any]:
+def rcsp_instance(graph: Digraph | Layered, limit: ArrayLike) -> dict[str, object]:
     """A constrained shortest path as JSON, layers as the arcs of `Layered.digraph`.
 
     Parameters
@@ -127,7 +138,7 @@ def rcsp_instance(graph: Digraph | Layered, limit: Any) -> dict[str, Any]:
     return _headed(INSTANCE, "rcsp", data)
 
 
-def cut_instance(unary: Any, tensors: Any) -> dict[str, Any]:
+def cut_instance(unary: ArrayLike, tensors: Tensors | Iterable[Tensor]) -> dict[str, object]:
     """A minimum cut on ordered labels as JSON.
 
     Parameters
@@ -151,27 +162,26 @@ def cut_instance(unary: Any, tensors: Any) -> dict[str, Any]:
     return _headed(INSTANCE, "cut", data)
 
 
-def mckp_witness(result: Any) -> dict[str, Any]:
+def mckp_witness(result: KnapsackResult) -> dict[str, object]:
     """The choice and the tree of a result of `mckp.solve`; InputError if it comes without a proof."""
     proof = _proof(result, "choice", "mckp")
     return _headed(WITNESS, "mckp", {"choice": _answer(result.choice), **proof})
 
 
-def rcsp_witness(result: Any) -> dict[str, Any]:
+def rcsp_witness(result: PathResult) -> dict[str, object]:
     """The arcs and the tree of a result of `rcsp.solve`; InputError if it comes without a proof."""
     proof = _proof(result, "arcs", "rcsp")
     return _headed(WITNESS, "rcsp", {"path": _answer(result.arcs), **proof})
 
 
-def cut_witness(result: Any) -> dict[str, Any]:
+def cut_witness(result: mincut.Result) -> dict[str, object]:
     """The labels and the flow of a result of `mincut.solve`, which always has one."""
     if not hasattr(result, "witness"):
         raise InputError("result", shown(result), "a result of mincut.solve")
-    witness: dict[str, Any] = result.witness()
-    return witness
+    return result.witness()
 
 
-def save(path: str | os.PathLike[str], data: dict[str, Any]) -> None:
+def save(path: str | os.PathLike[str], data: Mapping[str, object]) -> None:
     """Write an instance or a witness; InputError if the path cannot be written, or the data are no JSON."""
     try:
         text = json.dumps(data, allow_nan=False) + "\n"
@@ -180,11 +190,11 @@ def save(path: str | os.PathLike[str], data: dict[str, Any]) -> None:
     write_whole(path, lambda file: file.write(text.encode()))
 
 
-def _headed(form: str, kind: str, data: dict[str, Any]) -> dict[str, Any]:
+def _headed(form: str, kind: str, data: Mapping[str, object]) -> dict[str, object]:
     return {"format": form, "version": VERSION, "kind": kind, **data}
 
 
-def _listed(array: FloatArray, field: str, infinite: bool = False) -> list[Any]:
+def _listed(array: FloatArray, field: str, infinite: bool = False) -> list[object]:
     """Nested lists of an array; +infinity, where it is allowed, as None."""
     bad = np.argwhere(np.isnan(array) | (array == -math.inf) if infinite else ~np.isfinite(array))
     if bad.size:
@@ -197,7 +207,7 @@ def _listed(array: FloatArray, field: str, infinite: bool = False) -> list[Any]:
     return list(boxed.tolist())
 
 
-def _axes(values: Any) -> int:
+def _axes(values: ArrayLike) -> int:
     """Dimensions of what may be no array at all."""
     try:
         return np.ndim(values)
@@ -205,12 +215,12 @@ def _axes(values: Any) -> int:
         return 0
 
 
-def _limits(limit: Any) -> FloatArray:
+def _limits(limit: ArrayLike) -> FloatArray:
     """(R,) limits, from one number too."""
     return table("limit", [limit] if _axes(limit) == 0 else limit, "(R,)", infinite=True)
 
 
-def _proof(result: Any, answer: str, kind: str) -> dict[str, Any]:
+def _proof(result: KnapsackResult | PathResult, answer: str, kind: str) -> dict[str, object]:
     """The tree, and the gap that it leaves where one was asked for."""
     if not all(hasattr(result, name) for name in (answer, "status", "tree", "objective", "bound")):
         raise InputError("result", shown(result), f"a result of {kind}.solve")
@@ -220,6 +230,8 @@ def _proof(result: Any, answer: str, kind: str) -> dict[str, Any]:
     tree = [_plain(node) for node in result.tree]
     if result.status != "within-gap":
         return {"tree": tree}
+    assert result.objective is not None
+    assert result.bound is not None
     objective, gap = float(result.objective), float(result.objective) - float(result.bound)
     if gap <= 0:
         return {"tree": tree, "gap": 0.0}
@@ -229,14 +241,14 @@ def _proof(result: Any, answer: str, kind: str) -> dict[str, Any]:
     return {"tree": tree, "gap": gap / abs(objective) * (1 + 1e-9) + 1e-15}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """Numbers of NumPy as those of Python, in lists."""
     if isinstance(value, list):
         return [_plain(x) for x in value]
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _answer(chosen: Any) -> list[int] | None:
+def _answer(chosen: IntArray | None) -> list[int] | None:
     return None if chosen is None else [int(x) for x in chosen]
 
 
@@ -256,7 +268,7 @@ def load(path: str | os.PathLike[str]) -> Knapsack | Route | Labelling:
     return from_data(read_json(path))
 
 
-def from_data(data: Any) -> Knapsack | Route | Labelling:
+def from_data(data: object) -> Knapsack | Route | Labelling:
     """The arrays of an instance as parsed from JSON."""
     if not isinstance(data, dict):
         raise InputError("file", shown(data), f"an object of format {INSTANCE}")
@@ -278,7 +290,7 @@ def from_data(data: Any) -> Knapsack | Route | Labelling:
     return _route(data) if kind == "rcsp" else _labelling(data)
 
 
-def _knapsack(data: dict[str, Any]) -> Knapsack:
+def _knapsack(data: Mapping[str, object]) -> Knapsack:
     limit = _row(data["limit"], "limit", null=math.inf)
     cost = _table(data["cost"], "cost")
     shape = (len(cost), len(cost[0]) if cost else 0)
@@ -297,20 +309,18 @@ def _knapsack(data: dict[str, Any]) -> Knapsack:
     )
 
 
-def _route(data: dict[str, Any]) -> Route:
+def _route(data: Mapping[str, object]) -> Route:
     limit = _row(data["limit"], "limit", null=math.inf)
     vertices = _index(data["vertices"], "vertices", MAX_VERTICES + 1)
     source, target = (_index(data[end], end, vertices) for end in ("source", "target"))
-    arcs = _list(data["arcs"], "arcs")
-    for k, arc in enumerate(arcs):
-        _list(arc, f"arcs[{k}]", 3 + len(limit))
-        for end in (0, 1):
-            _index(arc[end], f"arcs[{k}][{end}]", vertices)
-        for x in range(2, 3 + len(limit)):
-            _number(arc[x], f"arcs[{k}][{x}]", null=math.inf if x == 2 else None)
-    ends = np.array([arc[:2] for arc in arcs], dtype=np.int64).reshape(-1, 2)
-    numbers = np.array([arc[2:] for arc in arcs], dtype=np.float64).reshape(-1, 1 + len(limit))  # None becomes NaN
-    numbers[np.isnan(numbers)] = np.inf
+    arcs, amounts = [], []
+    for k, arc in enumerate(_list(data["arcs"], "arcs")):
+        entries = _list(arc, f"arcs[{k}]", 3 + len(limit))
+        arcs.append([_index(entries[end], f"arcs[{k}][{end}]", vertices) for end in (0, 1)])
+        cost = _number(entries[2], f"arcs[{k}][2]", null=math.inf)
+        amounts.append([cost, *(_number(entries[x], f"arcs[{k}][{x}]") for x in range(3, 3 + len(limit)))])
+    ends = np.array(arcs, dtype=np.int64).reshape(-1, 2)
+    numbers = np.array(amounts, dtype=np.float64).reshape(-1, 1 + len(limit))
     graph = Digraph(
         vertices=vertices,
         tail=ends[:, 0].copy(),
@@ -323,7 +333,7 @@ def _route(data: dict[str, Any]) -> Route:
     return Route(graph, np.array(limit, dtype=np.float64))
 
 
-def _labelling(data: dict[str, Any]) -> Labelling:
+def _labelling(data: Mapping[str, object]) -> Labelling:
     labels = _index(data["labels"], "labels", 2**31)
     rows = _list(data["unary"], "unary")
     unary = [_row(row, f"unary[{v}]", labels, null=math.inf) for v, row in enumerate(rows)]
@@ -340,7 +350,7 @@ def _labelling(data: dict[str, Any]) -> Labelling:
     return Labelling(np.array(unary, dtype=np.float64).reshape(len(rows), labels), tensors)
 
 
-def _list(value: Any, field: str, length: int | None = None) -> list[Any]:
+def _list(value: object, field: str, length: int | None = None) -> list[object]:
     if not isinstance(value, list):
         raise InputError(field, shown(value), "a list")
     if length is not None and len(value) != length:
@@ -348,26 +358,26 @@ def _list(value: Any, field: str, length: int | None = None) -> list[Any]:
     return value
 
 
-def _index(value: Any, field: str, below: int) -> int:
+def _index(value: object, field: str, below: int) -> int:
     if type(value) is not int or not 0 <= value < below:
         raise InputError(field, shown(value), f"a whole number from 0 to {below - 1}" if below else "nothing")
     return value
 
 
-def _number(value: Any, field: str, null: float | None = None) -> float:
+def _number(value: object, field: str, null: float | None = None) -> float:
     if value is None and null is not None:
         return null
-    if type(value) not in (int, float) or not abs(value) <= 1e300 or float(value) != value:
+    if not (type(value) is int or type(value) is float) or not abs(value) <= 1e300 or float(value) != value:
         allowed = "a number up to 1e300, if whole then one that a double holds" + ("" if null is None else ", or null")
         raise InputError(field, shown(value), allowed)
     return float(value)
 
 
-def _row(value: Any, field: str, length: int | None = None, null: float | None = None) -> list[float]:
+def _row(value: object, field: str, length: int | None = None, null: float | None = None) -> list[float]:
     return [_number(x, f"{field}[{i}]", null) for i, x in enumerate(_list(value, field, length))]
 
 
-def _table(value: Any, field: str, rows: int | None = None, columns: int | None = None) -> list[list[float]]:
+def _table(value: object, field: str, rows: int | None = None, columns: int | None = None) -> list[list[float]]:
     """Rows of one length."""
     found: list[list[float]] = []
     for i, row in enumerate(_list(value, field, rows)):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
@@ -90,7 +89,7 @@ def room(weight: FloatArray, allowed: float) -> float | None:
         return None
     unit = Fraction(2) ** q
     left = Fraction(allowed) / unit - sum(map(int, least.ravel()))
-    units: Any = math.floor(left / common) * common if common else math.floor(left)
+    units: Fraction | int = math.floor(left / common) * common if common else math.floor(left)
     try:
         return float(units * unit)
     except OverflowError:

@@ -13,9 +13,11 @@ The kernel knows nothing of networks.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from qopt.core.errors import InputError
 from qopt.core.limits import limit_with_slack
@@ -25,16 +27,17 @@ from qopt.kernels.knapsack.front import Front, Point, front
 from qopt.kernels.knapsack.relaxation import hull_steps, relax, undominated
 from qopt.kernels.knapsack.result import Result
 from qopt.kernels.knapsack.scaled import checked
+from qopt.kernels.nodes import Node
 
 __all__ = ["Front", "Point", "Result", "front", "lp_bound", "prove", "solve"]
 
 
 def solve(
-    cost: Any,
-    weight: Any,
-    limit: Any,
+    cost: ArrayLike,
+    weight: ArrayLike,
+    limit: ArrayLike,
     *,
-    ties: Any = None,
+    ties: Sequence[Sequence[int]] | None = None,
     upper: float = math.inf,
     gap: float = 0.0,
     time_limit: float | None = None,
@@ -69,21 +72,22 @@ def solve(
             options[name] = value
     if _axes(weight) != 3:
         return single.solve(cost, weight, limit, ties=ties, **options)
-    if len(weight) == 1 and np.shape(limit) == (1,):
-        return single.solve(cost, weight[0], limit[0], ties=ties, **options)
+    if np.shape(weight)[0] == 1 and np.shape(limit) == (1,):
+        only = np.asarray(limit).tolist()[0]
+        return single.solve(cost, np.asarray(weight)[0], only, ties=ties, **options)
     from qopt.kernels.knapsack import rows
 
     return rows.solve(cost, weight, limit, ties=ties, **options)
 
 
-def _axes(weight: Any) -> int:
+def _axes(weight: ArrayLike) -> int:
     try:
         return np.ndim(weight)
     except ValueError:
         raise InputError("weight", "rows of unequal length", "(n, k) or (R, n, k) numbers") from None
 
 
-def prove(cost: Any, weight: Any, limit: Any, target: float, max_nodes: int) -> list[list[Any]] | None:
+def prove(cost: ArrayLike, weight: ArrayLike, limit: ArrayLike, target: float, max_nodes: int) -> list[Node] | None:
     """A tree which shows that no choice within the limits costs less than a target; None if it gets too large.
 
     It holds without any rounding to a grid.
@@ -93,9 +97,9 @@ def prove(cost: Any, weight: Any, limit: Any, target: float, max_nodes: int) -> 
     return result.tree if result.choice is None else None
 
 
-def lp_bound(cost: Any, weight: Any, limit: float) -> float | None:
+def lp_bound(cost: ArrayLike, weight: ArrayLike, limit: float) -> float | None:
     """Optimum of the linear relaxation with one row; None if even the lightest items break the limit."""
-    cost, weight = checked(cost, weight, limit)
+    cost, weight, limit = checked(cost, weight, limit)
     if math.isinf(limit):
         return float(cost.min(axis=1).sum())
     capacity = limit_with_slack(limit)

@@ -28,15 +28,17 @@ The kernel knows nothing of neural networks.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.display import Brief
 from qopt.kernels.arguments import LARGEST
-from qopt.kernels.cuts.data import Tensors, checked
+from qopt.kernels.cuts.data import Tensor, Tensors, checked
 from qopt.kernels.cuts.network import INFINITE, Network
 from qopt.kernels.cuts.sweep import sweep
 
@@ -90,14 +92,14 @@ class Result(Brief):
     _: KW_ONLY
     flow: FloatArray
     tensors: Tensors
-    details: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, int] = field(default_factory=dict)
 
     @property
     def gap(self) -> float | None:
         """objective - bound, None where they do not exist."""
         return None if self.objective is None or self.bound is None else self.objective - self.bound
 
-    def witness(self) -> dict[str, Any]:
+    def witness(self) -> dict[str, object]:
         """The proof as plain JSON data: labels, and [tensor, link, position of the reader, f] where f is not 0."""
         entry, link = np.nonzero(self.flow)
         owner = self.tensors.owner
@@ -112,7 +114,7 @@ class Result(Brief):
         }
 
 
-def solve(unary: Any, tensors: Any) -> Result:
+def solve(unary: ArrayLike, tensors: Tensors | Iterable[Tensor]) -> Result:
     """Label every node at least total cost, with a proof.
 
     Parameters
@@ -164,7 +166,7 @@ def solve(unary: Any, tensors: Any) -> Result:
     return Result(status, best, objective, min(bound, objective), flow=dual, tensors=tensors, details=details)
 
 
-def to_networkx(unary: Any, tensors: Any) -> networkx.DiGraph[Any]:
+def to_networkx(unary: ArrayLike, tensors: Tensors | Iterable[Tensor]) -> networkx.DiGraph[Any]:
     """The cut network as a graph to draw and to read; `solve` does not use it.
 
     Nodes are ``"s"``, ``"t"``, ``(v, k)`` for x_{v,k} (on the side of s where label_v > k) and ``("max", t, k)`` for
@@ -179,7 +181,7 @@ def to_networkx(unary: Any, tensors: Any) -> networkx.DiGraph[Any]:
     graph.graph["offset"] = math.fsum(floor)
     last = unary.shape[1] - 1
 
-    def arc(tail: Any, head: Any, capacity: float) -> None:
+    def arc(tail: object, head: object, capacity: float) -> None:
         before = graph.get_edge_data(tail, head)
         if before is None:
             graph.add_edge(tail, head, **({} if math.isinf(capacity) else {"capacity": capacity}))

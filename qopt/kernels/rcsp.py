@@ -18,13 +18,15 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.errors import InputError, shown
 from qopt.kernels.arguments import check_options, number, table
+from qopt.kernels.nodes import Node
 from qopt.kernels.paths.approximate import approximate
 from qopt.kernels.paths.dual import Dual, ascent, maximise
 from qopt.kernels.paths.graph import Digraph, Layered, read_orlib
@@ -33,7 +35,7 @@ from qopt.kernels.paths.layers import LayerPaths
 from qopt.kernels.paths.limits import Incumbent, Limits, limits
 from qopt.kernels.paths.model import Cuts, OuterModel
 from qopt.kernels.paths.result import Result, answer
-from qopt.kernels.paths.tree import Claim, Node, branch, leaf
+from qopt.kernels.paths.tree import Claim, branch, leaf
 
 __all__ = ["Digraph", "Layered", "Result", "approximate", "read_orlib", "solve"]
 
@@ -58,9 +60,9 @@ WIDTHS = (100.0, 2_000.0, 50_000.0, math.inf)
 
 def solve(
     graph: Layered | Digraph,
-    limit: Any,
+    limit: ArrayLike,
     *,
-    lower: Any = None,
+    lower: ArrayLike | None = None,
     upper: float = math.inf,
     gap: float = 0.0,
     time_limit: float | None = None,
@@ -109,7 +111,7 @@ def _at_once(graph: Layered | Digraph, limit: FloatArray, upper: float, prove: b
     if negative.size:
         node[2 + int(negative[0])] = 1.0
     tree = [node] if prove else None
-    details = {"root_bound": None if negative.size else 0.0, "root_leaf": node}
+    details: dict[str, object] = {"root_bound": None if negative.size else 0.0, "root_leaf": node}
     if negative.size:
         return Result("infeasible", tree=tree, details=details)
     if not upper > 0:
@@ -139,7 +141,7 @@ class _Run:
         units = np.maximum(np.abs(bounds.room), bounds.largest)
         self.model = OuterModel(bounds.room, self.incumbent.largest, units)
         self.bound = -math.inf
-        self.details: dict[str, Any] = {}
+        self.details: dict[str, object] = {}
         self.root = self._dual(self.paths.everything, Cuts(), np.zeros(len(bounds.rows)))
         self.bound = self.root.bound
         self.details["root_bound"] = self.root.bound if math.isfinite(self.root.bound) else None
@@ -306,7 +308,7 @@ class _Run:
         return proof.tree
 
 
-def _limits(name: str, value: Any, rows: int) -> FloatArray:
+def _limits(name: str, value: ArrayLike, rows: int) -> FloatArray:
     """(R,) numbers; infinity above is allowed."""
     if isinstance(value, list | tuple | np.ndarray):
         array = table(name, np.atleast_1d(value) if isinstance(value, np.ndarray) else value, "(R,)", infinite=True)
@@ -317,7 +319,7 @@ def _limits(name: str, value: Any, rows: int) -> FloatArray:
     return array
 
 
-def _check_lower(lower: Any, rows: int) -> None:
+def _check_lower(lower: ArrayLike | None, rows: int) -> None:
     if lower is None:
         return
     for r, value in enumerate(_limits("lower", lower, rows)):

@@ -105,9 +105,9 @@ def weights_left(network: Network, found: Sensitivity, plan: Widths) -> float:
     """
     again = {layer for group in network.shared for layer in group[1:]}
     sent = whole = 0
-    for number, bits in enumerate(plan.weights, start=1):
-        if network.layers[number - 1].parameters and number not in again:
-            weight = network.weight(number)
+    for layer, bits in enumerate(plan.weights, start=1):
+        if network.layers[layer - 1].parameters and layer not in again:
+            weight = network.weight(layer)
             sent += bits * weight.numel() + found.grid.overhead(weight)
             whole += FLOAT_BITS * weight.numel()
     return sent / whole if whole else 0.0

@@ -47,7 +47,7 @@ def solve(problem: Jqodi, options: Options) -> Outcome:
         if found.tree is not None:
             witness["candidates"][own.key] = found.tree
         if found.status == "limit":
-            stopped = found.details.get("stopped", "the time is over")
+            stopped = str(found.details.get("stopped", "the time is over"))
         if found.status != "infeasible":
             bound = min(bound, max(least, found.bound or 0.0))
         if found.path is not None:

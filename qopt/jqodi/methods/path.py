@@ -40,8 +40,8 @@ def _candidate(problem: Jqodi, own: Candidate, upper: float, gap: float, clock: 
         witness_nodes=MORE_NODES if own.time.size <= SMALL else NODES,
     )
     states = None if found.path is None else path_states(own, found.path)
-    tree = found.tree
-    if tree is None and found.details.get("root_leaf") is not None:
-        tree = [found.details["root_leaf"]]
+    tree, root = found.tree, found.details.get("root_leaf")
+    if tree is None and isinstance(root, list):
+        tree = [root]
     details: dict[str, Any] = {key: found.details[key] for key in ("labels", "nodes") if key in found.details}
     return Answer(found.status, states, found.bound, tree, details)

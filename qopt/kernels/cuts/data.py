@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
-from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.display import Brief
 from qopt.core.errors import InputError, shown
 from qopt.kernels.arguments import LARGEST
+
+Tensor = tuple[int, Sequence[int] | IntArray, Sequence[float] | FloatArray]
+"""(producer, readers, weights per link)."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -33,7 +35,7 @@ class Tensors(Brief):
     weight: FloatArray
 
     @classmethod
-    def of(cls, rows: Iterable[tuple[int, Sequence[int], Sequence[float]]], links: int) -> Tensors:
+    def of(cls, rows: Iterable[Tensor], links: int) -> Tensors:
         """From a list of ``(producer, readers, weights)`` with `links` = L-1 weights each."""
         rows = list(rows)
         for t, row in enumerate(rows):
@@ -58,7 +60,7 @@ class Tensors(Brief):
         return np.repeat(np.arange(len(self.producer)), np.diff(self.start))
 
 
-def checked(unary: Any, tensors: Any) -> tuple[FloatArray, Tensors]:
+def checked(unary: object, tensors: object) -> tuple[FloatArray, Tensors]:
     """Both as arrays, or the first thing that is wrong with them."""
     unary = _numbers("unary", unary)
     if unary.ndim != 2 or (unary.shape[1] == 0):
@@ -82,21 +84,21 @@ def checked(unary: Any, tensors: Any) -> tuple[FloatArray, Tensors]:
     return unary, Tensors(producer, start, reader, weight)
 
 
-def _refuse(array: Any, name: str, wrong: Any, allowed: str) -> None:
+def _refuse(array: FloatArray | IntArray, name: str, wrong: BoolArray, allowed: str) -> None:
     places = np.argwhere(wrong)
     if places.size:
         place = tuple(places[0].tolist())
         raise InputError(f"{name}[{', '.join(map(str, place))}]", f"{array[place]}", f"numbers {allowed}")
 
 
-def _numbers(name: str, data: Any) -> FloatArray:
+def _numbers(name: str, data: object) -> FloatArray:
     try:
         return np.asarray(data, dtype=np.float64)
     except (TypeError, ValueError):
         raise InputError(name, shown(data), "rows of numbers, all of one length") from None
 
 
-def _nodes(name: str, data: Any) -> IntArray:
+def _nodes(name: str, data: object) -> IntArray:
     try:
         array = np.asarray(data)
     except ValueError:

@@ -22,7 +22,7 @@ import numpy as np
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.display import Brief
 from qopt.kernels.knapsack.incumbent import Incumbent
-from qopt.kernels.knapsack.result import Node
+from qopt.kernels.nodes import Node
 
 STEPS = 200
 """Multipliers tried at a node, at most. Each is where two lines cross and cuts a piece off the dual, whose pieces are

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.arrays import BoolArray, FloatArray, IntArray, WholeArray
 from qopt.core.display import Brief
 from qopt.core.errors import InputError, shown
 from qopt.core.limits import limit_with_slack
@@ -64,7 +65,7 @@ class Listed(Brief):
 
     points: int
     classes: list[int]
-    history: list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]
+    history: list[tuple[WholeArray, WholeArray]]
 
     def choices(self, labels: IntArray) -> IntArray:
         """(P, n) items of some labels of the last list."""
@@ -103,7 +104,7 @@ class Curve(Brief):
     cost: FloatArray
     blur: float
 
-    def below(self, allowed: Any) -> FloatArray:
+    def below(self, allowed: ArrayLike) -> FloatArray:
         """A lower bound on the cost of every choice within some weights, none below the least."""
         return np.interp(np.asarray(allowed) + self.blur, self.weight, self.cost)
 
@@ -143,7 +144,7 @@ class Front(Brief):
         found: IntArray = self.choices([point])[0]
         return found
 
-    def choices(self, points: Any) -> IntArray:
+    def choices(self, points: ArrayLike) -> IntArray:
         """(P, n) the columns at some points; InputError if there is no such point."""
         try:
             chosen = np.asarray(points)
@@ -188,11 +189,11 @@ class Front(Brief):
 
 
 def front(
-    cost: Any,
-    weight: Any,
+    cost: ArrayLike,
+    weight: ArrayLike,
     limit: float = math.inf,
     *,
-    ties: Any = None,
+    ties: Sequence[Sequence[int]] | None = None,
     time_limit: float | None = None,
     max_labels: int | None = None,
 ) -> Front:
@@ -218,8 +219,7 @@ def front(
     """
     check_options(math.inf, 0.0, time_limit, max_labels=max_labels)
     deadline = None if time_limit is None else time.perf_counter() + time_limit
-    given_cost, given_weight = checked(cost, weight, limit)
-    limit = float(limit)
+    given_cost, given_weight, limit = checked(cost, weight, limit)
     tied = merge(ties, len(given_cost))
     c, w = tied.table(given_cost), tied.table(given_weight)
     error_c, error_w = float(tied.error(given_cost)), float(tied.error(given_weight))
@@ -296,7 +296,7 @@ def _lists(
     # Classes of small costs first: lists grow with what their classes can tell apart.
     order = np.argsort(np.where(present, shift_c, 0.0).max(axis=1), kind="stable")
     label_c, label_w = np.zeros(1), np.zeros(1)
-    history: list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]] = []
+    history: list[tuple[WholeArray, WholeArray]] = []
     total, pace = 0, 0.0
     if room < 0:
         nothing = np.zeros(0, dtype=np.int32)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from qopt.core.arrays import IntArray
 from qopt.core.display import Brief
-
-Node = list[Any]
-"""Of a tree in preorder, as JSON has it: a split, or a leaf with its multipliers."""
+from qopt.kernels.nodes import Node
 
 Status = Literal["optimal", "optimal-by-solver", "within-gap", "infeasible", "cutoff", "limit"]
 
@@ -36,7 +34,7 @@ class Result(Brief):
     objective: float | None = None
     bound: float | None = None
     tree: list[Node] | None = None
-    details: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, object] = field(default_factory=dict)
 
     @property
     def gap(self) -> float | None:

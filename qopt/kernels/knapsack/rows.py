@@ -14,22 +14,24 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.errors import InputError
 from qopt.core.limits import limits_with_slack
 from qopt.kernels.arguments import check_options, table
-from qopt.kernels.knapsack.result import Node, Result, Status
+from qopt.kernels.knapsack.result import Result, Status
 from qopt.kernels.knapsack.rows_core import SLACK_TERMS, Core, Shifted, shifted
 from qopt.kernels.knapsack.rows_incumbent import Incumbent
 from qopt.kernels.knapsack.rows_relaxation import Relaxation
 from qopt.kernels.knapsack.rows_search import MultiplierPool, Search
 from qopt.kernels.knapsack.rows_tree import grouped, leaves, subtree
 from qopt.kernels.knapsack.ties import merge
+from qopt.kernels.nodes import Node
 from qopt.kernels.tolerances import EPSILON
 
 BRANCH_NODES = 100_000
@@ -66,11 +68,11 @@ No bound hangs on it: bounds are computed from the multipliers, whatever these a
 
 
 def solve(
-    cost: Any,
-    weight: Any,
-    limit: Any,
+    cost: ArrayLike,
+    weight: ArrayLike,
+    limit: ArrayLike,
     *,
-    ties: Any = None,
+    ties: Sequence[Sequence[int]] | None = None,
     upper: float = math.inf,
     gap: float = 0.0,
     time_limit: float | None = None,
@@ -147,7 +149,7 @@ class _Run:
         self.last: int | None = None
         """What closes all that is left; None while something is open or the last columns of a class were dropped."""
         self.bound = -math.inf
-        self.details: dict[str, Any] = {}
+        self.details: dict[str, object] = {}
         self.programs = 0
         self.open = False
         """Whether the time was over before the last search."""
@@ -338,7 +340,7 @@ def _downward(data: Shifted, value: float) -> float:
     return data.offset + above - blur
 
 
-def _checked(cost: Any, weight: Any, limit: Any) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _checked(cost: ArrayLike, weight: ArrayLike, limit: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
     cost, weight = table("cost", cost, "(n, k)"), table("weight", weight, "(R, n, k)")
     if weight.shape[1:] != cost.shape or (len(cost) and cost.shape[1] == 0):
         found = f"shapes {cost.shape} and {weight.shape}"

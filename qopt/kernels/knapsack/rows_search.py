@@ -12,8 +12,8 @@ Every extension remembers the multipliers that closed it. Read back, that is a t
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -94,7 +94,7 @@ class MultiplierPool(Brief):
         self.multipliers.append(multipliers)
         return len(self.multipliers) - 1
 
-    def of(self, names: Any) -> FloatArray:
+    def of(self, names: Iterable[int]) -> FloatArray:
         """(J, R) multipliers of some names."""
         return np.array([self.multipliers[name] for name in names])
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.kernels.arguments import LARGEST
-from qopt.kernels.knapsack.result import Node
 from qopt.kernels.knapsack.rows_core import Core, Shifted
 from qopt.kernels.knapsack.rows_search import Block, MultiplierPool
+from qopt.kernels.nodes import Node
 
 
 def leaves(pool: MultiplierPool, data: Shifted, kept: IntArray, rows: int, rays: bool) -> Callable[[int], Node]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from qopt.core.arrays import FloatArray
 from qopt.core.errors import InputError
 from qopt.core.limits import limit_with_slack
 from qopt.kernels.arguments import LARGEST, number, table
 from qopt.kernels.grid import grain, room
-from qopt.kernels.knapsack.result import Node
+from qopt.kernels.nodes import Node
 from qopt.kernels.tolerances import EPSILON, LIMIT_ROUNDING, PROOF_GAP, SUM_ROUNDING
 
 
@@ -96,20 +96,21 @@ class Scaled:
             return tree
         converted: dict[int, Node] = {}  # nodes that stand in several places stay one
         for node in tree:
-            if node[0] == "leaf" and node[1] == 1 and id(node) not in converted:
-                converted[id(node)] = ["leaf", 1, node[2] * unit]
-            elif node[0] == "sums":
-                converted[id(node)] = ["sums", node[1], [x * unit for x in node[2]]]
+            match node:
+                case ["leaf", 1, float() | int() as multiplier] if id(node) not in converted:
+                    converted[id(node)] = ["leaf", 1, multiplier * unit]
+                case ["sums", classes, list() as several]:
+                    converted[id(node)] = ["sums", classes, [x * unit for x in several]]
         scaled = [converted.get(id(node), node) for node in tree]
-        multipliers = [x for node in scaled if node[0] != "split" for x in np.ravel(node[-1]).tolist()]
+        multipliers = [x for node in scaled if node[0] != "split" for x in np.asarray(node[-1]).ravel().tolist()]
         return scaled if all(x <= LARGEST for x in multipliers) else None
 
 
-def checked(cost: Any, weight: Any, limit: Any) -> tuple[FloatArray, FloatArray]:
-    """Arrays of costs and weights that can be used; InputError otherwise."""
+def checked(cost: ArrayLike, weight: ArrayLike, limit: ArrayLike) -> tuple[FloatArray, FloatArray, float]:
+    """Arrays of costs and weights, and a limit, that can be used; InputError otherwise."""
     cost, weight = table("cost", cost, "(n, k)"), table("weight", weight, "(n, k)")
     if cost.shape != weight.shape or (len(cost) and cost.shape[1] == 0):
         raise InputError("weight", f"shapes {cost.shape} and {weight.shape}", "two arrays of one shape (n, k), k >= 1")
-    number("limit", limit)
+    allowed = number("limit", limit)
     # Without a class any number of columns is right; zero of them have no least item.
-    return (cost, weight) if len(cost) else (np.zeros((0, 1)), np.zeros((0, 1)))
+    return (cost, weight, allowed) if len(cost) else (np.zeros((0, 1)), np.zeros((0, 1)), allowed)

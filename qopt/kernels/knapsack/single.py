@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from qopt.core.arrays import BoolArray, IntArray
 from qopt.kernels.knapsack.branch import Branched, branch
 from qopt.kernels.knapsack.incumbent import Incumbent
 from qopt.kernels.knapsack.relaxation import hull_steps, relax, undominated
-from qopt.kernels.knapsack.result import Node, Result
+from qopt.kernels.knapsack.result import Result
 from qopt.kernels.knapsack.rounding import Rounded, rounded
 from qopt.kernels.knapsack.scaled import Scaled, checked
 from qopt.kernels.knapsack.sums import Outcome, search
 from qopt.kernels.knapsack.ties import merge
+from qopt.kernels.nodes import Node
 from qopt.kernels.tolerances import PROOF_GAP
 
 FEW_LABELS, FIRST_NODES = 5_000, 250
@@ -50,11 +52,11 @@ RAY: Node = ["leaf", 0, 1.0]
 
 
 def solve(
-    cost: Any,
-    weight: Any,
-    limit: float,
+    cost: ArrayLike,
+    weight: ArrayLike,
+    limit: ArrayLike,
     *,
-    ties: Any = None,
+    ties: Sequence[Sequence[int]] | None = None,
     upper: float = math.inf,
     gap: float = 0.0,
     time_limit: float | None = None,
@@ -71,8 +73,7 @@ def solve(
     others : as in `qopt.kernels.mckp.solve`, which says what is refused.
     """
     deadline = None if time_limit is None else time.perf_counter() + time_limit
-    given_cost, given_weight = checked(cost, weight, limit)
-    limit = float(limit)
+    given_cost, given_weight, limit = checked(cost, weight, limit)
     rows = np.arange(len(given_cost))
     merged = None if ties is None or not len(ties) else merge(ties, len(given_cost))
     if merged is None:
@@ -102,7 +103,7 @@ def solve(
         search.round_up(rounded(cost, weight, data.whole, multiplier, data.step))
     complete, tree, bound = search.run(branch_nodes, max_labels)
 
-    details: dict[str, Any] = {"lp_bound": data.total(relaxed.bound)} | search.details
+    details: dict[str, object] = {"lp_bound": data.total(relaxed.bound), **search.details}
     choice = None if incumbent.choice is None else expanded(incumbent.choice)
     objective = None if choice is None else math.fsum(given_cost[rows, choice].tolist())
     if not complete:
@@ -140,7 +141,7 @@ class _Search:
         if multiplier:
             self.lagrangian -= multiplier * (data.capacity + data.margin)
         self.reduced_cost = priced - least[:, None]
-        self.details: dict[str, Any] = {"nodes": 0, "labels": 0}
+        self.details: dict[str, int] = {"nodes": 0, "labels": 0}
         self.root: Node = ["leaf", 1, multiplier]
         """The node whose bound is the incumbent's."""
         incumbent.raise_bound(self.lagrangian)

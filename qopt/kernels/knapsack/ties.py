@@ -8,8 +8,8 @@ merged numbers may be.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -75,7 +75,7 @@ def _summed(values: FloatArray) -> FloatArray:
     return np.reshape(np.array(sums, dtype=np.float64), terms.shape[:-1])
 
 
-def merge(ties: Any, classes: int) -> Merged:
+def merge(ties: Sequence[Sequence[int]] | None, classes: int) -> Merged:
     """Read groups of classes that take the same column.
 
     Parameters

@@ -25,7 +25,7 @@ from __future__ import annotations
 import math
 import time
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -66,7 +66,7 @@ WHOLE_ARCS = 100_000
 """Arcs of a graph that is searched again in whole numbers where floats cannot tell."""
 
 
-def approximate(graph: Layered | Digraph, limit: Any, eps: float, *, time_limit: float | None = None) -> Result:
+def approximate(graph: Layered | Digraph, limit: float, eps: float, *, time_limit: float | None = None) -> Result:
     """Find a path that costs at most 1 + eps times the optimum, in time polynomial in 1 / eps and the graph's size.
 
     Parameters
@@ -99,7 +99,7 @@ def approximate(graph: Layered | Digraph, limit: Any, eps: float, *, time_limit:
     return _Run(graph, limits(graph, np.array([limit])), Fraction(float(eps)), deadline).result()
 
 
-def _check(graph: Any, eps: Any) -> None:
+def _check(graph: object, eps: object) -> None:
     if not isinstance(graph, Layered | Digraph):
         raise InputError("graph", shown(graph), "a Layered or a Digraph")
     if isinstance(graph, Digraph) and graph.order is None:
@@ -132,7 +132,8 @@ class _Run:
         self.lower = Fraction(0)
         self.infeasible = False
         self.prepared: Fraction | None = None
-        self.details: dict[str, Any] = {"rounds": 0}
+        self.rounds = 0
+        self.details: dict[str, object] = {"rounds": 0}
         self.room = Room(float(bounds.room[0] + bounds.margin[0]) if len(bounds.rows) else math.inf)
         self.paths: Paths
         if isinstance(graph, Layered):
@@ -206,8 +207,16 @@ class _Run:
         if self.infeasible or self.done():
             return
         check_time(self.deadline)
-        options: dict[str, Any] = {"width": BEAM_WIDTH, "deadline": self.deadline, "max_labels": MAX_LABELS}
-        guided(self.paths, self.bounds, self.allowed, self.weights, self.incumbent, **options)
+        guided(
+            self.paths,
+            self.bounds,
+            self.allowed,
+            self.weights,
+            self.incumbent,
+            width=BEAM_WIDTH,
+            deadline=self.deadline,
+            max_labels=MAX_LABELS,
+        )
         if self.done():
             return
         self._prepare()
@@ -256,7 +265,8 @@ class _Run:
         top = math.floor(wide / Fraction(unit))
         if top * self.terms >= MOST_UNITS:
             raise Stopped(f"scaled costs up to {top:.0e} are too many")
-        self.details["rounds"] += 1
+        self.rounds += 1
+        self.details["rounds"] = self.rounds
         bar = self._bar(wide) if self.room.per is None else math.inf
         found = self.search.cheapest(unit, top, self.incumbent.value, bar)
         if found is None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order, dijkstra
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.kernels.nodes import Node
 from qopt.kernels.paths.graph import Digraph
 from qopt.kernels.paths.layers import Labels, Tables
 
@@ -159,7 +158,7 @@ class ArcPaths:
 
     def split(
         self, allowed: BoolArray, light: IntArray, heavy: IntArray, weights: FloatArray
-    ) -> tuple[list[Any], BoolArray, BoolArray]:
+    ) -> tuple[Node, BoolArray, BoolArray]:
         """Split the arcs out of a vertex where two paths part, the one before the greatest difference in resources."""
         load = weights[1:] @ self.resource
         one, two = self._position[light], self._position[heavy]
@@ -184,12 +183,12 @@ class ArcPaths:
             first[lighter] = True
         return [kind, vertex, self.arc[first].tolist()], (allowed & ~rivals) | first, allowed & ~first
 
-    def apart(self, allowed: BoolArray, dropped: BoolArray) -> tuple[list[list[Any]], BoolArray]:
+    def apart(self, allowed: BoolArray, dropped: BoolArray) -> tuple[list[Node], BoolArray]:
         """Tree nodes whose first subtrees hold paths of dropped arcs only; what is left after them.
 
         A path that avoids a vertex is on both sides of a split of the arcs that leave it, so only crossings will do.
         """
-        nodes: list[list[Any]] = []
+        nodes: list[Node] = []
         if not self.numbered:
             return nodes, allowed
         allowed = allowed.copy()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -123,7 +123,7 @@ class Layered(Brief):
         used = [self.node_resource[:, rows, path]]
         if self.arc_cost is not None:
             stationary = self.arc_cost.ndim == 2
-            where: tuple[Any, ...] = (path[:-1], path[1:])
+            where: tuple[IntArray | slice, ...] = (path[:-1], path[1:])
             costs.append(self.arc_cost[where if stationary else (rows[:-1], *where)])
         if self.arc_resource is not None:
             stationary = self.arc_resource.ndim == 3
@@ -325,7 +325,7 @@ def _whole(number: float) -> int:
     return int(number)
 
 
-def _numbers(name: str, value: Any) -> FloatArray:
+def _numbers(name: str, value: object) -> FloatArray:
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
@@ -333,7 +333,7 @@ def _numbers(name: str, value: Any) -> FloatArray:
     return array
 
 
-def _vertices(name: str, value: Any, arcs: int, vertices: int) -> IntArray:
+def _vertices(name: str, value: object, arcs: int, vertices: int) -> IntArray:
     array = np.asarray(value)
     if array.shape != (arcs,):
         raise InputError(name, f"shape {array.shape}", f"({arcs},), one for each cost")
@@ -345,7 +345,7 @@ def _vertices(name: str, value: Any, arcs: int, vertices: int) -> IntArray:
     return array.astype(np.int64)
 
 
-def _refuse(name: str, array: FloatArray, is_bad: Any, allowed: str) -> None:
+def _refuse(name: str, array: FloatArray, is_bad: Callable[[FloatArray], BoolArray], allowed: str) -> None:
     """Name the first bad number; block by block, so that no mask of a large array is held."""
     for block in np.ndindex(array.shape[:-2]):
         bad: BoolArray = is_bad(array[block])

@@ -14,15 +14,14 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.arrays import BoolArray, FloatArray, IntArray, SmallArray
+from qopt.kernels.nodes import Node
 from qopt.kernels.paths.layers import Labels, Tables
 from qopt.kernels.paths.limits import Incumbent, Limits
-
-SmallArray = np.ndarray[Any, np.dtype[np.int32]]
 
 COMPARED = 200
 """With several limits a label is compared with this many of the strongest at its vertex."""
@@ -57,8 +56,8 @@ class Paths(Protocol):
     def holds(self, allowed: BoolArray, path: IntArray) -> bool: ...
     def split(
         self, allowed: BoolArray, light: IntArray, heavy: IntArray, weights: FloatArray
-    ) -> tuple[list[Any], BoolArray, BoolArray]: ...
-    def apart(self, allowed: BoolArray, dropped: BoolArray) -> tuple[list[list[Any]], BoolArray]: ...
+    ) -> tuple[Node, BoolArray, BoolArray]: ...
+    def apart(self, allowed: BoolArray, dropped: BoolArray) -> tuple[list[Node], BoolArray]: ...
 
 
 @dataclass(frozen=True)
@@ -221,7 +220,7 @@ def _onward(labels: Labels, stored: Labels, history: list[Round]) -> IntArray:
     there = np.bincount(stored.vertex, minlength=top) + np.bincount(labels.vertex, minlength=top)
     walking = np.flatnonzero(there[labels.vertex] > COMPARED)
     back = np.zeros(len(labels.vertex), dtype=bool)
-    ancestor: Any = labels.parent[walking]
+    ancestor: IntArray | SmallArray = labels.parent[walking]
     for past in reversed(history):
         back[walking] |= past.visited[ancestor] == labels.vertex[walking]
         ancestor = past.parent[ancestor]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.arrays import BoolArray, FloatArray, IntArray, WholeArray
 from qopt.core.display import Brief
+from qopt.kernels.nodes import Node
 from qopt.kernels.paths.graph import Layered
 
 NUMBERS_AT_ONCE = 200_000
@@ -40,7 +40,7 @@ class Tables(Brief):
     length: FloatArray
     cost: FloatArray
     used: FloatArray
-    step: np.ndarray[Any, np.dtype[np.signedinteger[Any]]]
+    step: WholeArray
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,7 +61,7 @@ class Labels(Brief):
     cost: FloatArray
     used: FloatArray
 
-    def take(self, index: Any) -> Labels:
+    def take(self, index: IntArray | BoolArray | slice) -> Labels:
         """Some of them."""
         return Labels(self.parent[index], self.step[index], self.vertex[index], self.cost[index], self.used[:, index])
 
@@ -228,7 +228,7 @@ class LayerPaths:
 
     def split(
         self, allowed: BoolArray, light: IntArray, heavy: IntArray, weights: FloatArray
-    ) -> tuple[list[Any], BoolArray, BoolArray]:
+    ) -> tuple[Node, BoolArray, BoolArray]:
         """Split the layer where two paths differ most in weighted resources, lighter states from heavier."""
         index = np.arange(self.graph.layers)
         load = np.tensordot(weights[1:], self._resource, 1)
@@ -242,13 +242,13 @@ class LayerPaths:
         side[k], other[k] = first, allowed[k] & ~first
         return self._node(k, first), side, other
 
-    def apart(self, allowed: BoolArray, dropped: BoolArray) -> tuple[list[list[Any]], BoolArray]:
+    def apart(self, allowed: BoolArray, dropped: BoolArray) -> tuple[list[Node], BoolArray]:
         """Tree nodes whose first subtrees hold dropped states, a layer each; what is left after them."""
         kept = np.any(allowed & ~dropped, axis=1)
         dropped = dropped & allowed & kept[:, None]  # no layer is emptied
         return [self._node(int(k), dropped[k]) for k in np.flatnonzero(dropped.any(axis=1))], allowed & ~dropped
 
-    def _node(self, k: int, states: BoolArray) -> list[Any]:
+    def _node(self, k: int, states: BoolArray) -> Node:
         return ["cross", self.graph.state_vertex(k), self.graph.node_arcs(k)[states].tolist()]
 
     def _around(self, weights: FloatArray, path: IntArray) -> FloatArray:

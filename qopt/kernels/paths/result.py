@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.display import Brief
+from qopt.kernels.nodes import Node
 from qopt.kernels.paths.graph import Digraph, Layered
-from qopt.kernels.paths.tree import Node
 
 
 @dataclass(frozen=True, repr=False)
@@ -42,7 +42,7 @@ class Result(Brief):
     _: KW_ONLY
     bound: float | None = None
     tree: list[Node] | None = None
-    details: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, object] = field(default_factory=dict)
 
     @property
     def gap(self) -> float | None:

@@ -17,11 +17,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
-from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from qopt.kernels.paths.graph import Digraph, Layered
 from qopt.kernels.paths.labels import pareto
 from qopt.kernels.paths.levels import Level, Levels
@@ -71,15 +70,16 @@ class Room:
         """Of arrays of resources."""
         return float if self.per is None else object
 
-    def of(self, parts: FloatArray) -> Any:
+    def of(self, parts: FloatArray) -> AnyArray:
         """(m,) resources of arcs, from (parts, m)."""
-        if self.per is None:
-            return parts.sum(axis=0)
-        whole = np.empty(parts.shape, dtype=object)
-        for at, x in np.ndenumerate(parts):
-            top, bottom = float(x).as_integer_ratio()
-            whole[at] = top * (self.per // bottom)
-        return whole.sum(axis=0)
+        exact: AnyArray = parts
+        if self.per is not None:
+            exact = np.empty(parts.shape, dtype=object)
+            for at, x in np.ndenumerate(parts):
+                top, bottom = float(x).as_integer_ratio()
+                exact[at] = top * (self.per // bottom)
+        total: AnyArray = exact.sum(axis=0)
+        return total
 
 
 def whole_room(graph: Layered | Digraph, allowed: float) -> Room:
@@ -97,9 +97,9 @@ class Labels:
         self.first, self.count = np.zeros((2, vertices), dtype=np.int64)
         self.size = 0
         self.cost, self.parent, self.step = (np.zeros(FIRST_LABELS, dtype=np.int64) for _ in range(3))
-        self.used: Any = np.zeros(FIRST_LABELS, dtype=kind)
+        self.used: AnyArray = np.zeros(FIRST_LABELS, dtype=kind)
 
-    def add(self, vertex: IntArray, cost: IntArray, used: Any, parent: IntArray, step: IntArray) -> None:
+    def add(self, vertex: IntArray, cost: IntArray, used: AnyArray, parent: IntArray, step: IntArray) -> None:
         """More of them, of vertices in rising order that have none yet."""
         if self.size + len(vertex) > MAX_LABELS:
             raise Stopped(f"more than {MAX_LABELS} labels")
@@ -153,13 +153,13 @@ class Search:
     def __init__(self, levels: Levels, room: Room, weight: float, deadline: float | None) -> None:
         self.levels, self.room, self.weight, self.deadline = levels, room, weight, deadline
         never = math.inf if room.per is None else room.surely + 1
-        self.quickest: Any = self._suffixes(never, room.kind, lambda level: room.of(level.resource))
+        self.quickest = self._suffixes(never, room.kind, lambda level: room.of(level.resource))
         weighted = lambda level: level.cost.sum(axis=0) + weight * level.resource.sum(axis=0)  # noqa: E731
         self.length: FloatArray = self._suffixes(math.inf, float, weighted)
 
-    def _suffixes(self, never: Any, kind: type, of: Callable[[Level], Any]) -> Any:
+    def _suffixes(self, never: float, kind: type, of: Callable[[Level], AnyArray]) -> AnyArray:
         """(n,) shortest suffixes by some length of arcs."""
-        shortest: Any = np.full(self.levels.vertices, never, dtype=kind)
+        shortest: AnyArray = np.full(self.levels.vertices, never, dtype=kind)
         shortest[self.levels.target] = 0
         for level in reversed(self.levels):
             check_time(self.deadline)

@@ -22,12 +22,11 @@ import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.display import Brief
+from qopt.kernels.nodes import Node
 from qopt.kernels.paths.dual import NODE_STEPS, Ascent, Dual, ascent, maximise
 from qopt.kernels.paths.labels import Paths
 from qopt.kernels.paths.limits import Incumbent, Limits
 from qopt.kernels.paths.model import Cuts, OuterModel
-
-Node = list[Any]
 
 
 @dataclass(frozen=True, repr=False)
