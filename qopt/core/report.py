@@ -14,7 +14,7 @@ from qopt.core.families import FAMILIES, family_of
 from qopt.core.problem import Problem
 
 KINDS = {
-    "witness": "the witness, checked in exact arithmetic",
+    "witness": "a tree of multipliers, checked in exact arithmetic",
     "enumeration": "enumeration of all that could be better",
 }
 """Kinds of bounds that every family has; a family's own are in its report."""
@@ -70,11 +70,12 @@ def certificate_table(problem: Problem, certificate: Certificate) -> RenderableT
             table.add_row("gap", gap_text(certificate.gap))
     kept = []
     for slack in certificate.constraints:
-        if slack.holds and slack.name.split()[0] not in own.BUDGETS:
+        first, *rest = slack.name.split()
+        if slack.holds and first not in own.BUDGETS:
             kept.append(slack.name)
             continue
         mark = "" if slack.holds else "  VIOLATED"
-        table.add_row(slack.name, f"{slack.text}{mark}")
+        table.add_row(" ".join([own.BUDGETS.get(first, first), *rest]), f"{slack.text}{mark}")
     if kept:
         table.add_row("also kept", ", ".join(kept))
     if certificate.kkt is not None:

@@ -22,8 +22,8 @@ COLUMNS = ("model", "width", "servers", "cuts", "time")
 FACTS = ("model", "width", "servers", "cuts")
 """Those of them that say what a plan decides."""
 
-BUDGETS = ("time", "loss")
-"""Limits of which the amount used is worth a line; the others either hold or do not."""
+BUDGETS = {"time": "time", "loss": "loss"}
+"""Limits of which the amount used is worth a line, and what the line is called; the others either hold or do not."""
 
 KINDS = {"lagrangian": "Lagrangian multipliers, one for each model and bit-width"}
 """Kinds of bounds in words."""

@@ -22,8 +22,8 @@ COLUMNS = ("operator", "tiers", "latency")
 FACTS = ("operator", "tiers")
 """Those of them that say what a plan decides."""
 
-BUDGETS = ("accuracy", "memory", "latency")
-"""Limits of which the amount used is worth a line; the others either hold or do not."""
+BUDGETS = {"accuracy": "accuracy", "memory": "memory", "latency": "latency"}
+"""Limits of which the amount used is worth a line, and what the line is called; the others either hold or do not."""
 
 KINDS = {"flow": "minimum cuts, a flow for every operator, checked in exact arithmetic"}
 """Kinds of bounds in words."""

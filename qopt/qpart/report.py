@@ -22,8 +22,8 @@ COLUMNS = ("cut", "payload")
 FACTS = ("cut",)
 """Those of them that say what a plan decides."""
 
-BUDGETS = ("accuracy", "memory")
-"""Limits of which the amount used is worth a line; the others either hold or do not."""
+BUDGETS = {"accuracy": "noise", "memory": "memory"}
+"""Limits of which the amount used is worth a line, and what the line is called; the others either hold or do not."""
 
 KINDS = {
     "kkt-dual": "the dual function of the convex problem",

@@ -16,7 +16,7 @@ from toy.problem import Toy, ToyPlan
 FACTS = ("item",)
 COLUMNS = FACTS
 KINDS: dict[str, str] = {}
-BUDGETS = ("budget",)
+BUDGETS = {"budget": "budget"}
 
 
 def facts(problem: Toy, solution: Solution) -> dict[str, Any]:
