@@ -18,12 +18,12 @@ import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from qopt.core.arguments import whole
-from qopt.core.arrays import FloatArray
+from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.errors import InputError, shown
 from qopt.core.limits import limit_with_slack
 from qopt.core.reading import problem_of
@@ -94,7 +94,7 @@ class Walk:
         fates: list[str] = [label.fate for label in self.labels]
         return {fate: fates.count(fate) for fate in ("kept", *RULES)}
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> list[dict[str, object]]:
         """A row for each label, for instance for a DataFrame."""
         return [
             {
@@ -134,7 +134,7 @@ class _Rests:
     """Shortest rests after a state, for each epoch (K, S): length, and the state that follows (K - 1, S)."""
 
     length: FloatArray
-    following: Any
+    following: IntArray
 
     def complete(self, states: list[int], epochs: int) -> list[int]:
         """A sequence of states up to its end."""
