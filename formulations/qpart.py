@@ -45,6 +45,7 @@ import numpy as np
 import pyomo.environ as pyo
 from pyomo.gdp import Disjunct, Disjunction
 
+from qopt.core.arrays import BoolArray
 from qopt.core.errors import InputError, shown
 from qopt.core.limits import limit_with_slack
 from qopt.core.reading import problem_of
@@ -63,9 +64,9 @@ def tables(problem: QPart) -> dict[int, Subproblem]:
     return {int(p): table.at(int(p)) for p in problem.admissible_cuts}
 
 
-def admissible(subproblem: Subproblem) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def admissible(subproblem: Subproblem) -> BoolArray:
     """(n, k) items that do not break a limit on their own."""
-    fits: np.ndarray[Any, np.dtype[np.bool_]] = subproblem.noise <= limit_with_slack(subproblem.limit)
+    fits: BoolArray = subproblem.noise <= limit_with_slack(subproblem.limit)
     return fits & (subproblem.storage <= limit_with_slack(subproblem.memory))
 
 

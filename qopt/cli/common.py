@@ -38,7 +38,7 @@ def read_problem(instance: str, changes: list[str] | None, cut: int | None = Non
     from qopt.core.reading import load
 
     problem = load(instance)
-    fields: dict[str, Any] = {}
+    fields: dict[str, object] = {}
     for change in changes or []:
         name, equals, text = change.partition("=")
         if not equals or not name:
@@ -65,6 +65,6 @@ def exit_code(found: bool, infeasible: bool) -> int:
     return FOUND if found else INFEASIBLE if infeasible else NO_PLAN
 
 
-def print_json(data: Any) -> None:
+def print_json(data: object) -> None:
     """Print plain data as JSON, as the standard has it: without NaN and infinities."""
     print(json.dumps(data, indent=1, allow_nan=False))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -96,7 +96,7 @@ def summarize(
 
     groups = _groups(samples, group, value, 1)
     _alpha(alpha)
-    records: list[dict[str, Any]] = []
+    records: list[dict[str, object]] = []
     for name, values in groups.items():
         low, q1, median, q3, high = (float(q) for q in np.quantile(values, [0.0, 0.25, 0.5, 0.75, 1.0]))
         w = p = float("nan")
@@ -172,7 +172,7 @@ def compare(
 
     kruskal = stats.kruskal(*groups.values())
     conover = _conover(groups, adjust)
-    records: list[dict[str, Any]] = []
+    records: list[dict[str, object]] = []
     for left, right in pairs:
         a, b = groups[left], groups[right]
         p = conover[left, right]
@@ -256,7 +256,7 @@ def _groups(
     """The samples as arrays by name, checked; groups keep the order in which they first appear."""
     import pandas as pd
 
-    columns: dict[str, Any]
+    columns: dict[str, object]
     if isinstance(samples, pd.DataFrame):
         if {group, value} <= set(samples.columns):
             if samples[group].isna().any():
@@ -273,7 +273,7 @@ def _groups(
     return {key: _sample(f"samples.{key}", values, SMALLEST) for key, values in columns.items()}
 
 
-def _sample(field: str, values: Any, fewest: int) -> FloatArray:
+def _sample(field: str, values: object, fewest: int) -> FloatArray:
     """One group's values as a flat array of finite numbers."""
     try:
         array = np.asarray(values, dtype=np.float64)

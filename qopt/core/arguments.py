@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 import numpy as np
 
@@ -36,6 +36,6 @@ def real(name: str, value: object, lo: float, hi: float, *, above: bool = False)
     return float(value)
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> object:
     """A numpy scalar as Python's own number; anything else as it is."""
     return value.item() if isinstance(value, np.generic) else value

@@ -131,7 +131,7 @@ class Certificate:
         """(objective - bound) / \\|objective\\|, None where either is missing or the plan is not feasible."""
         return relative_gap(self.objective, self.bound) if self.feasible else None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain data for JSON."""
         data = asdict(self)
         data["cost"] = self.cost.to_dict() if self.cost else None

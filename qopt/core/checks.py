@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Hashable, Iterable, Mapping, Sized
+from typing import TypeVar
 
-import numpy as np
 from pydantic_core import PydanticCustomError
 
+from qopt.core.arrays import AnyArray
 from qopt.core.columns import complaint
 from qopt.core.errors import shown
 
@@ -30,13 +30,13 @@ def unknown(where: str, name: str, known: tuple[str, ...], what: str) -> Pydanti
     return complaint(where, shown(name), f"{what}: {listed}")
 
 
-def check_length(where: str, column: Any, length: int, of: str) -> None:
+def check_length(where: str, column: Sized | None, length: int, of: str) -> None:
     """Refuse a column, where there is one, that has not one entry for each of what it is about."""
     if column is not None and len(column) != length:
         raise complaint(where, f"{len(column)} entries", f"{length}, one for each {of}")
 
 
-def check_lengths(columns: Mapping[str, np.ndarray[Any, Any] | None], length: int, of: str, axis: int = 0) -> None:
+def check_lengths(columns: Mapping[str, AnyArray | None], length: int, of: str, axis: int = 0) -> None:
     """Refuse columns, by their paths without the first dot, that do not have that length along an axis."""
     for name, column in columns.items():
         if column is not None and column.shape[axis] != length:

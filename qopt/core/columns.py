@@ -7,7 +7,7 @@ number by number when a problem is made, and is read-only afterwards.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from qopt.core.arguments import NUMBERS, is_number
-from qopt.core.arrays import FloatArray
+from qopt.core.arrays import AnyArray, BoolArray, FloatArray
 from qopt.core.errors import shown
 
 
@@ -24,7 +24,9 @@ def complaint(where: str, found: str, allowed: str) -> PydanticCustomError:
     return PydanticCustomError("qopt", "{found}", {"where": where, "found": found, "allowed": allowed})
 
 
-def _first_offender(value: Any, where: str, ndim: int, ok: Callable[[float], bool]) -> tuple[str, Any, int] | None:
+def _first_offender(
+    value: object, where: str, ndim: int, ok: Callable[[float], bool]
+) -> tuple[str, object, int] | None:
     """Path and value of the first entry that is not admissible, and of how many dimensions it should be."""
     if ndim == 0:
         try:
@@ -43,10 +45,12 @@ def _first_offender(value: Any, where: str, ndim: int, ok: Callable[[float], boo
     return None
 
 
-def _has_only_numbers(value: Any, ndim: int) -> bool:
+def _has_only_numbers(value: object, ndim: int) -> bool:
     """Whether a nested list holds nothing but int and float (bool is neither)."""
     if isinstance(value, np.ndarray):
         return value.dtype.kind in "iuf"
+    if not isinstance(value, Iterable):
+        return False
     if ndim == 1:
         return all(t is not bool and issubclass(t, NUMBERS) for t in set(map(type, value)))
     return all(_has_only_numbers(row, ndim - 1) for row in value)
@@ -56,11 +60,11 @@ def _column(
     ndim: int,
     number: str,
     numbers: str,
-    ok: Callable[[FloatArray], Any],
+    ok: Callable[[FloatArray], BoolArray],
     *,
     whole: bool = False,
     null: float | None = None,
-) -> Callable[[Any], Any]:
+) -> Callable[[object], AnyArray]:
     """A validator that turns nested lists into a read-only array, or names the first bad entry.
 
     `ok` is applied to a whole array (fast) and, only when something is wrong, entry by entry; `number` and
@@ -75,7 +79,7 @@ def _column(
         with np.errstate(invalid="ignore"):
             return bool(ok(np.float64(x))) and (not whole or x == math.floor(x))  # type: ignore[arg-type]
 
-    def fill(v: Any, depth: int) -> Any:
+    def fill(v: object, depth: int) -> object:
         if depth == 0:
             return null if v is None else v
         return [fill(w, depth - 1) for w in v] if isinstance(v, list | tuple) else v
@@ -88,7 +92,7 @@ def _column(
         found = f"rows of {lengths[0]} and of {lengths[-1]} entries" if lengths else "no rows"
         return complaint("", found, f"at least one row, all of equal length, of {numbers}")
 
-    def validate(value: Any) -> Any:
+    def validate(value: object) -> AnyArray:
         if not isinstance(value, list | tuple | np.ndarray):
             raise complaint("", shown(value), allowed[ndim])
         filled = value if null is None or isinstance(value, np.ndarray) else fill(value, ndim)
@@ -102,17 +106,17 @@ def _column(
             good = np.all(ok(array)) and (not whole or np.all(array == np.floor(array)))
         if not good:
             raise complain(filled)
-        result = array.astype(dtype)
+        result: AnyArray = array.astype(dtype)
         result.flags.writeable = False
         return result
 
     return validate
 
 
-def _plain(array: Any) -> Any:
+def _plain(array: AnyArray) -> object:
     """Lists for JSON: whole numbers without a decimal point, infinity as null."""
 
-    def plain(x: Any) -> Any:
+    def plain(x: object) -> object:
         if isinstance(x, list):
             return [plain(y) for y in x]
         if isinstance(x, float):
@@ -124,31 +128,33 @@ def _plain(array: Any) -> Any:
     return plain(array.tolist())
 
 
-def _type(ndim: int, item: dict[str, Any], validator: Callable[[Any], Any], base: Any) -> Any:
-    schema: dict[str, Any] = item
+def _type(ndim: int, item: dict[str, object], validator: Callable[[object], AnyArray]) -> Any:
+    schema = item
     for _ in range(ndim):
         schema = {"type": "array", "items": schema}
-    return Annotated[base, BeforeValidator(validator), PlainSerializer(_plain), WithJsonSchema(schema)]
+    return Annotated[np.ndarray, BeforeValidator(validator), PlainSerializer(_plain), WithJsonSchema(schema)]
 
 
-def _number_or(number: str, ok: Callable[[float], Any], column: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _number_or(
+    number: str, ok: Callable[[float], object], column: Callable[[object], AnyArray]
+) -> Callable[[object], object]:
     """A validator that takes one number, or what `column` takes."""
 
-    def validate(value: Any) -> Any:
+    def validate(value: object) -> object:
         if isinstance(value, list | tuple | np.ndarray):
             return column(value)
-        if _first_offender(value, "", 0, lambda x: bool(ok(x))):
+        if not is_number(value) or _first_offender(value, "", 0, lambda x: bool(ok(x))):
             raise complaint("", shown(value), f"{number}, or a list of them")
         return float(value)
 
     return validate
 
 
-def _plain_either(value: Any) -> Any:
+def _plain_either(value: object) -> object:
     return _plain(value) if isinstance(value, np.ndarray) else value
 
 
-def _amount(a: FloatArray) -> Any:
+def _amount(a: FloatArray) -> BoolArray:
     return np.isfinite(a) & (a >= 0)
 
 
@@ -156,19 +162,19 @@ def _moderate(a: Any) -> Any:
     return np.abs(a) <= 1e300
 
 
-def _count(a: FloatArray) -> Any:
+def _count(a: FloatArray) -> BoolArray:
     return (a >= 0) & (a <= 2.0**53)
 
 
-def _amount_or_infinite(a: FloatArray) -> Any:
+def _amount_or_infinite(a: FloatArray) -> BoolArray:
     return a > 0
 
 
-def _width(a: FloatArray) -> Any:
+def _width(a: FloatArray) -> BoolArray:
     return (a >= 1) & (a <= 32)
 
 
-def _share(a: FloatArray) -> Any:
+def _share(a: FloatArray) -> BoolArray:
     return (a > 0) & (a <= 1)
 
 
@@ -182,17 +188,17 @@ _MODERATE_WORDS = ("a number up to 1e300", "numbers up to 1e300")
 _AMOUNT_WORDS = ("a finite number >= 0", "finite numbers >= 0")
 _REACHED = "null where the loss is never reached"
 
-Amounts = _type(1, _NUMBER, _column(1, *_AMOUNT_WORDS, _amount), np.ndarray)
-AmountRows = _type(2, _NUMBER, _column(2, *_AMOUNT_WORDS, _amount), np.ndarray)
+Amounts = _type(1, _NUMBER, _column(1, *_AMOUNT_WORDS, _amount))
+AmountRows = _type(2, _NUMBER, _column(2, *_AMOUNT_WORDS, _amount))
 Series = Annotated[
-    float | np.ndarray[Any, Any],
+    float | AnyArray,
     BeforeValidator(_number_or(_MODERATE_WORDS[0], _moderate, _column(1, *_MODERATE_WORDS, _moderate))),
     PlainSerializer(_plain_either),
     WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "array", "items": {"type": "number"}}]}),
 ]
 """One number for every epoch, or a list with one number an epoch."""
 AmountOrRows = Annotated[
-    float | np.ndarray[Any, Any],
+    float | AnyArray,
     BeforeValidator(
         _number_or("a finite number >= 0", lambda x: 0 <= x < math.inf, _column(2, *_AMOUNT_WORDS, _amount))
     ),
@@ -204,18 +210,15 @@ Counts = _type(
     1,
     _COUNT,
     _column(1, "a whole number from 0 to 2^53", "whole numbers >= 0", _count, whole=True),
-    np.ndarray,
 )
 Widths = _type(
     1,
     _WIDTH,
     _column(1, "a whole number from 1 to 32", "whole numbers from 1 to 32", _width, whole=True),
-    np.ndarray,
 )
-Shares = _type(1, _SHARE, _column(1, "an accuracy loss in (0, 1]", "accuracy losses in (0, 1]", _share), np.ndarray)
+Shares = _type(1, _SHARE, _column(1, "an accuracy loss in (0, 1]", "accuracy losses in (0, 1]", _share))
 RobustnessRows = _type(
     2,
     _POSITIVE_OR_NULL,
     _column(2, f"a number > 0, or {_REACHED}", f"numbers > 0, or {_REACHED}", _amount_or_infinite, null=math.inf),
-    np.ndarray,
 )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from qopt.core.arguments import is_whole
 from qopt.core.errors import InputError, shown
@@ -35,14 +34,14 @@ def _join(path: str, tail: str) -> str:
     return path + tail if not path or tail.startswith(("[", ".")) or not tail else f"{path}.{tail}"
 
 
-def _field(location: tuple[Any, ...]) -> str:
+def _field(location: tuple[int | str, ...]) -> str:
     path = ""
     for step in location:
         path = _join(path, f"[{step}]" if isinstance(step, int) else str(step))
     return path
 
 
-def _fields_at(model: type[BaseModel], location: tuple[Any, ...]) -> str:
+def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
     """Names of the fields of the model that stands at a location."""
     for step in location:
         field = model.model_fields.get(str(step))
@@ -54,12 +53,12 @@ def _fields_at(model: type[BaseModel], location: tuple[Any, ...]) -> str:
     return ", ".join(model.model_fields)
 
 
-def _complaints(error: ValidationError) -> list[Any]:
+def _complaints(error: ValidationError) -> list[ErrorDetails]:
     """pydantic's entries, without those that only follow from another: a list short of entries that are wrong."""
     entries = error.errors(include_url=False)
     places = [entry["loc"] for entry in entries]
 
-    def follows(entry: Any) -> bool:
+    def follows(entry: ErrorDetails) -> bool:
         at = entry["loc"]
         return entry["type"] == "too_short" and any(len(p) > len(at) and p[: len(at)] == at for p in places)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -33,7 +32,7 @@ def gap_text(gap: float | None) -> str:
     return "0" if gap <= 1e-12 else f"{gap:.1e}"
 
 
-def short(value: Any) -> str:
+def short(value: object) -> str:
     """A value on one short line: long lists and arrays by their first entries or their shape."""
     if isinstance(value, np.ndarray):
         if value.ndim == 1 and value.size <= ENTRIES:
@@ -56,7 +55,7 @@ def short(value: Any) -> str:
     return text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…"
 
 
-def one_line(name: str, fields: Iterable[tuple[str, Any]]) -> str:
+def one_line(name: str, fields: Iterable[tuple[str, object]]) -> str:
     """``Name(field=value, ...)``, fields that are None left out, cut where it would fill a screen."""
     text = f"{name}({', '.join(f'{field}={short(value)}' for field, value in fields if value is not None)})"
     return text if len(text) <= LENGTH else f"{text[: LENGTH - 2]}…)"

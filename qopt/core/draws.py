@@ -21,7 +21,7 @@ def log_uniform(rng: np.random.Generator, decades: float, middle: float, size: i
 
 
 def drawn_head(
-    generator: Callable[..., Any], size: int, options: Mapping[str, Any], name: str | None
+    generator: Callable[..., object], size: int, options: Mapping[str, object], name: str | None
 ) -> dict[str, Any]:
     """Name and source of a drawn problem.
 
@@ -40,7 +40,7 @@ def drawn_head(
     return {"name": name, "source": source}
 
 
-def _suffix(generator: Callable[..., Any], options: Mapping[str, Any]) -> str:
+def _suffix(generator: Callable[..., object], options: Mapping[str, object]) -> str:
     """What the options add to a name: nothing where all are the defaults."""
     parameters = inspect.signature(generator).parameters
     texts = {key: _text(value) for key, value in options.items() if key != "seed"}
@@ -50,7 +50,7 @@ def _suffix(generator: Callable[..., Any], options: Mapping[str, Any]) -> str:
     return suffix
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     """An option in a name: the same for 2, 2.0 and numpy's 2, and for a list and a tuple."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()

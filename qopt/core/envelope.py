@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from qopt.core.arrays import FloatArray
+from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.display import Brief, number
 from qopt.core.errors import InputError, shown
 from qopt.core.limits import limit_with_slack, within
@@ -165,14 +165,14 @@ class Envelope:
             found: FloatArray = intercept[at] + np.where(slope[at] == 0.0, 0.0, slope[at] * x)
         return found
 
-    def by(self, name: str) -> list[tuple[float, float, Any]]:
+    def by(self, name: str) -> list[tuple[float, float, object]]:
         """(start, stop, decision): one attribute of the plans, neighbouring pieces that agree in it as one.
 
         Parameters
         ----------
         name : an attribute of the plans, such as ``cut``. The decision is None where there is no plan.
         """
-        merged: list[tuple[float, float, Any]] = []
+        merged: list[tuple[float, float, object]] = []
         for piece in self.pieces:
             decision = None if piece.plan is None else getattr(piece.plan, name, self)
             if decision is self:
@@ -184,7 +184,7 @@ class Envelope:
                 merged.append((piece.start, piece.stop, decision))
         return merged
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain data for JSON; an end at infinity is None."""
         return {
             "format": "qopt/envelope",
@@ -205,7 +205,7 @@ class Envelope:
             ],
         }
 
-    def _index(self, values: FloatArray) -> Any:
+    def _index(self, values: FloatArray) -> IntArray:
         """(n,) piece of each value."""
         if not self.limit:
             return np.minimum(np.searchsorted(self._stops[:-1], values, side="left"), len(self.pieces) - 1)

@@ -47,7 +47,7 @@ class FrontPoint(Brief):
     name: str
     values: Mapping[str, float | None]
     solution: Solution
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def plan(self) -> Any:
@@ -60,7 +60,7 @@ class FrontPoint(Brief):
         return self.solution.certificate.proved or self.solution.certificate.infeasible
 
     @property
-    def row(self) -> dict[str, Any]:
+    def row(self) -> dict[str, object]:
         """The point as a row of a table."""
         return {"name": self.name, **self.values, **self.facts, "proved": self.proved}
 
@@ -122,7 +122,7 @@ class Front:
         rows += [{**point.row, "on_front": False} for point in self.dominated]
         return pd.DataFrame.from_records(rows)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain data for JSON."""
         return {
             "format": "qopt/front",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
 
 from qopt.core.display import short
 from qopt.core.errors import InputError, shown
@@ -25,12 +24,12 @@ class Plan(Frozen):
         decided = [(name, value) for name, value in self._shown() if name != "problem" and value is not None]
         return ", ".join(f"{name} {value if isinstance(value, str) else short(value)}" for name, value in decided)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain data for JSON."""
         return self.model_dump()
 
 
-def read_answer(path: str | os.PathLike[str], problem: Problem | None = None) -> tuple[Plan | None, Any]:
+def read_answer(path: str | os.PathLike[str], problem: Problem | None = None) -> tuple[Plan | None, object]:
     """Read a plan file, or the plan and the witness of a solution file (``qopt solve --json``).
 
     The plan is None where a solution says that there is none. The witness is handed on as it stands: whether it
@@ -40,7 +39,7 @@ def read_answer(path: str | os.PathLike[str], problem: Problem | None = None) ->
     ----------
     problem : the problem whose plan it must be; by default the file's ``format`` says the family.
     """
-    data: Any = read_json(path)
+    data = read_json(path)
     if isinstance(data, dict) and data.get("format") == "qopt/solution":
         if data.get("version", 1) != 1:
             raise InputError("version", shown(data.get("version")), "1")
@@ -49,7 +48,7 @@ def read_answer(path: str | os.PathLike[str], problem: Problem | None = None) ->
     return _plan(data, problem), None
 
 
-def _plan(data: Any, problem: Problem | None) -> Plan:
+def _plan(data: object, problem: Problem | None) -> Plan:
     family = family_named(None) if problem is None else family_of(problem)
     form = data.get("format") if isinstance(data, dict) else None
     if problem is None and isinstance(form, str):

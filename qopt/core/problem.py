@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -34,7 +34,7 @@ class Frozen(BaseModel):
 
     __str__ = __repr__
 
-    def _shown(self) -> Iterator[tuple[str, Any]]:
+    def _shown(self) -> Iterator[tuple[str, object]]:
         """Fields and values that a short line names."""
         return ((name, getattr(self, name)) for name in type(self).model_fields if name not in ("format", "version"))
 
@@ -58,7 +58,7 @@ class Problem(Frozen):
     name: str = "unnamed"
     description: str = ""
     source: str = ""
-    best_known: dict[str, Any] | None = None
+    best_known: dict[str, object] | None = None
 
     @property
     @abstractmethod
@@ -75,7 +75,7 @@ class Problem(Frozen):
     def __str__(self) -> str:
         return "\n  ".join([f"{self.name} ({self.format})", *self.summary()])
 
-    def replace(self, changes: dict[str, Any]) -> Self:
+    def replace(self, changes: Mapping[str, object]) -> Self:
         """A copy with some fields changed, validated anew.
 
         Parameters
@@ -99,7 +99,7 @@ def _steps(path: str) -> list[str | int]:
     return steps
 
 
-def _changed(node: Any, steps: list[str | int], value: Any, path: str) -> Any:
+def _changed(node: object, steps: list[str | int], value: object, path: str) -> object:
     """A node of plain data with the entry at the end of some steps replaced."""
     if not steps:
         return value

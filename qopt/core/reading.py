@@ -10,7 +10,7 @@ import difflib
 import json
 import os
 from importlib import resources
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from qopt.core.errors import InputError, shown
 from qopt.core.families import FAMILIES
@@ -24,8 +24,8 @@ MAX_BYTES = 256 * 2**20
 """Largest file that is read. A network of 100 000 layers with a measured noise table needs about 64 MiB."""
 
 
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found: dict[str, object] = {}
     for key, value in pairs:
         if key in found:
             raise InputError(key, "the field twice in one object", "once")
@@ -33,11 +33,11 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _no_constant(text: str) -> Any:
+def _no_constant(text: str) -> NoReturn:
     raise InputError("file", text, "JSON numbers, which are finite")
 
 
-def read_json(path: str | os.PathLike[str]) -> Any:
+def read_json(path: str | os.PathLike[str]) -> object:
     """Parse a JSON file of bounded size and depth.
 
     Raises
@@ -54,12 +54,13 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     if len(data) > MAX_BYTES:
         raise InputError(name, f"more than {MAX_BYTES // 2**20} MiB", f"at most {MAX_BYTES // 2**20} MiB")
     try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        found: object = json.loads(data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        return found
     except UnicodeDecodeError as error:
         raise InputError(name, f"byte {error.start} that is not UTF-8", "JSON text in UTF-8") from None
     except json.JSONDecodeError as error:
-        found = f"no JSON at line {error.lineno}, column {error.colno} ({error.msg.lower()})"
-        raise InputError(name, found, "a JSON file") from None
+        where = f"line {error.lineno}, column {error.colno}"
+        raise InputError(name, f"no JSON at {where} ({error.msg.lower()})", "a JSON file") from None
     except RecursionError:
         raise InputError(name, "brackets nested too deeply", "the nesting of an instance file") from None
     except InputError:
@@ -68,7 +69,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         raise InputError(name, str(error).split(";")[0].lower(), "numbers of ordinary length") from None
 
 
-def from_data(data: Any) -> Any:
+def from_data(data: object) -> Any:
     """A problem from the parsed content of an instance file."""
     if not isinstance(data, dict):
         raise InputError("file", shown(data), "an object with a field 'format'")
@@ -157,7 +158,7 @@ def to_json(problem: Problem) -> str:
     """The instance file of a problem: one line a column, fields in the order of the schema."""
     data = problem.model_dump(exclude_none=True, exclude_defaults=False)
 
-    def render(value: Any, indent: str) -> str:
+    def render(value: object, indent: str) -> str:
         if isinstance(value, dict) and value:
             inner = indent + "  "
             fields = [f"{inner}{json.dumps(k)}: {render(v, inner)}" for k, v in value.items()]

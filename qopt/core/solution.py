@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -43,11 +44,13 @@ class Outcome(Brief):
     """
 
     status: Status
+    # A plan is of the family's class, which only who asks knows: as a `Plan` every `plan.cut` would need a cast. So it
+    # is with `Certificate.cost` and with what `qopt.load` returns.
     plan: Any = None
     bound: float | None = None
-    witness: dict[str, Any] | None = None
+    witness: dict[str, object] | None = None
     message: str = ""
-    details: dict[str, Any] = field(default_factory=dict)
+    details: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,9 +80,9 @@ class Solution:
     bound: float | None
     seconds: float
     certificate: Certificate
-    witness: dict[str, Any] | None = None
+    witness: dict[str, object] | None = None
     message: str = ""
-    details: dict[str, Any] = field(default_factory=dict)
+    details: Mapping[str, object] = field(default_factory=dict)
     instance: Problem | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
@@ -129,7 +132,7 @@ class Solution:
         """(objective - bound) / \\|objective\\|, None where either is missing or the plan is not feasible."""
         return relative_gap(self.objective, self.bound) if self.certificate.feasible else None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain data for JSON (``qopt solve --json``)."""
         return {
             "format": "qopt/solution",

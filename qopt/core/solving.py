@@ -42,7 +42,7 @@ def choose(problem: Problem, method: str, bits: str | None) -> Method:
 
 
 def certify(
-    problem: Problem | str | os.PathLike[str], plan: Plan | None, witness: Any = None, **options: Any
+    problem: Problem | str | os.PathLike[str], plan: Plan | None, witness: object = None, **options: object
 ) -> Certificate:
     """What is true of a plan, or (plan None) of the claim that there is none; see the family's certificate.
 
@@ -143,7 +143,7 @@ def _status(outcome: Outcome, proved: bool, infeasible: bool) -> Status:
     return outcome.status
 
 
-def breakpoints(problem: Problem | str | os.PathLike[str], parameter: str, **options: Any) -> Envelope:
+def breakpoints(problem: Problem | str | os.PathLike[str], parameter: str, **options: object) -> Envelope:
     """The best plan for every value of one parameter, exactly.
 
     Parameters
@@ -163,7 +163,7 @@ def breakpoints(problem: Problem | str | os.PathLike[str], parameter: str, **opt
     return found
 
 
-def front(problem: Problem | str | os.PathLike[str], **options: Any) -> Front:
+def front(problem: Problem | str | os.PathLike[str], **options: object) -> Front:
     """Non-dominated plans of a problem, each with its proof: of a placement, accuracy against the objective.
 
     Parameters
@@ -181,7 +181,7 @@ def front(problem: Problem | str | os.PathLike[str], **options: Any) -> Front:
     return found
 
 
-def _part(name: str, problem: Problem, options: dict[str, Any]) -> Callable[..., Any]:
+def _part(name: str, problem: Problem, options: dict[str, object]) -> Callable[..., Any]:
     """A family's function of some name, once it is known to take some options."""
     family = family_of(problem)
     if not getattr(family, name):
@@ -193,7 +193,7 @@ def _part(name: str, problem: Problem, options: dict[str, Any]) -> Callable[...,
     return function
 
 
-def _check_options(function: Callable[..., Any], what: str, options: dict[str, Any]) -> None:
+def _check_options(function: Callable[..., object], what: str, options: dict[str, object]) -> None:
     """Refuse options that a function does not take."""
     known = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
     for name, value in options.items():

@@ -16,7 +16,7 @@ import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -104,7 +104,7 @@ def _larger(problem: Jqodi, tree: bool) -> str:
     return f"room for up to about {size:.3g} vertices and arcs {what}".rstrip()
 
 
-Step = tuple[str, dict[str, Any], str, dict[str, float]]
+Step = tuple[str, dict[str, object], str, dict[str, float]]
 """A vertex and its attributes, the vertex before, the attributes of the arc between them."""
 
 
@@ -120,7 +120,7 @@ def arc(own: Candidate, k: int, before: int | None, state: int) -> dict[str, flo
     return {"energy": sum(energy), "time": sum(time)}
 
 
-def _attributes(own: Candidate, k: int, state: int) -> dict[str, Any]:
+def _attributes(own: Candidate, k: int, state: int) -> dict[str, object]:
     server, cut = own.states[state]
     return {
         "kind": "epoch",

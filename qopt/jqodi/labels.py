@@ -18,12 +18,12 @@ import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from qopt.core.arguments import whole
-from qopt.core.arrays import FloatArray
+from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.display import Brief, listed, number
 from qopt.core.errors import InputError, shown
 from qopt.core.limits import limit_with_slack
@@ -99,7 +99,7 @@ class Walk(Brief):
         fates: list[str] = [label.fate for label in self.labels]
         return {fate: fates.count(fate) for fate in ("kept", *RULES)}
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> list[dict[str, object]]:
         """A row for each label, for instance for a DataFrame."""
         return [
             {
@@ -139,7 +139,7 @@ class _Rests:
     """Shortest rests after a state, for each epoch (K, S): length, and the state that follows (K - 1, S)."""
 
     length: FloatArray
-    following: Any
+    following: IntArray
 
     def complete(self, states: list[int], epochs: int) -> list[int]:
         """A sequence of states up to its end."""

@@ -19,11 +19,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
+from qopt.core.arrays import AnyArray
 from qopt.core.checks import check_length, twice, unknown
 from qopt.core.columns import AmountOrRows, Amounts, complaint
 from qopt.core.errors import shown
@@ -145,7 +146,7 @@ class Conditions(Frozen):
     device_speed: Amounts | None = None
     servers: dict[Name, ServerConditions] = Field(default={})
 
-    def columns(self) -> Iterator[tuple[str, Any]]:
+    def columns(self) -> Iterator[tuple[str, AnyArray]]:
         """Every list that is given, with its path."""
         for name in ("cloud_speed", "device_speed"):
             if getattr(self, name) is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import Any
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -29,7 +28,7 @@ KINDS = {"lagrangian": "Lagrangian multipliers, one for each model and bit-width
 """Kinds of bounds in words."""
 
 
-def facts(problem: Jqodi, solution: Solution) -> dict[str, Any]:
+def facts(problem: Jqodi, solution: Solution) -> dict[str, object]:
     """The columns of a comparison that are JQODI's own."""
     del problem
     plan, cost = solution.plan, solution.certificate.cost
@@ -42,7 +41,7 @@ def facts(problem: Jqodi, solution: Solution) -> dict[str, Any]:
     }
 
 
-def _in_order(values: tuple[Any, ...]) -> str:
+def _in_order(values: tuple[object, ...]) -> str:
     """Different values in the order in which they come first; three of them at most."""
     different = list(dict.fromkeys(values))
     return ", ".join(map(str, different[:3])) + (", …" if len(different) > 3 else "")

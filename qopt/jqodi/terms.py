@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from qopt.core.arguments import whole
-from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.arrays import AnyArray, FloatArray, IntArray
 from qopt.core.display import Brief
 from qopt.core.errors import InputError, shown
 from qopt.core.limits import within
@@ -232,13 +232,13 @@ def request_bits(model: Model, width: Width, cut: int) -> float | None:
     return model.input_size * model.input_bits
 
 
-def _switch(problem: Jqodi, model: Model, of_server: Any, of_cut: Any) -> FloatArray | None:
+def _switch(problem: Jqodi, model: Model, of_server: float | AnyArray, of_cut: float | AnyArray) -> FloatArray | None:
     """(S, S) cost of a change: the server's part plus the cut's; None where all are 0."""
     cuts = np.array(model.admissible_cuts)
     x = np.repeat(np.arange(len(problem.servers)), len(cuts))
     j = np.tile(cuts, len(problem.servers))
 
-    def part(cost: Any, at: IntArray) -> FloatArray:
+    def part(cost: float | AnyArray, at: IntArray) -> FloatArray:
         if isinstance(cost, float):
             return np.where(at[:, None] == at[None, :], 0.0, cost)
         rows: FloatArray = cost[at[:, None], at[None, :]]

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -59,7 +59,7 @@ class PlacementCost(Brief):
         """Joules for one inference."""
         return self.computing_energy + self.transmission_energy
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain data, with the totals."""
         return {**self.__dict__, "energy": self.energy}
 

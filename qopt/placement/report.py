@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -29,7 +27,7 @@ KINDS = {"flow": "minimum cuts, a flow for every operator, checked in exact arit
 """Kinds of bounds in words."""
 
 
-def facts(problem: Placement, solution: Solution) -> dict[str, Any]:
+def facts(problem: Placement, solution: Solution) -> dict[str, object]:
     """The columns of a comparison that are placements' own."""
     plan, cost = solution.plan, solution.certificate.cost
     return {

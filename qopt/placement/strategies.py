@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qopt.core.errors import InputError, shown
 from qopt.core.reading import problem_of
@@ -89,7 +89,7 @@ def strategies(problem: Placement | str | os.PathLike[str], *, split: Sequence[s
     for name in split or ():
         if name not in known:
             raise InputError("split", shown(name), ", ".join(known))
-    records: list[dict[str, Any]] = []
+    records: list[dict[str, object]] = []
     for name, plan, own in strategy_plans(problem, split):
         cost = breakdown(problem, plan)
         records.append(

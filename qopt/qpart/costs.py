@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -152,7 +152,7 @@ class Cost(Brief):
         """Joules for one inference; the server's only where it is charged."""
         return self.device_energy + self.transmission_energy + self.server_energy
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain data, with the totals."""
         return {**self.__dict__, "payload": self.payload, "time": self.time, "energy": self.energy}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -31,7 +31,7 @@ class QPartPlan(Plan):
     weights: tuple[BitWidth, ...]
     activations: tuple[BitWidth, ...]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain data; whole widths as integers."""
         data = self.model_dump()
         kind = int if self.bits == "whole" else float

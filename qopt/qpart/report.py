@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from rich.console import RenderableType
 from rich.table import Table
@@ -32,7 +30,7 @@ KINDS = {
 """Kinds of bounds in words."""
 
 
-def facts(problem: QPart, solution: Solution) -> dict[str, Any]:
+def facts(problem: QPart, solution: Solution) -> dict[str, object]:
     """The columns of a comparison that are QPART's own."""
     del problem
     cost = solution.certificate.cost

@@ -79,7 +79,7 @@ def _solver(time_limit: float | None, threads: int | None, seed: int | None) -> 
         highspy.Highs.resetGlobalScheduler(True)  # its pool of threads outlives a solve and keeps its first size
     h = highspy.Highs()
 
-    def option(name: str, value: Any) -> None:
+    def option(name: str, value: object) -> None:
         if h.setOptionValue(name, value) != highspy.HighsStatus.kOk:
             raise SolverError(f"HiGHS refuses {name} = {value!r}")
 

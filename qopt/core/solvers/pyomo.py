@@ -82,7 +82,7 @@ def fresh_highs(threads: int | None) -> Any:
     return Highs()
 
 
-def _finite(number: Any) -> float | None:
+def _finite(number: float | None) -> float | None:
     return float(number) if number is not None and math.isfinite(number) and abs(number) < 1e29 else None
 
 
@@ -95,7 +95,7 @@ def run_highs(model: Any, left: float | None, options: Options) -> Answer:
     """
     from pyomo.contrib.solver.common.results import SolutionStatus
 
-    settings: dict[str, Any] = {
+    settings: dict[str, object] = {
         "mip_feasibility_tolerance": TOLERANCE,
         "primal_feasibility_tolerance": TOLERANCE,
         "dual_feasibility_tolerance": TOLERANCE,
@@ -139,7 +139,7 @@ def _reading(results: Any, point: bool) -> Answer:
     from pyomo.contrib.solver.common.results import TerminationCondition
 
     reason = results.termination_condition
-    statuses: dict[Any, Status] = {
+    statuses: dict[object, Status] = {
         TerminationCondition.convergenceCriteriaSatisfied: "optimal",
         TerminationCondition.provenInfeasible: "infeasible",
         TerminationCondition.infeasibleOrUnbounded: "infeasible",  # every variable is bounded
@@ -159,7 +159,7 @@ def run_external(name: str, model: Any, left: float | None, options: Options) ->
     import pyomo.environ as pyo
     from pyomo.opt import SolverStatus, TerminationCondition
 
-    settings: dict[str, Any] = {}
+    settings: dict[str, object] = {}
     if name == "cbc":
         settings |= {"ratioGap": 0, "allowableGap": 0, "primalTolerance": TOLERANCE, "integerTolerance": TOLERANCE}
         if left is not None:
@@ -182,7 +182,7 @@ def run_external(name: str, model: Any, left: float | None, options: Options) ->
     reason = results.solver.termination_condition
     point = len(results.solution) > 0 and bool(results.solution(0).variable)
     point = point and reason != TerminationCondition.intermediateNonInteger
-    statuses: dict[Any, Status] = {
+    statuses: dict[object, Status] = {
         TerminationCondition.optimal: "optimal",
         TerminationCondition.infeasible: "infeasible",
         TerminationCondition.infeasibleOrUnbounded: "infeasible",

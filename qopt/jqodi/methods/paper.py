@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.arrays import FloatArray, IntArray, SmallArray
 from qopt.core.display import Brief
 from qopt.core.limits import limit_with_slack, within
 from qopt.core.method import Options
@@ -34,8 +34,6 @@ from qopt.jqodi.losses import losses
 from qopt.jqodi.models import Epochs, Model, Width
 from qopt.jqodi.problem import Inference, Jqodi
 from qopt.jqodi.terms import Candidate, candidate, plan_of, terms_of
-
-SmallArray = np.ndarray[Any, np.dtype[np.int32]]
 
 MAX_PATHS = 1_000_000
 """Paths of all trees together that are listed."""

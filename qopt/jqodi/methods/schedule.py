@@ -64,4 +64,6 @@ def _candidate(problem: Jqodi, own: Candidate, upper: float, gap: float, clock: 
     status, bound = found.status, max(bounds, default=None)
     if status == "cutoff" and states is not None:
         status = "optimal-by-solver"  # the first search's schedule, which nothing beats
-    return Answer(status, states, bound, [found.details["root_leaf"]], details)
+    root = found.details["root_leaf"]
+    assert isinstance(root, list)
+    return Answer(status, states, bound, [root], details)

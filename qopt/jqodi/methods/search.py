@@ -7,7 +7,7 @@ only shows that nothing is cheaper, and its tree goes into the witness beside th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.reductions import possible, schedule_instance
 from qopt.jqodi.terms import Candidate, candidates, keeps_limit, plan_of, totals
 from qopt.kernels import mckp
+from qopt.kernels.nodes import Node
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,8 +41,8 @@ class Answer(Brief):
     status: Literal["optimal", "optimal-by-solver", "infeasible", "cutoff", "within-gap", "limit"]
     states: IntArray | None
     bound: float | None
-    tree: list[Any] | None
-    details: dict[str, Any]
+    tree: list[Node] | None
+    details: dict[str, object]
 
 
 Solver = Callable[[Jqodi, Candidate, float, float, Clock], Answer]
@@ -60,7 +61,9 @@ def least_energy(problem: Jqodi, own: Candidate) -> float:
     return math.inf if bound is None else bound
 
 
-def infeasible(problem: Jqodi, witness: dict[str, Any] | None = None, details: dict[str, Any] | None = None) -> Outcome:
+def infeasible(
+    problem: Jqodi, witness: dict[str, object] | None = None, details: Mapping[str, object] | None = None
+) -> Outcome:
     """The claim that there is no plan, and which limit is to blame."""
     return Outcome("infeasible", witness=witness, message=smallest_limits(problem).message, details=details or {})
 

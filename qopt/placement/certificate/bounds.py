@@ -18,16 +18,17 @@ operator that reaches the accuracy target.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
-from qopt.core.arrays import BoolArray
+from qopt.core.arrays import BoolArray, FloatArray
 from qopt.core.errors import QoptError
 from qopt.core.limits import limit_with_slack, within
 from qopt.kernels import mincut
 from qopt.kernels.checker import check
+from qopt.kernels.cuts.data import Tensor
 from qopt.placement.costs import Labelling, Limit, relaxed, used
 from qopt.placement.problem import Placement
 from qopt.placement.terms import Terms
@@ -46,10 +47,10 @@ class Refused(QoptError):
     """What is wrong with a witness, in a line."""
 
 
-def cut_instance(costs: Labelling) -> dict[str, Any]:
+def cut_instance(costs: Labelling) -> dict[str, object]:
     """Costs of labels as an instance file of the kernel; null is what is forbidden."""
 
-    def plain(rows: Any) -> list[list[float | None]]:
+    def plain(rows: FloatArray) -> list[list[float | None]]:
         return [[None if math.isinf(x) else x for x in row] for row in rows.tolist()]
 
     tensors = zip(costs.producer, costs.readers, plain(costs.weight), strict=True)
@@ -64,7 +65,7 @@ def cut_instance(costs: Labelling) -> dict[str, Any]:
 
 
 def leaf_bound(
-    costs: Labelling, rows: tuple[Limit, ...], share: float, multipliers: list[float], labels: Any, flow: Any
+    costs: Labelling, rows: tuple[Limit, ...], share: float, multipliers: list[float], labels: object, flow: object
 ) -> Fraction | float:
     """What the flow of one leaf proves: a lower bound on every plan's cost, infinite where there is no plan."""
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
@@ -94,7 +95,7 @@ def leaf_bound(
 
 
 def tree_bound(
-    problem: Placement, own: Terms, costs: Labelling, rows: tuple[Limit, ...], tree: Any
+    problem: Placement, own: Terms, costs: Labelling, rows: tuple[Limit, ...], tree: object
 ) -> Fraction | float:
     """What a tree proves of one operator.
 
@@ -139,7 +140,7 @@ def tree_bound(
     return least
 
 
-def _known(number: dict[str, int], tier: Any) -> int:
+def _known(number: dict[str, int], tier: object) -> int:
     if not isinstance(tier, str) or tier not in number:
         raise Refused("a split with an unknown tier")
     return number[tier]
@@ -195,5 +196,5 @@ def _value(costs: Labelling, rows: tuple[Limit, ...], at: list[int]) -> Fraction
     return Fraction(cost)
 
 
-def _kernel(costs: Labelling) -> tuple[Any, Any]:
+def _kernel(costs: Labelling) -> tuple[FloatArray, Sequence[Tensor]]:
     return costs.unary, costs.rows

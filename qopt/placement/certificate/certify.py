@@ -13,7 +13,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
@@ -28,14 +27,14 @@ from qopt.placement.terms import Terms, terms
 TOLERANCE = 1e-9
 """`proved` allows this share of the objective."""
 
-IN_SOLVE: Mapping[str, Any] = {}
+IN_SOLVE: Mapping[str, object] = {}
 """Effort that `qopt.solve` asks for: the usual."""
 
 ROUNDING = 1e-12
 """The cost term by term and as a sum over labels may differ by this share of the objective."""
 
 
-def certify(problem: Placement, plan: PlacementPlan | None, witness: Any = None) -> Certificate:
+def certify(problem: Placement, plan: PlacementPlan | None, witness: object = None) -> Certificate:
     """What is true of a plan, or of the claim that there is none.
 
     Parameters
@@ -72,14 +71,14 @@ def certify(problem: Placement, plan: PlacementPlan | None, witness: Any = None)
 
 
 def _least(
-    problem: Placement, witness: Any, target: Fraction | None
+    problem: Placement, witness: object, target: Fraction | None
 ) -> tuple[Fraction | float | None, str | None, list[str]]:
     """A bound on every plan, its kind, and remarks. Infinite: there is no plan; None: nothing is proved.
 
     Operators whose bound does not reach the target (None: infinity) are enumerated where they are small.
     """
     notes: list[str] = []
-    trees: dict[str, Any] = {}
+    trees: dict[str, object] = {}
     if witness is not None:
         if (
             isinstance(witness, dict)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from scipy.optimize import linprog
@@ -23,6 +22,7 @@ from qopt.core.limits import limit_with_slack, within
 from qopt.core.method import Clock, Options
 from qopt.core.solution import Outcome
 from qopt.kernels import mincut
+from qopt.kernels.nodes import Node
 from qopt.placement.costs import Labelling, relaxed, used
 from qopt.placement.methods.candidates import NO_OPERATOR, Candidate, candidates
 from qopt.placement.plan import plan_of
@@ -57,12 +57,12 @@ class _Search:
     found: tuple[Candidate, IntArray] | None = None
     nodes: int = 0
     cuts: int = 0
-    trees: dict[str, list[Any]] = field(default_factory=dict)
+    trees: dict[str, list[Node]] = field(default_factory=dict)
     bound: float = math.inf
 
     def operator(self, candidate: Candidate) -> None:
         """Search one operator; its tree goes to the witness."""
-        tree: list[Any] = []
+        tree: list[Node] = []
         waiting = [np.ones(candidate.costs.unary.shape, dtype=bool)]
         while waiting:
             if self.clock.over:
@@ -95,7 +95,7 @@ class _Search:
         limit = math.fsum(a * limit_with_slack(row.limit) for a, row in zip(m, candidate.rows, strict=True))
         return found, found.bound - limit
 
-    def _leaf(self, candidate: Candidate, found: mincut.Result, m: list[float], share: int) -> list[Any]:
+    def _leaf(self, candidate: Candidate, found: mincut.Result, m: list[float], share: int) -> Node:
         proof = found.witness()
         given = {row.name: a for row, a in zip(candidate.rows, m, strict=True) if a}
         return ["leaf", share, given, proof["labels"], proof["flow"]]
@@ -116,7 +116,7 @@ class _Search:
     def _reaches(self, bound: float) -> bool:
         return bound >= self.best - CLOSED * abs(self.best) if math.isfinite(self.best) else bound == math.inf
 
-    def _node(self, candidate: Candidate, allowed: BoolArray) -> tuple[list[Any] | None, tuple[int, BoolArray] | None]:
+    def _node(self, candidate: Candidate, allowed: BoolArray) -> tuple[Node | None, tuple[int, BoolArray] | None]:
         """A leaf that closes this node, or the node and tiers to branch on."""
         costs = candidate.costs
         here = Labelling(np.where(allowed, costs.unary, np.inf), costs.producer, costs.readers, costs.weight)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from qopt.core.arrays import IntArray
 from qopt.core.display import Brief
 from qopt.core.limits import within
 from qopt.core.solution import Outcome
+from qopt.kernels.nodes import Node
 from qopt.placement.costs import Labelling, Limit, labelling, labellings, limits, used
 from qopt.placement.costs import binding as binding_row
 from qopt.placement.plan import PlacementPlan, plan_of
@@ -61,8 +61,8 @@ def outcome(
     problem: Placement,
     answers: Sequence[tuple[Candidate, float, Sequence[int] | IntArray]],
     *,
-    trees: dict[str, list[Any]] | None = None,
-    details: dict[str, Any] | None = None,
+    trees: dict[str, list[Node]] | None = None,
+    details: Mapping[str, object] | None = None,
 ) -> Outcome:
     """The cheapest of the operators' optimal labels (node 0 included), each with its cost; ties go to the first."""
     best = min(answers, key=lambda answer: answer[1], default=None)

@@ -6,11 +6,10 @@ chains: see `qopt.formulations.placement` and `qopt.kernels.mincut`.
 
 from __future__ import annotations
 
-from typing import Any
-
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
 from qopt.kernels import mincut
+from qopt.kernels.nodes import Node
 from qopt.placement.methods.candidates import candidates, outcome
 from qopt.placement.problem import Placement
 
@@ -23,7 +22,7 @@ def solve(problem: Placement, options: Options) -> Outcome:
         found = mincut.solve(candidate.costs.unary, candidate.costs.rows)
         rounds += found.details.get("rounds", 0)
         proof = found.witness()
-        leaf: list[Any] = ["leaf", 1, {}, proof["labels"], proof["flow"]]
+        leaf: Node = ["leaf", 1, {}, proof["labels"], proof["flow"]]
         trees[candidate.name] = [leaf]
         if found.labels is not None and found.objective is not None:
             answers.append((candidate, found.objective, found.labels))

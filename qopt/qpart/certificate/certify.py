@@ -11,7 +11,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
@@ -31,7 +30,7 @@ from qopt.qpart.problem import QPart
 TOLERANCE = 1e-9
 """`proved` allows this share of the objective, and of what the transmission costs."""
 
-IN_SOLVE: Mapping[str, Any] = {"labels": 300_000}
+IN_SOLVE: Mapping[str, int] = {"labels": 300_000}
 """Effort that `qopt.solve` asks for: closing a gap by so many partial sums takes about a second."""
 
 ROUNDING = 1e-12
@@ -44,7 +43,7 @@ SCREENED = 8
 def certify(
     problem: QPart,
     plan: QPartPlan | None,
-    witness: dict[str, Any] | None = None,
+    witness: dict[str, object] | None = None,
     *,
     bits: str | None = None,
     labels: int = LABELS,
@@ -128,7 +127,7 @@ def _search(table: CutTable, ceiling: float | None) -> _Search:
     return search
 
 
-def _with_plan(table: CutTable, plan: QPartPlan, witness: dict[str, Any] | None, labels: int) -> Certificate:
+def _with_plan(table: CutTable, plan: QPartPlan, witness: dict[str, object] | None, labels: int) -> Certificate:
     problem, cut = table.problem, table.at(plan.cut)
     cost = breakdown(problem, plan)
     widths = _item_widths(cut, plan)
@@ -225,7 +224,7 @@ def _close(
     return closed.least(), best if best < target else None, notes
 
 
-def _without_plan(table: CutTable, witness: dict[str, Any] | None, labels: int) -> Certificate:
+def _without_plan(table: CutTable, witness: dict[str, object] | None, labels: int) -> Certificate:
     """Whether every admissible cut is proved to hold no plan; else a bound on every plan's objective."""
     search, notes = _search(table, None), []
     least = search.least()

@@ -15,11 +15,10 @@ import bisect
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
-from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.display import Brief
 from qopt.qpart.certificate.bounds import EPS, best_bound, exceeds_memory, least_memory
 from qopt.qpart.certificate.cuts import Cut
@@ -54,7 +53,7 @@ class _Sums:
     parent: IntArray
     column: IntArray
 
-    def take(self, which: Any) -> _Sums:
+    def take(self, which: IntArray | BoolArray) -> _Sums:
         return _Sums(self.cost[which], self.noise[which], self.memory[which], self.parent[which], self.column[which])
 
 

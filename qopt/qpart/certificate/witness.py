@@ -22,7 +22,7 @@ import math
 import sys
 from collections.abc import Callable, Collection, Sequence
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from qopt.kernels import checker
 
@@ -49,7 +49,7 @@ def check_tree(
     limit: float,
     stored: Rows,
     memory: float,
-    tree: Any,
+    tree: object,
     target: Fraction | float,
     offset: float = 0.0,
 ) -> Verdict:
@@ -74,7 +74,7 @@ def check_tree(
 def check_witness(
     knapsack: Callable[[int], Knapsack],
     cuts: Collection[int],
-    witness: Any,
+    witness: object,
     target: Fraction | float,
     closed: Collection[int] = (),
 ) -> Verdict:
@@ -99,9 +99,9 @@ def check_witness(
     for name, p in names.items():
         if name not in trees and p in closed:
             continue
-        *rows, offset = knapsack(p)
+        cost, noise, limit, stored, memory, offset = knapsack(p)
         try:
-            problem = _problem(*rows)
+            problem = _problem(cost, noise, limit, stored, memory)
         except checker.Refused as why:
             return Verdict(False, None, f"cut {p}: {why}")
         attempts = [trees[name]] if name in trees else [[["leaf", *leaf]] for leaf in ((1, 0, 0), (0, 1, 0), (0, 0, 1))]
@@ -120,7 +120,7 @@ def _problem(cost: Rows, noise: Rows, limit: float, stored: Rows, memory: float)
     return checker.Knapsack({"cost": cost, "weight": [noise, stored], "limit": limits})
 
 
-def _judged(problem: checker.Knapsack, tree: Any, target: Fraction | float, offset: float) -> Verdict:
+def _judged(problem: checker.Knapsack, tree: object, target: Fraction | float, offset: float) -> Verdict:
     """Whether a tree reaches the target."""
     try:
         found = checker.tree_bound(problem, tree)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any
 
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
@@ -14,10 +13,10 @@ from qopt.qpart.problem import QPart
 from qopt.qpart.subproblem import Subproblem
 
 
-def _settings(solver: str, left: float | None) -> dict[str, Any]:
+def _settings(solver: str, left: float | None) -> dict[str, object]:
     """Tolerances near the solver's best, and its time limit."""
     if solver == "clarabel":
-        settings: dict[str, Any] = {"tol_gap_abs": 1e-11, "tol_gap_rel": 1e-11, "tol_feas": 1e-11}
+        settings: dict[str, object] = {"tol_gap_abs": 1e-11, "tol_gap_rel": 1e-11, "tol_feas": 1e-11}
         if left is not None:
             settings["time_limit"] = max(left, 1e-3)
         return settings

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -38,7 +37,7 @@ class AtCut(Brief):
     bound: float | None = None
     multiplier: float | None = None
     message: str = ""
-    details: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, object] = field(default_factory=dict)
 
 
 def dual_bound(subproblem: Subproblem, multiplier: float, memory_multiplier: float = 0.0) -> float:
@@ -101,7 +100,7 @@ def best_cut(problem: QPart, clock: Clock, solve_cut: Callable[[Subproblem, floa
             value = objective(subproblem, answer.width)
             if value < incumbent or (value == incumbent and chosen is not None and subproblem.cut < chosen.cut):
                 incumbent, best, chosen = value, answer, subproblem
-    details: dict[str, Any] = {"cuts_solved": solved, "cuts": len(problem.admissible_cuts)}
+    details: dict[str, object] = {"cuts_solved": solved, "cuts": len(problem.admissible_cuts)}
     if best is None or chosen is None:
         kind: Status = "infeasible" if status == "optimal" else status  # type: ignore[assignment]
         found = bound if math.isfinite(bound) and kind != "infeasible" else None

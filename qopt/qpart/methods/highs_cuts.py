@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from qopt.core.arrays import FloatArray
-from qopt.core.method import Options
+from qopt.core.method import Clock, Options
 from qopt.core.solution import Outcome
 from qopt.core.solvers.pyomo import fresh_highs
 from qopt.qpart.methods.cut_search import AtCut, best_cut, objective
@@ -110,7 +110,7 @@ def _solver(options: Options) -> Any:
     return solver
 
 
-def _settings(tolerance: float) -> dict[str, Any]:
+def _settings(tolerance: float) -> dict[str, object]:
     return {
         "solver": "simplex",
         "primal_feasibility_tolerance": tolerance,
@@ -118,7 +118,7 @@ def _settings(tolerance: float) -> dict[str, Any]:
     }
 
 
-def _at_cut(problem: QPart, subproblem: Subproblem, incumbent: float, options: Options, clock: Any) -> AtCut:
+def _at_cut(problem: QPart, subproblem: Subproblem, incumbent: float, options: Options, clock: Clock) -> AtCut:
     from pyomo.contrib.solver.common.results import TerminationCondition
 
     from qopt.formulations.qpart_convex import add_tangents, convex, extract_widths, noisy
@@ -186,5 +186,5 @@ def _at_cut(problem: QPart, subproblem: Subproblem, incumbent: float, options: O
     row_dual = multiplier
     if status == "optimal" and dual > 0.0 and best is not None and not hasattr(model, "memory"):
         multiplier = polished(subproblem, dual, best, noise) * float(model.unit) / subproblem.limit
-    details = {"row_dual": row_dual, "rounds": bounds, "tangents": len(model.tangents)}
+    details: dict[str, object] = {"row_dual": row_dual, "rounds": bounds, "tangents": len(model.tangents)}
     return AtCut(status, best, max(bounds, default=None), multiplier, message, details)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
@@ -61,7 +60,7 @@ def solve(problem: QPart, options: Options) -> Outcome:
 
 def make_witness(
     table: SubproblemTable, best: Subproblem | None, choice: IntArray | None, clock: Clock
-) -> dict[str, Any] | None:
+) -> dict[str, object] | None:
     """Trees for all admissible cuts; None if they get too large or the time is over.
 
     They show that no plan is better than the given one (or that there is none) by more than half the tolerance;
@@ -76,7 +75,7 @@ def make_witness(
         bits = sum(map(Fraction, best.cost[np.arange(len(choice)), choice].tolist()), Fraction(0))
         value = Fraction(best.base) + bits
         value -= Fraction(0.5 * OPTIMALITY) * min(abs(value), bits or abs(value))
-    trees: dict[str, Any] = {}
+    trees: dict[str, object] = {}
     left = WITNESS_NODES
     for cut in cuts:
         subproblem = table.at(cut)

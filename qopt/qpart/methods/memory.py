@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
+from qopt.core.arrays import FloatArray
 from qopt.core.method import Clock
 from qopt.kernels import mckp
+from qopt.kernels.nodes import Node
 from qopt.qpart.subproblem import Subproblem
 
 
@@ -20,7 +21,7 @@ def at_cut(subproblem: Subproblem, upper: float, clock: Clock) -> mckp.Result:
     return mckp.solve(subproblem.cost, *_rows(subproblem), upper=upper, time_limit=clock.left)
 
 
-def tree_at_cut(subproblem: Subproblem, target: float, max_nodes: int) -> list[list[Any]] | None:
+def tree_at_cut(subproblem: Subproblem, target: float, max_nodes: int) -> list[Node] | None:
     """A tree which shows that no plan at a cut has bits cheaper than a target; None if it gets too large."""
     plain = mckp.prove(subproblem.cost, subproblem.noise, subproblem.limit, target, max_nodes)
     if plain is not None:
@@ -30,6 +31,6 @@ def tree_at_cut(subproblem: Subproblem, target: float, max_nodes: int) -> list[l
     return mckp.prove(subproblem.cost, *_rows(subproblem), target, max_nodes)
 
 
-def _rows(subproblem: Subproblem) -> tuple[Any, Any]:
+def _rows(subproblem: Subproblem) -> tuple[FloatArray, FloatArray]:
     """Noise and storage, and their limits."""
     return np.stack([subproblem.noise, subproblem.storage]), np.array([subproblem.limit, subproblem.memory])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from qopt.core.arguments import whole
-from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.errors import InputError
 from qopt.core.plot_style import BLUE, GREEN, INK, ORANGE, SKY, axes_for, number
 from qopt.core.reading import problem_of
@@ -192,7 +192,7 @@ def _write_names(ax: Axes, bars: _Bars, top: float) -> int:
     return longest
 
 
-def _apart(wanted: FloatArray, moving: np.ndarray[Any, Any], distance: float) -> FloatArray:
+def _apart(wanted: FloatArray, moving: BoolArray, distance: float) -> FloatArray:
     """Places for labels: those that may move keep a distance from the next one on their right."""
     placed = wanted.copy()
     for k in range(len(placed) - 2, -1, -1):

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from qopt.core.arguments import is_number, whole
-from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.display import Brief, listed, number
 from qopt.core.errors import InputError, shown
 from qopt.qpart.problem import QPart, serving_rows
@@ -67,7 +68,7 @@ class Requests(Brief):
         return len(self.network)
 
     @classmethod
-    def of(cls, columns: Mapping[str, Any] | pd.DataFrame, network: str | Any = "") -> Requests:
+    def of(cls, columns: Mapping[str, ArrayLike] | pd.DataFrame, network: object = "") -> Requests:
         """Requests from columns (arrays, lists, or one number for all).
 
         Parameters
@@ -87,7 +88,7 @@ class Requests(Brief):
         unknown = [name for name in given if name not in FIELDS]
         if unknown:
             raise InputError(f"requests.{unknown[0]}", "an unknown column", ", ".join((*FIELDS, "network")))
-        lengths = {name: len(column) for name, column in given.items() if np.ndim(column) == 1}
+        lengths = {name: np.size(column) for name, column in given.items() if np.ndim(column) == 1}
         if not isinstance(names, str):
             names = np.asarray(names)
             if names.ndim != 1:
@@ -116,7 +117,7 @@ class Requests(Brief):
         names = np.array(self.networks, dtype=object)[self.network]
         return pd.DataFrame({"network": names, **self.columns})
 
-    def take(self, rows: Any) -> Requests:
+    def take(self, rows: IntArray | BoolArray | slice) -> Requests:
         """Some of the requests, by position."""
         return Requests({k: v[rows] for k, v in self.columns.items()}, self.network[rows], self.networks)
 
@@ -140,7 +141,7 @@ class Requests(Brief):
         return network.replace(changes)
 
 
-def _column(name: str, values: Any, n: int) -> FloatArray:
+def _column(name: str, values: object, n: int) -> FloatArray:
     """A checked column of n numbers."""
     numeric = isinstance(values, np.ndarray) and values.dtype.kind in "iuf"
     if not numeric and not isinstance(values, str) and np.iterable(values):
@@ -254,7 +255,7 @@ def request_prices(requests: Requests, network: QPart) -> RequestPrices:
         upload = (w_t + w_e * power) / up_rate
         download = (w_t + receiving) / down_rate / value("inferences")
 
-    def full(x: Any) -> FloatArray:
+    def full(x: ArrayLike) -> FloatArray:
         return np.broadcast_to(np.asarray(x, dtype=np.float64), (n,))
 
     return RequestPrices(full(device), full(server), full(upload), full(download), full(value("device.memory")))

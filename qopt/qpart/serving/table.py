@@ -10,9 +10,10 @@ import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.display import Brief, listed, number
@@ -181,7 +182,7 @@ class Decisions(Brief):
         return self.requests.to_dataframe().assign(cut=self.cut, objective=self.objective)
 
 
-def decide(table: Table, requests: Requests | Mapping[str, Any] | pd.DataFrame, *, threads: int = 2) -> Decisions:
+def decide(table: Table, requests: Requests | Mapping[str, ArrayLike] | pd.DataFrame, *, threads: int = 2) -> Decisions:
     """Answer requests from a table: the best cut and plan of each, exactly.
 
     A request's level is served by the largest level of its network that does not exceed it (Algorithm 2).

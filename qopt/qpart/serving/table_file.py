@@ -91,7 +91,7 @@ def _no_table(name: str) -> InputError:
     return InputError(name, "no table, or a damaged one", "a file written by Table.save")
 
 
-def _check(plans: Entries, problem: QPart, row: Any) -> None:
+def _check(plans: Entries, problem: QPart, row: object) -> None:
     """Raise a ValueError where arrays do not fit each other or the network."""
     n, layers = len(plans.cut), len(problem.network)
     columns = (plans.cut, plans.device_macs, plans.server_macs, plans.download, plans.upload, plans.extreme)
