@@ -38,8 +38,9 @@ def short(value: object) -> str:
         if value.ndim == 1 and value.size <= ENTRIES:
             return short(value.tolist())
         return f"array {' x '.join(map(str, value.shape))}"
-    if hasattr(value, "dtype") and getattr(value, "shape", ()):
-        return f"tensor {' x '.join(map(str, value.shape))}"
+    shape: tuple[int, ...] = getattr(value, "shape", ())
+    if hasattr(value, "dtype") and shape:
+        return f"tensor {' x '.join(map(str, shape))}"
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float):
