@@ -1,4 +1,7 @@
-"""One candidate as an instance of a kernel; methods solve these, and certificates check proofs against them.
+"""One candidate as an instance of a kernel: what methods solve, and what the trees of a witness speak of.
+
+A certificate builds these instances by itself; the order of columns and arcs is said where it does
+(`qopt.jqodi.certificate.instances`).
 
 Quantizing is a class, an arc or a layer of its own at the beginning, so that every sum has the terms that the data
 have. A schedule keeps, of the states of an epoch, those that no other beats in both energy and time: any plan can be

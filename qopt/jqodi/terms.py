@@ -1,4 +1,7 @@
-"""Seconds and joules of every epoch and state: the numbers that methods, models and certificates share (Eqs. 1-10).
+"""Seconds and joules of every epoch and state: the numbers that methods and models share (Eqs. 1-10).
+
+They are computed once and are exact data from then on. Certificates read the equations on their own, rounded alike
+(`qopt.jqodi.certificate.arrays` states the rule), and come to the same floats.
 
 For one model and bit-width, a *state* is a pair of server x and cut j. In epoch k it takes
 

@@ -13,8 +13,8 @@ import pytest
 from jqodi_problems import solved
 
 from qopt.core.errors import InputError
-from qopt.jqodi.certificate import bounds as jqodi_bounds
-from qopt.jqodi.certificate.bounds import Refused, dual, first_multiplier, tree_bound
+from qopt.jqodi.certificate.arrays import Arrays, every
+from qopt.jqodi.certificate.bounds import Paths, dual, first_multiplier, tree_bound
 from qopt.jqodi.certificate.certify import certify, violations
 from qopt.jqodi.certificate.closing import closed
 from qopt.jqodi.generate import jqodi
@@ -24,6 +24,7 @@ from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.reductions import path_graph, schedule_instance
 from qopt.jqodi.terms import Candidate, candidates, keeps_limit, plan_of, totals
 from qopt.kernels import checker, exchange, rcsp
+from qopt.kernels.checker import Refused
 
 
 def path() -> Jqodi:
@@ -40,6 +41,11 @@ def chosen(problem: Jqodi, plan: JqodiPlan | None = None) -> Candidate:
     """The candidate of a plan, by default the optimal one."""
     plan = solved(problem).plan if plan is None else plan
     return next(own for own in candidates(problem) if (own.model, own.bits) == (plan.model, plan.bits))
+
+
+def read(own: Candidate, problem: Jqodi) -> Arrays:
+    """The same candidate as the certificate reads it."""
+    return next(found for found in every(problem) if found.key == own.key)
 
 
 def every_plan(problem: Jqodi, own: Candidate) -> list[tuple[float, Any]]:
@@ -269,6 +275,8 @@ def test_forged_heads_are_rejected_with_a_note() -> None:
         {},
         {**witness, "format": "qopt/placement-witness"},
         {**witness, "version": 2},
+        {**witness, "version": True},
+        {**witness, "version": 1.0},
         {**witness, "kind": "trust"},
         {**witness, "kind": ["rcsp"]},
         {**witness, "kind": "mckp"},
@@ -311,10 +319,10 @@ def test_infeasibility_cannot_be_claimed() -> None:
     found = certify(tight, None)
     assert found.infeasible
     assert found.bound is None
-    own = candidates(tight)[0]
+    own = every(tight)[0]
     assert tree_bound(own, tight.time_limit, "rcsp", [["leaf", 0, 1.0]], None) == math.inf
     with pytest.raises(Refused, match="a ray that proves nothing"):
-        tree_bound(chosen(problem), problem.time_limit, "rcsp", [["leaf", 0, 1.0]], None)
+        tree_bound(read(chosen(problem), problem), problem.time_limit, "rcsp", [["leaf", 0, 1.0]], None)
 
 
 # --- bounds -------------------------------------------------------------------------------------------------------
@@ -338,8 +346,8 @@ def test_duals_are_below_and_closing_is_exact(switching: bool | None, estimate: 
             tightness=0.2 + 0.05 * seed,
             requests=1e4 * (seed % 3),
         )
-        (own,) = candidates(problem)
-        plans = every_plan(problem, own)
+        plans = every_plan(problem, candidates(problem)[0])
+        (own,) = every(problem)
         assert plans
         best = Fraction(plans[0][0])
         for guess in (None, 0.0, 1.0, 1e6):
@@ -355,28 +363,43 @@ def test_duals_are_below_and_closing_is_exact(switching: bool | None, estimate: 
     assert gaps > 3
 
 
-def test_a_dual_over_paths_uses_server_and_cut_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    problem = jqodi(6, seed=2, servers=3, cuts=4, models=1, widths=[8])
-    (own,) = candidates(problem)
-    routes = jqodi_bounds.Paths(own)
-    monkeypatch.setattr(jqodi_bounds, "_parts", lambda *_: None)
-    plain = jqodi_bounds.Paths(own)
-    assert routes.work < plain.work
+def plain_suffixes(own: Candidate, share: float, lam: float) -> Any:
+    """(K, S) least of share energy + lam time from each state on, over all pairs of states, by the methods' tables."""
+    assert own.switch_energy is not None
+    assert own.switch_time is not None
+    there = np.isfinite(own.time)
+    lengths = share * np.where(there, own.energy, 0.0) + lam * np.where(there, own.time, 0.0)
+    lengths[~there] = np.inf
+    for k in range(own.epochs - 2, -1, -1):
+        counts = share if k + 1 < own.counted else 0.0
+        lengths[k] += (counts * own.switch_energy + lam * own.switch_time + lengths[k + 1]).min(axis=1)
+    return lengths
+
+
+@pytest.mark.parametrize("estimate", ["expected", "robust"])
+def test_a_dual_over_paths_uses_server_and_cut_apart(estimate: Any) -> None:
+    problem = jqodi(6, seed=2, servers=3, cuts=4, models=1, widths=[8], estimate=estimate)
+    (theirs,) = candidates(problem)
+    (own,) = every(problem)
+    routes = Paths(own)
+    assert routes.work < own.time.size * own.states
     for share, lam in ((1.0, 0.0), (0.0, 1.0), (1.0, 3.7)):
-        np.testing.assert_allclose(routes.suffixes(share, lam), plain.suffixes(share, lam), rtol=1e-13)
-        np.testing.assert_allclose(routes.prefixes(share, lam), plain.prefixes(share, lam), rtol=1e-13)
+        plain = plain_suffixes(theirs, share, lam)
+        np.testing.assert_allclose(routes.suffixes(share, lam), plain, rtol=1e-13)
         value, states = routes.least(share, lam)
-        energy, time = totals(own, states)
+        energy, time = totals(theirs, states)
         assert value == pytest.approx(share * energy + lam * time, rel=1e-12)
-        through = routes.prefixes(share, lam) + routes.suffixes(share, lam)
         start = share * own.setup_energy + lam * own.setup_time
+        assert value == pytest.approx(start + plain[0].min(), rel=1e-12)
+        # Every state's best plan through it: the least of them is the least of all, and no state is better than that.
+        through = routes.prefixes(share, lam) + routes.suffixes(share, lam)
         np.testing.assert_allclose(through.min(axis=1) + start, value, rtol=1e-12)
 
 
 def test_a_tree_bounds_what_it_does_not_prove() -> None:
     """A single leaf at the dual's multiplier is worth the dual's bound, in exact arithmetic."""
     for problem, kind in ((path(), "rcsp"), (schedule(), "mckp"), (schedule(), "rcsp")):
-        own = chosen(problem)
+        own = read(chosen(problem), problem)
         found = dual(own, problem.time_limit, None)
         bound = tree_bound(own, problem.time_limit, kind, [["leaf", 1, found.multiplier]], Fraction(0))
         assert float(bound) == pytest.approx(float(found.bound), rel=1e-9)
@@ -399,7 +422,7 @@ def test_the_kernels_cutoff_is_a_proof_for_the_other_candidates() -> None:
         if tree is None:
             assert rcsp.solve(path_graph(own), problem.time_limit, upper=solution.objective).path is None
         else:
-            assert tree_bound(own, problem.time_limit, "rcsp", tree, target) >= target
+            assert tree_bound(read(own, problem), problem.time_limit, "rcsp", tree, target) >= target
 
 
 @pytest.mark.parametrize("kind", ["rcsp", "mckp"])
@@ -412,4 +435,4 @@ def test_a_multiplier_too_large_for_floats_bounds_nothing(kind: str) -> None:
     found = certify(problem, None, witness)
     assert not found.infeasible
     assert found.bound is None or math.isfinite(found.bound)
-    assert tree_bound(candidates(problem)[0], 1e12, kind, huge, None) == -math.inf
+    assert tree_bound(every(problem)[0], 1e12, kind, huge, None) == -math.inf

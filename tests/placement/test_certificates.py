@@ -196,6 +196,8 @@ def test_junk_is_no_error() -> None:
         found = certify(problem, plan, junk)
         assert found.proved, "the certificate's own flow stands"
         assert found.notes
+    forged = {**qopt.solve(problem).witness, "version": True}
+    assert any("not an object" in note for note in certify(problem, plan, forged).notes)
     trees: list[Any] = [
         [["leaf"]],
         [["split", "conv", ["edge"]]],

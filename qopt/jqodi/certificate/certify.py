@@ -1,6 +1,8 @@
 """Certifies a JQODI plan: feasible or not, and how far from optimal it can be at most.
 
-Everything is recomputed from the problem and the plan; no method's code takes part. The bound is the least over all
+Everything is recomputed from the problem and the plan; no method's code takes part: the cost is followed through the
+epochs (`qopt.jqodi.costs`), bounds are about numbers read on their own (`qopt.jqodi.certificate.arrays`), and both must
+come to the same sums. The bound is the least over all
 candidates, the models and bit-widths that reach their loss: choices are enumerated; for schedules and paths it is the
 best of the certificate's own Lagrangian dual, the witness that came with the plan, and an enumeration of what these
 leave open (`qopt.jqodi.certificate.bounds`, `qopt.jqodi.certificate.closing`).
@@ -22,12 +24,14 @@ from qopt.core.arguments import whole
 from qopt.core.certificate import Certificate, Slack
 from qopt.core.errors import shown
 from qopt.core.limits import within
-from qopt.jqodi.certificate.bounds import Bound, Refused, dual, first_multiplier, tree_bound, tree_work
+from qopt.jqodi.certificate import arrays
+from qopt.jqodi.certificate.arrays import Arrays
+from qopt.jqodi.certificate.bounds import Bound, dual, first_multiplier, tree_bound, tree_work
 from qopt.jqodi.certificate.closing import closed
 from qopt.jqodi.costs import JqodiCost, breakdown
 from qopt.jqodi.plan import JqodiPlan, checked_plan
 from qopt.jqodi.problem import Jqodi
-from qopt.jqodi.terms import Candidate, candidate_of, candidates, states_of, terms_of
+from qopt.kernels.checker import Refused
 
 TOLERANCE = 1e-9
 """`proved` allows this share of the objective."""
@@ -56,7 +60,8 @@ def certify(problem: Jqodi, plan: JqodiPlan | None, witness: Any = None, *, labe
     problem : the problem.
     plan : the plan, or None to ask whether the problem is infeasible.
     witness : an untrusted proof, ``{"format": "qopt/jqodi-witness", "version": 1, "kind": "mckp" or "rcsp",
-        "candidates": {"MODEL/BITS": tree}}``; trees as in `qopt.jqodi.certificate.bounds.tree_bound`.
+        "candidates": {"MODEL/BITS": tree}}``; a tree of `qopt.kernels.checker` speaks of the candidate as an instance of
+        that kernel (`qopt.jqodi.certificate.instances`).
     labels : partial plans of one candidate that may be enumerated; 0 for none.
 
     Raises
@@ -103,10 +108,10 @@ def _trees(witness: Any, notes: list[str]) -> tuple[str, dict[str, Any]]:
     match witness:
         case {
             "format": "qopt/jqodi-witness",
-            "version": 1,
+            "version": 1 as version,
             "kind": ("mckp" | "rcsp") as kind,
             "candidates": dict() as trees,
-        }:
+        } if type(version) is int:
             return kind, trees
     notes.append("witness rejected: not an object of format qopt/jqodi-witness, version 1, kind mckp or rcsp")
     return "", {}
@@ -123,10 +128,11 @@ def _least(
     """A bound on every plan, infinite if there is none, and its kind."""
     least: Bound = math.inf
     used: set[str] = set()
-    some = candidates(problem)
+    some = arrays.every(problem)
     if problem.mode == "choice" or not some:
         return min((_best_choice(problem, own) for own in some), default=math.inf), "enumeration"
-    for key in trees.keys() - {own.key for own in some}:
+    known = {own.key for own in some}
+    for key in (key for key in trees if key not in known):
         notes.append(f"witness rejected for {shown(key)}: no candidate")
     for own in some:
         bound, how = _candidate(problem, own, kind, trees.get(own.key), objective, labels, notes)
@@ -136,11 +142,11 @@ def _least(
     return least, None if least == -math.inf else of
 
 
-def _best_choice(problem: Jqodi, own: Candidate) -> Bound:
+def _best_choice(problem: Jqodi, own: Arrays) -> Bound:
     """The least energy of one state for all epochs, by looking at all; infinite if none keeps T_max."""
     best = math.inf
-    for s in np.flatnonzero(np.isfinite(own.time).all(axis=0)):
-        energy, seconds = terms_of(own, np.full(own.epochs, s))
+    for s in np.flatnonzero(own.there.all(axis=0)):
+        energy, seconds = own.terms(np.full(own.epochs, s))
         value = math.fsum(energy)
         if value < best and within(seconds, problem.time_limit):
             best = value
@@ -148,7 +154,7 @@ def _best_choice(problem: Jqodi, own: Candidate) -> Bound:
 
 
 def _candidate(
-    problem: Jqodi, own: Candidate, kind: str, tree: Any, objective: float | None, labels: int, notes: list[str]
+    problem: Jqodi, own: Arrays, kind: str, tree: Any, objective: float | None, labels: int, notes: list[str]
 ) -> tuple[Bound, str]:
     """A bound on the plans of one candidate, as good as the target if that can be shown, and how."""
     limit, target = problem.time_limit, None if objective is None else _less(objective, TOLERANCE)
@@ -188,7 +194,7 @@ def _with_plan(
     least, of = found
     feasible, objective = not broken, cost.objective
     if feasible and objective is not None:
-        summed = math.fsum(terms_of(*_located(problem, plan))[0])
+        summed = math.fsum(_terms(problem, plan)[0])
         if abs(summed - objective) > ROUNDING * abs(objective):
             notes.append(f"error: the energy term by term is {objective:.17g}, as a sum of epochs {summed:.17g}")
         # The plan is one of those that the bound is about: above it, the bound is rounding.
@@ -213,9 +219,10 @@ def _with_plan(
     )
 
 
-def _located(problem: Jqodi, plan: JqodiPlan) -> tuple[Candidate, Any]:
-    own = candidate_of(problem, plan)
-    return own, states_of(own, plan)
+def _terms(problem: Jqodi, plan: JqodiPlan) -> tuple[list[float], list[float]]:
+    """The numbers that a plan's energy and time are sums of, by the tables."""
+    own = arrays.of_plan(problem, plan)
+    return own.terms(own.states_of(plan))
 
 
 def _constraints(problem: Jqodi, plan: JqodiPlan, cost: JqodiCost) -> tuple[list[Slack], list[str]]:
@@ -256,7 +263,7 @@ def _constraints(problem: Jqodi, plan: JqodiPlan, cost: JqodiCost) -> tuple[list
         if changes:
             lines.append(f"one server and cut: {changes} changes, none is allowed in mode choice")
     if not gone:
-        seconds = terms_of(*_located(problem, plan))[1]
+        seconds = _terms(problem, plan)[1]
         used, limit = math.fsum(seconds), problem.time_limit
         rows.append(Slack("time", used, limit, within(seconds, limit)))
         if not rows[-1].holds:

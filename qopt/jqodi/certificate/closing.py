@@ -17,9 +17,9 @@ import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.limits import limit_with_slack
+from qopt.jqodi.certificate.arrays import Arrays, Change
 from qopt.jqodi.certificate.bounds import LARGEST, MARGIN, Bound, Paths
-from qopt.jqodi.reductions import Block, blocks
-from qopt.jqodi.terms import Candidate
+from qopt.jqodi.certificate.instances import Block, blocks
 
 FACTORS = (1.0, 0.0, 0.5, 0.8, 1.25, 2.0)
 """Multiples of the dual's multiplier whose bounds are looked at, the strongest first."""
@@ -29,7 +29,7 @@ class _TooMany(Exception):
     """More partial plans than were allowed."""
 
 
-def closed(own: Candidate, limit: float, target: Fraction, multiplier: float, labels: int) -> Bound | None:
+def closed(own: Arrays, limit: float, target: Fraction, multiplier: float, labels: int) -> Bound | None:
     """The least of the target and of all plans' costs, rounded down; None where it would take too many partial plans.
 
     Parameters
@@ -39,11 +39,10 @@ def closed(own: Candidate, limit: float, target: Fraction, multiplier: float, la
     multiplier : of a good Lagrangian bound.
     labels : partial plans that may be made.
     """
-    changing = own.switch_energy is not None or own.switch_time is not None
     try:
         with np.errstate(over="ignore"):
             search = _Search(own, limit, target, multiplier, labels)
-            found = search.paths() if changing else search.schedule()
+            found = search.paths() if own.changing else search.schedule()
     except _TooMany:
         return None
     return min(target, found)
@@ -74,7 +73,7 @@ class _Labels:
 class _Search:
     """One enumeration."""
 
-    def __init__(self, own: Candidate, limit: float, target: Fraction, multiplier: float, labels: int) -> None:
+    def __init__(self, own: Arrays, limit: float, target: Fraction, multiplier: float, labels: int) -> None:
         self.own, self.left, self.target = own, labels, target
         self.multipliers = [m for f in FACTORS if (m := f * multiplier) * limit < LARGEST and (f == 0 or m > 0)]
         room = limit_with_slack(limit)
@@ -159,7 +158,7 @@ class _Search:
         if not all(keep.any() for keep in worth):
             return None
         pairs = zip(parts, worth, strict=True)
-        return [Block(p.epochs, p.states[keep], p.energy[keep], p.time[keep]) for p, keep in pairs]
+        return [Block(p.states[keep], p.epochs, p.energy[keep], p.time[keep]) for p, keep in pairs]
 
     def block(self, labels: _Labels, part: Block, length: list[FloatArray], tail: FloatArray, slack: int) -> _Labels:
         """Labels with n more epochs: state by state, the dearest first, each used 0 to n times."""
@@ -225,12 +224,11 @@ class _Search:
                 return math.inf
             if int(states[:-1] @ states[1:]) > self.left:
                 raise _TooMany  # a partial plan for each of these states, which goes on to each of the next
-        there = np.isfinite(own.time)
-        time = self.whole_time(np.where(there, own.time, 0.0))
-        energy = self.whole_energy(np.where(there, own.energy, 0.0))
-        zero = np.zeros((len(own.states), len(own.states)), dtype=np.int64)
-        change_time = zero if own.switch_time is None else self.whole_time(own.switch_time)
-        change_energy = zero if own.switch_energy is None else self.whole_energy(own.switch_energy)
+        time = self.whole_time(np.where(own.there, own.time, 0.0))
+        energy = self.whole_energy(np.where(own.there, own.energy, 0.0))
+        zero = np.zeros((own.states, own.states), dtype=np.int64)
+        change_time = zero if own.switch_time is None else self.whole_time(own.switch_time.matrix)
+        change_energy = zero if own.switch_energy is None else self.whole_energy(own.switch_energy.matrix)
         allowed = [np.flatnonzero(row) for row in worth]
         least_time = [time[-1, allowed[-1]]]
         for k in range(own.epochs - 2, -1, -1):
@@ -257,10 +255,10 @@ class _Search:
         return self.least(labels)
 
 
-def _shift(table: FloatArray, switch: FloatArray | None, setup: float, epochs: int, more: float) -> int:
+def _shift(table: FloatArray, switch: Change | None, setup: float, epochs: int, more: float) -> int:
     """Power of two of the grid: sums of all epochs stay below 2^60."""
     most = float(np.where(np.isfinite(table), table, 0.0).max(initial=0.0))
-    most = max(most + (0.0 if switch is None else float(switch.max())), setup, more / (epochs + 1))
+    most = max(most + (0.0 if switch is None else switch.largest), setup, more / (epochs + 1))
     return 60 - math.frexp(most * (epochs + 1))[1] if most else 0
 
 

@@ -83,7 +83,8 @@ def _least(
         if (
             isinstance(witness, dict)
             and witness.get("format") == "qopt/placement-witness"
-            and witness.get("version") == 1
+            and type(witness.get("version")) is int
+            and witness["version"] == 1
             and isinstance(witness.get("operators"), dict)
         ):
             trees = witness["operators"]
