@@ -9,6 +9,8 @@
 # convolutional network, look at where the two assumptions of the model fail, and see why its answers can be trusted
 # nevertheless: what is optimized is the measured table, and the limit was calibrated on plans that were really run.
 #
+# What is measured in float32 differs a little from processor to processor: numbers here agree within 5 %.
+#
 # The page [measuring](../measuring.md) states the definitions;
 # [From Eq. 17 to the closed form](qpart_closed_form.ipynb) uses the coefficients.
 
