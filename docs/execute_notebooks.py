@@ -56,6 +56,7 @@ def build(source: Path) -> Any:
 def execute(notebook: Any) -> Any:
     """Run a notebook in a fresh kernel, in its own folder, and leave out what changes from run to run."""
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # pictures, whatever the caller draws with
     client = NotebookClient(
         notebook, timeout=TIMEOUT, kernel_name="python3", record_timing=False, resources={"metadata": {"path": FOLDER}}
     )
