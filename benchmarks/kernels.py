@@ -158,7 +158,7 @@ class Tally:
     spared: int = 0
 
     @property
-    def hopeless(self) -> bool:
+    def out_of_time(self) -> bool:
         """Whether the last tries all ran out of time, or failed."""
         last = self.seconds[-PATIENCE:]
         return len(last) == PATIENCE and all(map(math.isinf, last))
@@ -234,7 +234,7 @@ def measure(
             request = {"kind": instance.kind, "file": str(file), "gap": row.gap, "seconds": seconds, "threads": THREADS}
             replies: dict[str, dict[str, Any]] = {}
             for name in names[turn % len(names) :] + names[: turn % len(names)]:
-                if tallies[name].hopeless:
+                if tallies[name].out_of_time:
                     tallies[name].spared += 1
                 else:
                     replies[name] = workers[name].ask(request, 2 * seconds + 60)

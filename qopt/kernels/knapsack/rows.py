@@ -8,6 +8,10 @@ decides (`qopt.kernels.knapsack.rows_search`). What closed each part is written 
 
 For many rows and classes no such search comes to an end in reasonable time; then the best choice and the
 bound proved so far are the answer.
+
+Constants here and in `rows_search` that are called measured were tried at about a quarter of and four times their
+value, on 13 knapsacks of two rows and 50 to 100 classes or five rows and 40 to 45 (kinds of the kernels' benchmark).
+Labels and programs were counted, which no machine changes; no value is the best for all of the 13.
 """
 
 from __future__ import annotations
@@ -41,20 +45,25 @@ MAX_LABELS = 100_000_000
 """Extensions of partial choices looked at before the search stops with a bound."""
 
 RECORDED_PER_NODE = 20
-"""Extensions remembered for a node of the tree: extensions that the same multipliers close share a leaf."""
+"""Extensions remembered for a node that the tree may have: those that the same multipliers close share a leaf. Chosen:
+memory for trees that fit in the end, at 8 bytes an extension."""
 
 FIRST_WIDTH, SECOND_WIDTH = 20, 100
-"""Labels that the beam searches for a first and for a good choice keep at a stage."""
+"""Labels that the beam searches for a first and for a good choice keep at a stage. Measured: a quarter makes the last
+search a quarter (first) and a half (second) larger, four times makes neither smaller."""
 
 SMALL_CORE = 6
-"""Open classes that need no more multipliers than the relaxation's."""
+"""Open classes that need no more multipliers than the relaxation's. Measured: at 24 searches are half as large again,
+and below 6 nothing changes."""
 
 NEARBY_CAPACITIES = 7
-"""Relaxations solved with capacities off by up to what one class can change, whose multipliers are tried at all stages:
-what a search has left is not the relaxation's to the last unit."""
+"""Relaxations solved with capacities off by up to what one class can change, whose multipliers are tried at all
+stages: what a search has left is not the relaxation's to the last unit. Measured: one or 28 change little, 3 % of the
+labels."""
 
 FIXING_MULTIPLIERS = 128
-"""Multipliers of the pool whose reduced costs fix items before the last search, at most."""
+"""Multipliers of the pool whose reduced costs fix items before the last search, at most. Measured: 16 make that search
+two thirds larger, and 1000 no smaller."""
 
 AT_ONCE = 1_000_000
 """Reduced costs computed together: 8 MB an array."""

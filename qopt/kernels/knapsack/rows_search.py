@@ -24,27 +24,33 @@ from qopt.kernels.knapsack.rows_incumbent import Incumbent
 from qopt.kernels.knapsack.rows_relaxation import Relaxation
 
 LABELS_A_PROGRAM = 40
-"""So many labels are worth the linear program of one of them."""
+"""So many labels are worth the linear program of one of them. Measured: at 10 a third more programs save 3 % of the
+labels, at 160 half of the programs leave a quarter more labels."""
 
 LEAST_SHARE, FUTILE_PROGRAMS = 0.05, 2
-"""A program that closes a smaller share of a block's labels was in vain; after two of these in a row none is solved."""
+"""A program that closes a smaller share of a block's labels was in vain; after two of these in a row none is solved.
+Measured: shares of 0.01 and 0.2 trade 8 % fewer labels for 40 % more programs and the reverse; after one or four in
+vain there are a quarter or a half more labels."""
 
 MULTIPLIERS_A_STAGE = 64
-"""Multipliers found in the search that are kept for a stage: the newest."""
+"""Multipliers found in the search that are kept for a stage: the newest. Measured: 16 and 256 are as good; this bounds
+memory and the time of a stage."""
 
 STAGES_A_PROGRAM = 4
-"""A program's multipliers are kept for its stage and the next ones, so many in all."""
+"""A program's multipliers are kept for its stage and the next ones, so many in all. Measured: for its own stage alone
+they leave two thirds more labels, for 16 stages 3 % fewer."""
 
 STRIDE = 7919
 """Steps through a block to the labels whose programs are solved. A prime, so that all labels of a block come before one
 comes again, unless their number is a multiple of it; and large, so that neighbours, which are alike, do not follow each
-other."""
+other (measured: steps of 1 leave an eighth more labels)."""
 
 LABELS_ON_STACK = 4_000_000
 """About what all blocks that wait hold: one of every stage, with all of its options."""
 
 SMALLEST_BLOCK, LARGEST_BLOCK = 256, 4_000
-"""Labels extended together: enough for arrays to pay, few enough for the cache, and for good choices to come early."""
+"""Labels extended together: enough for arrays to pay, few enough for the cache, and for good choices to come early.
+Measured: at most 1000 or 16 000 make no difference."""
 
 
 @dataclass(kw_only=True, repr=False)

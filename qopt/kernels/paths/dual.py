@@ -23,7 +23,8 @@ from qopt.kernels.paths.limits import Incumbent, Limits, longest
 from qopt.kernels.paths.model import LONGEST, Cuts, OuterModel
 
 KEPT_CUTS = 40
-"""Cuts that a dual hands on to the next; those least tight at the best multiplier leave first."""
+"""Cuts that a dual hands on to the next; those least tight at the best multiplier leave first.
+Measured: 10 and 160 are as good."""
 
 CONVERGED = 1e-9
 """Relative: the model's maximum and the best bound are the same, as far as a certificate asks."""
