@@ -80,7 +80,7 @@ def select_path(problem: Jqodi) -> tuple[float, JqodiPlan] | None:
 
 
 @pytest.mark.parametrize("mode", ["choice", "schedule", "path"])
-@pytest.mark.parametrize("seed", swept(range(8), lambda seed: seed == 5))
+@pytest.mark.parametrize("seed", swept(range(8), lambda seed: seed in (1, 2, 5)))
 def test_the_path_of_least_score(seed: int, mode: Any) -> None:
     options: dict[str, Any] = {"losses": seed % 2 == 1, "estimate": "robust" if seed % 3 == 0 else "expected"}
     problem = small(seed, mode, models=1, **options)
