@@ -2,7 +2,7 @@
 
     L(K) = L_a + gamma + sum_{k=1..K} (gamma^update(k) + gamma^run(k)) <= L_max
 
-The test is that of every limit (`qopt.qpart.terms.within`): terms as given, relative slack 1e-12 of the limit.
+The test is that of every limit (`qopt.core.limits.within`): terms as given, relative slack 1e-12 of the limit.
 """
 
 from __future__ import annotations

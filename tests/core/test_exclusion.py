@@ -10,7 +10,7 @@ import pytest
 from qopt.core.errors import InputError, MethodError
 from qopt.core.method import Clock, Options
 from qopt.core.solvers import pyomo as pyomo_solvers
-from qopt.core.solvers.exclusion import Answer, Found, solve_and_exclude
+from qopt.core.solvers.exclusion import Found, Round, solve_and_exclude
 from qopt.core.solvers.pyomo import choose
 
 
@@ -20,9 +20,9 @@ class Counting:
     def __init__(self, least: int, **said: Any) -> None:
         self.least, self.said, self.excluded = least, said, set[int]()
 
-    def solve(self) -> Answer[int]:
+    def solve(self) -> Round[int]:
         point = next(n for n in range(1, 10**6) if n not in self.excluded)
-        return Answer(**{"status": "optimal", "point": point, "bound": float(point), "nodes": 2, **self.said})
+        return Round(**{"status": "optimal", "point": point, "bound": float(point), "nodes": 2, **self.said})
 
     def broken(self, point: int) -> str | None:
         return None if point >= self.least else f"{point} < {self.least}"
@@ -42,7 +42,7 @@ def test_a_solver_without_a_point_has_the_last_word() -> None:
 
 
 def test_the_last_bound_that_was_said_stays() -> None:
-    said: Iterator[Answer[int]] = iter((Answer("optimal", 1, 1.0), Answer("infeasible", nodes=3)))
+    said: Iterator[Round[int]] = iter((Round("optimal", 1, 1.0), Round("infeasible", nodes=3)))
     found = solve_and_exclude(lambda: next(said), lambda _: "a limit", lambda _: None, clock=Clock(None))
     assert found == Found("infeasible", None, 1.0, 3, "", 2)
 

@@ -25,7 +25,7 @@ Point = TypeVar("Point")
 
 
 @dataclass(frozen=True, repr=False)
-class Answer(Brief, Generic[Point]):
+class Round(Brief, Generic[Point]):
     """What a solver said in one round.
 
     Attributes
@@ -45,7 +45,7 @@ class Answer(Brief, Generic[Point]):
 
 
 @dataclass(frozen=True, repr=False)
-class Found(Answer[Point]):
+class Found(Round[Point]):
     """How the loop ended, its status the last answer's or the loop's own reason.
 
     Attributes
@@ -60,7 +60,7 @@ class Found(Answer[Point]):
 
 
 def solve_and_exclude(
-    solve: Callable[[], Answer[Point]],
+    solve: Callable[[], Round[Point]],
     broken: Callable[[Point], str | None],
     exclude: Callable[[Point], None],
     *,

@@ -20,7 +20,7 @@ from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.limits import limit_with_slack
 from qopt.core.method import Clock, Options
 from qopt.core.solution import Outcome, Status
-from qopt.core.solvers.exclusion import Answer, Found, solve_and_exclude
+from qopt.core.solvers.exclusion import Found, Round, solve_and_exclude
 from qopt.core.solvers.highs import SolverError, solve_milp
 from qopt.jqodi.methods.search import infeasible
 from qopt.jqodi.problem import Jqodi
@@ -125,7 +125,7 @@ class _Model:
         limit = limit_with_slack(self.problem.time_limit)
         integer = np.arange(n) < self.count
 
-        def attempt() -> Answer[tuple[int, ...]]:
+        def attempt() -> Round[tuple[int, ...]]:
             rows = [self.matrix, csr_array((self.seconds / limit)[None])]
             lower = np.concatenate((self.sides, [-np.inf], np.full(len(self.excluded), -np.inf)))
             upper = np.concatenate((self.sides, [(limit - own.setup_time) / limit]))
@@ -145,7 +145,7 @@ class _Model:
                 seed=options.seed,
             )
             states = None if said.x is None else tuple(self.states(said.x).tolist())
-            return Answer(said.status, states, None if said.bound is None else base + unit * said.bound, said.nodes)
+            return Round(said.status, states, None if said.bound is None else base + unit * said.bound, said.nodes)
 
         def broken(states: tuple[int, ...]) -> str | None:
             return None if keeps_limit(self.problem, own, states) else "T_max"

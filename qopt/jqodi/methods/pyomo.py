@@ -11,7 +11,7 @@ from typing import Any
 from qopt.core.errors import InputError, MethodError
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
-from qopt.core.solvers.exclusion import Answer, solve_and_exclude
+from qopt.core.solvers.exclusion import Round, solve_and_exclude
 from qopt.core.solvers.pyomo import choose
 from qopt.jqodi.methods.search import infeasible
 from qopt.jqodi.plan import JqodiPlan
@@ -52,11 +52,11 @@ def solve(problem: Jqodi, options: Options) -> Outcome:
     except MethodError:  # nothing reaches its loss
         return infeasible(problem)
 
-    def attempt() -> Answer[JqodiPlan]:
+    def attempt() -> Round[JqodiPlan]:
         said = run(model, clock)
         plan = extract(model, problem) if said.point else None
         bound = None if said.bound is None else model.unit * said.bound
-        return Answer(said.status, plan, bound, said.nodes, said.message)
+        return Round(said.status, plan, bound, said.nodes, said.message)
 
     def broken(plan: JqodiPlan) -> str | None:
         own = candidate_of(problem, plan)

@@ -19,7 +19,7 @@ from qopt.core.arrays import BoolArray, FloatArray
 from qopt.core.limits import limit_with_slack
 from qopt.core.method import Clock, Options
 from qopt.core.solution import Outcome, Status
-from qopt.core.solvers.exclusion import Answer, Found, solve_and_exclude
+from qopt.core.solvers.exclusion import Found, Round, solve_and_exclude
 from qopt.core.solvers.highs import SolverError, solve_milp
 from qopt.placement.costs import used
 from qopt.placement.limits import keeps_rows
@@ -130,7 +130,7 @@ class _Model:
         unit = max(abs(base), float(np.abs(cost).max(initial=0.0))) / SCALE or 1.0
         integer: BoolArray = np.arange(self.columns) < self.nodes * self.links
 
-        def attempt() -> Answer[tuple[int, ...]]:
+        def attempt() -> Round[tuple[int, ...]]:
             row, column, value = (np.array(part) for part in zip(*self.entries, strict=True))
             shape = (len(self.lower), self.columns)
             matrix = coo_array((value.astype(float), (row.astype(int), column.astype(int))), shape=shape).tocsr()
@@ -149,7 +149,7 @@ class _Model:
             if said.x is not None:
                 x = np.round(said.x[: self.nodes * self.links].reshape(self.nodes, self.links))
                 labels = tuple(x.sum(axis=1).astype(np.int64).tolist())
-            return Answer(said.status, labels, None if said.bound is None else base + unit * said.bound, said.nodes)
+            return Round(said.status, labels, None if said.bound is None else base + unit * said.bound, said.nodes)
 
         def broken(labels: tuple[int, ...]) -> str | None:
             return None if keeps_rows(costs, candidate.rows, labels) else "a limit"

@@ -11,7 +11,7 @@ import math
 from qopt.core.errors import MethodError
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
-from qopt.core.solvers.exclusion import Answer, solve_and_exclude
+from qopt.core.solvers.exclusion import Round, solve_and_exclude
 from qopt.core.solvers.pyomo import choose
 from qopt.placement.costs import breakdown
 from qopt.placement.limits import broken
@@ -36,11 +36,11 @@ def solve(problem: Placement, options: Options) -> Outcome:
         return Outcome("infeasible", message=NO_OPERATOR)
     model = joint(problem, form)
 
-    def attempt() -> Answer[PlacementPlan]:
+    def attempt() -> Round[PlacementPlan]:
         said = run(model, clock)
         plan = extract(model, problem) if said.point else None
         bound = None if said.bound is None else model.unit * said.bound
-        return Answer(said.status, plan, bound, said.nodes, said.message)
+        return Round(said.status, plan, bound, said.nodes, said.message)
 
     def breaks(plan: PlacementPlan) -> str | None:
         what = None if form == "lp" else _broken(problem, plan)

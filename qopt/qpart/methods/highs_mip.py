@@ -19,7 +19,7 @@ from scipy.sparse import csr_array
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
-from qopt.core.solvers.exclusion import Answer, solve_and_exclude
+from qopt.core.solvers.exclusion import Round, solve_and_exclude
 from qopt.core.solvers.highs import SolverError, solve_milp
 from qopt.qpart.costs import breakdown
 from qopt.qpart.methods.simple import solve_uniform
@@ -94,10 +94,10 @@ def solve(problem: QPart, options: Options) -> Outcome:
                 sense.append((-math.inf, 0.0))
     handed: dict[str, int] = {}  # size of the last round's model
 
-    def attempt() -> Answer[_Point]:
+    def attempt() -> Round[_Point]:
         handed.clear()
         if clock.over:
-            return Answer("time-limit")
+            return Round("time-limit")
         try:
             result = solve_milp(
                 cost,
@@ -111,12 +111,12 @@ def solve(problem: QPart, options: Options) -> Outcome:
                 seed=options.seed,
             )
         except SolverError as error:
-            return Answer("failed", message=str(error))
+            return Round("failed", message=str(error))
         handed.update(columns=column, rows=len(rows))
         bound = None if result.bound is None else floor + scale * result.bound
         message = "" if result.status == "infeasible" else f"HiGHS: {result.message}"
         point = None if result.x is None else _point(blocks, result.x)
-        return Answer(result.status, point, bound, result.nodes, message)
+        return Round(result.status, point, bound, result.nodes, message)
 
     def broken(point: _Point) -> str | None:
         subproblem = blocks[point.block].subproblem

@@ -16,7 +16,7 @@ from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.limits import within
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
-from qopt.core.solvers.exclusion import Answer, solve_and_exclude
+from qopt.core.solvers.exclusion import Round, solve_and_exclude
 from qopt.core.solvers.pyomo import choose
 from qopt.qpart.costs import breakdown
 from qopt.qpart.plan import QPartPlan
@@ -72,11 +72,11 @@ def solve(problem: QPart, options: Options) -> Outcome:
     model.excluded = pyo.ConstraintList(doc="plans that broke a limit within the solver's tolerance")
     table = subproblems(problem)
 
-    def attempt() -> Answer[QPartPlan]:
+    def attempt() -> Round[QPartPlan]:
         said = run(model, clock)
         plan = extract(model, problem) if said.point else None
         bound = None if said.bound is None else model.offset + model.unit * said.bound
-        return Answer(said.status, plan, bound, said.nodes, said.message)
+        return Round(said.status, plan, bound, said.nodes, said.message)
 
     def used(plan: QPartPlan) -> tuple[Subproblem, IntArray, FloatArray | None]:
         subproblem = table.at(plan.cut)
