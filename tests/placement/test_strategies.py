@@ -8,7 +8,6 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pytest
-from sweeps import swept
 
 import qopt
 from qopt import plots
@@ -174,7 +173,7 @@ PARAMETERS = [
 
 
 @pytest.mark.parametrize(("parameter", "settings"), PARAMETERS, ids=[p for p, _ in PARAMETERS])
-@pytest.mark.parametrize("seed", swept(range(4), lambda seed: seed != 1))
+@pytest.mark.parametrize("seed", range(4))
 def test_break_even_against_sampling(parameter: str, settings: dict[str, float], seed: int) -> None:
     objective = {"time": 1.0, "energy": 0.05, "price": 0.3}
     problem = placement(9, seed=seed, branches=0.5, objective=objective, memory=0.4 if seed == 3 else None)
@@ -333,8 +332,13 @@ def test_the_front_of_another_family() -> None:
 
 
 def test_what_is_no_problem() -> None:
-    for ask in (qopt.front, qopt.recommend, qopt.strategies, qopt.solve):
-        with pytest.raises(InputError, match=r"problem: found 5; allowed: a (placement )?problem, a bundled name"):
+    for ask, allowed in (
+        (qopt.front, "a problem"),
+        (qopt.recommend, "a placement problem"),
+        (qopt.strategies, "a placement problem"),
+        (qopt.solve, "a problem"),
+    ):
+        with pytest.raises(InputError, match=rf"^problem: found 5; allowed: {allowed}, a bundled name, or the path of"):
             ask(5)
     with pytest.raises(InputError, match=r"instance: found 5"):
         qopt.load(5)
