@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
+from fractions import Fraction
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +21,8 @@ from qopt.jqodi.limits import smallest_limits
 from qopt.jqodi.methods import registry as registry
 from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.terms import candidates, terms_of, totals
-from qopt.kernels import mckp, rcsp
+from qopt.kernels import exchange, mckp, rcsp
+from qopt.kernels.checker import Path, tree_bound
 
 Mode = Literal["choice", "schedule", "path"]
 

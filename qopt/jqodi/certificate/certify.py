@@ -59,8 +59,8 @@ def certify(problem: Jqodi, plan: JqodiPlan | None, witness: Any = None, *, labe
     problem : the problem.
     plan : the plan, or None to ask whether the problem is infeasible.
     witness : an untrusted proof, ``{"format": "qopt/jqodi-witness", "version": 1, "kind": "mckp" or "rcsp",
-        "candidates": {"MODEL/BITS": tree}}``; a tree of `qopt.kernels.checker` speaks of the candidate as an instance of
-        that kernel (`qopt.jqodi.certificate.instances`).
+        "candidates": {"MODEL/BITS": tree}}``; a tree of `qopt.kernels.checker` speaks of the candidate as an instance
+        of that kernel (`qopt.jqodi.certificate.instances`).
     labels : partial plans of one candidate that may be enumerated; 0 for none.
 
     Raises
