@@ -751,7 +751,7 @@ def main(arguments: Sequence[str]) -> int:
         except (OSError, ValueError, RecursionError, MemoryError) as error:
             print(f"not readable: {name}: {' '.join(str(error).split())}", file=sys.stderr)
             return 2
-    accepted, objective, bound, reason = check(*read, gap=asked.gap)
+    accepted, objective, bound, reason = check(read[0], read[1], asked.gap)
     numbers = "" if objective is None or bound is None else f"objective {float(objective)!r}, bound {float(bound)!r}: "
     print(f"yes: {numbers}{reason}" if accepted else f"no: {reason}")
     return 0 if accepted else 1

@@ -99,9 +99,9 @@ def check_witness(
     for name, p in names.items():
         if name not in trees and p in closed:
             continue
-        *rows, offset = knapsack(p)
+        cost, noise, limit, stored, memory, offset = knapsack(p)
         try:
-            problem = _problem(*rows)
+            problem = _problem(cost, noise, limit, stored, memory)
         except checker.Refused as why:
             return Verdict(False, None, f"cut {p}: {why}")
         attempts = [trees[name]] if name in trees else [[["leaf", *leaf]] for leaf in ((1, 0, 0), (0, 1, 0), (0, 0, 1))]
