@@ -405,14 +405,13 @@ class Knapsack(Limited[tuple[int, int]]):
 
     def least(self, prices: Prices) -> int:
         if not prices.minima:
-            prices.minima = [Minima(prices.lengths[a:b]) for a, b in pairwise(self.starts)]
-            prices.seen, prices.least = list(self.allowed), list(map(getitem, prices.minima, self.allowed))
-            prices.total = sum(prices.least)
+            minima = [Minima(prices.lengths[a:b]) for a, b in pairwise(self.starts)]
+            prices.seen, prices.least = list(self.allowed), list(map(getitem, minima, self.allowed))
+            prices.total, prices.minima = sum(prices.least), minima
         for i in compress(range(len(self.allowed)), map(is_not, self.allowed, prices.seen)):
-            prices.seen[i] = mask = self.allowed[i]
-            prices.total -= prices.least[i]
-            prices.least[i] = prices.minima[i][mask]
-            prices.total += prices.least[i]
+            found = prices.minima[i][self.allowed[i]]  # all that may fail comes before what changes
+            prices.total += found - prices.least[i]
+            prices.seen[i], prices.least[i] = self.allowed[i], found
         return prices.total
 
     def other(self, node: Sequence[object], needed: int) -> int:
