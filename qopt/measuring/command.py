@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qopt.core.display import Brief, listed, number
+from qopt.core.display import Brief, listed
+from qopt.core.display import number as figure
 from qopt.core.errors import InputError, shown
 from qopt.measuring.batches import MEMORY
 from qopt.measuring.calibrated import Calibrated
@@ -79,11 +80,11 @@ class Measured(Brief):
 
     def __str__(self) -> str:
         rows = [
-            f"level {plan.level:g}, cut {plan.cut}: Delta {number(plan.delta.value)}, "
-            + ("no plan" if plan.plan is None else f"{number(plan.left, 3)} of the weights' bits left")
+            f"level {plan.level:g}, cut {plan.cut}: Delta {figure(plan.delta.value)}, "
+            + ("no plan" if plan.plan is None else f"{figure(plan.left, 3)} of the weights' bits left")
             for plan in self.cheapest
         ]
-        return listed(f"{self.problem.name}, measured: score {number(self.test_score, 4)} on the test examples", rows)
+        return listed(f"{self.problem.name}, measured: score {figure(self.test_score, 4)} on the test examples", rows)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON: every figure with its interval, every limit that was tried."""
