@@ -25,6 +25,8 @@ solve: $(VENV)/.solve  ## solve the bundled request, print its plan and certific
 	@echo "And with the noise law s 4^-b fitted to the measured table, where real-valued bits make sense:"
 	@echo
 	@$(BIN)/qopt compare $(REQUEST) --set noise.model=law
+	@echo
+	@echo "qopt is in $(BIN): to call it by its name, . $(BIN)/activate"
 
 test: $(VENV)/.test  ## run the tests, all but the sweeps
 	$(PYTEST) -m "not sweep"

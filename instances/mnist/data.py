@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import needs as needs  # says what is missing, before anything else is imported
+
 from qopt.core.errors import InputError
 from qopt.measuring.examples import Examples, read
 

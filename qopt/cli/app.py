@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 
+from qopt import __version__
 from qopt.cli.check import check
 from qopt.cli.common import BAD_INPUT, FOUND, INTERNAL, INTERRUPTED
 from qopt.cli.compare import compare
@@ -23,9 +25,9 @@ from qopt.cli.solve import solve
 from qopt.core.errors import QoptError
 
 app = typer.Typer(
-    add_completion=False,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Models, bit-widths, cuts, tiers and servers for neural networks at the edge, solved exactly and proved.",
     epilog="Exit codes: 0 a plan was found, 1 proved infeasible, 2 bad input, 3 no plan within the limits.",
 )
@@ -34,41 +36,57 @@ for command in (solve, check, compare, instances, methods, profile, measure, pac
     app.command()(command)
 
 
+def show_version(asked: bool) -> None:
+    """Print the version and leave."""
+    if asked:
+        print(f"qopt {__version__}")
+        raise typer.Exit(FOUND)
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """What the command line takes before a command; the help of all commands stands at `app`."""
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Entry point: run a command, say what is wrong in one line, and return the exit code."""
     try:
-        code = app(arguments, standalone_mode=False)
+        code = app(arguments, prog_name="qopt", standalone_mode=False)
         sys.stdout.flush()
     except QoptError as error:
-        print(f"qopt: {error}", file=sys.stderr)
-        return BAD_INPUT
+        return fail(str(error))
     except typer.Exit as stop:
         code = int(stop.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        print("qopt: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except (BrokenPipeError, SystemExit):
-        # The reader of our output has left (typer and rich then exit); nothing more can be said there.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
+        return fail("interrupted", INTERRUPTED)
+    except (BrokenPipeError, SystemExit):  # the reader of our output has left; typer and rich then exit
+        drop_output()
         return FOUND
+    except OSError as error:
+        drop_output()
+        return fail(f"{error.filename or 'the output cannot be written'}: {error.strerror or error}")
     except Exception as error:
         usage = getattr(error, "format_message", None)
-        if usage is None:
-            if os.environ.get("QOPT_DEBUG"):
-                raise
-            print(f"qopt: internal error, {type(error).__name__}: {error} (QOPT_DEBUG=1 shows where)", file=sys.stderr)
-            return INTERNAL
-        print(f"qopt: {' '.join(usage().split())}", file=sys.stderr)
-        return BAD_INPUT
+        if usage is not None:
+            return fail(usage())
+        if os.environ.get("QOPT_DEBUG"):
+            raise
+        return fail(f"internal error, {type(error).__name__}: {error} (QOPT_DEBUG=1 shows where)", INTERNAL)
     if code == INTERRUPTED:  # typer turns Ctrl-C into an exit code, and says nothing
-        print("qopt: interrupted", file=sys.stderr)
+        return fail("interrupted", INTERRUPTED)
     return int(code or FOUND)
 
 
-def run() -> None:
-    """Console script."""
-    sys.exit(main())
+def fail(reason: str, code: int = BAD_INPUT) -> int:
+    """Say what is wrong, in one line on standard error, and give the exit code."""
+    print(f"qopt: {' '.join(reason.split())}", file=sys.stderr)
+    return code
 
 
-if __name__ == "__main__":
-    run()
+def drop_output() -> None:
+    """Let what was not written go: Python would try again, and complain, as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)

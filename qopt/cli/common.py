@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +14,34 @@ from qopt.core.errors import InputError
 FOUND, INFEASIBLE, BAD_INPUT, NO_PLAN, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 70, 130
 """Exit codes: `qopt.cli.app` says what each means."""
 
-Instance = Annotated[str, typer.Argument(help="A bundled name (see `qopt instances`) or the path of an instance file.")]
+
+def instance_names(incomplete: str) -> list[str]:
+    """Bundled names that begin like this, for the shell's completion; it completes paths by itself."""
+    from qopt.core.reading import bundled
+
+    return [name for name in bundled() if name.startswith(incomplete)]
+
+
+def method_names(context: typer.Context, incomplete: str) -> list[str]:
+    """Methods of the instance that stands before, of every family without one, for the shell's completion."""
+    from qopt.core.errors import QoptError
+    from qopt.core.families import FAMILIES, family_of
+    from qopt.core.reading import load
+
+    families = list(FAMILIES.values())
+    for word in context.args:  # the option that is being typed is not yet complete, so nothing was parsed
+        with contextlib.suppress(QoptError):
+            families = [family_of(load(word))]
+    known = [method.name for family in families for method in family.part("registry").METHODS]
+    return [name for name in dict.fromkeys(["auto", *known]) if name.startswith(incomplete)]
+
+
+Instance = Annotated[
+    str,
+    typer.Argument(
+        help="A bundled name (see `qopt instances`) or the path of an instance file.", autocompletion=instance_names
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Changes = Annotated[
     list[str] | None,

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from qopt.cli.common import AsJson, Changes, Cut, Level, exit_code, print_json, read_problem
+from qopt.cli.common import AsJson, Changes, Cut, Level, exit_code, instance_names, print_json, read_problem
 
 
 def compare(
-    instances: Annotated[list[str], typer.Argument(help="Bundled names or paths.")],
+    instances: Annotated[list[str], typer.Argument(help="Bundled names or paths.", autocompletion=instance_names)],
     methods: Annotated[str | None, typer.Option(help="Names separated by commas; default all.")] = None,
     time_limit: Annotated[float | None, typer.Option(help="Seconds for each method that takes a limit.")] = None,
     cut: Cut = None,

@@ -6,11 +6,13 @@ from typing import Annotated
 
 import typer
 
-from qopt.cli.common import FOUND, AsJson, print_json
+from qopt.cli.common import FOUND, AsJson, instance_names, print_json
 
 
 def methods(
-    instance: Annotated[str | None, typer.Argument(help="Say which can solve this one.")] = None,
+    instance: Annotated[
+        str | None, typer.Argument(help="Say which can solve this one.", autocompletion=instance_names)
+    ] = None,
     family: Annotated[str, typer.Option(help="Without an instance: qpart, placement or jqodi.")] = "qpart",
     as_json: AsJson = False,
 ) -> int:

@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
-from qopt.cli.common import AsJson, Changes, Cut, Instance, Level, exit_code, print_json, read_problem
+from qopt.cli.common import AsJson, Changes, Cut, Instance, Level, exit_code, method_names, print_json, read_problem
 
 
 def solve(
     instance: Instance,
-    method: Annotated[str, typer.Option(help="A name from `qopt methods`, or auto.")] = "auto",
+    method: Annotated[
+        str, typer.Option(help="A name from `qopt methods`, or auto.", autocompletion=method_names)
+    ] = "auto",
     bits: Annotated[str | None, typer.Option(help="whole or real; a named method implies it.")] = None,
     solver: Annotated[str | None, typer.Option(help="Back end, for methods that offer a choice.")] = None,
     formulation: Annotated[str | None, typer.Option(help="Model, for methods that offer a choice.")] = None,

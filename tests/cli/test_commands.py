@@ -34,7 +34,7 @@ def instance(tmp_path: Path) -> Path:
 
 def process(*arguments: str, **options: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "qopt.cli.app", *arguments],
+        [sys.executable, "-m", "qopt", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
