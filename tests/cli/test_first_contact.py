@@ -80,13 +80,8 @@ run()
 @pytest.mark.parametrize("script", ["evaluate.py", "make.py", "train.py"])
 def test_a_script_says_in_one_line_what_it_needs(script: str) -> None:
     path = Path(__file__).parents[2] / "instances" / "mnist" / script
-    bare = [
-        sys.executable,
-        "-I",
-        "-S",
-        "-c",
-        "import runpy, sys; sys.path.insert(0, sys.argv[1]); sys.argv[:] = sys.argv[2:]; runpy.run_path(sys.argv[0], run_name='__main__')",
-    ]
+    begin = "import runpy, sys; sys.argv[:] = sys.argv[1:]; sys.path.insert(0, sys.argv.pop(0)); "
+    bare = [sys.executable, "-I", "-S", "-c", begin + "runpy.run_path(sys.argv[0], run_name='__main__')"]
     found = subprocess.run([*bare, str(path.parent), str(path)], capture_output=True, text=True, timeout=60)
     assert (found.returncode, found.stdout) == (2, "")
     assert found.stderr.startswith("error: qopt is not installed")
