@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -20,7 +21,10 @@ KINDS = {
 """Kinds of bounds that every family has; a family's own are in its report."""
 
 MAX_ROWS = 40
-"""Rows of a plan listed before the table is cut short."""
+"""Rows of a plan listed before the table leaves some out."""
+
+TAIL = 5
+"""Of those, rows from the plan's end: what crosses the cut, or where it ends."""
 
 
 def scaled(value: float, unit: str) -> str:
@@ -39,6 +43,18 @@ def scaled(value: float, unit: str) -> str:
         if abs(value) >= factor:
             return f"{value / factor:.4g} {prefix}{unit}"
     return f"{value:.3g} {unit}"
+
+
+def add_rows(table: Table, rows: Sequence[Sequence[str]], what: str = "rows") -> None:
+    """Put a plan's rows into its table; of too many the first and the last, and how many are left out between them."""
+    hidden = max(0, len(rows) - MAX_ROWS + 1)
+    head = MAX_ROWS - TAIL - 1 if hidden else len(rows)
+    for row in rows[:head]:
+        table.add_row(*row)
+    if hidden:
+        table.add_row(f"… {hidden} more {what} (--json: all)")
+        for row in rows[-TAIL:]:
+            table.add_row(*row)
 
 
 def grid() -> Table:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from qopt.core.display import number
-from qopt.core.report import MAX_ROWS, grid, scaled
+from qopt.core.report import add_rows, grid, scaled
 from qopt.core.solution import Solution
 from qopt.jqodi.costs import NODES, EpochCost, JqodiCost
 from qopt.jqodi.plan import JqodiPlan
@@ -86,13 +86,14 @@ def plan_table(problem: Jqodi, plan: JqodiPlan, cost: JqodiCost) -> RenderableTy
         table.add_column(heading_)
     for heading_ in ("time", "energy"):
         table.add_column(heading_, justify="right")
-    for run in runs if len(runs) <= MAX_ROWS else runs[: MAX_ROWS - 1]:
+    lines = []
+    for run in runs:
         first, last = run[0], run[-1]
         span = str(first.epoch) if first is last else f"{first.epoch} … {last.epoch}"
         layers = _layers(problem, plan, first.cut)
-        table.add_row(span, first.server, str(first.cut), layers, _total(run, "time", "s"), _total(run, "energy", "J"))
-    if len(runs) > MAX_ROWS:
-        table.add_row("…", "", "", f"{len(runs) - MAX_ROWS + 1} more runs", "", "")
+        totals = _total(run, "time", "s"), _total(run, "energy", "J")
+        lines.append((span, first.server, str(first.cut), layers, *totals))
+    add_rows(table, lines, "runs")
     return table
 
 

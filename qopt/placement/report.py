@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from qopt.core.display import number
-from qopt.core.report import MAX_ROWS, grid, scaled
+from qopt.core.report import add_rows, grid, scaled
 from qopt.core.solution import Solution
 from qopt.placement.costs import PlacementCost
 from qopt.placement.plan import PlacementPlan, tiers_used
@@ -67,16 +67,13 @@ def plan_table(problem: Placement, plan: PlacementPlan) -> RenderableType:
         table.add_column(heading_)
     for heading_ in ("how many", "time", "weights"):
         table.add_column(heading_, justify="right")
-    shown = runs if len(runs) <= MAX_ROWS else runs[: MAX_ROWS - 1]
-    for tier, members in shown:
+    lines = []
+    for tier, members in runs:
         first, last = own.names[members[0]], own.names[members[-1]]
-        seconds = float(own.time[members, number_of[tier]].sum())
+        seconds, memory = float(own.time[members, number_of[tier]].sum()), float(own.memory[members].sum())
         span = first if first == last else f"{first} … {last}"
-        table.add_row(
-            tier, span, str(len(members)), scaled(seconds, "s"), scaled(float(own.memory[members].sum()), "B")
-        )
-    if len(shown) < len(runs):
-        table.add_row("…", f"{len(runs) - len(shown)} more runs", "", "", "")
+        lines.append((tier, span, str(len(members)), scaled(seconds, "s"), scaled(memory, "B")))
+    add_rows(table, lines, "runs")
     return table
 
 

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from qopt.core.display import number
-from qopt.core.report import MAX_ROWS, grid, scaled
+from qopt.core.report import add_rows, grid, scaled
 from qopt.core.solution import Solution
 from qopt.qpart.costs import Cost
 from qopt.qpart.plan import QPartPlan, crossing_activations
@@ -83,13 +83,12 @@ def plan_table(problem: QPart, plan: QPartPlan) -> RenderableType:
     table.add_column("link")
     for heading in ("values", "bits", "payload", "of float32"):
         table.add_column(heading, justify="right")
-    shown = rows if len(rows) <= MAX_ROWS else rows[: MAX_ROWS - 1]
-    for name, link, width, size, overhead in shown:
+    lines = []
+    for name, link, width, size, overhead in rows:
         share = width / 32 + (overhead / (32 * size) if size else 0.0)
         payload = scaled(width * size + overhead, "bit")
-        table.add_row(name, link, f"{size:,.0f}", _bits(width, plan.bits), payload, f"{share:.1%}")
-    if len(shown) < len(rows):
-        table.add_row(f"… {len(rows) - len(shown)} more", "", "", "", "", "")
+        lines.append((name, link, f"{size:,.0f}", _bits(width, plan.bits), payload, f"{share:.1%}"))
+    add_rows(table, lines, "tensors")
     return table
 
 
