@@ -21,7 +21,8 @@ def test_rows_that_are_shown_and_hidden_are_all(count: int) -> None:
     hidden = sum(int(number) for number in re.findall(r"… (\d+) more rows", "\n".join(lines)))
     assert len(lines) <= MAX_ROWS
     assert len(shown) + hidden == count
-    assert shown == [*range(len(shown) - TAIL), *range(count - TAIL, count)] if hidden else list(range(count))
+    last = TAIL if hidden else 0
+    assert shown == [*range(len(shown) - last), *range(count - last, count)]
 
 
 def test_what_crosses_a_late_cut_is_shown() -> None:
