@@ -29,20 +29,20 @@ class _TooMany(Exception):
     """More partial plans than were allowed."""
 
 
-def closed(own: Arrays, limit: float, target: Fraction, multiplier: float, labels: int) -> Bound | None:
+def closed(candidate: Arrays, limit: float, target: Fraction, multiplier: float, labels: int) -> Bound | None:
     """The least of the target and of all plans' costs, rounded down; None where it would take too many partial plans.
 
     Parameters
     ----------
-    own : a candidate that is possible in every epoch.
+    candidate : a model at a width that is possible in every epoch.
     target : what is dearer is of no interest.
     multiplier : of a good Lagrangian bound.
     labels : partial plans that may be made.
     """
     try:
         with np.errstate(over="ignore"):
-            search = _Search(own, limit, target, multiplier, labels)
-            found = search.paths() if own.changing else search.schedule()
+            search = _Search(candidate, limit, target, multiplier, labels)
+            found = search.paths() if candidate.changing else search.schedule()
     except _TooMany:
         return None
     return min(target, found)
@@ -73,20 +73,22 @@ class _Labels:
 class _Search:
     """One enumeration."""
 
-    def __init__(self, own: Arrays, limit: float, target: Fraction, multiplier: float, labels: int) -> None:
-        self.own, self.left, self.target = own, labels, target
+    def __init__(self, candidate: Arrays, limit: float, target: Fraction, multiplier: float, labels: int) -> None:
+        self.candidate, self.left, self.target = candidate, labels, target
         self.multipliers = [m for f in FACTORS if (m := f * multiplier) * limit < LARGEST and (f == 0 or m > 0)]
         room = limit_with_slack(limit)
-        self.time_shift = _shift(own.time, own.switch_time, own.setup_time, own.epochs, room)
-        self.energy_shift = _shift(own.energy, own.switch_energy, own.setup_energy, own.epochs, 0.0)
+        self.time_shift = _shift(candidate.time, candidate.switch_time, candidate.setup_time, candidate.epochs, room)
+        self.energy_shift = _shift(
+            candidate.energy, candidate.switch_energy, candidate.setup_energy, candidate.epochs, 0.0
+        )
         self.room = int(_whole(np.array(room), self.time_shift))
-        margin = 1.0 + MARGIN * 4 * (own.epochs + 4)
+        margin = 1.0 + MARGIN * 4 * (candidate.epochs + 4)
         # In floats: energy + lam time + what follows, at or above this, is at least the target + lam T_max exactly.
         self.bars = [(float(target) + lam * room) * margin for lam in self.multipliers]
         self.start = _Labels(
             np.zeros(1, dtype=np.int64),
-            self.whole_time(np.array([own.setup_time])),
-            self.whole_energy(np.array([own.setup_energy])),
+            self.whole_time(np.array([candidate.setup_time])),
+            self.whole_energy(np.array([candidate.setup_energy])),
         )
 
     def whole_time(self, values: FloatArray) -> IntArray:
@@ -127,7 +129,7 @@ class _Search:
 
     def schedule(self) -> Bound:
         """The least energy of what is left open, block by block, those with most seconds at stake first."""
-        parts = self._worth(blocks(self.own))
+        parts = self._worth(blocks(self.candidate))
         if parts is None:
             return math.inf
         parts.sort(key=lambda part: -len(part.epochs) * float(np.ptp(part.time)))
@@ -202,8 +204,8 @@ class _Search:
     ) -> IntArray:
         """(N,) how often a state may be used before the bound reaches, at most."""
         most = free.astype(np.float64)
-        for lam, bar, x, own, end in zip(self.multipliers, self.bars, onward, length, tail, strict=True):
-            step = float(own[order[j]] - x[j + 1])
+        for lam, bar, x, costs, end in zip(self.multipliers, self.bars, onward, length, tail, strict=True):
+            step = float(costs[order[j]] - x[j + 1])
             if step > 0:
                 gap = bar - (self.weighted(labels, lam) + free * x[j + 1] + end)
                 most = np.minimum(most, np.maximum(gap, 0.0) / step + 1.0)
@@ -214,8 +216,8 @@ class _Search:
 
     def paths(self) -> Bound:
         """The least energy of what is left open, epoch by epoch; a label's kind is its state."""
-        own, routes = self.own, Paths(self.own)
-        worth, suffixes = np.ones(own.time.shape, dtype=bool), []
+        candidate, routes = self.candidate, Paths(self.candidate)
+        worth, suffixes = np.ones(candidate.time.shape, dtype=bool), []
         for lam, bar in zip(self.multipliers, self.bars, strict=True):
             suffixes.append(routes.suffixes(1.0, lam))
             worth &= float(self.weighted(self.start, lam)[0]) + routes.prefixes(1.0, lam) + suffixes[-1] < bar
@@ -224,23 +226,23 @@ class _Search:
                 return math.inf
             if int(states[:-1] @ states[1:]) > self.left:
                 raise _TooMany  # a partial plan for each of these states, which goes on to each of the next
-        time = self.whole_time(np.where(own.there, own.time, 0.0))
-        energy = self.whole_energy(np.where(own.there, own.energy, 0.0))
-        zero = np.zeros((own.states, own.states), dtype=np.int64)
-        change_time = zero if own.switch_time is None else self.whole_time(own.switch_time.matrix)
-        change_energy = zero if own.switch_energy is None else self.whole_energy(own.switch_energy.matrix)
+        time = self.whole_time(np.where(candidate.there, candidate.time, 0.0))
+        energy = self.whole_energy(np.where(candidate.there, candidate.energy, 0.0))
+        zero = np.zeros((candidate.states, candidate.states), dtype=np.int64)
+        change_time = zero if candidate.switch_time is None else self.whole_time(candidate.switch_time.matrix)
+        change_energy = zero if candidate.switch_energy is None else self.whole_energy(candidate.switch_energy.matrix)
         allowed = [np.flatnonzero(row) for row in worth]
         least_time = [time[-1, allowed[-1]]]
-        for k in range(own.epochs - 2, -1, -1):
+        for k in range(candidate.epochs - 2, -1, -1):
             onward = change_time[np.ix_(allowed[k], allowed[k + 1])] + least_time[-1]
             least_time.append(time[k, allowed[k]] + onward.min(axis=1))
         least_time.reverse()
         count = len(allowed[0])
         labels = _Labels(allowed[0], np.repeat(self.start.time, count), np.repeat(self.start.energy, count))
         labels = self.kept(labels, least_time[0], [x[0, allowed[0]] for x in suffixes])
-        for k in range(own.epochs):
+        for k in range(candidate.epochs):
             labels = _Labels(labels.kind, labels.time + time[k, labels.kind], labels.energy + energy[k, labels.kind])
-            if k + 1 == own.epochs:
+            if k + 1 == candidate.epochs:
                 break
             onto = allowed[k + 1]
             count, place = len(onto), np.tile(np.arange(len(onto)), len(labels.kind))
@@ -248,7 +250,7 @@ class _Search:
                 raise _TooMany
             at, to = np.repeat(labels.kind, count), onto[place]
             joules = np.repeat(labels.energy, count)
-            if k + 1 < own.counted:
+            if k + 1 < candidate.counted:
                 joules = joules + change_energy[at, to]
             labels = _Labels(to, np.repeat(labels.time, count) + change_time[at, to], joules)
             labels = self.kept(labels, least_time[k + 1][place], [x[k + 1, to] for x in suffixes])
