@@ -16,7 +16,7 @@ from qopt.core.reading import problem_of
 from qopt.jqodi.certificate.certify import violations
 from qopt.jqodi.costs import NODES, JqodiCost, breakdown
 from qopt.jqodi.diagram import SOURCE, THETA, diagram, plan_vertices
-from qopt.jqodi.front import breakpoints
+from qopt.jqodi.breakpoints import breakpoints
 from qopt.jqodi.plan import JqodiPlan, checked_plan
 from qopt.jqodi.problem import Jqodi
 

@@ -23,7 +23,7 @@ from qopt.core.errors import InputError
 from qopt.core.families import FAMILIES
 from qopt.core.method import Method, Options
 from qopt.core.reading import load, save
-from qopt.jqodi.front import breakpoints
+from qopt.jqodi.breakpoints import breakpoints
 from qopt.jqodi.generate import jqodi
 from qopt.jqodi.limits import epochs_within, rounded_up, smallest_limits
 from qopt.jqodi.losses import MAX_EPOCHS, fewest_epochs

@@ -27,7 +27,7 @@ from qopt.core.limits import within
 from qopt.jqodi.certificate import arrays
 from qopt.jqodi.certificate.arrays import Arrays
 from qopt.jqodi.certificate.bounds import Bound, dual, first_multiplier, tree_bound, tree_work
-from qopt.jqodi.certificate.closing import closed
+from qopt.jqodi.certificate.closing import enumerated
 from qopt.jqodi.costs import JqodiCost, breakdown
 from qopt.jqodi.plan import JqodiPlan, checked_plan
 from qopt.jqodi.problem import Jqodi
@@ -169,7 +169,7 @@ def _candidate_bound(
     for way in ways:
         bound: Bound | None = None
         if way == "enumeration" and objective is not None and labels:
-            bound = closed(candidate, limit, _less(objective, AIM), lagrangian.multiplier, labels)
+            bound = enumerated(candidate, limit, _less(objective, AIM), lagrangian.multiplier, labels)
         elif way == "witness" and math.isfinite(work):
             try:
                 bound = tree_bound(candidate, limit, kind, tree, target)
