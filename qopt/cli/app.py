@@ -12,7 +12,7 @@ import sys
 import typer
 
 from qopt.cli.check import check
-from qopt.cli.common import BAD_INPUT, FOUND, INTERNAL, INTERRUPTED
+from qopt.cli.common import ExitCode
 from qopt.cli.compare import compare
 from qopt.cli.instances import instances
 from qopt.cli.measure import measure
@@ -41,28 +41,28 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
     except QoptError as error:
         print(f"qopt: {error}", file=sys.stderr)
-        return BAD_INPUT
+        return ExitCode.BAD_INPUT
     except typer.Exit as stop:
         code = int(stop.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         print("qopt: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return ExitCode.INTERRUPTED
     except (BrokenPipeError, SystemExit):
         # The reader of our output has left (typer and rich then exit); nothing more can be said there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
-        return FOUND
+        return ExitCode.FOUND
     except Exception as error:
         usage = getattr(error, "format_message", None)
         if usage is None:
             if os.environ.get("QOPT_DEBUG"):
                 raise
             print(f"qopt: internal error, {type(error).__name__}: {error} (QOPT_DEBUG=1 shows where)", file=sys.stderr)
-            return INTERNAL
+            return ExitCode.INTERNAL
         print(f"qopt: {' '.join(usage().split())}", file=sys.stderr)
-        return BAD_INPUT
-    if code == INTERRUPTED:  # typer turns Ctrl-C into an exit code, and says nothing
+        return ExitCode.BAD_INPUT
+    if code == ExitCode.INTERRUPTED:  # typer turns Ctrl-C into an exit code, and says nothing
         print("qopt: interrupted", file=sys.stderr)
-    return int(code or FOUND)
+    return int(code or ExitCode.FOUND)
 
 
 def run() -> None:

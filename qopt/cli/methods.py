@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from qopt.cli.common import FOUND, AsJson, print_json
+from qopt.cli.common import AsJson, ExitCode, print_json
 
 
 def methods(
@@ -20,7 +20,7 @@ def methods(
     records = listed(instance, family=family)
     if as_json:
         print_json(records)
-        return FOUND
+        return ExitCode.FOUND
     from rich.table import Table
 
     from qopt.core.report import console
@@ -35,4 +35,4 @@ def methods(
             r["name"], *([r["bits"]] if bits else []), r["proves"], r["summary"], solvers, r["reason"] or "yes"
         )
     console().print(table)
-    return FOUND
+    return ExitCode.FOUND
