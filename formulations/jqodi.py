@@ -70,15 +70,16 @@ def data(problem: Jqodi) -> dict[str, Candidate]:
     """
     problem = problem_of(Jqodi, problem)
     constant = problem.mode == "choice"
-    found = {own.key: own for own in candidates(problem) if possible(own) and (not constant or len(_constant(own)))}
-    if not found:
+    some = [candidate for candidate in candidates(problem) if possible(candidate)]
+    entries = {each.key: each for each in some if not constant or len(_constant(each))}
+    if not entries:
         raise MethodError("no model at an admissible width reaches its loss with a state that is possible")
-    return found
+    return entries
 
 
-def _constant(own: Candidate) -> IntArray:
+def _constant(candidate: Candidate) -> IntArray:
     """States that are possible in all epochs."""
-    return np.flatnonzero(np.isfinite(own.time).all(axis=0))
+    return np.flatnonzero(np.isfinite(candidate.time).all(axis=0))
 
 
 def joint(problem: Jqodi, form: str | None = None, *, relaxed: bool = False) -> pyo.ConcreteModel:
@@ -116,10 +117,10 @@ def _check_form(problem: Jqodi, form: str | None) -> None:
 
 def choice(problem: Jqodi, *, relaxed: bool = False) -> pyo.ConcreteModel:
     """One server and cut for all epochs. Parameters as `joint`."""
-    own = data(problem)
-    keys = [(i, s) for i, each in own.items() for s in _constant(each).tolist()]
-    sums = {(i, s): tuple(map(math.fsum, terms_of(own[i], np.full(own[i].epochs, s)))) for i, s in keys}
-    model = _start(problem, own)
+    entries = data(problem)
+    keys = [(i, s) for i, each in entries.items() for s in _constant(each).tolist()]
+    sums = {(i, s): tuple(map(math.fsum, terms_of(entries[i], np.full(entries[i].epochs, s)))) for i, s in keys}
+    model = _start(problem, entries)
     model.state = pyo.Var(keys, domain=_domain(relaxed))
     eta = model.state
     _minimise(model, sum(sums[key][0] * eta[key] for key in keys))
@@ -131,25 +132,25 @@ def choice(problem: Jqodi, *, relaxed: bool = False) -> pyo.ConcreteModel:
 
 def schedule(problem: Jqodi, relaxed: bool = False) -> pyo.ConcreteModel:
     """One server and cut an epoch; what changing costs is left out. Parameters as `joint`."""
-    own = data(problem)
-    model = _start(problem, own)
-    _states(model, own, relaxed)
-    _minimise(model, _energy(model, own))
-    _time(model, problem, own, dict.fromkeys(own, 0.0))
+    entries = data(problem)
+    model = _start(problem, entries)
+    _states(model, entries, relaxed)
+    _minimise(model, _energy(model, entries))
+    _time(model, problem, entries, dict.fromkeys(entries, 0.0))
     return model
 
 
 def path(problem: Jqodi, form: str = "flow", *, relaxed: bool = False) -> pyo.ConcreteModel:
     """One server and cut an epoch, and what changing costs. Parameters as `joint`."""
-    own = data(problem)
+    entries = data(problem)
     if form not in FORMS:
         raise InputError("form", shown(form), ", ".join(FORMS))
-    model = _start(problem, own)
-    _states(model, own, relaxed)
+    model = _start(problem, entries)
+    _states(model, entries, relaxed)
     x, y = model.state, model.chosen
     pairs = [
         (i, k, r, s)
-        for i, each in own.items()
+        for i, each in entries.items()
         for k in range(each.epochs - 1)
         for r in _there(each, k)
         for s in _there(each, k + 1)
@@ -169,82 +170,83 @@ def path(problem: Jqodi, form: str = "flow", *, relaxed: bool = False) -> pyo.Co
         model.product = pyo.Constraint(
             pairs, rule=lambda _, i, k, r, s: z[i, k, r, s] >= x[i, k, r] + x[i, k + 1, s] - y[i]
         )
-    costs = {key: _change(own[key[0]], *key[1:]) for key in pairs}
-    _minimise(model, _energy(model, own) + sum(costs[key][0] * z[key] for key in pairs if costs[key][0]))
-    seconds: dict[str, Any] = dict.fromkeys(own, 0.0)
+    costs = {key: _change(entries[key[0]], *key[1:]) for key in pairs}
+    _minimise(model, _energy(model, entries) + sum(costs[key][0] * z[key] for key in pairs if costs[key][0]))
+    seconds: dict[str, Any] = dict.fromkeys(entries, 0.0)
     for key in pairs:
         if costs[key][1]:
             seconds[key[0]] += costs[key][1] * z[key]
-    _time(model, problem, own, seconds)
+    _time(model, problem, entries, seconds)
     return model
 
 
-def _start(problem: Jqodi, own: dict[str, Candidate]) -> pyo.ConcreteModel:
+def _start(problem: Jqodi, entries: dict[str, Candidate]) -> pyo.ConcreteModel:
     model = pyo.ConcreteModel(name=problem.name)
-    model.unit = unit(own)
+    model.unit = unit(entries)
     model.excluded = pyo.ConstraintList(doc="plans that kept T_max only within the solver's tolerance")
     return model
 
 
-def unit(own: dict[str, Candidate]) -> float:
+def unit(entries: dict[str, Candidate]) -> float:
     """What the objective is divided by: a thousandth of the least energy that any plan takes."""
-    return min(each.setup_energy + float(each.energy.min(axis=1).sum()) for each in own.values()) / 1000.0 or 1.0
+    return min(each.setup_energy + float(each.energy.min(axis=1).sum()) for each in entries.values()) / 1000.0 or 1.0
 
 
 def _domain(relaxed: bool) -> Any:
     return pyo.UnitInterval if relaxed else pyo.Binary
 
 
-def _there(own: Candidate, k: int) -> list[int]:
+def _there(candidate: Candidate, k: int) -> list[int]:
     """States that are possible in an epoch."""
-    found: list[int] = np.flatnonzero(np.isfinite(own.time[k])).tolist()
+    found: list[int] = np.flatnonzero(np.isfinite(candidate.time[k])).tolist()
     return found
 
 
-def _switches(own: Candidate) -> bool:
-    return own.switch_energy is not None or own.switch_time is not None
+def _switches(candidate: Candidate) -> bool:
+    return candidate.switch_energy is not None or candidate.switch_time is not None
 
 
-def _change(own: Candidate, k: int, r: int, s: int) -> tuple[float, float]:
+def _change(candidate: Candidate, k: int, r: int, s: int) -> tuple[float, float]:
     """Energy and time of changing from r to s after epoch k, 0-based."""
-    energy = 0.0 if own.switch_energy is None or k + 1 >= own.counted else float(own.switch_energy[r, s])
-    return energy, 0.0 if own.switch_time is None else float(own.switch_time[r, s])
+    joules, seconds = candidate.switch_energy, candidate.switch_time
+    energy = 0.0 if joules is None or k + 1 >= candidate.counted else float(joules[r, s])
+    return energy, 0.0 if seconds is None else float(seconds[r, s])
 
 
-def _states(model: Any, own: dict[str, Candidate], relaxed: bool) -> None:
+def _states(model: Any, entries: dict[str, Candidate], relaxed: bool) -> None:
     """y, x and the rows between them."""
-    model.chosen = pyo.Var(list(own), domain=_domain(relaxed))
+    model.chosen = pyo.Var(list(entries), domain=_domain(relaxed))
     model.state = pyo.Var(
-        [(i, k, s) for i, each in own.items() for k in range(each.epochs) for s in _there(each, k)],
+        [(i, k, s) for i, each in entries.items() for k in range(each.epochs) for s in _there(each, k)],
         domain=_domain(relaxed),
     )
     x, y = model.state, model.chosen
-    model.one_model = pyo.Constraint(expr=sum(y[i] for i in own) == 1)
+    model.one_model = pyo.Constraint(expr=sum(y[i] for i in entries) == 1)
     model.one_state = pyo.Constraint(
-        [(i, k) for i, each in own.items() for k in range(each.epochs)],
-        rule=lambda _, i, k: sum(x[i, k, s] for s in _there(own[i], k)) == y[i],
+        [(i, k) for i, each in entries.items() for k in range(each.epochs)],
+        rule=lambda _, i, k: sum(x[i, k, s] for s in _there(entries[i], k)) == y[i],
     )
 
 
-def _energy(model: Any, own: dict[str, Candidate]) -> Any:
+def _energy(model: Any, entries: dict[str, Candidate]) -> Any:
     """Energy of quantizing and of the epochs."""
     x, y = model.state, model.chosen
-    return sum(each.setup_energy * y[i] for i, each in own.items()) + sum(
-        float(own[i].energy[k, s]) * x[i, k, s] for i, k, s in x
+    return sum(each.setup_energy * y[i] for i, each in entries.items()) + sum(
+        float(entries[i].energy[k, s]) * x[i, k, s] for i, k, s in x
     )
 
 
-def _time(model: Any, problem: Jqodi, own: dict[str, Candidate], changing: dict[str, Any]) -> None:
+def _time(model: Any, problem: Jqodi, entries: dict[str, Candidate], changing: dict[str, Any]) -> None:
     """T_max for each model and width, whose changes take some seconds."""
     x, y = model.state, model.chosen
     limit = limit_with_slack(problem.time_limit)
 
     def row(_: Any, i: str) -> Any:
-        each = own[i]
+        each = entries[i]
         epochs = sum(float(each.time[k, s]) * x[i, k, s] for k in range(each.epochs) for s in _there(each, k))
         return (each.setup_time * y[i] + epochs + changing[i]) / limit <= y[i]
 
-    model.time = pyo.Constraint(list(own), rule=row)
+    model.time = pyo.Constraint(list(entries), rule=row)
 
 
 def _minimise(model: Any, energy: Any) -> None:
@@ -261,13 +263,13 @@ def extract(model: Any, problem: Jqodi) -> JqodiPlan:
     def value(variable: Any) -> float:
         return pyo.value(variable, exception=False) or 0.0
 
-    own = data(problem)
+    entries = data(problem)
     if problem.mode == "choice":
         i, s = max(model.state, key=lambda key: value(model.state[key]))
-        return plan_of(problem, own[i], np.full(own[i].epochs, s))
+        return plan_of(problem, entries[i], np.full(entries[i].epochs, s))
     i = max(model.chosen, key=lambda key: value(model.chosen[key]))
-    states = [max(_there(own[i], k), key=lambda s: value(model.state[i, k, s])) for k in range(own[i].epochs)]
-    return plan_of(problem, own[i], states)
+    states = [max(_there(entries[i], k), key=lambda s: value(model.state[i, k, s])) for k in range(entries[i].epochs)]
+    return plan_of(problem, entries[i], states)
 
 
 def exclude(model: Any, problem: Jqodi, plan: JqodiPlan) -> None:
@@ -292,13 +294,13 @@ def joint_cvxpy(problem: Jqodi, form: str | None = None, *, relaxed: bool = Fals
     import cvxpy as cp  # 0.9 s: only when asked for
 
     _check_form(problem, form)
-    own = data(problem)
+    entries = data(problem)
     limit = limit_with_slack(problem.time_limit)
-    y = cp.Variable(len(own), name="chosen", boolean=not relaxed)
+    y = cp.Variable(len(entries), name="chosen", boolean=not relaxed)
     constraints = [cp.sum(y) == 1, y >= 0]
     energy: Any = 0.0
     chosen_time: Any = 0.0
-    for n, (i, each) in enumerate(own.items()):
+    for n, (i, each) in enumerate(entries.items()):
         joules, seconds, there = _tables(problem, each)
         x = cp.Variable(joules.shape, name=f"state {i}", boolean=not relaxed)
         constraints += [x >= 0, cp.sum(x, axis=x.ndim - 1) == y[n]]
@@ -320,26 +322,26 @@ def joint_cvxpy(problem: Jqodi, form: str | None = None, *, relaxed: bool = Fals
         constraints.append(time / limit <= y[n])
     if problem.mode == "choice":
         constraints.append(chosen_time / limit <= 1.0)
-    return cp.Problem(cp.Minimize(energy / unit(own)), constraints)
+    return cp.Problem(cp.Minimize(energy / unit(entries)), constraints)
 
 
-def _tables(problem: Jqodi, own: Candidate) -> tuple[FloatArray, FloatArray, Any]:
+def _tables(problem: Jqodi, candidate: Candidate) -> tuple[FloatArray, FloatArray, Any]:
     """Joules and seconds of the states, 0 where they are impossible, and where they are not."""
-    there = np.isfinite(own.time)
+    there = np.isfinite(candidate.time)
     if problem.mode != "choice":
-        return np.where(there, own.energy, 0.0), np.where(there, own.time, 0.0), there
-    sums = np.zeros((2, len(own.states)))
-    for s in _constant(own):
-        sums[:, s] = [math.fsum(terms) for terms in terms_of(own, np.full(own.epochs, s))]
+        return np.where(there, candidate.energy, 0.0), np.where(there, candidate.time, 0.0), there
+    sums = np.zeros((2, len(candidate.states)))
+    for s in _constant(candidate):
+        sums[:, s] = [math.fsum(terms) for terms in terms_of(candidate, np.full(candidate.epochs, s))]
     return sums[0], sums[1], there.all(axis=0)
 
 
-def _products(own: Candidate, x: Any, y: Any, z: Any, form: str) -> list[Any]:
+def _products(candidate: Candidate, x: Any, y: Any, z: Any, form: str) -> list[Any]:
     """Rows that make z the products of neighbouring states."""
     import cvxpy as cp
 
-    states, rows = len(own.states), []
-    for k in range(own.epochs - 1):
+    states, rows = len(candidate.states), []
+    for k in range(candidate.epochs - 1):
         block = z[k * states : (k + 1) * states]
         if form == "flow":
             rows += [cp.sum(block, axis=1) == x[k], cp.sum(block, axis=0) == x[k + 1]]
@@ -352,9 +354,9 @@ def _products(own: Candidate, x: Any, y: Any, z: Any, form: str) -> list[Any]:
 
 def extract_cvxpy(model: Any, problem: Jqodi) -> JqodiPlan:
     """The plan that a solved `joint_cvxpy` holds."""
-    own = data(problem)
+    entries = data(problem)
     values = model.var_dict
-    i = list(own)[int(np.argmax(values["chosen"].value))]
-    state = np.where(_tables(problem, own[i])[2], values[f"state {i}"].value, -1.0)
-    states = np.full(own[i].epochs, np.argmax(state)) if problem.mode == "choice" else np.argmax(state, axis=1)
-    return plan_of(problem, own[i], states)
+    i = list(entries)[int(np.argmax(values["chosen"].value))]
+    state = np.where(_tables(problem, entries[i])[2], values[f"state {i}"].value, -1.0)
+    states = np.full(entries[i].epochs, np.argmax(state)) if problem.mode == "choice" else np.argmax(state, axis=1)
+    return plan_of(problem, entries[i], states)

@@ -32,7 +32,7 @@ ROWS = (
         registry="qopt.jqodi.methods.registry",
         certificate="qopt.jqodi.certificate.certify",
         report="qopt.jqodi.report",
-        breakpoints="qopt.jqodi.front:breakpoints",
+        breakpoints="qopt.jqodi.breakpoints:breakpoints",
     ),
 )
 

@@ -14,7 +14,7 @@ import typer
 
 from qopt import __version__
 from qopt.cli.check import check
-from qopt.cli.common import BAD_INPUT, FOUND, INTERNAL, INTERRUPTED
+from qopt.cli.common import ExitCode
 from qopt.cli.compare import compare
 from qopt.cli.instances import instances
 from qopt.cli.measure import measure
@@ -40,7 +40,7 @@ def show_version(asked: bool) -> None:
     """Print the version and leave."""
     if asked:
         print(f"qopt {__version__}")
-        raise typer.Exit(FOUND)
+        raise typer.Exit(ExitCode.FOUND)
 
 
 @app.callback()
@@ -62,10 +62,10 @@ def main(arguments: list[str] | None = None) -> int:
     except typer.Exit as stop:
         code = int(stop.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        return fail("interrupted", INTERRUPTED)
+        return fail("interrupted", ExitCode.INTERRUPTED)
     except (BrokenPipeError, SystemExit):  # the reader of our output has left; typer and rich then exit
         drop_output()
-        return FOUND
+        return ExitCode.FOUND
     except OSError as error:
         drop_output()
         return fail(f"{error.filename or 'the output cannot be written'}: {error.strerror or error}")
@@ -75,13 +75,13 @@ def main(arguments: list[str] | None = None) -> int:
             return fail(usage())
         if os.environ.get("QOPT_DEBUG"):
             raise
-        return fail(f"internal error, {type(error).__name__}: {error} (QOPT_DEBUG=1 shows where)", INTERNAL)
-    if code == INTERRUPTED:  # typer turns Ctrl-C into an exit code, and says nothing
-        return fail("interrupted", INTERRUPTED)
-    return int(code or FOUND)
+        return fail(f"internal error, {type(error).__name__}: {error} (QOPT_DEBUG=1 shows where)", ExitCode.INTERNAL)
+    if code == ExitCode.INTERRUPTED:  # typer turns Ctrl-C into an exit code, and says nothing
+        return fail("interrupted", ExitCode.INTERRUPTED)
+    return int(code or ExitCode.FOUND)
 
 
-def fail(reason: str, code: int = BAD_INPUT) -> int:
+def fail(reason: str, code: int = ExitCode.BAD_INPUT) -> int:
     """Say what is wrong, in one line on standard error, and give the exit code."""
     print(f"qopt: {' '.join(reason.split())}", file=sys.stderr)
     return code

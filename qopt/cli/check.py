@@ -8,18 +8,7 @@ from typing import Annotated
 
 import typer
 
-from qopt.cli.common import (
-    FOUND,
-    INFEASIBLE,
-    AsJson,
-    Changes,
-    Cut,
-    Instance,
-    Level,
-    exit_code,
-    print_json,
-    read_problem,
-)
+from qopt.cli.common import AsJson, Changes, Cut, ExitCode, Instance, Level, exit_code, print_json, read_problem
 
 
 def check(
@@ -51,4 +40,4 @@ def check(
         console().print(certificate_table(problem, certificate))
     if decision is None:
         return exit_code(False, certificate.infeasible)
-    return FOUND if certificate.feasible else INFEASIBLE
+    return ExitCode.FOUND if certificate.feasible else ExitCode.INFEASIBLE

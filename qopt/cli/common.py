@@ -4,15 +4,37 @@ from __future__ import annotations
 
 import contextlib
 import json
+from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qopt.core.errors import InputError
 
-FOUND, INFEASIBLE, BAD_INPUT, NO_PLAN, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 70, 130
-"""Exit codes: `qopt.cli.app` says what each means."""
+if TYPE_CHECKING:
+    from qopt.core.problem import Problem
+
+
+class ExitCode(IntEnum):
+    """What `qopt` says to the shell.
+
+    Attributes
+    ----------
+    FOUND : a plan was found, proved or not: the output says which. Also: what was asked for was done.
+    INFEASIBLE : it is proved that there is no plan; of `qopt check`, that the plan is not feasible.
+    BAD_INPUT : an instance, a plan, an option or a method that is not usable as it stands.
+    NO_PLAN : no plan that keeps the limits, and no proof that there is none.
+    INTERNAL : an error of qopt's own; the number is EX_SOFTWARE of sysexits.h.
+    INTERRUPTED : Ctrl-C; 128 + SIGINT, as shells count.
+    """
+
+    FOUND = 0
+    INFEASIBLE = 1
+    BAD_INPUT = 2
+    NO_PLAN = 3
+    INTERNAL = 70
+    INTERRUPTED = 130
 
 
 def instance_names(incomplete: str) -> list[str]:
@@ -55,7 +77,9 @@ NetworkFunction = Annotated[
 Weights = Annotated[Path | None, typer.Option(help="Safetensors file with the module's weights.")]
 
 
-def read_problem(instance: str, changes: list[str] | None, cut: int | None = None, level: float | None = None) -> Any:
+def read_problem(
+    instance: str, changes: list[str] | None, cut: int | None = None, level: float | None = None
+) -> Problem:
     """An instance with the fields that ``--set``, ``--cut`` and ``--level`` change.
 
     Raises
@@ -88,9 +112,11 @@ def read_problem(instance: str, changes: list[str] | None, cut: int | None = Non
     return problem.replace(fields) if fields else problem
 
 
-def exit_code(found: bool, infeasible: bool) -> int:
-    """0 for a plan that keeps every limit, 1 where it is proved that there is none, else 3."""
-    return FOUND if found else INFEASIBLE if infeasible else NO_PLAN
+def exit_code(found: bool, infeasible: bool) -> ExitCode:
+    """`FOUND` for a plan that keeps every limit, `INFEASIBLE` where it is proved that there is none, else `NO_PLAN`."""
+    if found:
+        return ExitCode.FOUND
+    return ExitCode.INFEASIBLE if infeasible else ExitCode.NO_PLAN
 
 
 def print_json(data: object) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from qopt.cli.common import FOUND, AsJson, print_json
+from qopt.cli.common import AsJson, ExitCode, print_json
 
 
 def instances(
@@ -26,7 +26,7 @@ def instances(
         records.append({"name": name, "layers": problem.layers, "best_known": known, "about": about})
     if as_json:
         print_json(records)
-        return FOUND
+        return ExitCode.FOUND
     from rich.table import Table
 
     from qopt.core.display import number
@@ -40,4 +40,4 @@ def instances(
     for r in records:
         table.add_row(r["name"], str(r["layers"]), number(r["best_known"]), r["about"])
     console().print(table)
-    return FOUND
+    return ExitCode.FOUND

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from qopt.cli.common import FOUND, AsJson, NetworkFunction, Weights, print_json
+from qopt.cli.common import AsJson, ExitCode, NetworkFunction, Weights, print_json
 from qopt.core.errors import InputError
 from qopt.measuring.extra import need_torch
 
@@ -73,4 +73,4 @@ def measure(
         print_json(found.to_dict())
     else:
         report.show(found)
-    return FOUND
+    return ExitCode.FOUND

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from qopt.cli.common import FOUND, AsJson, instance_names, print_json
+from qopt.cli.common import AsJson, ExitCode, instance_names, print_json
 
 
 def methods(
@@ -22,7 +22,7 @@ def methods(
     records = listed(instance, family=family)
     if as_json:
         print_json(records)
-        return FOUND
+        return ExitCode.FOUND
     from rich.table import Table
 
     from qopt.core.report import console
@@ -37,4 +37,4 @@ def methods(
             r["name"], *([r["bits"]] if bits else []), r["proves"], r["summary"], solvers, r["reason"] or "yes"
         )
     console().print(table)
-    return FOUND
+    return ExitCode.FOUND

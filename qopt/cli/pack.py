@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from qopt.cli.common import FOUND, AsJson, NetworkFunction, Weights, print_json
+from qopt.cli.common import AsJson, ExitCode, NetworkFunction, Weights, print_json
 from qopt.measuring.extra import need_torch
 
 
@@ -57,4 +57,4 @@ def pack(
         print_json(record)
     else:
         report.show_lines(delivery.lines(record))
-    return FOUND
+    return ExitCode.FOUND

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from qopt.cli.common import FOUND, AsJson, NetworkFunction, Weights, print_json
+from qopt.cli.common import AsJson, ExitCode, NetworkFunction, Weights, print_json
 from qopt.core.errors import InputError
 from qopt.measuring.extra import need_torch
 
@@ -36,4 +36,4 @@ def profile(
         print_json({"network": columns, "layers": rows})
     else:
         report.show_layers(columns, rows)
-    return FOUND
+    return ExitCode.FOUND

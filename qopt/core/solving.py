@@ -151,7 +151,7 @@ def breakpoints(problem: Problem | str | os.PathLike[str], parameter: str, **opt
     problem : a problem, a bundled name, or the path of an instance file.
     parameter : name of the field that varies; the error lists those that a family knows.
     options : ``low`` and ``high``, the range; for QPART ``bits`` too, for JQODI how much may be listed. See
-        `qopt.qpart.serving.breakpoints`, `qopt.placement.breakpoints` and `qopt.jqodi.front`.
+        `qopt.qpart.serving.breakpoints`, `qopt.placement.breakpoints` and `qopt.jqodi.breakpoints`.
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """The names of this room, once: `qopt/jqodi/__init__.py` loads them from here."""
 
+from . import breakpoints as breakpoints
 from . import costs as costs
 from . import diagram as diagram
-from . import front as front
 from . import labels as labels
 from . import limits as limits
 from . import plan as plan
@@ -11,6 +11,5 @@ from . import terms as terms
 from .costs import breakdown as breakdown
 from .diagram import plan_vertices as plan_vertices
 from .diagram import write_diagram as write_diagram
-from .front import breakpoints as breakpoints
 from .limits import smallest_limits as smallest_limits
 from .plan import JqodiPlan as JqodiPlan

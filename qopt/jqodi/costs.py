@@ -279,8 +279,8 @@ def _inference(problem: Jqodi, model: Model, width: Width, plan: JqodiPlan) -> I
     time = math.fsum([on_device / device.speed, bits / link.bits_per_second, on_server / server.speed])
     energy = math.fsum([on_device * device.energy, bits * link.energy, on_server * server.energy])
     requests = problem.inference.requests
-    found = InferenceCost(time, energy, bits, requests, requests * time, requests * energy)
-    return found if all(math.isfinite(x) for x in asdict(found).values()) else None
+    cost = InferenceCost(time, energy, bits, requests, requests * time, requests * energy)
+    return cost if all(math.isfinite(x) for x in asdict(cost).values()) else None
 
 
 def _losses(model: Model, width: Width, estimate: str, epochs: int) -> tuple[float, ...]:

@@ -27,7 +27,7 @@ from qopt.core.limits import within
 from qopt.core.reading import problem_of
 from qopt.jqodi.plan import JqodiPlan, checked_plan
 from qopt.jqodi.problem import Jqodi
-from qopt.jqodi.terms import Candidate, candidate
+from qopt.jqodi.terms import Candidate, candidate_at
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -79,12 +79,12 @@ def diagram(problem: Jqodi, *, tree: bool = False, max_size: int = MAX_SIZE) -> 
         graph.add_node(key, **of_width, reaches=needed is not None)
         graph.add_edge(model.name, key, energy=width.quantize_energy, time=width.quantize_time)
         if needed is not None:
-            own = candidate(problem, model.name, width.bits)
-            steps = _tree(problem, own) if tree else _states(problem, own)
+            candidate = candidate_at(problem, model.name, width.bits)
+            steps = _tree(problem, candidate) if tree else _states(problem, candidate)
             for vertex, of_vertex, before, of_arc in steps:
                 graph.add_node(vertex, **of_vertex)
                 graph.add_edge(before, vertex, **of_arc)
-                if of_vertex["epoch"] == own.epochs:
+                if of_vertex["epoch"] == candidate.epochs:
                     graph.add_edge(vertex, THETA, energy=0.0, time=0.0)
                 if len(graph) + graph.number_of_edges() > max_size:
                     raise InputError("max_size", str(max_size), _larger(problem, tree))
@@ -108,76 +108,76 @@ Step = tuple[str, dict[str, object], str, dict[str, float]]
 """A vertex and its attributes, the vertex before, the attributes of the arc between them."""
 
 
-def vertex(own: Candidate, k: int, state: int) -> str:
+def vertex(candidate: Candidate, k: int, state: int) -> str:
     """Name of a state's vertex in epoch k, from 0."""
-    server, cut = own.states[state]
-    return f"{own.key}/{k + 1}/{server}/{cut}"
+    server, cut = candidate.states[state]
+    return f"{candidate.key}/{k + 1}/{server}/{cut}"
 
 
-def arc(own: Candidate, k: int, before: int | None, state: int) -> dict[str, float]:
+def arc(candidate: Candidate, k: int, before: int | None, state: int) -> dict[str, float]:
     """Energy and time of epoch k, from 0, and of the change before it."""
-    energy, time = step_terms(own, k, before, state)
+    energy, time = step_terms(candidate, k, before, state)
     return {"energy": sum(energy), "time": sum(time)}
 
 
-def _attributes(own: Candidate, k: int, state: int) -> dict[str, object]:
-    server, cut = own.states[state]
+def _attributes(candidate: Candidate, k: int, state: int) -> dict[str, object]:
+    server, cut = candidate.states[state]
     return {
         "kind": "epoch",
         "layer": 3 + k,
-        "model": own.model,
-        "bits": own.bits,
+        "model": candidate.model,
+        "bits": candidate.bits,
         "epoch": k + 1,
         "server": server,
         "cut": cut,
     }
 
 
-def _states(problem: Jqodi, own: Candidate) -> Iterator[Step]:
+def _states(problem: Jqodi, candidate: Candidate) -> Iterator[Step]:
     """A vertex for each possible state of each epoch."""
-    for k in range(own.epochs):
-        for s in np.flatnonzero(np.isfinite(own.time[k])).tolist():
-            here = (vertex(own, k, s), _attributes(own, k, s))
+    for k in range(candidate.epochs):
+        for s in np.flatnonzero(np.isfinite(candidate.time[k])).tolist():
+            here = (vertex(candidate, k, s), _attributes(candidate, k, s))
             if k == 0:
-                yield *here, own.key, arc(own, k, None, s)
+                yield *here, candidate.key, arc(candidate, k, None, s)
                 continue
-            earlier = np.flatnonzero(np.isfinite(own.time[k - 1])).tolist()
+            earlier = np.flatnonzero(np.isfinite(candidate.time[k - 1])).tolist()
             for r in earlier if problem.mode != "choice" else [s] * (s in earlier):
-                yield *here, vertex(own, k - 1, r), arc(own, k, r, s)
+                yield *here, vertex(candidate, k - 1, r), arc(candidate, k, r, s)
 
 
-def _tree(problem: Jqodi, own: Candidate) -> Iterator[Step]:
+def _tree(problem: Jqodi, candidate: Candidate) -> Iterator[Step]:
     """A vertex for each sequence of states within T_max, depth first."""
-    if not within([own.setup_time], problem.time_limit):
+    if not within([candidate.setup_time], problem.time_limit):
         return
     pending: list[tuple[str, int | None, int, list[float], list[float]]] = [
-        (own.key, None, 0, [own.setup_energy], [own.setup_time])
+        (candidate.key, None, 0, [candidate.setup_energy], [candidate.setup_time])
     ]
     while pending:
         before, last, k, energy, time = pending.pop()
-        following = np.flatnonzero(np.isfinite(own.time[k])).tolist()
+        following = np.flatnonzero(np.isfinite(candidate.time[k])).tolist()
         if last is not None and problem.mode == "choice":
             following = [s for s in following if s == last]
         for s in following:
-            more = step_terms(own, k, last, s)
+            more = step_terms(candidate, k, last, s)
             joules, seconds = energy + more[0], time + more[1]
             if not within(seconds, problem.time_limit):
                 continue
-            server, cut = own.states[s]
+            server, cut = candidate.states[s]
             name = f"{before}/{server}/{cut}"
             elapsed = {"elapsed": math.fsum(seconds), "spent": math.fsum(joules)}
-            yield name, _attributes(own, k, s) | elapsed, before, arc(own, k, last, s)
-            if k + 1 < own.epochs:
+            yield name, _attributes(candidate, k, s) | elapsed, before, arc(candidate, k, last, s)
+            if k + 1 < candidate.epochs:
                 pending.append((name, s, k + 1, joules, seconds))
 
 
-def step_terms(own: Candidate, k: int, before: int | None, state: int) -> tuple[list[float], list[float]]:
+def step_terms(candidate: Candidate, k: int, before: int | None, state: int) -> tuple[list[float], list[float]]:
     """Energies and times of epoch k, from 0: the epoch's own, then those of the change before it."""
-    energy, time = [float(own.energy[k, state])], [float(own.time[k, state])]
-    if before is not None and own.switch_energy is not None and k < own.counted:
-        energy.append(float(own.switch_energy[before, state]))
-    if before is not None and own.switch_time is not None:
-        time.append(float(own.switch_time[before, state]))
+    energy, time = [float(candidate.energy[k, state])], [float(candidate.time[k, state])]
+    if before is not None and candidate.switch_energy is not None and k < candidate.counted:
+        energy.append(float(candidate.switch_energy[before, state]))
+    if before is not None and candidate.switch_time is not None:
+        time.append(float(candidate.switch_time[before, state]))
     return energy, time
 
 

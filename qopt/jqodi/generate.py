@@ -304,14 +304,14 @@ def _limited(problem: Jqodi, tightness: float) -> Jqodi:
     from qopt.jqodi.terms import candidates, totals
 
     least, cheapest = math.inf, (math.inf, math.inf)
-    for own in candidates(problem):
-        states = fastest_states(problem, own)
+    for candidate in candidates(problem):
+        states = fastest_states(problem, candidate)
         assert states is not None  # one server is always there
-        least = min(least, totals(own, states)[1])
+        least = min(least, totals(candidate, states)[1])
         if problem.mode == "choice":
-            chosen = np.full(own.epochs, int(np.argmin(own.energy.sum(axis=0))))
+            chosen = np.full(candidate.epochs, int(np.argmin(candidate.energy.sum(axis=0))))
         else:
-            chosen = np.argmin(own.energy, axis=1)
-        cheapest = min(cheapest, totals(own, chosen))
+            chosen = np.argmin(candidate.energy, axis=1)
+        cheapest = min(cheapest, totals(candidate, chosen))
     limit = least + tightness * max(cheapest[1] - least, 0.0)
     return Jqodi(**{**problem.model_dump(), "time_limit": limit})

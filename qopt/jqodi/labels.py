@@ -169,9 +169,9 @@ def labels(problem: Jqodi, *, rules: Collection[str] = RULES, max_labels: int = 
         if rule not in RULES:
             raise InputError("rules", shown(rule), ", ".join(RULES))
     walk = _Walk(problem, frozenset(rules), whole("max_labels", max_labels, 1, 10**8))
-    for own in candidates(problem):
-        if possible(own):
-            walk.candidate(own)
+    for candidate in candidates(problem):
+        if possible(candidate):
+            walk.follow(candidate)
     plan = None if walk.best is None else plan_of(problem, *walk.best)
     energy = None if walk.best is None else walk.upper
     return Walk(tuple(walk.labels), plan, energy, walk.multipliers)
@@ -188,54 +188,57 @@ class _Walk:
         self.multipliers: dict[str, float] = {}
         self.room = limit_with_slack(problem.time_limit)
 
-    def candidate(self, own: Candidate) -> None:
+    def follow(self, candidate: Candidate) -> None:
         """All labels of one model and width."""
-        lam = multiplier(problem=self.problem, own=own)
-        self.multipliers[own.key] = lam
-        least = {name: _rests(own, *of) for name, of in (("energy", (1.0, 0.0)), ("time", (0.0, 1.0)))}
-        least["both"] = _rests(own, 1.0, lam)
+        lam = multiplier(problem=self.problem, candidate=candidate)
+        self.multipliers[candidate.key] = lam
+        least = {name: _rests(candidate, *of) for name, of in (("energy", (1.0, 0.0)), ("time", (0.0, 1.0)))}
+        least["both"] = _rests(candidate, 1.0, lam)
         ways: list[_Way] = []
-        for k in range(own.epochs):
-            made = list(_extended(own, ways, k))
-            ways = self._settled(own, k, made, least, lam)
+        for k in range(candidate.epochs):
+            made = list(_extended(candidate, ways, k))
+            ways = self._settled(candidate, k, made, least, lam)
 
-    def _settled(self, own: Candidate, k: int, made: list[_Way], least: dict[str, _Rests], lam: float) -> list[_Way]:
+    def _settled(
+        self, candidate: Candidate, k: int, made: list[_Way], least: dict[str, _Rests], lam: float
+    ) -> list[_Way]:
         """Labels of an epoch that stay; all are noted down."""
         if len(self.labels) + len(made) > self.most:
             raise InputError(
-                "max_labels", str(self.most), f"more, for epoch {k + 1} of {own.key}; or a smaller problem"
+                "max_labels", str(self.most), f"more, for epoch {k + 1} of {candidate.key}; or a smaller problem"
             )
         for way in made:  # completions first: a plan that is found here bounds its neighbours too
-            if not self._why(way, own, k, least, lam):
+            if not self._why(way, candidate, k, least, lam):
                 for rest in least.values():
-                    self._offer(own, rest.complete(way.states, own.epochs))
+                    self._offer(candidate, rest.complete(way.states, candidate.epochs))
         kept: list[_Way] = []
         by_vertex: dict[int, list[_Way]] = {}
         for way in sorted(made, key=lambda w: (w.states[-1], w.energy, w.time)):
-            why = self._why(way, own, k, least, lam)
+            why = self._why(way, candidate, k, least, lam)
             rivals = by_vertex.setdefault(way.states[-1], [])
             if not why:
                 rival = next((r for r in rivals if r.time <= way.time), None)
                 if rival is not None and "dominance" in self.rules:
-                    by = " ".join(f"{server}/{cut}" for server, cut in _pairs(own, rival))
+                    by = " ".join(f"{server}/{cut}" for server, cut in _pairs(candidate, rival))
                     why = "dominance", f"{by} gets there with {rival.energy:.6g} J in {rival.time:.6g} s"
                 else:
                     rivals.append(way)
                     kept.append(way)
-            of_best = "the best plan so far goes on from here" if k + 1 < own.epochs else "the best plan so far"
-            fate, reason = why or ("kept", of_best if self._on_best(own, way) else "nothing rules it out")
-            self.labels.append(
-                Label(vertex(own, k, way.states[-1]), k + 1, _pairs(own, way), way.energy, way.time, fate, reason)
-            )
+            of_best = "the best plan so far goes on from here" if k + 1 < candidate.epochs else "the best plan so far"
+            fate, reason = why or ("kept", of_best if self._on_best(candidate, way) else "nothing rules it out")
+            at, states = vertex(candidate, k, way.states[-1]), _pairs(candidate, way)
+            self.labels.append(Label(at, k + 1, states, way.energy, way.time, fate, reason))
         return kept
 
-    def _why(self, way: _Way, own: Candidate, k: int, least: dict[str, _Rests], lam: float) -> tuple[Fate, str] | None:
+    def _why(
+        self, way: _Way, candidate: Candidate, k: int, least: dict[str, _Rests], lam: float
+    ) -> tuple[Fate, str] | None:
         """Why a label leaves for time or bound, or None."""
         state = way.states[-1]
         reach = way.time + float(least["time"].length[k, state])
-        if ("time" in self.rules or k + 1 == own.epochs) and reach > self.room * (1.0 + ROUNDING):
+        if ("time" in self.rules or k + 1 == candidate.epochs) and reach > self.room * (1.0 + ROUNDING):
             return "time", f"at least {reach:.6g} s in all, T_max is {self.problem.time_limit:g} s"
-        if "bound" not in self.rules or self._on_best(own, way):
+        if "bound" not in self.rules or self._on_best(candidate, way):
             return None
         ceiling = self.upper - ROUNDING * abs(self.upper) if math.isfinite(self.upper) else math.inf
         energy = way.energy + float(least["energy"].length[k, state])
@@ -246,48 +249,48 @@ class _Walk:
             return "bound", f"at least {both:.6g} J in all at {lam:.4g} J/s, a plan has {self.upper:.6g} J"
         return None
 
-    def _on_best(self, own: Candidate, way: _Way) -> bool:
+    def _on_best(self, candidate: Candidate, way: _Way) -> bool:
         """Whether the best plan begins like this."""
-        return self.best is not None and self.best[0] is own and self.best[1][: len(way.states)] == way.states
+        return self.best is not None and self.best[0] is candidate and self.best[1][: len(way.states)] == way.states
 
-    def _offer(self, own: Candidate, states: list[int]) -> None:
+    def _offer(self, candidate: Candidate, states: list[int]) -> None:
         """Take a whole plan if it is cheaper and keeps T_max."""
-        energy = totals(own, states)[0]
-        if energy < self.upper and keeps_limit(self.problem, own, states):
-            self.best, self.upper = (own, states), energy
+        energy = totals(candidate, states)[0]
+        if energy < self.upper and keeps_limit(self.problem, candidate, states):
+            self.best, self.upper = (candidate, states), energy
 
 
-def multiplier(problem: Jqodi, own: Candidate) -> float:
+def multiplier(problem: Jqodi, candidate: Candidate) -> float:
     """The best Lagrange multiplier of T_max [J/s] for one candidate."""
-    found = rcsp.solve(path_graph(own), problem.time_limit, witness_nodes=0, max_labels=0)
-    leaf = found.details.get("root_leaf")
+    relaxed = rcsp.solve(path_graph(candidate), problem.time_limit, witness_nodes=0, max_labels=0)
+    leaf = relaxed.details.get("root_leaf")
     return float(leaf[2]) if isinstance(leaf, list) and leaf[1] == 1 else 0.0
 
 
-def _pairs(own: Candidate, way: _Way) -> tuple[tuple[str, int], ...]:
-    return tuple(own.states[s] for s in way.states)
+def _pairs(candidate: Candidate, way: _Way) -> tuple[tuple[str, int], ...]:
+    return tuple(candidate.states[s] for s in way.states)
 
 
-def _extended(own: Candidate, ways: list[_Way], k: int) -> Iterator[_Way]:
+def _extended(candidate: Candidate, ways: list[_Way], k: int) -> Iterator[_Way]:
     """Every way one epoch on."""
-    there = np.flatnonzero(np.isfinite(own.time[k])).tolist()
-    start = _Way([], [own.setup_energy], [own.setup_time])
+    there = np.flatnonzero(np.isfinite(candidate.time[k])).tolist()
+    start = _Way([], [candidate.setup_energy], [candidate.setup_time])
     for way in [start] if k == 0 else ways:
         for s in there:
-            energy, time = step_terms(own, k, way.states[-1] if way.states else None, s)
+            energy, time = step_terms(candidate, k, way.states[-1] if way.states else None, s)
             joules, seconds = way.energy_terms + energy, way.time_terms + time
             yield _Way([*way.states, s], joules, seconds)
 
 
-def _rests(own: Candidate, of_energy: float, of_time: float) -> _Rests:
+def _rests(candidate: Candidate, of_energy: float, of_time: float) -> _Rests:
     """Shortest rests for weights of energy and time, backwards over the epochs."""
-    epochs, states = own.time.shape
+    epochs, states = candidate.time.shape
     length, following = np.zeros((epochs, states)), np.zeros((epochs, states), dtype=np.int64)
     for k in range(epochs - 1, 0, -1):
         for r in range(states):
             onward = np.full(states, np.inf)
-            for s in np.flatnonzero(np.isfinite(own.time[k])).tolist():
-                step = arc(own, k, r, s)
+            for s in np.flatnonzero(np.isfinite(candidate.time[k])).tolist():
+                step = arc(candidate, k, r, s)
                 onward[s] = of_energy * step["energy"] + of_time * step["time"] + length[k, s]
             following[k - 1, r] = int(np.argmin(onward))
             length[k - 1, r] = onward.min()

@@ -19,7 +19,7 @@ from qopt.core.limits import limit_with_slack, within
 from qopt.core.reading import problem_of
 from qopt.jqodi.losses import MAX_EPOCHS, least_loss
 from qopt.jqodi.problem import Jqodi
-from qopt.jqodi.terms import Candidate, candidate, candidates, keeps_limit, totals
+from qopt.jqodi.terms import Candidate, candidate_at, candidates, keeps_limit, totals
 
 if TYPE_CHECKING:
     from qopt.jqodi.problem import Model, Width
@@ -45,16 +45,16 @@ class SmallestLimits(Brief):
     message: str
 
 
-def fastest_states(problem: Jqodi, own: Candidate) -> IntArray | None:
+def fastest_states(problem: Jqodi, candidate: Candidate) -> IntArray | None:
     """(K,) states of the plan of least time in the problem's mode; None if no plan is possible in every epoch."""
-    rows, time = np.arange(own.epochs), own.time
+    rows, time = np.arange(candidate.epochs), candidate.time
     if problem.mode == "choice":
         with np.errstate(over="ignore"):
-            states = np.full(own.epochs, int(np.argmin(time.sum(axis=0))))
-    elif problem.mode == "schedule" or own.switch_time is None:
+            states = np.full(candidate.epochs, int(np.argmin(time.sum(axis=0))))
+    elif problem.mode == "schedule" or candidate.switch_time is None:
         states = np.argmin(time, axis=1)
     else:
-        states = _shortest(time, own.switch_time)
+        states = _shortest(time, candidate.switch_time)
     return states if np.all(np.isfinite(time[rows, states])) else None
 
 
@@ -79,13 +79,13 @@ def smallest_limits(problem: Jqodi) -> SmallestLimits:
     best: tuple[float, str, int] | None = None
     feasible = False  # told from the terms: their sum, rounded, may be within T_max where they are not
     some = candidates(problem)
-    for own in some:
-        states = fastest_states(problem, own)
+    for candidate in some:
+        states = fastest_states(problem, candidate)
         if states is not None:
-            seconds = totals(own, states)[1]
-            feasible = feasible or keeps_limit(problem, own, states)
+            seconds = totals(candidate, states)[1]
+            feasible = feasible or keeps_limit(problem, candidate, states)
             if best is None or seconds < best[0]:
-                best = (seconds, own.model, own.bits)
+                best = (seconds, candidate.model, candidate.bits)
     losses: dict[str, tuple[float, int]] = {}
     for model, width in problem.admissible:
         loss = _least_within_time(problem, model, width)
@@ -112,29 +112,29 @@ def epochs_within(problem: Jqodi, model: Model, width: Width) -> int:
     Under conditions, as many as they are given for at the most.
     """
     horizon = problem.horizon
-    own = candidate(problem, model.name, width.bits, epochs=1 if horizon is None else horizon)
+    candidate = candidate_at(problem, model.name, width.bits, epochs=1 if horizon is None else horizon)
     room = limit_with_slack(problem.time_limit)
     if horizon is None:  # the fastest state again and again: a change costs time
-        least = float(own.time.min())
-        if not within([own.setup_time, least], problem.time_limit):
+        least = float(candidate.time.min())
+        if not within([candidate.setup_time, least], problem.time_limit):
             return 0
-        if least == 0 or (room - own.setup_time) / least >= MAX_EPOCHS:
+        if least == 0 or (room - candidate.setup_time) / least >= MAX_EPOCHS:
             return MAX_EPOCHS
-        guess = int((room - own.setup_time) / least) + 1
-        while guess and not within([own.setup_time, *[least] * guess], problem.time_limit):
+        guess = int((room - candidate.setup_time) / least) + 1
+        while guess and not within([candidate.setup_time, *[least] * guess], problem.time_limit):
             guess -= 1
         return guess
     if problem.mode == "choice":
-        reached = np.cumsum(own.time, axis=0).min(axis=1)
-    elif problem.mode == "schedule" or own.switch_time is None:
-        reached = np.cumsum(own.time.min(axis=1))
+        reached = np.cumsum(candidate.time, axis=0).min(axis=1)
+    elif problem.mode == "schedule" or candidate.switch_time is None:
+        reached = np.cumsum(candidate.time.min(axis=1))
     else:
-        total, least_of = own.time[0].copy(), [float(own.time[0].min())]
-        for row in own.time[1:]:
-            total = (total[:, None] + own.switch_time).min(axis=0) + row
+        total, least_of = candidate.time[0].copy(), [float(candidate.time[0].min())]
+        for row in candidate.time[1:]:
+            total = (total[:, None] + candidate.switch_time).min(axis=0) + row
             least_of.append(float(total.min()))
         reached = np.array(least_of)
-    return int(np.count_nonzero(own.setup_time + reached <= room))
+    return int(np.count_nonzero(candidate.setup_time + reached <= room))
 
 
 def rounded_up(value: float, digits: int = 6) -> str:
@@ -182,9 +182,10 @@ def _nowhere(problem: Jqodi, some: tuple[Candidate, ...]) -> str:
     with_device = {link.server for link in device.links}
     if not any(server.cloud_rate is not None for server in problem.servers if server.name in with_device):
         return f"no T_max can be met: no server has a link with the cloud and one with {device.name}"
-    for own in some:
-        gone = np.flatnonzero(np.isinf(own.time).all(axis=1))
+    for candidate in some:
+        gone = np.flatnonzero(np.isinf(candidate.time).all(axis=1))
         if gone.size:
             where = f"epoch {int(gone[0]) + 1}"
-            return f"no T_max can be met: in {where} no server and cut is possible for {own.model} at {own.bits} bits"
+            what = f"{candidate.model} at {candidate.bits} bits"
+            return f"no T_max can be met: in {where} no server and cut is possible for {what}"
     return "no T_max can be met: no server and cut is possible in every epoch, as mode choice demands"

@@ -35,11 +35,11 @@ def losses(start: tuple[float, ...], changes: tuple[Change, ...], epochs: int) -
     changes : gamma^update and gamma^run.
     """
     listed = _listed(changes)
-    found = [sum(map(Fraction, start), Fraction(0))]
+    after = [sum(map(Fraction, start), Fraction(0))]
     for k in range(epochs if listed is None else min(epochs, listed)):
         step = sum((Fraction(c if isinstance(c, float) else float(c[k])) for c in changes), Fraction(0))
-        found.append(found[-1] + step)
-    return found
+        after.append(after[-1] + step)
+    return after
 
 
 def fewest_epochs(start: tuple[float, ...], changes: tuple[Change, ...], limit: float) -> int | None:
@@ -50,8 +50,8 @@ def fewest_epochs(start: tuple[float, ...], changes: tuple[Change, ...], limit: 
     allowed = Fraction(limit_with_slack(limit))
     listed = _listed(changes)
     if listed is not None:
-        found = losses(start, changes, listed)
-        return next((k for k, loss in enumerate(found) if k and loss <= allowed), None)
+        after = losses(start, changes, listed)
+        return next((k for k, loss in enumerate(after) if k and loss <= allowed), None)
     step = sum((Fraction(c) for c in changes if isinstance(c, float)), Fraction(0))
     above = sum(map(Fraction, start), Fraction(0)) - allowed
     if above + step <= 0:
@@ -67,11 +67,11 @@ def least_loss(start: tuple[float, ...], changes: tuple[Change, ...], epochs: in
     if _listed(changes) is None:  # the loss moves one way: the first or the last epoch is best
         step = sum((Fraction(c) for c in changes if isinstance(c, float)), Fraction(0))
         first = sum(map(Fraction, start), Fraction(0)) + step
-        found = [first, first + (epochs - 1) * step] if epochs else []
+        after = [first, first + (epochs - 1) * step] if epochs else []
     else:
-        found = losses(start, changes, epochs)[1:]
-    if not found:
+        after = losses(start, changes, epochs)[1:]
+    if not after:
         return None
-    least = max(min(found), Fraction(0))
+    least = max(min(after), Fraction(0))
     rounded = float(least)
     return rounded if Fraction(rounded) >= least else math.nextafter(rounded, math.inf)

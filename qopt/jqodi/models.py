@@ -188,9 +188,9 @@ class Model(Frozen):
         """K^exp and K^rob at a width, given or derived from the loss; None where the loss is never reached."""
         if width.epochs is not None:
             return width.epochs.expected, width.epochs.robust
-        found = []
+        epochs = []
         for estimate in ("expected", "robust"):
             parts = self.loss_parts(width, estimate)
             limit = self.loss_limit
-            found.append(None if parts is None or limit is None else fewest_epochs(*parts, limit))
-        return found[0], found[1]
+            epochs.append(None if parts is None or limit is None else fewest_epochs(*parts, limit))
+        return epochs[0], epochs[1]

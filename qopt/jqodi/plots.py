@@ -13,10 +13,10 @@ import numpy as np
 from qopt.core.errors import InputError, shown
 from qopt.core.plot_style import BLUE, GREEN, GREY, INK, MARKERS, ORANGE, PINK, RED, SKY, axes_for
 from qopt.core.reading import problem_of
+from qopt.jqodi.breakpoints import breakpoints
 from qopt.jqodi.certificate.certify import violations
 from qopt.jqodi.costs import NODES, JqodiCost, breakdown
 from qopt.jqodi.diagram import SOURCE, THETA, diagram, plan_vertices
-from qopt.jqodi.front import breakpoints
 from qopt.jqodi.plan import JqodiPlan, checked_plan
 from qopt.jqodi.problem import Jqodi
 

@@ -151,10 +151,10 @@ class Conditions(Frozen):
         for name in ("cloud_speed", "device_speed"):
             if getattr(self, name) is not None:
                 yield f".{name}", getattr(self, name)
-        for server, own in self.servers.items():
+        for server, factors in self.servers.items():
             for name in ServerConditions.model_fields:
-                if getattr(own, name) is not None:
-                    yield f".servers.{server}.{name}", getattr(own, name)
+                if getattr(factors, name) is not None:
+                    yield f".servers.{server}.{name}", getattr(factors, name)
 
 
 class Switching(Frozen):

@@ -42,19 +42,19 @@ class Block(Brief):
     time: FloatArray
 
 
-def possible(own: Candidate) -> bool:
+def possible(candidate: Candidate) -> bool:
     """Whether every epoch has a state."""
-    return bool(np.isfinite(own.time).any(axis=1).all())
+    return bool(np.isfinite(candidate.time).any(axis=1).all())
 
 
-def blocks(own: Candidate) -> list[Block]:
+def blocks(candidate: Candidate) -> list[Block]:
     """The epochs of a candidate, those with equal numbers together. Every epoch must have a possible state."""
-    found: dict[bytes, list[int]] = {}
-    for k in range(own.epochs):
-        found.setdefault(own.time[k].tobytes() + own.energy[k].tobytes(), []).append(k)
+    alike: dict[bytes, list[int]] = {}
+    for k in range(candidate.epochs):
+        alike.setdefault(candidate.time[k].tobytes() + candidate.energy[k].tobytes(), []).append(k)
     parts = []
-    for epochs in found.values():
-        energy, time = own.energy[epochs[0]], own.time[epochs[0]]
+    for epochs in alike.values():
+        energy, time = candidate.energy[epochs[0]], candidate.time[epochs[0]]
         order = np.lexsort((time, energy))
         before = np.concatenate(([math.inf], np.minimum.accumulate(time[order])[:-1]))
         kept = order[time[order] < before]
@@ -80,22 +80,22 @@ class Schedule(Brief):
 
     def states_of(self, choice: IntArray) -> IntArray:
         """(K,) states of a choice of columns (1 + K,)."""
-        found: IntArray = self.states[np.arange(len(self.states)), choice[1:]]
-        return found
+        states: IntArray = self.states[np.arange(len(self.states)), choice[1:]]
+        return states
 
 
-def schedule_instance(own: Candidate, limit: float) -> Schedule:
+def schedule_instance(candidate: Candidate, limit: float) -> Schedule:
     """The best state of every epoch, where changing costs nothing, as a knapsack. Every epoch must have a state.
 
     Parameters
     ----------
-    own : the candidate; its switching is left out.
+    candidate : its switching is left out.
     limit : T_max [s].
     """
-    parts = blocks(own)
+    parts = blocks(candidate)
     width = max(len(part.states) for part in parts)
-    cost, weight = (np.full((1 + own.epochs, width), x) for x in (own.setup_energy, own.setup_time))
-    states = np.zeros((own.epochs, width), dtype=np.int64)
+    cost, weight = (np.full((1 + candidate.epochs, width), x) for x in (candidate.setup_energy, candidate.setup_time))
+    states = np.zeros((candidate.epochs, width), dtype=np.int64)
     for part in parts:
         columns = np.minimum(np.arange(width), len(part.states) - 1)
         cost[1 + part.epochs], weight[1 + part.epochs] = part.energy[columns], part.time[columns]
@@ -103,23 +103,23 @@ def schedule_instance(own: Candidate, limit: float) -> Schedule:
     return Schedule(cost, weight, states, limit)
 
 
-def path_graph(own: Candidate) -> Layered:
+def path_graph(candidate: Candidate) -> Layered:
     """The layered graph of a candidate: layer 0 is quantizing, layer 1 + k is epoch k, changes are transitions.
 
     Layer 0 has every state at the same cost; the one that epoch 0 is in costs no change. Where changes cost energy
     only before the epochs that count, in large graphs every state stands twice, S + s for epochs that do not count.
     """
-    epochs, states = own.time.shape
-    there = np.isfinite(own.time)
-    cost = np.vstack((np.full(states, own.setup_energy), np.where(there, own.energy, np.inf)))
-    resource = np.vstack((np.full(states, own.setup_time), np.where(there, own.time, 0.0)))
-    energy, time = own.switch_energy, own.switch_time
-    if energy is None or own.counted == epochs:
+    epochs, states = candidate.time.shape
+    there = np.isfinite(candidate.time)
+    cost = np.vstack((np.full(states, candidate.setup_energy), np.where(there, candidate.energy, np.inf)))
+    resource = np.vstack((np.full(states, candidate.setup_time), np.where(there, candidate.time, 0.0)))
+    energy, time = candidate.switch_energy, candidate.switch_time
+    if energy is None or candidate.counted == epochs:
         return Layered(cost, resource, energy, time)
     if epochs * states * states <= STACKED:
-        counts = (np.arange(epochs) < own.counted)[:, None, None]
+        counts = (np.arange(epochs) < candidate.counted)[:, None, None]
         return Layered(cost, resource, np.where(counts, energy, 0.0), time)
-    late = (np.arange(1 + epochs) > own.counted)[:, None]
+    late = (np.arange(1 + epochs) > candidate.counted)[:, None]
     twice = np.hstack((np.where(late, np.inf, cost), np.where(late, cost, np.inf)))
     gone = np.full_like(energy, np.inf)
     return Layered(
@@ -130,13 +130,13 @@ def path_graph(own: Candidate) -> Layered:
     )
 
 
-def path_states(own: Candidate, path: IntArray) -> IntArray:
+def path_states(candidate: Candidate, path: IntArray) -> IntArray:
     """(K,) states of a path through `path_graph`."""
-    found: IntArray = path[1:] % len(own.states)
-    return found
+    states: IntArray = path[1:] % len(candidate.states)
+    return states
 
 
-def counting_graph(own: Candidate, parts: list[Block]) -> tuple[Digraph, IntArray]:
+def counting_graph(candidate: Candidate, parts: list[Block]) -> tuple[Digraph, IntArray]:
     """How often each state is used, as paths through grids, one grid a block.
 
     In the grid of n epochs and p states, vertex (j, k) says that k epochs have been given states up to j: an arc
@@ -147,7 +147,7 @@ def counting_graph(own: Candidate, parts: list[Block]) -> tuple[Digraph, IntArra
     -------
     The graph, and for each arc block * 2^20 + position of the state in its block, or -1.
     """
-    tails, heads, costs, times, used = [], [], [own.setup_energy], [own.setup_time], [-1]
+    tails, heads, costs, times, used = [], [], [candidate.setup_energy], [candidate.setup_time], [-1]
     base = 1
     for b, part in enumerate(parts):
         p, n = len(part.states), len(part.epochs)
@@ -163,9 +163,9 @@ def counting_graph(own: Candidate, parts: list[Block]) -> tuple[Digraph, IntArra
     return Digraph(base + 1, tail, head, np.array(costs), np.array(times), 0, base), np.array(used)
 
 
-def counted_states(own: Candidate, parts: list[Block], used: IntArray, arcs: IntArray) -> IntArray:
+def counted_states(candidate: Candidate, parts: list[Block], used: IntArray, arcs: IntArray) -> IntArray:
     """(K,) states of a path through `counting_graph`, equal ones next to each other in each block."""
-    states = np.zeros(own.epochs, dtype=np.int64)
+    states = np.zeros(candidate.epochs, dtype=np.int64)
     taken = used[arcs]
     for b, part in enumerate(parts):
         columns = taken[(taken >= 0) & (taken >> 20 == b)] & ((1 << 20) - 1)

@@ -80,8 +80,8 @@ class Candidate(Brief):
 def _each(amount: FloatArray, rate: FloatArray) -> FloatArray:
     """amount / rate, where nothing takes no time and a rate of 0 takes forever; NaN where numbers overflow."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        found = np.where(amount == 0, 0.0, amount / rate)
-        return np.where((np.isinf(found) & (rate > 0)) | np.isinf(rate), np.nan, found)
+        quotient = np.where(amount == 0, 0.0, amount / rate)
+        return np.where((np.isinf(quotient) & (rate > 0)) | np.isinf(rate), np.nan, quotient)
 
 
 def _varying(nominal: float, column: Any, epochs: int) -> FloatArray:
@@ -98,7 +98,7 @@ def epoch_work(problem: Jqodi, model: Model, width: Width) -> tuple[FloatArray, 
         return problem.images * width.work * image, cloud
 
 
-def candidate(problem: Jqodi, model: str, bits: int, *, epochs: int | None = None) -> Candidate:
+def candidate_at(problem: Jqodi, model: str, bits: int, *, epochs: int | None = None) -> Candidate:
     """Seconds and joules of a model at a width.
 
     Parameters
@@ -111,27 +111,27 @@ def candidate(problem: Jqodi, model: str, bits: int, *, epochs: int | None = Non
         No such model or width, no number of epochs, conditions that end before them, or numbers that are finite one by
         one and too large together.
     """
-    found = next(((m, w) for m in problem.models for w in m.widths if m.name == model and w.bits == bits), None)
-    if found is None:
+    pair = next(((m, w) for m in problem.models for w in m.widths if m.name == model and w.bits == bits), None)
+    if pair is None:
         known = ", ".join(f"{m.name} at {w.bits}" for m in problem.models for w in m.widths)
         raise InputError("model", f"{shown(model)} at {bits!r} bits", known)
-    own, width = found
-    expected = own.epochs(width)[0]
-    needed = problem.needed(own, width) if epochs is None else whole("epochs", epochs, 1, MAX_EPOCHS)
+    chosen, width = pair
+    expected = chosen.epochs(width)[0]
+    needed = problem.needed(chosen, width) if epochs is None else whole("epochs", epochs, 1, MAX_EPOCHS)
     if needed is None:
         raise InputError("epochs", "nothing", f"a number, since {model} at {bits} bits never reaches its loss")
     horizon = problem.horizon
     if horizon is not None and needed > horizon:
         raise InputError("conditions", f"{horizon} epochs", f"at least {needed}, the epochs of {model} at {bits} bits")
-    if needed * len(problem.servers) * len(own.admissible_cuts) > MAX_ENTRIES:
+    if needed * len(problem.servers) * len(chosen.admissible_cuts) > MAX_ENTRIES:
         raise InputError("epochs", f"{needed} epochs of {model}", f"epochs times states up to {MAX_ENTRIES}")
     counted = needed if expected is None else min(expected, needed)
-    states = tuple((server.name, j) for server in problem.servers for j in own.admissible_cuts)
-    time, energy = _tables(problem, own, width, needed)
+    states = tuple((server.name, j) for server in problem.servers for j in chosen.admissible_cuts)
+    time, energy = _tables(problem, chosen, width, needed)
     energy[counted:][np.isfinite(energy[counted:])] = 0.0
     if problem.inference.requests > 0:
         with np.errstate(over="ignore"):  # what overflows is refused below
-            energy[-1] += problem.inference.requests * _request_energy(problem, own, width)
+            energy[-1] += problem.inference.requests * _request_energy(problem, chosen, width)
     energy[np.isinf(time)] = np.inf
     for what, table in (("time", time), ("energy", energy)):
         if not np.all(table[~np.isinf(time)] <= LARGEST / needed):
@@ -149,15 +149,15 @@ def candidate(problem: Jqodi, model: str, bits: int, *, epochs: int | None = Non
         energy=energy,
         setup_time=width.quantize_time,
         setup_energy=width.quantize_energy,
-        switch_time=_switch(problem, own, switch.server_time, switch.cut_time),
-        switch_energy=_switch(problem, own, switch.server_energy, switch.cut_energy),
+        switch_time=_switch(problem, chosen, switch.server_time, switch.cut_time),
+        switch_energy=_switch(problem, chosen, switch.server_energy, switch.cut_energy),
     )
 
 
 def candidates(problem: Jqodi) -> tuple[Candidate, ...]:
     """Every admissible model and width that reaches its loss, in the order of the problem."""
     return tuple(
-        candidate(problem, model.name, width.bits)
+        candidate_at(problem, model.name, width.bits)
         for model, width in problem.admissible
         if problem.needed(model, width) is not None
     )
@@ -185,13 +185,13 @@ def _tables(problem: Jqodi, model: Model, width: Width, epochs: int) -> tuple[Fl
             times.append(np.full((epochs, len(cuts)), np.inf))
             energies.append(np.full((epochs, len(cuts)), np.inf))
             continue
-        own = None if conditions is None else conditions.servers.get(server.name)
-        speed = _varying(server.speed, own and own.speed, epochs)
-        to_cloud = _varying(server.cloud_rate, own and own.cloud_rate, epochs)
-        to_device = _varying(link.bits_per_second, own and own.device_rate, epochs)
+        factors = None if conditions is None else conditions.servers.get(server.name)
+        speed = _varying(server.speed, factors and factors.speed, epochs)
+        to_cloud = _varying(server.cloud_rate, factors and factors.cloud_rate, epochs)
+        to_device = _varying(link.bits_per_second, factors and factors.device_rate, epochs)
         sent = 2.0 * (_each(whole, to_cloud)[:, None] + _each(sizes, to_device[:, None]))
         time = of_all + _each(on_server, speed[:, None]) + sent
-        time[_varying(1.0, own and own.available, epochs) == 0] = np.inf
+        time[_varying(1.0, factors and factors.available, epochs) == 0] = np.inf
         with np.errstate(over="ignore"):
             joules = (
                 on_device * device.energy
@@ -241,31 +241,31 @@ def _switch(problem: Jqodi, model: Model, of_server: float | AnyArray, of_cut: f
     x = np.repeat(np.arange(len(problem.servers)), len(cuts))
     j = np.tile(cuts, len(problem.servers))
 
-    def part(cost: float | AnyArray, at: IntArray) -> FloatArray:
-        if isinstance(cost, float):
-            return np.where(at[:, None] == at[None, :], 0.0, cost)
-        rows: FloatArray = cost[at[:, None], at[None, :]]
+    def part(of_part: float | AnyArray, at: IntArray) -> FloatArray:
+        if isinstance(of_part, float):
+            return np.where(at[:, None] == at[None, :], 0.0, of_part)
+        rows: FloatArray = of_part[at[:, None], at[None, :]]
         return rows
 
-    found = part(of_server, x) + part(of_cut, j)
-    found.flags.writeable = False
-    return found if np.any(found) else None
+    cost = part(of_server, x) + part(of_cut, j)
+    cost.flags.writeable = False
+    return cost if np.any(cost) else None
 
 
-def arcs(own: Candidate) -> tuple[FloatArray | None, FloatArray | None]:
+def arcs(candidate: Candidate) -> tuple[FloatArray | None, FloatArray | None]:
     """Energy and time of changing, as a layered graph takes them: (S, S), or (K-1, S, S); None for zero.
 
     Energies before an epoch from `counted` on are 0, and only then they differ by epoch.
     """
-    energy = own.switch_energy
-    if energy is not None and own.counted < own.epochs:
-        shape = (own.epochs - 1, *energy.shape)
-        counts = (np.arange(1, own.epochs) < own.counted)[:, None, None]
+    energy = candidate.switch_energy
+    if energy is not None and candidate.counted < candidate.epochs:
+        shape = (candidate.epochs - 1, *energy.shape)
+        counts = (np.arange(1, candidate.epochs) < candidate.counted)[:, None, None]
         energy = np.where(counts, np.broadcast_to(energy, shape), 0.0)
-    return energy, own.switch_time
+    return energy, candidate.switch_time
 
 
-def terms_of(own: Candidate, states: Sequence[int] | IntArray) -> tuple[list[float], list[float]]:
+def terms_of(candidate: Candidate, states: Sequence[int] | IntArray) -> tuple[list[float], list[float]]:
     """The numbers that the energy and the time of a plan are sums of, quantizing first.
 
     Parameters
@@ -273,40 +273,40 @@ def terms_of(own: Candidate, states: Sequence[int] | IntArray) -> tuple[list[flo
     states : (K,) index of the state in each epoch.
     """
     at = np.asarray(states, dtype=np.int64)
-    rows = np.arange(own.epochs)
-    energy = [own.setup_energy, *own.energy[rows, at].tolist()]
-    time = [own.setup_time, *own.time[rows, at].tolist()]
-    if own.switch_energy is not None:
-        energy += own.switch_energy[at[:-1], at[1:]][: max(own.counted - 1, 0)].tolist()
-    if own.switch_time is not None:
-        time += own.switch_time[at[:-1], at[1:]].tolist()
+    rows = np.arange(candidate.epochs)
+    energy = [candidate.setup_energy, *candidate.energy[rows, at].tolist()]
+    time = [candidate.setup_time, *candidate.time[rows, at].tolist()]
+    if candidate.switch_energy is not None:
+        energy += candidate.switch_energy[at[:-1], at[1:]][: max(candidate.counted - 1, 0)].tolist()
+    if candidate.switch_time is not None:
+        time += candidate.switch_time[at[:-1], at[1:]].tolist()
     return energy, time
 
 
-def totals(own: Candidate, states: Sequence[int] | IntArray) -> tuple[float, float]:
+def totals(candidate: Candidate, states: Sequence[int] | IntArray) -> tuple[float, float]:
     """Energy and time of a plan, exactly rounded; infinite where a state is impossible."""
-    energy, time = terms_of(own, states)
+    energy, time = terms_of(candidate, states)
     return math.fsum(energy), math.fsum(time)
 
 
-def keeps_limit(problem: Jqodi, own: Candidate, states: Sequence[int] | IntArray) -> bool:
+def keeps_limit(problem: Jqodi, candidate: Candidate, states: Sequence[int] | IntArray) -> bool:
     """Whether a plan is possible in every epoch and within T_max, in the exact test."""
-    return within(terms_of(own, states)[1], problem.time_limit)
+    return within(terms_of(candidate, states)[1], problem.time_limit)
 
 
-def states_of(own: Candidate, plan: JqodiPlan) -> IntArray:
+def states_of(candidate: Candidate, plan: JqodiPlan) -> IntArray:
     """(K,) index of the state in each epoch of a plan for this candidate."""
     pairs = zip(plan.servers, plan.cuts, strict=True)
-    return np.array([own.index[pair] for pair in pairs], dtype=np.int64)
+    return np.array([candidate.index[pair] for pair in pairs], dtype=np.int64)
 
 
-def plan_of(problem: Jqodi, own: Candidate, states: Sequence[int] | IntArray) -> JqodiPlan:
+def plan_of(problem: Jqodi, candidate: Candidate, states: Sequence[int] | IntArray) -> JqodiPlan:
     """The plan of a state in each epoch."""
-    chosen = [own.states[int(s)] for s in states]
+    chosen = [candidate.states[int(s)] for s in states]
     return JqodiPlan(
         problem=problem.name,
-        model=own.model,
-        bits=own.bits,
+        model=candidate.model,
+        bits=candidate.bits,
         servers=tuple(server for server, _ in chosen),
         cuts=tuple(cut for _, cut in chosen),
     )
@@ -314,4 +314,4 @@ def plan_of(problem: Jqodi, own: Candidate, states: Sequence[int] | IntArray) ->
 
 def candidate_of(problem: Jqodi, plan: JqodiPlan) -> Candidate:
     """The candidate that a plan belongs to, over as many epochs as the plan has."""
-    return candidate(problem, plan.model, plan.bits, epochs=len(plan.servers))
+    return candidate_at(problem, plan.model, plan.bits, epochs=len(plan.servers))

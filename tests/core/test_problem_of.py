@@ -56,7 +56,12 @@ OF_FAMILY: dict[str, list[Callable[..., Any]]] = {
     "jqodi": [
         *asking(qopt.formulations.jqodi),
         *(getattr(qopt.plots, f"plot_{name}") for name in ("diagram", "energy_time", "breakdown")),
-        *(qopt.jqodi.breakdown, qopt.jqodi.breakpoints, qopt.jqodi.plan_vertices, qopt.jqodi.smallest_limits),
+        *(
+            qopt.jqodi.breakdown,
+            qopt.jqodi.breakpoints.breakpoints,
+            qopt.jqodi.plan_vertices,
+            qopt.jqodi.smallest_limits,
+        ),
         *(qopt.jqodi.diagram.diagram, qopt.jqodi.labels.labels),
     ],
 }

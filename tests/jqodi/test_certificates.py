@@ -16,7 +16,7 @@ from qopt.core.errors import InputError
 from qopt.jqodi.certificate.arrays import Arrays, every
 from qopt.jqodi.certificate.bounds import Paths, dual, first_multiplier, tree_bound
 from qopt.jqodi.certificate.certify import certify, violations
-from qopt.jqodi.certificate.closing import closed
+from qopt.jqodi.certificate.closing import enumerated
 from qopt.jqodi.generate import jqodi
 from qopt.jqodi.limits import fastest_states
 from qopt.jqodi.plan import JqodiPlan
@@ -356,10 +356,10 @@ def test_duals_are_below_and_closing_is_exact(switching: bool | None, estimate: 
         gaps += found.bound < best * Fraction(999, 1000)
         for factor in (1.0, 1.5):  # an optimal plan's target, and that of one much worse
             target = best * Fraction(factor)
-            least = closed(own, problem.time_limit, target, dual(own, problem.time_limit, None).multiplier, 10**6)
+            least = enumerated(own, problem.time_limit, target, dual(own, problem.time_limit, None).multiplier, 10**6)
             assert least is not None
             assert float(least) == pytest.approx(float(best), rel=1e-14)
-        assert closed(own, problem.time_limit, best * 3, 0.0, 3) is None
+        assert enumerated(own, problem.time_limit, best * 3, 0.0, 3) is None
     assert gaps > 3
 
 

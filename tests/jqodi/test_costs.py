@@ -17,7 +17,7 @@ from qopt.jqodi.plan import JqodiPlan
 from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.terms import (
     arcs,
-    candidate,
+    candidate_at,
     candidate_of,
     candidates,
     keeps_limit,
@@ -76,7 +76,7 @@ def test_an_epoch_by_hand() -> None:
 
     Seconds 4/2 + 20/8 + 24/24 + 2 (16/8 + 8/4), joules 4 + 60 + 12 + 2 (8 + 1), and so on.
     """
-    own = candidate(problem(), "net", 2)
+    own = candidate_at(problem(), "net", 2)
     assert own.states[:4] == (("A", 1), ("A", 2), ("B", 1), ("B", 2))
     assert own.time[0].tolist() == [13.5, 18.5, 12.0, 15.0, math.inf, math.inf]
     assert own.energy[0].tolist() == [94.0, 79.0, 68.0, 62.0, math.inf, math.inf]
@@ -93,21 +93,21 @@ def test_an_epoch_by_hand() -> None:
 
 def test_ends_of_the_network_and_the_cloud_work() -> None:
     asked = problem(**{"models[0].cuts": [0, 3], "models[0].cloud_work": 12.0})
-    own = candidate(asked, "net", 2)
+    own = candidate_at(asked, "net", 2)
     # Cut 0: nothing on the device and no parameters sent to it; cut 3: nothing on the server.
     assert own.time[0, :2].tolist() == [24 / 8 + 0.5 + 4, 24 / 2 + 0.5 + 2 * (2 + 4)]
     assert own.energy[0, :2].tolist() == [72 + 6 + 16, 24 + 6 + 2 * (8 + 2)]
 
 
 def test_work_of_a_width_is_the_device_and_the_servers() -> None:
-    own = candidate(problem(), "net", 4)
+    own = candidate_at(problem(), "net", 4)
     assert own.time[0, 0] == 2 * 2 + 2 * 2.5 + 1 + 2 * (32 / 8 + 16 / 4)
     assert own.energy[0, 0] == 2 * 64 + 12 + 2 * (16 + 2)
 
 
 def test_robust_epochs_take_time_and_no_energy() -> None:
     asked = problem(estimate="robust", **{"switching.server_energy": 7.0, "switching.server_time": 1.0})
-    own = candidate(asked, "net", 2)
+    own = candidate_at(asked, "net", 2)
     assert (own.epochs, own.counted) == (4, 3)
     assert own.energy[3, :4].tolist() == [0, 0, 0, 0]
     assert math.isinf(own.energy[3, 4])
@@ -128,7 +128,7 @@ def test_changing_costs_by_pair() -> None:
     server = np.array([[0.0, 1, 2], [4, 0, 8], [16, 32, 0]])
     cut = np.array([[0, 9, 9, 9], [9, 0, 0.5, 9], [9, 0.25, 0, 9], [9, 9, 9, 0]])
     asked = problem(switching={"server_time": server, "cut_time": cut, "cut_energy": 0.125})
-    own = candidate(asked, "net", 2)
+    own = candidate_at(asked, "net", 2)
     assert own.switch_time is not None
     at = own.index
     for (x, j), (y, i), seconds in (
@@ -158,7 +158,7 @@ def test_conditions_are_factors_and_zero_is_gone() -> None:
             },
         }
     )
-    own = candidate(asked, "net", 2)
+    own = candidate_at(asked, "net", 2)
     assert own.time[0, :4].tolist() == own.time[3, :4].tolist() == [13.5, 18.5, 12.0, 15.0]
     assert own.time[1, 0] == 4 + 10 + 2 + 8 + 8
     assert np.isinf(own.time[2]).all(), "A cannot reach the device, B is gone"
@@ -175,7 +175,7 @@ def test_nothing_to_send_needs_no_link_at_work() -> None:
     """At cut 0 the device's link carries nothing, so that its rate may be 0; the server's speed may be at cut n."""
     gone = {"conditions": {"servers": {"A": {"device_rate": [0, 1, 1], "speed": [1, 0, 1]}}}}
     asked = problem(**{"models[0].cuts": [0, 1, 3], **gone})
-    own = candidate(asked, "net", 2)
+    own = candidate_at(asked, "net", 2)
     assert np.isinf(own.time[:2, :3]).tolist() == [[False, True, True], [True, True, False]]
     for k in range(2):
         for s in range(3):
@@ -196,7 +196,7 @@ def test_inference_requests_by_hand() -> None:
     assert (found.time, found.energy) == (3 + 15 + 15 + 13.5, 5 + 62 + 62 + 94)
     assert found.energy is not None
     assert found.objective == found.energy + 165, "only the last epoch's server and cut serve"
-    own = candidate(asked, "net", 2)
+    own = candidate_at(asked, "net", 2)
     assert own.energy[2, 0] == own.energy[0, 0] + 165
     assert own.energy[1, 0] == own.energy[0, 0]
     ends = problem(**{"models[0].cuts": [0, 3]})

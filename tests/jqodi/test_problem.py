@@ -23,13 +23,13 @@ from qopt.core.errors import InputError
 from qopt.core.families import FAMILIES
 from qopt.core.method import Method, Options
 from qopt.core.reading import load, save
-from qopt.jqodi.front import breakpoints
+from qopt.jqodi.breakpoints import breakpoints
 from qopt.jqodi.generate import jqodi
 from qopt.jqodi.limits import epochs_within, rounded_up, smallest_limits
 from qopt.jqodi.losses import MAX_EPOCHS, fewest_epochs
 from qopt.jqodi.plan import JqodiPlan, checked_plan
 from qopt.jqodi.problem import Jqodi
-from qopt.jqodi.terms import candidate, candidates, states_of, totals
+from qopt.jqodi.terms import candidate_at, candidates, states_of, totals
 
 
 def data() -> dict[str, Any]:
@@ -200,7 +200,7 @@ def test_conditions_may_be_longer_and_must_cover_the_robust_epochs() -> None:
     assert problem(widths=[2, 4], conditions={"device_speed": [1, 1, 1]}).horizon == 3
     short = problem(widths=[4], conditions={"device_speed": [1, 1]})
     with pytest.raises(InputError, match=r"conditions: found 2 epochs; allowed: at least 3, the epochs of given at 2"):
-        candidate(short, "given", 2)
+        candidate_at(short, "given", 2)
 
 
 def test_numbers_that_are_too_large_together() -> None:
@@ -386,7 +386,7 @@ def test_rounded_up_works_as_a_limit() -> None:
 def test_epochs_within_by_adding_up() -> None:
     asked = problem(time_limit=40.0, conditions=None)
     model = asked.model("given")
-    least = float(candidate(asked, "given", 2).time.min())
+    least = float(candidate_at(asked, "given", 2).time.min())
     assert least == 12
     assert epochs_within(asked, model, model.width(2)) == 3
     assert epochs_within(asked.replace({"time_limit": 36.0}), model, model.width(2)) == 3
@@ -472,7 +472,7 @@ def test_front_is_that_of_all_plans(mode: Any) -> None:
         assert [energy for _, energy in expected] == pytest.approx([energy_of(s) for s in steps], rel=1e-13)
         several += len(steps) > 2
         for i, piece in enumerate(steps):
-            own = candidate(asked, piece.plan.model, piece.plan.bits)
+            own = candidate_at(asked, piece.plan.model, piece.plan.bits)
             reached = totals(own, states_of(own, checked_plan(asked, piece.plan)))
             assert reached == pytest.approx((energy_of(piece), piece.start), rel=1e-13)
             assert front.at(piece.start) is piece

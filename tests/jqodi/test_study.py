@@ -19,7 +19,7 @@ from qopt.core.reading import load
 from qopt.jqodi.costs import breakdown
 from qopt.jqodi.plan import JqodiPlan
 from qopt.jqodi.problem import Jqodi
-from qopt.jqodi.terms import candidate, candidates
+from qopt.jqodi.terms import candidate_at, candidates
 
 STUDY = ROOT / "instances/jqodi/study"
 SETS = ("data1", "data2")
@@ -147,7 +147,7 @@ def test_scalar_products_are_the_librarys_terms(study: Any, name: str) -> None:
     listed = study.decisions.published(name)
     seconds, joules = listed.totals(z)
     for k, chosen in enumerate(listed.choices.listed):
-        own = candidate(instance, chosen.model, chosen.bits)
+        own = candidate_at(instance, chosen.model, chosen.bits)
         s = own.index[chosen.server, chosen.cut]
         assert own.epochs == listed.expected[k]
         assert (own.time[:, s].sum(), own.energy[:, s].sum()) == pytest.approx((seconds[k], joules[k]), rel=1e-9)
@@ -538,10 +538,10 @@ def test_every_claim_has_a_verdict(study: Any) -> None:
 
 def test_observation_1_fewer_bits_take_less_in_an_epoch_and_more_in_all() -> None:
     instance = problem("data1")
-    one, four = (candidate(instance, "lenet", bits, epochs=1) for bits in (1, 4))
+    one, four = (candidate_at(instance, "lenet", bits, epochs=1) for bits in (1, 4))
     assert np.all(one.time < four.time)
     assert np.all(one.energy < four.energy)
-    totals = [candidate(instance, "lenet", bits).energy[:, 0].sum() for bits in (2, 4, 6, 8)]
+    totals = [candidate_at(instance, "lenet", bits).energy[:, 0].sum() for bits in (2, 4, 6, 8)]
     assert totals == sorted(totals, reverse=True)
 
 
@@ -567,7 +567,7 @@ def test_observation_3_the_device_takes_less_energy_and_more_time_to_compute() -
 def test_observation_4_energy_falls_and_then_rises_along_the_cuts(study: Any) -> None:
     """In the instance it does both; and whatever the parameters it never rises and then falls."""
     instance = problem("data1").replace({"models[0].cuts": [0, 1, 2, 3, 4, 5]})
-    own = candidate(instance, "lenet", 4, epochs=1)
+    own = candidate_at(instance, "lenet", 4, epochs=1)
     steps = np.diff([own.energy[0, own.index["rtx3090", j]] for j in range(6)])
     assert steps[0] < 0 < steps[3]
     draws, allowed = np.random.default_rng(7), study.model.ranges("message")

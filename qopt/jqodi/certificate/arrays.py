@@ -42,11 +42,11 @@ class Change:
     def between(self, before: IntArray | int, after: IntArray | int) -> FloatArray:
         """Costs of changes between states."""
         cuts = len(self.of_cut)
-        found: FloatArray = (
+        costs: FloatArray = (
             self.of_server[np.floor_divide(before, cuts), np.floor_divide(after, cuts)]
             + self.of_cut[np.mod(before, cuts), np.mod(after, cuts)]
         )
-        return found
+        return costs
 
     @cached_property
     def matrix(self) -> FloatArray:
@@ -109,8 +109,8 @@ class Arrays:
     @cached_property
     def there(self) -> BoolArray:
         """(K, S) whether a state is possible in an epoch."""
-        found: BoolArray = np.isfinite(self.time)
-        return found
+        finite: BoolArray = np.isfinite(self.time)
+        return finite
 
     @property
     def possible(self) -> bool:
@@ -141,7 +141,7 @@ class Arrays:
 
 def every(problem: Jqodi) -> list[Arrays]:
     """All candidates: the models at admissible widths that reach their loss, in the problem's order."""
-    found = []
+    candidates = []
     for model in problem.models:
         for width in model.widths:
             if problem.widths is not None and width.bits not in problem.widths:
@@ -149,8 +149,8 @@ def every(problem: Jqodi) -> list[Arrays]:
             expected, robust = model.epochs(width)
             needed = expected if problem.estimate == "expected" else robust
             if needed is not None:
-                found.append(read(problem, model, width, needed))
-    return found
+                candidates.append(read(problem, model, width, needed))
+    return candidates
 
 
 def of_plan(problem: Jqodi, plan: JqodiPlan) -> Arrays:
@@ -246,8 +246,8 @@ def _times(problem: Jqodi, work: _Work, epochs: int) -> FloatArray:
     to_device = _seconds(work.shallow_bits, each("device_rate", [rates.get(s.name, 1.0) for s in problem.servers]))
     available = each("available", [1.0] * len(problem.servers)) != 0
     time = ((on_cloud + on_device) + on_server) + 2.0 * (from_cloud + to_device)
-    found: FloatArray = np.where(available & np.array(linked)[:, None], time, np.inf)
-    return found
+    possible: FloatArray = np.where(available & np.array(linked)[:, None], time, np.inf)
+    return possible
 
 
 def _varying(nominal: float, factors: Any, epochs: int) -> FloatArray:
@@ -260,8 +260,8 @@ def _seconds(amount: FloatArray | float, rate: FloatArray) -> FloatArray:
     """None for nothing, no end at a rate of 0, NaN where a number is beyond all floats."""
     quotient = np.where(np.equal(amount, 0.0), 0.0, np.divide(amount, rate))
     overflow = np.isinf(rate) | (np.isinf(quotient) & (rate > 0.0))
-    found: FloatArray = np.where(overflow, np.nan, quotient)
-    return found
+    seconds: FloatArray = np.where(overflow, np.nan, quotient)
+    return seconds
 
 
 def _joules(problem: Jqodi, work: _Work) -> FloatArray:
@@ -281,14 +281,14 @@ def _request(problem: Jqodi, model: Model, width: Width) -> FloatArray:
     """(X, J) joules of one inference request: layers 1..j on the device, an activation up, the rest on the server."""
     device, macs = problem.decided, model.macs.tolist()
     links = {link.server: link.energy for link in device.links}
-    found = np.empty((len(problem.servers), len(model.admissible_cuts)))
+    joules = np.empty((len(problem.servers), len(model.admissible_cuts)))
     for at, j in enumerate(model.admissible_cuts):
         shallow, deep = width.work * math.fsum(macs[:j]), width.work * math.fsum(macs[j:])
         up = np.float64(_sent_up(model, width, j))
         for x, server in enumerate(problem.servers):
             computing = shallow * np.float64(device.energy) + deep * np.float64(server.energy)
-            found[x, at] = computing + up * links.get(server.name, 0.0)
-    return found
+            joules[x, at] = computing + up * links.get(server.name, 0.0)
+    return joules
 
 
 def _sent_up(model: Model, width: Width, cut: int) -> float:

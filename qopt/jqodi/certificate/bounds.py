@@ -53,18 +53,18 @@ LARGEST = 1e290
 # --- trees --------------------------------------------------------------------------------------------------------
 
 
-def tree_work(own: Arrays, kind: str, tree: Any) -> float:
+def tree_work(candidate: Arrays, kind: str, tree: Any) -> float:
     """How much there is to do to check a tree; infinite where it is too much."""
     nodes = len(tree) if isinstance(tree, list) else 1
     if kind == "mckp":
-        size = own.epochs * own.states
-        return float(size + nodes * own.epochs) if size <= TREE_COLUMNS else math.inf
-    size = own.epochs * own.states**2
+        size = candidate.epochs * candidate.states
+        return float(size + nodes * candidate.epochs) if size <= TREE_COLUMNS else math.inf
+    size = candidate.epochs * candidate.states**2
     work = float(size * (10 + nodes))
     return work if size <= TREE_ARCS and work <= TREE_WORK else math.inf
 
 
-def tree_bound(own: Arrays, limit: float, kind: str, tree: Any, target: Fraction | None) -> Bound:
+def tree_bound(candidate: Arrays, limit: float, kind: str, tree: Any, target: Fraction | None) -> Bound:
     """What a tree proves of a candidate that is possible in every epoch.
 
     Parameters
@@ -80,11 +80,11 @@ def tree_bound(own: Arrays, limit: float, kind: str, tree: Any, target: Fraction
     """
     problem: checker.Knapsack | checker.Path
     if kind == "mckp":
-        if own.changing:
+        if candidate.changing:
             raise Refused("a tree of kind mckp, and changing costs")
-        problem = checker.Knapsack(knapsack(own, limit))
+        problem = checker.Knapsack(knapsack(candidate, limit))
     else:
-        problem = checker.Path(layered(own, limit))
+        problem = checker.Path(layered(candidate, limit))
     bound = checker.tree_bound(problem, tree, target)
     if bound is None:
         return math.inf
@@ -111,7 +111,7 @@ class Dual(Brief):
     multiplier: float
 
 
-def dual(own: Arrays, limit: float, target: Fraction | None, guess: float | None = None) -> Dual:
+def dual(candidate: Arrays, limit: float, target: Fraction | None, guess: float | None = None) -> Dual:
     """The best Lagrangian bound on a candidate's plans: changes are left out at first, then priced where they cost.
 
     Parameters
@@ -119,34 +119,34 @@ def dual(own: Arrays, limit: float, target: Fraction | None, guess: float | None
     target : no more than this is needed; None for infinity.
     guess : a multiplier to begin with.
     """
-    if not own.possible:
+    if not candidate.possible:
         return Dual(math.inf, 0.0)
-    free = replace(own, switch_energy=None, switch_time=None)
-    found = _ascend(Epochs(free), limit, target, guess)
-    if not own.changing or found.bound == math.inf or (target is not None and found.bound >= target):
-        return found
-    better = _ascend(Paths(own), limit, target, found.multiplier if guess is None else guess)
-    return better if better.bound >= found.bound else found
+    free = replace(candidate, switch_energy=None, switch_time=None)
+    without = _ascend(Epochs(free), limit, target, guess)
+    if not candidate.changing or without.bound == math.inf or (target is not None and without.bound >= target):
+        return without
+    priced = _ascend(Paths(candidate), limit, target, without.multiplier if guess is None else guess)
+    return priced if priced.bound >= without.bound else without
 
 
 def _ascend(relaxed: Epochs | Paths, limit: float, target: Fraction | None, guess: float | None) -> Dual:
     """Maximise over the multiplier: next is where the lines of a plan that is fast enough and one that is not cross."""
-    own, room = relaxed.own, limit_with_slack(limit)
+    candidate, room = relaxed.candidate, limit_with_slack(limit)
     _, states = relaxed.least(0.0, 1.0)
     if relaxed.too_slow(states, limit):
         return Dual(math.inf, math.inf)
-    fits, heavy = own.totals(states), (0.0, -math.inf)
+    fits, heavy = candidate.totals(states), (0.0, -math.inf)
     best, lam = Dual(-math.inf, 0.0), guess or 0.0
     work = relaxed.work
     while work < DUAL_WORK and lam * relaxed.slowest < LARGEST:
         work += relaxed.work
         value, states = relaxed.least(1.0, lam)
-        bound = Fraction(lowered(own, value)) - Fraction(lam) * Fraction(room)
+        bound = Fraction(lowered(candidate, value)) - Fraction(lam) * Fraction(room)
         if bound > max(best.bound, -LARGEST):  # far below all plans, and too large for a float
             best = Dual(bound, lam)
         if target is not None and best.bound >= target:
             break
-        line = own.totals(states)
+        line = candidate.totals(states)
         if line[1] <= room:
             if lam == 0.0:
                 break
@@ -166,30 +166,31 @@ def _ascend(relaxed: Epochs | Paths, limit: float, target: Fraction | None, gues
     return best
 
 
-def lowered(own: Arrays, value: float) -> float:
+def lowered(candidate: Arrays, value: float) -> float:
     """A sum over the epochs, less what it may have been rounded up by."""
-    return 0.0 if value < TINY else value * (1.0 - MARGIN * (own.epochs + 4))
+    return 0.0 if value < TINY else value * (1.0 - MARGIN * (candidate.epochs + 4))
 
 
 class Epochs:
     """Plans whose epochs are free of each other."""
 
-    def __init__(self, own: Arrays) -> None:
-        self.own, self.work = own, own.time.size
-        self.slowest = _slowest(own)
-        self._energy, self._time = np.where(own.there, own.energy, 0.0), np.where(own.there, own.time, 0.0)
+    def __init__(self, candidate: Arrays) -> None:
+        self.candidate, self.work = candidate, candidate.time.size
+        self.slowest = _slowest(candidate)
+        self._energy = np.where(candidate.there, candidate.energy, 0.0)
+        self._time = np.where(candidate.there, candidate.time, 0.0)
 
     def least(self, share: float, lam: float) -> tuple[float, IntArray]:
         """The least of share energy + lam time, and its states (K,)."""
-        own = self.own
-        length = np.where(own.there, share * self._energy + lam * self._time, np.inf)
+        candidate = self.candidate
+        length = np.where(candidate.there, share * self._energy + lam * self._time, np.inf)
         states = np.argmin(length, axis=1)
-        chosen = length[np.arange(own.epochs), states]
-        return math.fsum([share * own.setup_energy + lam * own.setup_time, *chosen.tolist()]), states
+        chosen = length[np.arange(candidate.epochs), states]
+        return math.fsum([share * candidate.setup_energy + lam * candidate.setup_time, *chosen.tolist()]), states
 
     def too_slow(self, fastest: IntArray, limit: float) -> bool:
         """Whether no plan keeps T_max: every one takes at least as long as the fastest, epoch by epoch."""
-        return not within(self.own.terms(fastest)[1], limit)
+        return not within(self.candidate.terms(fastest)[1], limit)
 
 
 class Paths:
@@ -199,47 +200,48 @@ class Paths:
     numbers a layer in place of S^2.
     """
 
-    def __init__(self, own: Arrays) -> None:
-        self.own, self.slowest = own, _slowest(own)
-        self._energy, self._time = np.where(own.there, own.energy, 0.0), np.where(own.there, own.time, 0.0)
-        servers, cuts = len(own.servers), len(own.cuts)
+    def __init__(self, candidate: Arrays) -> None:
+        self.candidate, self.slowest = candidate, _slowest(candidate)
+        self._energy = np.where(candidate.there, candidate.energy, 0.0)
+        self._time = np.where(candidate.there, candidate.time, 0.0)
+        servers, cuts = len(candidate.servers), len(candidate.cuts)
         free = Change(np.zeros((servers, servers)), np.zeros((cuts, cuts)))
-        self._switch_energy, self._switch_time = own.switch_energy or free, own.switch_time or free
-        self.work = own.time.size * (servers + cuts)
+        self._switch_energy, self._switch_time = candidate.switch_energy or free, candidate.switch_time or free
+        self.work = candidate.time.size * (servers + cuts)
 
     def suffixes(self, share: float, lam: float) -> FloatArray:
         """(K, S) least of share energy + lam time from each state on, that state included; quantizing left out."""
-        own = self.own
-        lengths = np.where(own.there, share * self._energy + lam * self._time, np.inf)
-        for k in range(own.epochs - 2, -1, -1):
-            counts = share if k + 1 < own.counted else 0.0
+        candidate = self.candidate
+        lengths = np.where(candidate.there, share * self._energy + lam * self._time, np.inf)
+        for k in range(candidate.epochs - 2, -1, -1):
+            counts = share if k + 1 < candidate.counted else 0.0
             lengths[k] += self._shortest(lengths[k + 1], counts, lam)
         return lengths
 
     def prefixes(self, share: float, lam: float) -> FloatArray:
         """(K, S) the same up to each state, that state left out."""
-        own = self.own
-        lengths = np.where(own.there, share * self._energy + lam * self._time, np.inf)
+        candidate = self.candidate
+        lengths = np.where(candidate.there, share * self._energy + lam * self._time, np.inf)
         reached = np.zeros_like(lengths)
-        for k in range(1, own.epochs):
-            counts = share if k < own.counted else 0.0
+        for k in range(1, candidate.epochs):
+            counts = share if k < candidate.counted else 0.0
             reached[k] = self._shortest(reached[k - 1] + lengths[k - 1], counts, lam, back=True)
         return reached
 
     def least(self, share: float, lam: float) -> tuple[float, IntArray]:
         """The least of share energy + lam time, and its states (K,)."""
-        own, lengths = self.own, self.suffixes(share, lam)
-        states, onto = np.zeros(own.epochs, dtype=np.int64), np.arange(own.states)
+        candidate, lengths = self.candidate, self.suffixes(share, lam)
+        states, onto = np.zeros(candidate.epochs, dtype=np.int64), np.arange(candidate.states)
         states[0] = int(np.argmin(lengths[0]))
-        for k in range(1, own.epochs):
-            counts, at = share if k < own.counted else 0.0, states[k - 1]
+        for k in range(1, candidate.epochs):
+            counts, at = share if k < candidate.counted else 0.0, states[k - 1]
             joules, seconds = self._switch_energy.between(at, onto), self._switch_time.between(at, onto)
             states[k] = int(np.argmin(counts * joules + lam * seconds + lengths[k]))
-        return share * own.setup_energy + lam * own.setup_time + float(lengths[0, states[0]]), states
+        return share * candidate.setup_energy + lam * candidate.setup_time + float(lengths[0, states[0]]), states
 
     def too_slow(self, fastest: IntArray, limit: float) -> bool:
         """Whether no plan keeps T_max, beyond rounding."""
-        return lowered(self.own, self.own.totals(fastest)[1]) > limit_with_slack(limit)
+        return lowered(self.candidate, self.candidate.totals(fastest)[1]) > limit_with_slack(limit)
 
     def _shortest(self, ends: FloatArray, share: float, lam: float, back: bool = False) -> FloatArray:
         """(S,) least of a change from each state (back: to each) and the length at its other end."""
@@ -249,11 +251,11 @@ class Paths:
             of_server, of_cut = of_server.T, of_cut.T
         grid = ends.reshape(len(of_server), len(of_cut))
         grid = (grid[:, None, :] + of_cut[None]).min(axis=2)
-        found: FloatArray = (of_server[:, :, None] + grid[None]).min(axis=1).ravel()
-        return found
+        shortest: FloatArray = (of_server[:, :, None] + grid[None]).min(axis=1).ravel()
+        return shortest
 
 
-def _slowest(own: Arrays) -> float:
+def _slowest(candidate: Arrays) -> float:
     """More than any plan takes, in seconds."""
-    most = np.where(own.there, own.time, 0.0).max(axis=1).sum() + own.setup_time
-    return float(most) + own.epochs * (0.0 if own.switch_time is None else own.switch_time.largest)
+    most = np.where(candidate.there, candidate.time, 0.0).max(axis=1).sum() + candidate.setup_time
+    return float(most) + candidate.epochs * (0.0 if candidate.switch_time is None else candidate.switch_time.largest)

@@ -27,7 +27,7 @@ from qopt.core.limits import within
 from qopt.jqodi.certificate import arrays
 from qopt.jqodi.certificate.arrays import Arrays
 from qopt.jqodi.certificate.bounds import Bound, dual, first_multiplier, tree_bound, tree_work
-from qopt.jqodi.certificate.closing import closed
+from qopt.jqodi.certificate.closing import enumerated
 from qopt.jqodi.costs import JqodiCost, breakdown
 from qopt.jqodi.plan import JqodiPlan, checked_plan
 from qopt.jqodi.problem import Jqodi
@@ -76,7 +76,7 @@ def certify(problem: Jqodi, plan: JqodiPlan | None, witness: Any = None, *, labe
     if plan is None:
         least, of = _least(problem, kind, trees, None, labels, notes)
         infeasible = least == math.inf
-        found = Certificate(
+        certificate = Certificate(
             bits=None,
             feasible=False,
             objective=None,
@@ -91,8 +91,8 @@ def certify(problem: Jqodi, plan: JqodiPlan | None, witness: Any = None, *, labe
         cost = breakdown(problem, plan)
         rows, broken = _constraints(problem, plan, cost)
         least, of = _least(problem, kind, trees, None if broken else cost.objective, labels, notes)
-        found = _with_plan(problem, plan, cost, (rows, broken), (least, of), notes)
-    return replace(found, seconds=time.perf_counter() - start)
+        certificate = _with_plan(problem, plan, cost, (rows, broken), (least, of), notes)
+    return replace(certificate, seconds=time.perf_counter() - start)
 
 
 def violations(problem: Jqodi, plan: JqodiPlan) -> list[str]:
@@ -130,51 +130,51 @@ def _least(
     used: set[str] = set()
     some = arrays.every(problem)
     if problem.mode == "choice" or not some:
-        return min((_best_choice(problem, own) for own in some), default=math.inf), "enumeration"
-    known = {own.key for own in some}
+        return min((_best_choice(problem, candidate) for candidate in some), default=math.inf), "enumeration"
+    known = {candidate.key for candidate in some}
     for key in (key for key in trees if key not in known):
         notes.append(f"witness rejected for {shown(key)}: no candidate")
-    for own in some:
-        bound, how = _candidate(problem, own, kind, trees.get(own.key), objective, labels, notes)
+    for candidate in some:
+        bound, how = _candidate_bound(problem, candidate, kind, trees.get(candidate.key), objective, labels, notes)
         least = min(least, bound)
         used.add(how)
     of = next(name for name in ("enumeration", "witness", "lagrangian") if name in used)
     return least, None if least == -math.inf else of
 
 
-def _best_choice(problem: Jqodi, own: Arrays) -> Bound:
+def _best_choice(problem: Jqodi, candidate: Arrays) -> Bound:
     """The least energy of one state for all epochs, by looking at all; infinite if none keeps T_max."""
     best = math.inf
-    for s in np.flatnonzero(own.there.all(axis=0)):
-        energy, seconds = own.terms(np.full(own.epochs, s))
+    for s in np.flatnonzero(candidate.there.all(axis=0)):
+        energy, seconds = candidate.terms(np.full(candidate.epochs, s))
         value = math.fsum(energy)
         if value < best and within(seconds, problem.time_limit):
             best = value
     return best if math.isinf(best) else Fraction(best)
 
 
-def _candidate(
-    problem: Jqodi, own: Arrays, kind: str, tree: Any, objective: float | None, labels: int, notes: list[str]
+def _candidate_bound(
+    problem: Jqodi, candidate: Arrays, kind: str, tree: Any, objective: float | None, labels: int, notes: list[str]
 ) -> tuple[Bound, str]:
     """A bound on the plans of one candidate, as good as the target if that can be shown, and how."""
     limit, target = problem.time_limit, None if objective is None else _less(objective, TOLERANCE)
-    found = dual(own, limit, target, None if tree is None else first_multiplier(tree))
-    best, how = found.bound, "lagrangian"
+    lagrangian = dual(candidate, limit, target, None if tree is None else first_multiplier(tree))
+    best, how = lagrangian.bound, "lagrangian"
     if best == math.inf or (target is not None and best >= target):
         return best, how
-    work = math.inf if tree is None else tree_work(own, kind, tree)
+    work = math.inf if tree is None else tree_work(candidate, kind, tree)
     # A single leaf is a dual once more, in exact arithmetic: what that one could not show, it cannot.
     alone = isinstance(tree, list) and len(tree) == 1 and first_multiplier(tree) is not None
     ways = ["witness", "enumeration"] if work <= QUICK and not alone else ["enumeration", "witness"]
     for way in ways:
         bound: Bound | None = None
         if way == "enumeration" and objective is not None and labels:
-            bound = closed(own, limit, _less(objective, AIM), found.multiplier, labels)
+            bound = enumerated(candidate, limit, _less(objective, AIM), lagrangian.multiplier, labels)
         elif way == "witness" and math.isfinite(work):
             try:
-                bound = tree_bound(own, limit, kind, tree, target)
+                bound = tree_bound(candidate, limit, kind, tree, target)
             except Refused as why:
-                notes.append(f"witness rejected for {own.key}: {why}")
+                notes.append(f"witness rejected for {candidate.key}: {why}")
         if bound is not None and bound > best:
             best, how = bound, way
         if target is not None and best >= target:
@@ -187,11 +187,11 @@ def _with_plan(
     plan: JqodiPlan,
     cost: JqodiCost,
     checked: tuple[list[Slack], list[str]],
-    found: tuple[Bound, str | None],
+    lower: tuple[Bound, str | None],
     notes: list[str],
 ) -> Certificate:
     rows, broken = checked
-    least, of = found
+    least, of = lower
     feasible, objective = not broken, cost.objective
     if feasible and objective is not None:
         summed = math.fsum(_terms(problem, plan)[0])
@@ -221,8 +221,8 @@ def _with_plan(
 
 def _terms(problem: Jqodi, plan: JqodiPlan) -> tuple[list[float], list[float]]:
     """The numbers that a plan's energy and time are sums of, by the tables."""
-    own = arrays.of_plan(problem, plan)
-    return own.terms(own.states_of(plan))
+    candidate = arrays.of_plan(problem, plan)
+    return candidate.terms(candidate.states_of(plan))
 
 
 def _constraints(problem: Jqodi, plan: JqodiPlan, cost: JqodiCost) -> tuple[list[Slack], list[str]]:

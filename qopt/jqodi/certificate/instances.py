@@ -52,30 +52,30 @@ def undominated(energy: FloatArray, time: FloatArray) -> list[int]:
     return kept
 
 
-def blocks(own: Arrays) -> list[Block]:
+def blocks(candidate: Arrays) -> list[Block]:
     """The epochs of a candidate that is possible in each, those with equal numbers together."""
     alike: dict[tuple[bytes, bytes], list[int]] = {}
-    for k, (energy, time) in enumerate(zip(own.energy, own.time, strict=True)):
+    for k, (energy, time) in enumerate(zip(candidate.energy, candidate.time, strict=True)):
         alike.setdefault((energy.tobytes(), time.tobytes()), []).append(k)
-    found = []
+    parts = []
     for epochs in alike.values():
-        energy, time = own.energy[epochs[0]], own.time[epochs[0]]
+        energy, time = candidate.energy[epochs[0]], candidate.time[epochs[0]]
         states = np.array(undominated(energy, time), dtype=np.int64)
-        found.append(Block(states, np.array(epochs, dtype=np.int64), energy[states], time[states]))
-    return found
+        parts.append(Block(states, np.array(epochs, dtype=np.int64), energy[states], time[states]))
+    return parts
 
 
-def knapsack(own: Arrays, limit: float) -> dict[str, Any]:
+def knapsack(candidate: Arrays, limit: float) -> dict[str, Any]:
     """A candidate that is possible in each epoch and whose changes cost nothing, as `checker.Knapsack` reads it.
 
     Parameters
     ----------
     limit : T_max [s].
     """
-    parts = blocks(own)
+    parts = blocks(candidate)
     width = max(len(part.states) for part in parts)
-    cost: list[list[float]] = [[own.setup_energy] * width, *([] for _ in range(own.epochs))]
-    weight: list[list[float]] = [[own.setup_time] * width, *([] for _ in range(own.epochs))]
+    cost: list[list[float]] = [[candidate.setup_energy] * width, *([] for _ in range(candidate.epochs))]
+    weight: list[list[float]] = [[candidate.setup_time] * width, *([] for _ in range(candidate.epochs))]
     for part in parts:
         for table, column in ((cost, part.energy.tolist()), (weight, part.time.tolist())):
             column += [column[-1]] * (width - len(column))
@@ -84,32 +84,32 @@ def knapsack(own: Arrays, limit: float) -> dict[str, Any]:
     return {"cost": cost, "weight": [weight], "limit": [limit]}
 
 
-def layered(own: Arrays, limit: float) -> dict[str, Any]:
+def layered(candidate: Arrays, limit: float) -> dict[str, Any]:
     """A candidate as `checker.Path` reads it: S^2 arcs an epoch.
 
     Parameters
     ----------
     limit : T_max [s].
     """
-    count = own.states
+    count = candidate.states
     free = np.zeros((count, count))
-    joules = free if own.switch_energy is None else own.switch_energy.matrix
-    seconds = (free if own.switch_time is None else own.switch_time.matrix).tolist()
+    joules = free if candidate.switch_energy is None else candidate.switch_energy.matrix
+    seconds = (free if candidate.switch_time is None else candidate.switch_time.matrix).tolist()
     counts, gratis = joules.tolist(), free.tolist()
     arcs: list[list[float]] = [[0, 1 + s, 0.0, 0.0] for s in range(count)]
-    for layer in range(own.epochs + 1):
+    for layer in range(candidate.epochs + 1):
         entered, left = 1 + 2 * layer * count, 1 + (2 * layer + 1) * count
         for s in range(count):
             if layer == 0:
-                arcs.append([entered + s, left + s, own.setup_energy, own.setup_time])
-            elif own.there[layer - 1, s]:
-                energy, time = float(own.energy[layer - 1, s]), float(own.time[layer - 1, s])
+                arcs.append([entered + s, left + s, candidate.setup_energy, candidate.setup_time])
+            elif candidate.there[layer - 1, s]:
+                energy, time = float(candidate.energy[layer - 1, s]), float(candidate.time[layer - 1, s])
                 arcs.append([entered + s, left + s, energy, time])
-        if layer < own.epochs:  # before epoch number `layer`, from 0
-            energies = counts if layer < own.counted else gratis
+        if layer < candidate.epochs:  # before epoch number `layer`, from 0
+            energies = counts if layer < candidate.counted else gratis
             for r in range(count):
                 for s in range(count):
                     arcs.append([left + r, left + count + s, energies[r][s], seconds[r][s]])
-    target = 1 + 2 * (own.epochs + 1) * count
+    target = 1 + 2 * (candidate.epochs + 1) * count
     arcs += [[target - count + s, target, 0.0, 0.0] for s in range(count)]
     return {"vertices": target + 1, "source": 0, "target": target, "arcs": arcs, "limit": [limit]}

@@ -74,29 +74,29 @@ class Schedule(Brief):
         return falling
 
 
-def schedule(problem: Jqodi, model: Model, width: Width, own: Candidate) -> Schedule:
+def schedule(problem: Jqodi, model: Model, width: Width, candidate: Candidate) -> Schedule:
     """Loss after each epoch by the estimate in force."""
     parts = model.loss_parts(width, problem.estimate)
     if parts is None or model.loss_limit is None:
-        return Schedule(None, 0.0, own.epochs, problem.time_limit)
-    loss = np.array([float(x) for x in losses(*parts, own.epochs)])
-    return Schedule(loss, model.loss_limit, own.epochs, problem.time_limit)
+        return Schedule(None, 0.0, candidate.epochs, problem.time_limit)
+    loss = np.array([float(x) for x in losses(*parts, candidate.epochs)])
+    return Schedule(loss, model.loss_limit, candidate.epochs, problem.time_limit)
 
 
-def forward(own: Candidate, on: Schedule, constant: bool) -> tuple[IntArray | None, dict[str, int]]:
+def forward(candidate: Candidate, on: Schedule, constant: bool) -> tuple[IntArray | None, dict[str, int]]:
     """(K,) states of the plan of least energy among the labels; None if none arrives. How many were kept and pruned.
 
     Parameters
     ----------
     constant : states do not change.
     """
-    states = len(own.states)
-    before = np.zeros((own.epochs, states), dtype=np.int64)
-    energy, elapsed = own.setup_energy + own.energy[0], own.setup_time + own.time[0]
+    states = len(candidate.states)
+    before = np.zeros((candidate.epochs, states), dtype=np.int64)
+    energy, elapsed = candidate.setup_energy + candidate.energy[0], candidate.setup_time + candidate.time[0]
     counts = {"labels": 0, "pruned": 0}
-    for k in range(own.epochs):
+    for k in range(candidate.epochs):
         if k:
-            energy, elapsed, before[k] = _step(own, k, energy, elapsed, constant)
+            energy, elapsed, before[k] = _step(candidate, k, energy, elapsed, constant)
         reached: BoolArray = np.isfinite(energy)
         late = reached & (on.value(k + 1, np.where(reached, elapsed, 0.0)) < 0.5)
         counts["labels"] += int(np.count_nonzero(reached & ~late))
@@ -105,27 +105,27 @@ def forward(own: Candidate, on: Schedule, constant: bool) -> tuple[IntArray | No
     if not np.isfinite(energy).any():
         return None, counts
     path = [int(np.argmin(energy))]
-    for k in range(own.epochs - 1, 0, -1):
+    for k in range(candidate.epochs - 1, 0, -1):
         path.append(int(before[k, path[-1]]))
     return np.array(path[::-1], dtype=np.int64), counts
 
 
 def _step(
-    own: Candidate, k: int, energy: FloatArray, elapsed: FloatArray, constant: bool
+    candidate: Candidate, k: int, energy: FloatArray, elapsed: FloatArray, constant: bool
 ) -> tuple[FloatArray, FloatArray, IntArray]:
     """Labels of epoch k, 0-based, each from the label that reaches its state with least energy, then least time."""
     index = np.arange(len(energy))
     if constant:
-        return energy + own.energy[k], elapsed + own.time[k], index
-    if own.switch_energy is None and own.switch_time is None:  # all come from the same label
+        return energy + candidate.energy[k], elapsed + candidate.time[k], index
+    if candidate.switch_energy is None and candidate.switch_time is None:  # all come from the same label
         best = int(np.lexsort((elapsed, energy))[0])
-        return energy[best] + own.energy[k], elapsed[best] + own.time[k], np.full(len(energy), best)
-    counts = own.switch_energy is not None and k < own.counted
-    spent = energy[:, None] + (own.switch_energy if counts and own.switch_energy is not None else 0.0 * index)
-    taken = elapsed[:, None] + (own.switch_time if own.switch_time is not None else 0.0 * index)
+        return energy[best] + candidate.energy[k], elapsed[best] + candidate.time[k], np.full(len(energy), best)
+    joules, seconds = candidate.switch_energy, candidate.switch_time
+    spent = energy[:, None] + (0.0 * index if joules is None or k >= candidate.counted else joules)
+    taken = elapsed[:, None] + (0.0 * index if seconds is None else seconds)
     cheapest = spent.min(axis=0)
     origin = np.argmin(np.where(spent == cheapest, taken, np.inf), axis=0)
-    return cheapest + own.energy[k], taken[origin, index] + own.time[k], origin
+    return cheapest + candidate.energy[k], taken[origin, index] + candidate.time[k], origin
 
 
 def solve(problem: Jqodi, options: Options) -> Outcome:
@@ -134,17 +134,17 @@ def solve(problem: Jqodi, options: Options) -> Outcome:
     best: tuple[float, Candidate, IntArray] | None = None
     details: dict[str, Any] = {"candidates": {}}
     guessed = []
-    for own in candidates(problem):
-        model = problem.model(own.model)
-        on = schedule(problem, model, model.width(own.bits), own)
+    for candidate in candidates(problem):
+        model = problem.model(candidate.model)
+        on = schedule(problem, model, model.width(candidate.bits), candidate)
         if on.loss is None:
-            guessed.append(own.key)
-        states, counts = forward(own, on, problem.mode == "choice")
-        details["candidates"][own.key] = counts
-        if states is not None and keeps_limit(problem, own, states):
-            value = totals(own, states)[0]
+            guessed.append(candidate.key)
+        states, counts = forward(candidate, on, problem.mode == "choice")
+        details["candidates"][candidate.key] = counts
+        if states is not None and keeps_limit(problem, candidate, states):
+            value = totals(candidate, states)[0]
             if best is None or value < best[0]:
-                best = (value, own, states)
+                best = (value, candidate, states)
     notes = [] if best is not None else ["no plan stays on the ideal curve until its loss is reached"]
     if guessed:
         notes.append(f"only K is known of {', '.join(guessed)}: progress taken as k / K")

@@ -29,11 +29,11 @@ def too_large(problem: Jqodi) -> str | None:
     return f"more than {MAX_PLANS} plans to look at" if plans > MAX_PLANS else None
 
 
-def sequences(problem: Jqodi, own: Candidate) -> Iterable[tuple[int, ...]]:
+def sequences(problem: Jqodi, candidate: Candidate) -> Iterable[tuple[int, ...]]:
     """States of every plan that is possible in every epoch, in lexicographic order."""
-    there = np.isfinite(own.time)
+    there = np.isfinite(candidate.time)
     if problem.mode == "choice":
-        return [(s,) * own.epochs for s in np.flatnonzero(there.all(axis=0)).tolist()]
+        return [(s,) * candidate.epochs for s in np.flatnonzero(there.all(axis=0)).tolist()]
     return itertools.product(*(np.flatnonzero(row).tolist() for row in there))
 
 
@@ -41,26 +41,26 @@ def solve(problem: Jqodi, options: Options) -> Outcome:
     """The cheapest of all plans; of equal ones the first. Takes time_limit."""
     clock = options.clock()
     best, best_value, looked_at = None, math.inf, 0
-    for own in candidates(problem):
-        energy, time = own.energy.tolist(), own.time.tolist()
-        switches = [None if x is None else x.tolist() for x in (own.switch_energy, own.switch_time)]
-        for states in sequences(problem, own):
+    for candidate in candidates(problem):
+        energy, time = candidate.energy.tolist(), candidate.time.tolist()
+        switches = [None if x is None else x.tolist() for x in (candidate.switch_energy, candidate.switch_time)]
+        for states in sequences(problem, candidate):
             if clock.over:
                 plan = None if best is None else plan_of(problem, *best)
                 return Outcome("time-limit", plan, details={"plans": looked_at})
             looked_at += 1
-            joules = [own.setup_energy, *(row[s] for row, s in zip(energy, states, strict=True))]
+            joules = [candidate.setup_energy, *(row[s] for row, s in zip(energy, states, strict=True))]
             if switches[0] is not None:
-                counted = states[: own.counted]
+                counted = states[: candidate.counted]
                 joules += [switches[0][r][s] for r, s in itertools.pairwise(counted)]
             value = math.fsum(joules)
             if not value < best_value:
                 continue
-            seconds = [own.setup_time, *(row[s] for row, s in zip(time, states, strict=True))]
+            seconds = [candidate.setup_time, *(row[s] for row, s in zip(time, states, strict=True))]
             if switches[1] is not None:
                 seconds += [switches[1][r][s] for r, s in itertools.pairwise(states)]
             if within(seconds, problem.time_limit):
-                best, best_value = (own, np.array(states)), value
+                best, best_value = (candidate, np.array(states)), value
     if best is None:
         return infeasible(problem, details={"plans": looked_at})
     return Outcome("optimal", plan_of(problem, *best), best_value, details={"plans": looked_at})

@@ -32,29 +32,29 @@ def refuses(problem: Jqodi) -> str | None:
 def solve(problem: Jqodi, options: Options) -> Outcome:
     """A plan of energy <= (1 + gap) optimum. Takes gap, default 0.01, and time_limit."""
     clock, eps = options.clock(), options.gap or GUARANTEE
-    pairs = [(least_energy(problem, own), own) for own in candidates(problem) if possible(own)]
+    pairs = [(least_energy(problem, candidate), candidate) for candidate in candidates(problem) if possible(candidate)]
     best: tuple[float, Candidate, IntArray] | None = None
     bound, stopped = math.inf, ""
     witness: dict[str, Any] = {"format": "qopt/jqodi-witness", "version": 1, "kind": "rcsp", "candidates": {}}
     details: dict[str, Any] = {"gap": eps, "candidates": {}}
-    for least, own in sorted(pairs, key=lambda pair: pair[0]):
+    for least, candidate in sorted(pairs, key=lambda pair: pair[0]):
         if best is not None and best[0] <= (1.0 + eps) * least:
             bound = min(bound, least)
-            details["candidates"][own.key] = {"status": "ruled out by its relaxation"}
+            details["candidates"][candidate.key] = {"status": "ruled out by its relaxation"}
             continue
-        found = rcsp.approximate(path_graph(own), problem.time_limit, eps, time_limit=clock.left)
-        details["candidates"][own.key] = {"status": found.status, "rounds": found.details.get("rounds", 0)}
-        if found.tree is not None:
-            witness["candidates"][own.key] = found.tree
-        if found.status == "limit":
-            stopped = str(found.details.get("stopped", "the time is over"))
-        if found.status != "infeasible":
-            bound = min(bound, max(least, found.bound or 0.0))
-        if found.path is not None:
-            states = path_states(own, found.path)
-            value = totals(own, states)[0]
-            if (best is None or value < best[0]) and keeps_limit(problem, own, states):
-                best = (value, own, states)
+        result = rcsp.approximate(path_graph(candidate), problem.time_limit, eps, time_limit=clock.left)
+        details["candidates"][candidate.key] = {"status": result.status, "rounds": result.details.get("rounds", 0)}
+        if result.tree is not None:
+            witness["candidates"][candidate.key] = result.tree
+        if result.status == "limit":
+            stopped = str(result.details.get("stopped", "the time is over"))
+        if result.status != "infeasible":
+            bound = min(bound, max(least, result.bound or 0.0))
+        if result.path is not None:
+            states = path_states(candidate, result.path)
+            value = totals(candidate, states)[0]
+            if (best is None or value < best[0]) and keeps_limit(problem, candidate, states):
+                best = (value, candidate, states)
     claimed = bound if math.isfinite(bound) else None
     if best is None:
         if not stopped:

@@ -24,7 +24,7 @@ from qopt.jqodi.limits import smallest_limits
 from qopt.jqodi.losses import MAX_EPOCHS
 from qopt.jqodi.methods.registry import METHODS
 from qopt.jqodi.problem import Inference, Jqodi
-from qopt.jqodi.terms import Candidate, candidate, plan_of
+from qopt.jqodi.terms import Candidate, candidate_at, plan_of
 
 NO_LIMIT = 1e300
 """A T_max that nothing exceeds [s]."""
@@ -51,10 +51,10 @@ def _at_width(problem: Jqodi, bits: int, options: Options) -> Outcome:
             asked = only.model_copy(update={"time_limit": limit})
             method = fastest(METHODS, asked)
             takes = replace(Options(), time_limit=clock.left if "time_limit" in method.options else None)
-            found = method.run(asked, takes)
-            if found.plan is not None or found.status != "infeasible":
-                status: Status = "time-limit" if found.status == "time-limit" else "heuristic"
-                return Outcome(status, found.plan, message=f"{bits} bits{note}", details={"bits": bits})
+            outcome = method.run(asked, takes)
+            if outcome.plan is not None or outcome.status != "infeasible":
+                status: Status = "time-limit" if outcome.status == "time-limit" else "heuristic"
+                return Outcome(status, outcome.plan, message=f"{bits} bits{note}", details={"bits": bits})
     return _never(problem, only, bits)
 
 
@@ -65,33 +65,33 @@ def _never(problem: Jqodi, only: Jqodi, bits: int) -> Outcome:
     for model, width in only.admissible:
         if only.needed(model, width) is not None:
             continue  # its K is known, and no plan is possible in all of its epochs, whatever T_max
-        one = candidate(training, model.name, bits, epochs=1)
-        for s in np.flatnonzero(np.isfinite(one.time[0])).tolist():
-            joules = float(one.energy[0, s])
+        candidate = candidate_at(training, model.name, bits, epochs=1)
+        for s in np.flatnonzero(np.isfinite(candidate.time[0])).tolist():
+            joules = float(candidate.energy[0, s])
             epochs = _fitting(problem, model.name, bits, s) if best is None or joules < best[0] else 0
             if epochs:
-                best = (joules, candidate(problem, model.name, bits, epochs=epochs), s)
+                best = (joules, candidate_at(problem, model.name, bits, epochs=epochs), s)
     if best is None:
         never = any(only.needed(model, width) is None for model, width in only.admissible)
         nothing = f"T_max of {problem.time_limit:g} s holds not one epoch" if never else smallest_limits(only).message
         return Outcome("heuristic", message=f"{bits} bits: {nothing}")
-    _, own, state = best
-    states: IntArray = np.full(own.epochs, state)
+    _, candidate, state = best
+    states: IntArray = np.full(candidate.epochs, state)
     message = f"{bits} bits; the loss is never reached: as many epochs as T_max holds"
-    return Outcome("heuristic", plan_of(problem, own, states), message=message, details={"bits": bits})
+    return Outcome("heuristic", plan_of(problem, candidate, states), message=message, details={"bits": bits})
 
 
 def _fitting(problem: Jqodi, model: str, bits: int, state: int) -> int:
     """How many epochs of one state T_max holds."""
     horizon = problem.horizon
-    own = candidate(problem, model, bits, epochs=1 if horizon is None else horizon)
-    room = limit_with_slack(problem.time_limit) - own.setup_time
+    candidate = candidate_at(problem, model, bits, epochs=1 if horizon is None else horizon)
+    room = limit_with_slack(problem.time_limit) - candidate.setup_time
     if horizon is None:
-        each = float(own.time[0, state])
+        each = float(candidate.time[0, state])
         times = [each] * (MAX_EPOCHS if each == 0 else math.floor(min(max(room, 0.0) / each + 1, MAX_EPOCHS)))
     else:
-        times = own.time[:, state].tolist()
+        times = candidate.time[:, state].tolist()
     count = min(int(np.count_nonzero(np.cumsum(times) <= room)) + 1, len(times))
-    while count and not within([own.setup_time, *times[:count]], problem.time_limit):
+    while count and not within([candidate.setup_time, *times[:count]], problem.time_limit):
         count -= 1
     return count

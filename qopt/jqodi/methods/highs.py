@@ -52,40 +52,41 @@ def too_large(problem: Jqodi) -> str | None:
 class _Model:
     """One candidate's program: columns x[k, s] of possible states, then z[k, r, s] between them."""
 
-    def __init__(self, problem: Jqodi, own: Candidate) -> None:
-        self.problem, self.own = problem, own
+    def __init__(self, problem: Jqodi, candidate: Candidate) -> None:
+        self.problem, self.candidate = problem, candidate
         self.choice = problem.mode == "choice"
         if self.choice:
-            there: BoolArray = np.atleast_2d(np.isfinite(own.time).all(axis=0))
-            sums = [terms_of(own, np.full(own.epochs, s)) for s in np.flatnonzero(there[0])]
-            energy = np.array([math.fsum(e) - own.setup_energy for e, _ in sums])
-            time = np.array([math.fsum(t) - own.setup_time for _, t in sums])
+            there: BoolArray = np.atleast_2d(np.isfinite(candidate.time).all(axis=0))
+            sums = [terms_of(candidate, np.full(candidate.epochs, s)) for s in np.flatnonzero(there[0])]
+            energy = np.array([math.fsum(e) - candidate.setup_energy for e, _ in sums])
+            time = np.array([math.fsum(t) - candidate.setup_time for _, t in sums])
         else:
-            there = np.isfinite(own.time)
-            energy, time = own.energy[there], own.time[there]
+            there = np.isfinite(candidate.time)
+            energy, time = candidate.energy[there], candidate.time[there]
         self.layer, self.state = np.nonzero(there)
         self.layers = len(there)
         self.count = len(self.layer)
         self.cost, self.seconds = energy, time
         one = coo_array((np.ones(self.count), (self.layer, np.arange(self.count))), shape=(self.layers, self.count))
         self.matrix, self.sides = csr_array(one), np.ones(self.layers)
-        if not self.choice and (own.switch_time is not None or own.switch_energy is not None) and self.layers > 1:
+        changing = candidate.switch_time is not None or candidate.switch_energy is not None
+        if changing and not self.choice and self.layers > 1:
             self._flows()
         self.excluded: list[IntArray] = []
 
     def _flows(self) -> None:
         """Columns z and the rows that tie them to x."""
-        own, first = self.own, np.searchsorted(self.layer, np.arange(self.layers + 1))
+        candidate, first = self.candidate, np.searchsorted(self.layer, np.arange(self.layers + 1))
+        joules, seconds = candidate.switch_energy, candidate.switch_time
         tails, heads, energy, time = [], [], [], []
         for k in range(self.layers - 1):
             rows, columns = np.arange(first[k], first[k + 1]), np.arange(first[k + 1], first[k + 2])
             pairs = np.ix_(self.state[rows], self.state[columns])
             tails.append(np.repeat(rows, len(columns)))
             heads.append(np.tile(columns, len(rows)))
-            counts = own.switch_energy is not None and k + 1 < own.counted
             zero = np.zeros(len(tails[-1]))
-            energy.append(own.switch_energy[pairs].ravel() if counts and own.switch_energy is not None else zero)
-            time.append(zero if own.switch_time is None else own.switch_time[pairs].ravel())
+            energy.append(zero if joules is None or k + 1 >= candidate.counted else joules[pairs].ravel())
+            time.append(zero if seconds is None else seconds[pairs].ravel())
         tail, head = np.concatenate(tails), np.concatenate(heads)
         flows = np.arange(len(tail))
         n = self.count
@@ -108,7 +109,7 @@ class _Model:
         for layer, state, value in zip(self.layer, self.state, x[: self.count], strict=True):
             if value > largest[layer]:
                 largest[layer], chosen[layer] = value, state
-        return np.full(self.own.epochs, chosen[0]) if self.choice else chosen
+        return np.full(self.candidate.epochs, chosen[0]) if self.choice else chosen
 
     def exclude(self, states: tuple[int, ...]) -> None:
         """Leave out one choice of states."""
@@ -117,8 +118,8 @@ class _Model:
 
     def solve(self, clock: Clock, options: Options) -> Found[tuple[int, ...]]:
         """HiGHS's status, states that keep T_max, and bound in joules."""
-        own, n = self.own, len(self.cost)
-        base = own.setup_energy
+        candidate, n = self.candidate, len(self.cost)
+        base = candidate.setup_energy
         least = [float(self.cost[: self.count][self.layer == k].min()) for k in range(self.layers)]
         # By a plan: some states may be dearer by many orders of magnitude, and what matters would drown in rounding.
         unit = (base + math.fsum(least) or float(self.cost.max(initial=0.0))) / SCALE or 1.0
@@ -128,7 +129,7 @@ class _Model:
         def attempt() -> Round[tuple[int, ...]]:
             rows = [self.matrix, csr_array((self.seconds / limit)[None])]
             lower = np.concatenate((self.sides, [-np.inf], np.full(len(self.excluded), -np.inf)))
-            upper = np.concatenate((self.sides, [(limit - own.setup_time) / limit]))
+            upper = np.concatenate((self.sides, [(limit - candidate.setup_time) / limit]))
             for columns in self.excluded:
                 entries = (np.ones(len(columns)), (np.zeros(len(columns), dtype=int), columns))
                 rows.append(csr_array(coo_array(entries, shape=(1, n))))
@@ -148,7 +149,7 @@ class _Model:
             return Round(said.status, states, None if said.bound is None else base + unit * said.bound, said.nodes)
 
         def broken(states: tuple[int, ...]) -> str | None:
-            return None if keeps_limit(self.problem, own, states) else "T_max"
+            return None if keeps_limit(self.problem, candidate, states) else "T_max"
 
         return solve_and_exclude(attempt, broken, self.exclude, clock=clock, most=ROUNDS)
 
@@ -160,23 +161,23 @@ def solve(problem: Jqodi, options: Options) -> Outcome:
     best_value, bound, nodes = math.inf, math.inf, 0
     worst: Status = "optimal"
     message = ""
-    for own in candidates(problem):
-        if not possible(own) or (problem.mode == "choice" and not np.isfinite(own.time).all(axis=0).any()):
+    for candidate in candidates(problem):
+        if not possible(candidate) or (problem.mode == "choice" and not np.isfinite(candidate.time).all(axis=0).any()):
             continue
         try:
-            found = _Model(problem, own).solve(clock, options)
+            result = _Model(problem, candidate).solve(clock, options)
         except SolverError as error:
             return Outcome("failed", message=str(error))
-        nodes += found.nodes or 0
-        if found.status not in ("optimal", "infeasible"):
-            worst, message = found.status, found.message
-        states, claimed = found.point, found.bound
+        nodes += result.nodes or 0
+        if result.status not in ("optimal", "infeasible"):
+            worst, message = result.status, result.message
+        states, claimed = result.point, result.bound
         if states is not None:
-            value = totals(own, states)[0]
+            value = totals(candidate, states)[0]
             bound = min(bound, value if claimed is None else min(claimed, value))
             if value < best_value:
-                best, best_value = (own, states), value
-        elif found.status != "infeasible":
+                best, best_value = (candidate, states), value
+        elif result.status != "infeasible":
             bound = -math.inf if claimed is None else min(bound, claimed)
     least = bound if math.isfinite(bound) else None
     details = {"nodes": nodes}

@@ -22,14 +22,14 @@ def refuses(problem: Jqodi) -> str | None:
 def solve(problem: Jqodi, options: Options) -> Outcome:  # noqa: ARG001  takes none
     """The cheapest of all choices that keep T_max; of equal ones the first in the problem's order."""
     best, best_value, looked_at = None, math.inf, 0
-    for own in candidates(problem):
-        for s in np.flatnonzero(np.isfinite(own.time).all(axis=0)).tolist():
-            states = np.full(own.epochs, s)
-            energy, time = terms_of(own, states)
+    for candidate in candidates(problem):
+        for s in np.flatnonzero(np.isfinite(candidate.time).all(axis=0)).tolist():
+            states = np.full(candidate.epochs, s)
+            energy, time = terms_of(candidate, states)
             looked_at += 1
             value = math.fsum(energy)
             if value < best_value and within(time, problem.time_limit):
-                best, best_value = (own, states), value
+                best, best_value = (candidate, states), value
     if best is None:
         return infeasible(problem, details={"choices": looked_at})
     return Outcome("optimal", plan_of(problem, *best), best_value, details={"choices": looked_at})

@@ -33,7 +33,7 @@ from qopt.core.solution import Outcome
 from qopt.jqodi.losses import losses
 from qopt.jqodi.models import Epochs, Model, Width
 from qopt.jqodi.problem import Inference, Jqodi
-from qopt.jqodi.terms import Candidate, candidate, plan_of, terms_of
+from qopt.jqodi.terms import Candidate, candidate_at, plan_of, terms_of
 
 MAX_PATHS = 1_000_000
 """Paths of all trees together that are listed."""
@@ -52,12 +52,12 @@ class Tree(Brief):
 
     Attributes
     ----------
-    own : seconds and joules.
+    candidate : seconds and joules.
     expected : K^exp.
     risk : the factor in the score.
     """
 
-    own: Candidate
+    candidate: Candidate
     expected: int
     risk: float
 
@@ -80,16 +80,16 @@ def create_trees(problem: Jqodi) -> list[Tree]:
             continue
         if problem.horizon is not None and robust > problem.horizon:
             continue  # conditions are unknown in its last epochs
-        own = candidate(_all_counted(problem, model, width, robust), model.name, width.bits)
-        trees.append(Tree(own, expected, _risk(model, width, expected, robust)))
+        candidate = candidate_at(_all_counted(problem, model, width, robust), model.name, width.bits)
+        trees.append(Tree(candidate, expected, _risk(model, width, expected, robust)))
     return trees
 
 
 def _all_counted(problem: Jqodi, model: Model, width: Width, robust: int) -> Jqodi:
     """The problem in which this width takes K^rob epochs by both estimates, without inference."""
     sure = width.model_copy(update={"epochs": Epochs(expected=robust, robust=robust), "loss": None})
-    own = model.model_copy(update={"widths": tuple(sure if w is width else w for w in model.widths)})
-    models = tuple(own if m is model else m for m in problem.models)
+    only = model.model_copy(update={"widths": tuple(sure if w is width else w for w in model.widths)})
+    models = tuple(only if m is model else m for m in problem.models)
     return problem.model_copy(update={"models": models, "inference": Inference(), "estimate": "robust"})
 
 
@@ -110,7 +110,7 @@ def paths_of(problem: Jqodi, trees: list[Tree]) -> float:
     """Leaves of all trees without a time limit."""
     if problem.mode == "choice":
         return math.inf
-    logs = [np.log(np.maximum(np.isfinite(tree.own.time).sum(axis=1), 1)).sum() for tree in trees]
+    logs = [np.log(np.maximum(np.isfinite(tree.candidate.time).sum(axis=1), 1)).sum() for tree in trees]
     return math.fsum(math.exp(min(float(x), MOST)) for x in logs)
 
 
@@ -119,19 +119,19 @@ def traversal(problem: Jqodi, tree: Tree, everything: bool) -> tuple[SmallArray,
 
     Times add up in floats here; `select` puts the path that it takes to the exact test.
     """
-    own = tree.own
+    candidate = tree.candidate
     ceiling = limit_with_slack(problem.time_limit) * (1.0 + ROUNDING)
-    start = np.flatnonzero(np.isfinite(own.time[0]))
-    elapsed = own.setup_time + own.time[0, start]
-    weight = own.setup_energy + own.energy[0, start]
+    start = np.flatnonzero(np.isfinite(candidate.time[0]))
+    elapsed = candidate.setup_time + candidate.time[0, start]
+    weight = candidate.setup_energy + candidate.energy[0, start]
     paths, vertices = start[:, None].astype(np.int32), 0
-    for k in range(own.epochs):
+    for k in range(candidate.epochs):
         kept = np.flatnonzero(elapsed <= ceiling)
         paths, elapsed, weight = paths[kept], elapsed[kept], weight[kept]
         vertices += len(kept)
-        if k + 1 == own.epochs or not len(kept):
+        if k + 1 == candidate.epochs or not len(kept):
             break
-        following = np.flatnonzero(np.isfinite(own.time[k + 1]))
+        following = np.flatnonzero(np.isfinite(candidate.time[k + 1]))
         if everything:
             parent = np.repeat(np.arange(len(paths)), len(following))
             state = np.tile(following, len(paths))
@@ -139,12 +139,12 @@ def traversal(problem: Jqodi, tree: Tree, everything: bool) -> tuple[SmallArray,
             parent = np.flatnonzero(np.isin(paths[:, -1], following))
             state = paths[parent, -1]
         last = paths[parent, -1]
-        elapsed = elapsed[parent] + own.time[k + 1, state]
-        weight = weight[parent] + own.energy[k + 1, state]
-        if own.switch_time is not None:
-            elapsed = elapsed + own.switch_time[last, state]
-        if own.switch_energy is not None:
-            weight = weight + own.switch_energy[last, state]
+        elapsed = elapsed[parent] + candidate.time[k + 1, state]
+        weight = weight[parent] + candidate.energy[k + 1, state]
+        if candidate.switch_time is not None:
+            elapsed = elapsed + candidate.switch_time[last, state]
+        if candidate.switch_energy is not None:
+            weight = weight + candidate.switch_energy[last, state]
         paths = np.column_stack((paths[parent], state.astype(np.int32)))
     return paths, weight, vertices
 
@@ -156,30 +156,30 @@ def select(problem: Jqodi, trees: list[Tree], everything: bool) -> tuple[Path | 
     for tree in trees:
         paths, weight, vertices = traversal(problem, tree, everything)
         details["vertices"] += vertices
-        own = tree.own
-        if paths.shape[1] < own.epochs or not len(paths):
+        candidate = tree.candidate
+        if paths.shape[1] < candidate.epochs or not len(paths):
             continue
         details["paths"] += len(paths)
-        expected, robust = (_times(own, paths, epochs) for epochs in (tree.expected, own.epochs))
+        expected, robust = (_times(candidate, paths, epochs) for epochs in (tree.expected, candidate.epochs))
         with np.errstate(divide="ignore", invalid="ignore"):
             opportunity = np.where(robust > 0, expected / robust, 1.0)
             scores = weight * tree.risk / opportunity
         for i in np.argsort(scores, kind="stable").tolist():
-            if within(terms_of(own, paths[i])[1], problem.time_limit):
-                details["scores"][own.key] = float(scores[i])
+            if within(terms_of(candidate, paths[i])[1], problem.time_limit):
+                details["scores"][candidate.key] = float(scores[i])
                 if best is None or scores[i] < best.score:
                     best = Path(float(scores[i]), tree, paths[i].astype(np.int64))
                 break
     return best, details
 
 
-def _times(own: Candidate, paths: SmallArray, epochs: int) -> FloatArray:
+def _times(candidate: Candidate, paths: SmallArray, epochs: int) -> FloatArray:
     """(paths,) seconds of quantizing and of the first epochs."""
-    total = np.full(len(paths), own.setup_time)
+    total = np.full(len(paths), candidate.setup_time)
     for k in range(epochs):
-        total += own.time[k, paths[:, k]]
-        if k and own.switch_time is not None:
-            total += own.switch_time[paths[:, k - 1], paths[:, k]]
+        total += candidate.time[k, paths[:, k]]
+        if k and candidate.switch_time is not None:
+            total += candidate.switch_time[paths[:, k - 1], paths[:, k]]
     return total
 
 
@@ -198,7 +198,9 @@ def solve(problem: Jqodi, options: Options) -> Outcome:
         return Outcome(
             "heuristic", message=f"no path of K^rob epochs reaches Theta within T_max; {which}", details=details
         )
-    own = best.tree.own
-    epochs = own.epochs if problem.estimate == "robust" else best.tree.expected
+    candidate = best.tree.candidate
+    epochs = candidate.epochs if problem.estimate == "robust" else best.tree.expected
     details["score"] = best.score
-    return Outcome("heuristic", plan_of(problem, own, best.states[:epochs].tolist()), message=which, details=details)
+    return Outcome(
+        "heuristic", plan_of(problem, candidate, best.states[:epochs].tolist()), message=which, details=details
+    )

@@ -25,21 +25,21 @@ def refuses(problem: Jqodi) -> str | None:
 
 def solve(problem: Jqodi, options: Options) -> Outcome:
     """The best path of all candidates, with trees as witness where they are small. Takes time_limit and gap."""
-    return search(problem, options, "rcsp", _candidate)
+    return search(problem, options, "rcsp", _solve_candidate)
 
 
-def _candidate(problem: Jqodi, own: Candidate, upper: float, gap: float, clock: Clock) -> Answer:
-    found = rcsp.solve(
-        path_graph(own),
+def _solve_candidate(problem: Jqodi, candidate: Candidate, upper: float, gap: float, clock: Clock) -> Answer:
+    result = rcsp.solve(
+        path_graph(candidate),
         problem.time_limit,
         upper=upper,
         gap=gap,
         time_limit=clock.left,
-        witness_nodes=MORE_NODES if own.time.size <= SMALL else NODES,
+        witness_nodes=MORE_NODES if candidate.time.size <= SMALL else NODES,
     )
-    states = None if found.path is None else path_states(own, found.path)
-    tree, root = found.tree, found.details.get("root_leaf")
+    states = None if result.path is None else path_states(candidate, result.path)
+    tree, root = result.tree, result.details.get("root_leaf")
     if tree is None and isinstance(root, list):
         tree = [root]
-    details: dict[str, object] = {key: found.details[key] for key in ("labels", "nodes") if key in found.details}
-    return Answer(found.status, states, found.bound, tree, details)
+    details: dict[str, object] = {key: result.details[key] for key in ("labels", "nodes") if key in result.details}
+    return Answer(result.status, states, result.bound, tree, details)

@@ -59,21 +59,21 @@ def solve(problem: Jqodi, options: Options) -> Outcome:
         return Round(said.status, plan, bound, said.nodes, said.message)
 
     def broken(plan: JqodiPlan) -> str | None:
-        own = candidate_of(problem, plan)
-        return None if keeps_limit(problem, own, states_of(own, plan)) else "T_max"
+        candidate = candidate_of(problem, plan)
+        return None if keeps_limit(problem, candidate, states_of(candidate, plan)) else "T_max"
 
     def cut_off(plan: JqodiPlan) -> None:
         exclude(model, problem, plan)
 
-    found = solve_and_exclude(attempt, broken, cut_off, clock=clock, most=ROUNDS)
-    details = {"formulation": _form(problem, options), "rounds": found.rounds, "nodes": found.nodes or 0}
-    if found.status == "infeasible":
+    result = solve_and_exclude(attempt, broken, cut_off, clock=clock, most=ROUNDS)
+    details = {"formulation": _form(problem, options), "rounds": result.rounds, "nodes": result.nodes or 0}
+    if result.status == "infeasible":
         return infeasible(problem, details=details)
-    plan, bound = found.point, found.bound
+    plan, bound = result.point, result.bound
     if plan is not None and bound is not None:
-        own = candidate_of(problem, plan)
-        bound = min(bound, totals(own, states_of(own, plan))[0])  # above it by rounding only
-    return Outcome(found.status, plan, bound, message=found.message, details=details)
+        candidate = candidate_of(problem, plan)
+        bound = min(bound, totals(candidate, states_of(candidate, plan))[0])  # above it by rounding only
+    return Outcome(result.status, plan, bound, message=result.message, details=details)
 
 
 def _form(problem: Jqodi, options: Options) -> str:
@@ -105,8 +105,8 @@ def solve_cvxpy(problem: Jqodi, options: Options) -> Outcome:
     if model.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
         return Outcome("failed", message=f"{solver} stopped: {model.status}", details=details)
     plan = extract_cvxpy(model, problem)
-    own = candidate_of(problem, plan)
-    states = states_of(own, plan)
-    if not keeps_limit(problem, own, states):
+    candidate = candidate_of(problem, plan)
+    states = states_of(candidate, plan)
+    if not keeps_limit(problem, candidate, states):
         return Outcome("failed", message="the solver's point breaks T_max within its tolerance", details=details)
-    return Outcome("optimal", plan, totals(own, states)[0], details=details)
+    return Outcome("optimal", plan, totals(candidate, states)[0], details=details)

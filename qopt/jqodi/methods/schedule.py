@@ -32,12 +32,12 @@ def refuses(problem: Jqodi) -> str | None:
 
 def solve(problem: Jqodi, options: Options) -> Outcome:
     """The best schedule of all candidates, with trees as witness. Takes time_limit and gap."""
-    return search(problem, options, "mckp", _candidate)
+    return search(problem, options, "mckp", _solve_candidate)
 
 
-def _candidate(problem: Jqodi, own: Candidate, upper: float, gap: float, clock: Clock) -> Answer:
-    instance = schedule_instance(own, problem.time_limit)
-    parts = blocks(own)
+def _solve_candidate(problem: Jqodi, candidate: Candidate, upper: float, gap: float, clock: Clock) -> Answer:
+    instance = schedule_instance(candidate, problem.time_limit)
+    parts = blocks(candidate)
     equal = any(len(part.epochs) > 1 and len(part.states) > 1 for part in parts)
     first = mckp.solve(
         instance.cost,
@@ -53,17 +53,17 @@ def _candidate(problem: Jqodi, own: Candidate, upper: float, gap: float, clock: 
     details: dict[str, Any] = {key: first.details[key] for key in ("labels", "nodes") if key in first.details}
     if not equal or first.status != "limit":
         return Answer(first.status, states, first.bound, first.tree, details)
-    graph, used = counting_graph(own, parts)
+    graph, used = counting_graph(candidate, parts)
     below = upper if first.objective is None else min(upper, first.objective)
-    found = rcsp.solve(graph, instance.limit, upper=below, gap=gap, time_limit=clock.left, witness_nodes=0)
-    details["labels"] = details.get("labels", 0) + found.details.get("labels", 0)
-    if found.arcs is not None:
-        states = counted_states(own, parts, used, found.arcs)
+    counted = rcsp.solve(graph, instance.limit, upper=below, gap=gap, time_limit=clock.left, witness_nodes=0)
+    details["labels"] = details.get("labels", 0) + counted.details.get("labels", 0)
+    if counted.arcs is not None:
+        states = counted_states(candidate, parts, used, counted.arcs)
     # The relaxation's leaf bounds all schedules; a certificate closes the gap by counting.
-    bounds = [bound for bound in (first.bound, found.bound) if bound is not None]
-    status, bound = found.status, max(bounds, default=None)
+    bounds = [bound for bound in (first.bound, counted.bound) if bound is not None]
+    status, bound = counted.status, max(bounds, default=None)
     if status == "cutoff" and states is not None:
         status = "optimal-by-solver"  # the first search's schedule, which nothing beats
-    root = found.details["root_leaf"]
+    root = counted.details["root_leaf"]
     assert isinstance(root, list)
     return Answer(status, states, bound, [root], details)

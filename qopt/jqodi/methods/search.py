@@ -49,14 +49,14 @@ Solver = Callable[[Jqodi, Candidate, float, float, Clock], Answer]
 """Problem, candidate, upper value, relative gap, clock."""
 
 
-def least_energy(problem: Jqodi, own: Candidate) -> float:
+def least_energy(problem: Jqodi, candidate: Candidate) -> float:
     """A bound on a candidate's plans, changes left out; infinite where there is none."""
-    if not possible(own):
+    if not possible(candidate):
         return math.inf
     if problem.mode == "choice":
         with np.errstate(over="ignore"):
-            return own.setup_energy + float(own.energy.sum(axis=0).min())
-    instance = schedule_instance(own, problem.time_limit)
+            return candidate.setup_energy + float(candidate.energy.sum(axis=0).min())
+    instance = schedule_instance(candidate, problem.time_limit)
     bound = mckp.lp_bound(instance.cost, instance.weight, instance.limit)
     return math.inf if bound is None else bound
 
@@ -77,32 +77,32 @@ def search(problem: Jqodi, options: Options, kind: Literal["mckp", "rcsp"], solv
     solve : a kernel on one candidate that is possible in every epoch.
     """
     clock, gap = options.clock(), options.gap or 0.0
-    bounds = [(least_energy(problem, own), own) for own in candidates(problem)]
+    bounds = [(least_energy(problem, candidate), candidate) for candidate in candidates(problem)]
     order = sorted(bounds, key=lambda pair: pair[0])
     best: tuple[float, Candidate, IntArray] | None = None
     proved, stopped = math.inf, False
     witness: dict[str, Any] = {"format": "qopt/jqodi-witness", "version": 1, "kind": kind, "candidates": {}}
     details: dict[str, Any] = {"candidates": {}}
-    for least, own in order:
-        if not possible(own):
-            details["candidates"][own.key] = {"status": "infeasible"}
+    for least, candidate in order:
+        if not possible(candidate):
+            details["candidates"][candidate.key] = {"status": "infeasible"}
             continue
         upper = math.inf if best is None else best[0] - gap * abs(best[0])
         if clock.over:
             stopped, proved = True, min(proved, least)
             continue
-        answer = solve(problem, own, upper, gap, clock)
-        details["candidates"][own.key] = {"status": answer.status, **answer.details}
+        answer = solve(problem, candidate, upper, gap, clock)
+        details["candidates"][candidate.key] = {"status": answer.status, **answer.details}
         if answer.tree is not None:
-            witness["candidates"][own.key] = answer.tree
+            witness["candidates"][candidate.key] = answer.tree
         if answer.status == "limit":
             stopped = True
         if answer.status != "infeasible":
             proved = min(proved, least if answer.bound is None else max(answer.bound, least))
         if answer.states is not None:
-            value = totals(own, answer.states)[0]
-            if value < upper and keeps_limit(problem, own, answer.states):
-                best = (value, own, answer.states)
+            value = totals(candidate, answer.states)[0]
+            if value < upper and keeps_limit(problem, candidate, answer.states):
+                best = (value, candidate, answer.states)
     status: Status = "feasible" if gap else "optimal"
     if stopped:
         status = "time-limit" if clock.over else "feasible"

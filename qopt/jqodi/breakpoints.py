@@ -66,14 +66,14 @@ def breakpoints(
     if not low < high:
         raise InputError("low", f"{low:g} with high {high:g}", "low < high")
     whole("max_solves", max_solves, 1, 10**9)
-    own = candidates(problem)
+    admissible = candidates(problem)
     points: Iterator[Point]
     if problem.mode == "choice":
-        points = (point for one in own for point in _choices(problem, one))
-    elif all(one.switch_time is None and one.switch_energy is None for one in own):
-        points = (point for one in own for point in _schedules(problem, one, float(high), max_labels))
+        points = (point for one in admissible for point in _choices(problem, one))
+    elif all(one.switch_time is None and one.switch_energy is None for one in admissible):
+        points = (point for one in admissible for point in _schedules(problem, one, float(high), max_labels))
     else:
-        points = _paths(problem, own, float(low), float(high), max_solves)
+        points = _paths(problem, admissible, float(low), float(high), max_solves)
     kept = _staircase([point for point in points if within([point[0]], high)])
     steps = kept[max(sum(point[0] <= low for point in kept) - 1, 0) :]  # the last of those below is best at `low`
     starts = [max(float(point[0]), float(low)) for point in steps]
@@ -96,17 +96,17 @@ def _staircase(points: list[Point]) -> list[Point]:
     return kept
 
 
-def _choices(problem: Jqodi, own: Candidate) -> Iterator[Point]:
+def _choices(problem: Jqodi, candidate: Candidate) -> Iterator[Point]:
     """Every state, kept through all epochs."""
-    for s in np.flatnonzero(np.isfinite(own.time).all(axis=0)).tolist():
-        states = [s] * own.epochs
-        energy, time = totals(own, states)
-        yield time, energy, _later(problem, own, states)
+    for s in np.flatnonzero(np.isfinite(candidate.time).all(axis=0)).tolist():
+        states = [s] * candidate.epochs
+        energy, time = totals(candidate, states)
+        yield time, energy, _later(problem, candidate, states)
 
 
-def _later(problem: Jqodi, own: Candidate, states: Sequence[int] | IntArray) -> Callable[[], JqodiPlan]:
+def _later(problem: Jqodi, candidate: Candidate, states: Sequence[int] | IntArray) -> Callable[[], JqodiPlan]:
     """The plan of states, made when it is asked for."""
-    return lambda: plan_of(problem, own, states)
+    return lambda: plan_of(problem, candidate, states)
 
 
 def _made(plan: JqodiPlan) -> Callable[[], JqodiPlan]:
@@ -114,30 +114,32 @@ def _made(plan: JqodiPlan) -> Callable[[], JqodiPlan]:
     return lambda: plan
 
 
-def _schedules(problem: Jqodi, own: Candidate, high: float, max_labels: int | None) -> Iterator[Point]:
+def _schedules(problem: Jqodi, candidate: Candidate, high: float, max_labels: int | None) -> Iterator[Point]:
     """The whole front of one candidate's knapsack: an epoch a class, and quantizing one more."""
     from qopt.kernels import mckp
 
-    if not possible(own):
+    if not possible(candidate):
         return
-    knapsack = schedule_instance(own, high)
+    knapsack = schedule_instance(candidate, high)
     front = mckp.front(knapsack.cost, knapsack.weight, high, max_labels=max_labels)
     if not front.complete:
         allowed = "a smaller one, or more max_labels, so that the front's partial sums can be listed"
-        raise InputError("high", f"{high:g}, too many plans of {own.model} at {own.bits} bits", allowed)
+        raise InputError("high", f"{high:g}, too many plans of {candidate.model} at {candidate.bits} bits", allowed)
 
     def later(point: int) -> Callable[[], JqodiPlan]:
-        return lambda: plan_of(problem, own, knapsack.states_of(front.choice(point)))
+        return lambda: plan_of(problem, candidate, knapsack.states_of(front.choice(point)))
 
     for i in range(len(front.weight)):
         yield float(front.weight[i]), float(front.cost[i]), later(i)
 
 
-def _paths(problem: Jqodi, own: tuple[Candidate, ...], low: float, high: float, max_solves: int) -> Iterator[Point]:
+def _paths(
+    problem: Jqodi, admissible: tuple[Candidate, ...], low: float, high: float, max_solves: int
+) -> Iterator[Point]:
     """From the largest T_max down to `low`, each time below the time of the plan before."""
     from qopt.core.solving import solve
 
-    limit = min(high, _unlimited(own))
+    limit = min(high, _unlimited(admissible))
     data = problem.model_dump()
     for _ in range(max_solves):
         if not limit > 0 or limit < low:
@@ -153,10 +155,10 @@ def _paths(problem: Jqodi, own: tuple[Candidate, ...], low: float, high: float, 
     raise InputError("max_solves", f"{max_solves} and still no end", "more of them, or a smaller range")
 
 
-def _unlimited(own: tuple[Candidate, ...]) -> float:
+def _unlimited(admissible: tuple[Candidate, ...]) -> float:
     """A T_max that every plan keeps."""
     most = 1.0
-    for one in own:
+    for one in admissible:
         longest = np.where(np.isfinite(one.time), one.time, 0.0).max(axis=1)
         change = 0.0 if one.switch_time is None else one.epochs * float(one.switch_time.max())
         most = max(most, math.fsum([one.setup_time, *longest.tolist(), change]))
