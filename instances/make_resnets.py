@@ -69,7 +69,7 @@ class Layers:
         return number
 
     def network(self) -> dict[str, Any]:
-        """The columns as `qopt.qpart.network.Network` takes them."""
+        """The columns as `qopt.qpart.network.NetworkColumns` takes them."""
         n = len(self.names)
         return {
             "macs": self.macs,

@@ -61,15 +61,16 @@ print("limits :", f"{toy.time_limit:g} s, loss {net.loss_limit}")
 
 # %%
 four, eight = candidates(toy)  # two bits never get there, as we shall see
-for own in (four, eight):
-    print(f"{own.bits} bits, {own.epochs} epochs; quantizing {own.setup_time:g} s, {own.setup_energy:g} J")
-    for s, (server, cut) in enumerate(own.states):
-        print(f"   {server:6} cut {cut}: {own.time[0, s]:.2f} s {own.energy[0, s]:5.1f} J")
+for candidate in (four, eight):
+    quantizing = f"quantizing {candidate.setup_time:g} s, {candidate.setup_energy:g} J"
+    print(f"{candidate.bits} bits, {candidate.epochs} epochs; {quantizing}")
+    for s, (server, cut) in enumerate(candidate.states):
+        print(f"   {server:6} cut {cut}: {candidate.time[0, s]:.2f} s {candidate.energy[0, s]:5.1f} J")
 fig, ax = plt.subplots(figsize=(5.5, 3), layout="constrained")
-for own, color in ((four, ORANGE), (eight, BLUE)):
-    ax.plot(own.time[0], own.energy[0], "o", color=color, label=f"{own.bits} bits")
-    for s, (server, cut) in enumerate(own.states):
-        at = (own.time[0, s], own.energy[0, s])
+for candidate, color in ((four, ORANGE), (eight, BLUE)):
+    ax.plot(candidate.time[0], candidate.energy[0], "o", color=color, label=f"{candidate.bits} bits")
+    for s, (server, cut) in enumerate(candidate.states):
+        at = (candidate.time[0, s], candidate.energy[0, s])
         ax.annotate(f"{server}, {cut}", at, (5, -3), textcoords="offset points", fontsize=8)
 ax.set(xlabel="time of an epoch [s]", ylabel="energy of an epoch [J]", xlim=(0.6, 2.4))
 ax.spines[["top", "right"]].set_visible(False)
@@ -160,8 +161,8 @@ FATES = {"kept": (BLUE, "o"), "time": (RED, "x"), "bound": (ORANGE, "^"), "domin
 fig, panels = plt.subplots(1, four.epochs, figsize=(10, 3.2), layout="constrained", sharey=True)
 for k, panel in enumerate(panels, start=1):
     for fate, (color, marker) in FATES.items():
-        own = story[(story.epoch == k) & (story.fate == fate) & story.vertex.str.startswith("M1/4")]
-        panel.plot(own.time, own.energy, marker, color=color, label=fate)
+        rows = story[(story.epoch == k) & (story.fate == fate) & story.vertex.str.startswith("M1/4")]
+        panel.plot(rows.time, rows.energy, marker, color=color, label=fate)
     panel.axvline(toy.time_limit, color=INK, linewidth=0.9, linestyle=":")
     panel.set(title=f"after epoch {k}", xlabel="time [s]", xlim=(0.5, 4.8))
     panel.spines[["top", "right"]].set_visible(False)
@@ -215,11 +216,12 @@ plt.show()
 
 
 # %%
-def all_plans(own):
+def all_plans(candidate):
     """Time and energy of every plan, in the order of its states."""
-    size, sequences = len(own.states), np.indices([len(own.states)] * own.epochs).reshape(own.epochs, -1).T
-    found = np.array([totals(own, states) for states in sequences])
-    assert len(found) == size**own.epochs
+    size, epochs = len(candidate.states), candidate.epochs
+    sequences = np.indices([size] * epochs).reshape(epochs, -1).T
+    found = np.array([totals(candidate, states) for states in sequences])
+    assert len(found) == size**epochs
     return found[:, 1], found[:, 0]
 
 
@@ -251,11 +253,11 @@ plt.show()
 # %%
 prices = np.linspace(0, 40, 401)
 fig, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
-for own, color in ((four, ORANGE), (eight, BLUE)):
-    t, e = all_plans(own)
+for candidate, color in ((four, ORANGE), (eight, BLUE)):
+    t, e = all_plans(candidate)
     bounds = np.array([(e + price * (t - toy.time_limit)).min() for price in prices])
-    ax.plot(prices, bounds, color=color, label=f"{own.bits} bits")
-    print(f"{own.bits} bits: {bounds.max():.2f} J at {prices[bounds.argmax()]:.1f} J/s")
+    ax.plot(prices, bounds, color=color, label=f"{candidate.bits} bits")
+    print(f"{candidate.bits} bits: {bounds.max():.2f} J at {prices[bounds.argmax()]:.1f} J/s")
 ax.axhline(solution.objective, color=INK, linestyle=":", label="optimum")
 ax.set(xlabel="price of a second [J/s]", ylabel="bound [J]", ylim=(10, 40))
 ax.spines[["top", "right"]].set_visible(False)
@@ -269,13 +271,13 @@ plt.show()
 
 
 # %%
-def least(own, price, first, second):
+def least(candidate, price, first, second):
     """Bound on the plans at 8 bits whose two epochs are in these sets of states, exactly."""
     weighed = []
     for r in first:
         for s in second:
-            e = own.setup_energy, own.energy[0, r], own.switch_energy[r, s], own.energy[1, s]
-            t = own.setup_time, own.time[0, r], own.switch_time[r, s], own.time[1, s]
+            e = candidate.setup_energy, candidate.energy[0, r], candidate.switch_energy[r, s], candidate.energy[1, s]
+            t = candidate.setup_time, candidate.time[0, r], candidate.switch_time[r, s], candidate.time[1, s]
             weighed.append(sum(map(Fraction, e)) + price * (sum(map(Fraction, t)) - Fraction(toy.time_limit)))
     return float(min(weighed))
 
@@ -327,12 +329,12 @@ fronts = {name: qopt.breakpoints(problem, "time_limit") for name, problem in mod
 deadlines = np.linspace(2.29, 3.8, 152)
 
 
-def line(own, deadlines):
+def line(candidate, deadlines):
     """The linear program of a schedule: the best of many prices at each deadline."""
     prices = np.linspace(0, 200, 2001)
-    best = (own.energy[0] + prices[:, None] * own.time[0]).min(axis=1)
-    quantizing = own.setup_energy + prices * own.setup_time
-    return (quantizing + own.epochs * best - prices * deadlines[:, None]).max(axis=1)
+    best = (candidate.energy[0] + prices[:, None] * candidate.time[0]).min(axis=1)
+    quantizing = candidate.setup_energy + prices * candidate.setup_time
+    return (quantizing + candidate.epochs * best - prices * deadlines[:, None]).max(axis=1)
 
 
 program = np.minimum(line(four, deadlines), line(eight, deadlines))

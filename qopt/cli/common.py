@@ -89,7 +89,7 @@ def read_problem(
     """
     from qopt.core.reading import load
 
-    problem = load(instance)
+    problem: Problem = load(instance)
     fields: dict[str, object] = {}
     for change in changes or []:
         name, equals, text = change.partition("=")

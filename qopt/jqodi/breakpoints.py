@@ -22,7 +22,7 @@ from qopt.core.reading import problem_of
 from qopt.jqodi.plan import JqodiPlan
 from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.reductions import possible, schedule_instance
-from qopt.jqodi.terms import Candidate, candidates, plan_of, totals
+from qopt.jqodi.terms import Candidate, candidates, loosest_limit, plan_of, totals
 
 MAX_SOLVES = 1_000
 """Problems solved for one front of mode path, by default."""
@@ -139,7 +139,7 @@ def _paths(
     """From the largest T_max down to `low`, each time below the time of the plan before."""
     from qopt.core.solving import solve
 
-    limit = min(high, _unlimited(admissible))
+    limit = min(high, loosest_limit(admissible))
     data = problem.model_dump()
     for _ in range(max_solves):
         if not limit > 0 or limit < low:
@@ -153,13 +153,3 @@ def _paths(
         yield seconds, solution.objective, _made(solution.plan)
         limit = limit_below(seconds)
     raise InputError("max_solves", f"{max_solves} and still no end", "more of them, or a smaller range")
-
-
-def _unlimited(admissible: tuple[Candidate, ...]) -> float:
-    """A T_max that every plan keeps."""
-    most = 1.0
-    for one in admissible:
-        longest = np.where(np.isfinite(one.time), one.time, 0.0).max(axis=1)
-        change = 0.0 if one.switch_time is None else one.epochs * float(one.switch_time.max())
-        most = max(most, math.fsum([one.setup_time, *longest.tolist(), change]))
-    return 2.0 * most

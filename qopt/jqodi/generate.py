@@ -22,6 +22,45 @@ ROBUST = 1.2
 GONE = 0.05
 """Share of epochs in which a server is not available, under changing conditions."""
 
+# Orders of magnitude of the bundled jqodi/data1: CIFAR-10, a Raspberry Pi 5, two graphics cards and a cloud.
+CLOUD: dict[str, Any] = {"speed": 5e12, "energy": 5e-11}
+DEVICE: dict[str, Any] = {"speed": 2e10, "energy": 2e-10, "training": 2000.0, "validation": 500.0}
+INPUT: dict[str, Any] = {"input_size": 3072.0, "input_bits": 8}  # a picture of 32 x 32 in three colors
+SERVER_SPEED, SERVER_ENERGY = 4e11, 4e-10
+NETWORK_MACS, NETWORK_PARAMETERS, LAYER_ACTIVATIONS = 1e8, 1e6, 2e4
+
+# Made up, so that time limits and energies pull different ways.
+FASTER_TAKES_MORE = 0.7
+"""A server of k times the speed takes k to this power times the joules a MAC."""
+
+CLOUD_RATE, CLOUD_JOULES = 1e8, 1e-7
+"""Bits a second and joules a bit between cloud and server, in the middle."""
+
+BANDWIDTH, SNR, DEVICE_JOULES = 1e6, 100.0, 1e-6
+"""Hertz, signal to noise and joules a bit between server and device; the last two in the middle."""
+
+LOWEST = {"cloud_speed": 0.5, "device_speed": 0.7, "speed": 0.3, "cloud_rate": 0.3, "device_rate": 0.2}
+"""Share of its nominal value that each falls to at the least, under changing conditions."""
+
+DRIFT = 0.3
+"""Radians, of a standard deviation, by which conditions go on around their circle in an epoch."""
+
+QUANTIZING = (2.0, 5.0)
+"""Seconds and joules that quantizing takes at most."""
+
+SERVER_CHANGE, SERVER_CHANGE_JOULES = (0.1, 1.0), 4.0
+"""Seconds that changing the server takes, from and to, and joules for each of them."""
+
+CUT_CHANGE_SECONDS, CUT_CHANGE_JOULES = 0.05, 0.2
+"""What moving the cut takes for each layer."""
+
+LOSS, LOSS_LIMIT = 1.0, 0.5
+ROBUST_LOSS = 1.5
+"""Robust rise of the loss by quantizing over the expected one."""
+
+UPDATE = 0.25
+"""Share of an epoch's fall of the loss that comes with the update; the run has the rest."""
+
 
 def jqodi(
     epochs: int,
@@ -151,9 +190,9 @@ def _draw(asked: _Asked) -> _Drawn:
     links = [
         {
             "server": server,
-            "bandwidth": 1e6,
-            "snr": float(log_uniform(rng, 2.0, 100.0, 1)[0]),
-            "energy": float(log_uniform(rng, 1.0, 1e-6, 1)[0]),
+            "bandwidth": BANDWIDTH,
+            "snr": float(log_uniform(rng, 2.0, SNR, 1)[0]),
+            "energy": float(log_uniform(rng, 1.0, DEVICE_JOULES, 1)[0]),
         }
         for server in names
     ]
@@ -169,18 +208,9 @@ def _assembled(asked: _Asked, drawn: _Drawn) -> dict[str, Any]:
         "description": "A random problem: sizes, speeds, rates and epochs are drawn, not measured.",
         "mode": asked.mode,
         "time_limit": 1.0,
-        "cloud": {"speed": 5e12, "energy": 5e-11},
+        "cloud": CLOUD,
         "servers": drawn.servers,
-        "devices": [
-            {
-                "name": "device",
-                "speed": 2e10,
-                "energy": 2e-10,
-                "training": 2000.0,
-                "validation": 500.0,
-                "links": drawn.links,
-            }
-        ],
+        "devices": [{"name": "device", **DEVICE, "links": drawn.links}],
         "models": drawn.models,
         "widths": asked.widths,
         "estimate": asked.estimate,
@@ -196,9 +226,9 @@ def _model(rng: np.random.Generator, number: int, asked: _Asked) -> dict[str, An
     n = cuts + 1 if number == 0 else int(rng.integers(max(2, (cuts + 1) // 2), cuts + 2))
     share = np.arange(n) / n
     scale = float(log_uniform(rng, 1.0, 1.0, 1)[0])
-    macs = np.rint(log_uniform(rng, 0.6, 1e8 * scale / n, n) * 10.0 ** (0.5 - share))
-    weights = np.rint(log_uniform(rng, 0.6, 1e6 * scale / n, n) * 10.0 ** (2.0 * share - 1.5))
-    activations = np.rint(log_uniform(rng, 0.6, 2e4, n) * 10.0 ** (-share)) + 1.0
+    macs = np.rint(log_uniform(rng, 0.6, NETWORK_MACS * scale / n, n) * 10.0 ** (0.5 - share))
+    weights = np.rint(log_uniform(rng, 0.6, NETWORK_PARAMETERS * scale / n, n) * 10.0 ** (2.0 * share - 1.5))
+    activations = np.rint(log_uniform(rng, 0.6, LAYER_ACTIVATIONS, n) * 10.0 ** (-share)) + 1.0
     # The narrowest width of the first model needs the most epochs; the others take off up to half of them.
     counts = [max(1, math.ceil(epochs * float(rng.uniform(0.5, 1.0)))) for _ in bits]
     counts = sorted(counts, reverse=True)
@@ -214,47 +244,47 @@ def _model(rng: np.random.Generator, number: int, asked: _Asked) -> dict[str, An
         "macs": macs,
         "weights": weights,
         "activations": activations,
-        "input_size": 3072.0,
-        "input_bits": 8,
+        **INPUT,
         "widths": entries,
     }
-    return {**model, "loss": 1.0, "loss_limit": 0.5} if asked.losses else model
+    return {**model, "loss": LOSS, "loss_limit": LOSS_LIMIT} if asked.losses else model
 
 
 def _width(rng: np.random.Generator, bits: int, epochs: int, losses: bool) -> dict[str, Any]:
-    """A width that needs so many epochs: given, or by losses from 1 that quantizing raises, down to 0.5."""
+    """A width that needs so many epochs: given, or by losses that quantizing raises, from `LOSS` to `LOSS_LIMIT`."""
     entry: dict[str, Any] = {
         "bits": bits,
-        "quantize_time": float(rng.uniform(0.0, 2.0)),
-        "quantize_energy": float(rng.uniform(0.0, 5.0)),
+        "quantize_time": float(rng.uniform(0.0, QUANTIZING[0])),
+        "quantize_energy": float(rng.uniform(0.0, QUANTIZING[1])),
     }
     robust = math.ceil(epochs * ROBUST)
     if not losses:
         return {**entry, "epochs": {"expected": epochs, "robust": robust}}
     gamma = float(2.0**-bits)
     # Half an epoch less than K of them bring the loss to its limit, so K is not in doubt.
-    fall = {"expected": (0.5 + gamma) / (epochs - 0.5), "robust": (0.5 + 1.5 * gamma) / (robust - 0.5)}
+    above = LOSS - LOSS_LIMIT
+    fall = {"expected": (above + gamma) / (epochs - 0.5), "robust": (above + ROBUST_LOSS * gamma) / (robust - 0.5)}
     return {
         **entry,
         "loss": {
-            "quantization": {"expected": gamma, "robust": 1.5 * gamma},
-            "update": {estimate: -0.25 * step for estimate, step in fall.items()},
-            "run": {estimate: -0.75 * step for estimate, step in fall.items()},
+            "quantization": {"expected": gamma, "robust": ROBUST_LOSS * gamma},
+            "update": {estimate: -UPDATE * step for estimate, step in fall.items()},
+            "run": {estimate: -(1.0 - UPDATE) * step for estimate, step in fall.items()},
         },
     }
 
 
 def _servers(rng: np.random.Generator, names: list[str]) -> list[dict[str, Any]]:
     """Servers whose MACs take the more energy the faster they are."""
-    speed = log_uniform(rng, 1.0, 4e11, len(names))
-    joules = 4e-10 * (speed / 4e11) ** 0.7 * log_uniform(rng, 0.5, 1.0, len(names))
+    speed = log_uniform(rng, 1.0, SERVER_SPEED, len(names))
+    joules = SERVER_ENERGY * (speed / SERVER_SPEED) ** FASTER_TAKES_MORE * log_uniform(rng, 0.5, 1.0, len(names))
     return [
         {
             "name": server,
             "speed": float(speed[x]),
             "energy": float(joules[x]),
-            "cloud_rate": float(log_uniform(rng, 1.0, 1e8, 1)[0]),
-            "cloud_energy": float(log_uniform(rng, 1.0, 1e-7, 1)[0]),
+            "cloud_rate": float(log_uniform(rng, 1.0, CLOUD_RATE, 1)[0]),
+            "cloud_energy": float(log_uniform(rng, 1.0, CLOUD_JOULES, 1)[0]),
         }
         for x, server in enumerate(names)
     ]
@@ -262,7 +292,7 @@ def _servers(rng: np.random.Generator, names: list[str]) -> list[dict[str, Any]]
 
 def _walk(rng: np.random.Generator, epochs: int, low: float) -> FloatArray:
     """Factors in [low, 1] that drift from epoch to epoch."""
-    steps = np.cumsum(rng.normal(0.0, 0.3, epochs)) + rng.uniform(0.0, 2.0 * math.pi)
+    steps = np.cumsum(rng.normal(0.0, DRIFT, epochs)) + rng.uniform(0.0, 2.0 * math.pi)
     factors: FloatArray = low + (1.0 - low) * (0.5 + 0.5 * np.sin(steps))
     return factors
 
@@ -271,13 +301,11 @@ def _conditions(rng: np.random.Generator, names: list[str], epochs: int) -> dict
     there = rng.random((len(names), epochs)) >= GONE
     there[int(rng.integers(len(names)))] = True
     return {
-        "cloud_speed": _walk(rng, epochs, 0.5),
-        "device_speed": _walk(rng, epochs, 0.7),
+        "cloud_speed": _walk(rng, epochs, LOWEST["cloud_speed"]),
+        "device_speed": _walk(rng, epochs, LOWEST["device_speed"]),
         "servers": {
             name: {
-                "speed": _walk(rng, epochs, 0.3),
-                "cloud_rate": _walk(rng, epochs, 0.3),
-                "device_rate": _walk(rng, epochs, 0.2),
+                **{what: _walk(rng, epochs, LOWEST[what]) for what in ("speed", "cloud_rate", "device_rate")},
                 "available": there[x].tolist(),
             }
             for x, name in enumerate(names)
@@ -287,14 +315,14 @@ def _conditions(rng: np.random.Generator, names: list[str], epochs: int) -> dict
 
 def _switching(rng: np.random.Generator, servers: int, cuts: int) -> dict[str, Any]:
     """Costs of changing the server, pair by pair, and of moving the cut, layer by layer."""
-    between = rng.uniform(0.1, 1.0, (servers, servers))
+    between = rng.uniform(*SERVER_CHANGE, (servers, servers))
     np.fill_diagonal(between, 0.0)
     apart = np.abs(np.subtract.outer(np.arange(cuts + 2), np.arange(cuts + 2)))
     return {
         "server_time": between,
-        "server_energy": 4.0 * between,
-        "cut_time": 0.05 * apart,
-        "cut_energy": 0.2 * apart,
+        "server_energy": SERVER_CHANGE_JOULES * between,
+        "cut_time": CUT_CHANGE_SECONDS * apart,
+        "cut_energy": CUT_CHANGE_JOULES * apart,
     }
 
 

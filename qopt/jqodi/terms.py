@@ -289,6 +289,16 @@ def totals(candidate: Candidate, states: Sequence[int] | IntArray) -> tuple[floa
     return math.fsum(energy), math.fsum(time)
 
 
+def loosest_limit(some: Sequence[Candidate]) -> float:
+    """A T_max [s] that every plan of some candidates keeps: twice what the slowest takes at most, up to `LARGEST`."""
+    most = 1.0
+    for candidate in some:
+        longest = np.where(np.isfinite(candidate.time), candidate.time, 0.0).max(axis=1)
+        change = 0.0 if candidate.switch_time is None else candidate.epochs * float(candidate.switch_time.max())
+        most = max(most, candidate.setup_time + float(longest.sum()) + change)
+    return min(2.0 * most, LARGEST)
+
+
 def keeps_limit(problem: Jqodi, candidate: Candidate, states: Sequence[int] | IntArray) -> bool:
     """Whether a plan is possible in every epoch and within T_max, in the exact test."""
     return within(terms_of(candidate, states)[1], problem.time_limit)

@@ -36,7 +36,7 @@ class Tie(Frozen):
         return self
 
 
-class Network(Frozen):
+class NetworkColumns(Frozen):
     """Layers 1..L as columns of length L (section III.B).
 
     Attributes

@@ -20,7 +20,7 @@ from qopt.core.checks import check_lengths
 from qopt.core.columns import AmountRows, Amounts, Counts, RobustnessRows, Shares, Widths, complaint
 from qopt.core.errors import shown
 from qopt.core.problem import Amount, Flag, Frozen, Positive, Problem
-from qopt.qpart.network import Network, Width
+from qopt.qpart.network import NetworkColumns, Width
 
 PositiveWhole = Annotated[int, Field(ge=1, le=2**53, strict=True)]
 
@@ -213,7 +213,7 @@ class QPart(Problem):
 
     format: Literal["qopt/qpart"] = "qopt/qpart"
     version: Literal[1] = 1
-    network: Network
+    network: NetworkColumns
     device: Device
     server: Server
     channel: Channel

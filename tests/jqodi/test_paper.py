@@ -219,7 +219,7 @@ def test_adp_keeps_one_label_a_state_and_prunes_what_is_late(seed: int) -> None:
 
 
 def test_the_ideal_curve_joins_its_ends() -> None:
-    curve = jqodi_adp.Schedule(np.array([0.08, 0.05, 0.02]), 0.02, 2, 100.0)
+    curve = jqodi_adp.LossSchedule(np.array([0.08, 0.05, 0.02]), 0.02, 2, 100.0)
     assert curve.ideal(np.array([0.0, 1.0])) == pytest.approx([0.08, 0.02])
     fine = curve.ideal(np.linspace(0, 1, 101))
     assert np.all(np.diff(fine) < 0)

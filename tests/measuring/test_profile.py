@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from qopt.core.errors import InputError
 from qopt.measuring.profile import records, trace
-from qopt.qpart.network import Network as Columns
+from qopt.qpart.network import NetworkColumns
 
 EVERY = pytest.mark.parametrize("name", swept(NETWORKS, lambda name: name in ("resnet34", "resnet50")))
 
@@ -72,7 +72,7 @@ def test_parameters_are_those_of_the_modules(name: str) -> None:
 @EVERY
 def test_columns_make_an_instance_with_the_same_crossings(name: str) -> None:
     _, network, tensors = traced(name)
-    columns = Columns.model_validate(json.loads(json.dumps(network.columns())))
+    columns = NetworkColumns.model_validate(json.loads(json.dumps(network.columns())))
     assert len(columns) == len(network)
     assert columns.activations.tolist() == [tensor[0].numel() for tensor in tensors[1:]]
     assert columns.input_size == tensors[0][0].numel()

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from qopt.measuring.profile import trace
-from qopt.qpart.network import Network as Columns
+from qopt.qpart.network import NetworkColumns
 
 
 @pytest.mark.parametrize("options", [{"is_causal": True}, {"scale": 0.3}, {"enable_gqa": True}, {"attn_mask": True}])
@@ -41,7 +41,7 @@ def test_one_weight_used_twice_is_one_tie_and_keeps_its_normalizations_apart() -
     assert network.shared == ((1, 2),)
     assert network.columns()["ties"] == [{"layers": [1, 2], "shared": True}]
     assert torch.equal(network.weight(1), module.same.weight)
-    columns = Columns.model_validate(network.columns())
+    columns = NetworkColumns.model_validate(network.columns())
     assert columns.sent.tolist() == [81.0, 0.0, 36.0, 36.0]
 
 

@@ -81,10 +81,10 @@ def solve_and_exclude(
     bound: float | None = None
     seen: list[Point] = []
     for rounds in count(1):
-        answer = solve()
-        nodes = answer.nodes if nodes is None else nodes + (answer.nodes or 0)
-        bound = bound if answer.bound is None else answer.bound
-        point, status, message = answer.point, answer.status, answer.message
+        said = solve()
+        nodes = said.nodes if nodes is None else nodes + (said.nodes or 0)
+        bound = bound if said.bound is None else said.bound
+        point, status, message = said.point, said.status, said.message
         limit = None if point is None else broken(point)
         if point is None or limit is None:
             break

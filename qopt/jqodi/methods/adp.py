@@ -36,7 +36,7 @@ from qopt.jqodi.terms import Candidate, candidates, keeps_limit, plan_of, totals
 
 
 @dataclass(frozen=True, repr=False)
-class Schedule(Brief):
+class LossSchedule(Brief):
     """When a state is on schedule.
 
     Attributes
@@ -74,16 +74,16 @@ class Schedule(Brief):
         return falling
 
 
-def schedule(problem: Jqodi, model: Model, width: Width, candidate: Candidate) -> Schedule:
+def loss_schedule(problem: Jqodi, model: Model, width: Width, candidate: Candidate) -> LossSchedule:
     """Loss after each epoch by the estimate in force."""
     parts = model.loss_parts(width, problem.estimate)
     if parts is None or model.loss_limit is None:
-        return Schedule(None, 0.0, candidate.epochs, problem.time_limit)
+        return LossSchedule(None, 0.0, candidate.epochs, problem.time_limit)
     loss = np.array([float(x) for x in losses(*parts, candidate.epochs)])
-    return Schedule(loss, model.loss_limit, candidate.epochs, problem.time_limit)
+    return LossSchedule(loss, model.loss_limit, candidate.epochs, problem.time_limit)
 
 
-def forward(candidate: Candidate, on: Schedule, constant: bool) -> tuple[IntArray | None, dict[str, int]]:
+def forward(candidate: Candidate, on: LossSchedule, constant: bool) -> tuple[IntArray | None, dict[str, int]]:
     """(K,) states of the plan of least energy among the labels; None if none arrives. How many were kept and pruned.
 
     Parameters
@@ -136,7 +136,7 @@ def solve(problem: Jqodi, options: Options) -> Outcome:
     guessed = []
     for candidate in candidates(problem):
         model = problem.model(candidate.model)
-        on = schedule(problem, model, model.width(candidate.bits), candidate)
+        on = loss_schedule(problem, model, model.width(candidate.bits), candidate)
         if on.loss is None:
             guessed.append(candidate.key)
         states, counts = forward(candidate, on, problem.mode == "choice")

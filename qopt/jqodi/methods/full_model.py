@@ -24,10 +24,7 @@ from qopt.jqodi.limits import smallest_limits
 from qopt.jqodi.losses import MAX_EPOCHS
 from qopt.jqodi.methods.registry import METHODS
 from qopt.jqodi.problem import Inference, Jqodi
-from qopt.jqodi.terms import Candidate, candidate_at, plan_of
-
-NO_LIMIT = 1e300
-"""A T_max that nothing exceeds [s]."""
+from qopt.jqodi.terms import Candidate, candidate_at, candidates, loosest_limit, plan_of
 
 
 def solve_full(problem: Jqodi, options: Options) -> Outcome:
@@ -46,7 +43,7 @@ def _at_width(problem: Jqodi, bits: int, options: Options) -> Outcome:
     if any(only.needed(model, width) is not None for model, width in only.admissible):
         for limit, note in (
             (problem.time_limit, ""),
-            (NO_LIMIT, f"; nothing at this width keeps T_max of {problem.time_limit:g} s"),
+            (loosest_limit(candidates(only)), f"; nothing at this width keeps T_max of {problem.time_limit:g} s"),
         ):
             asked = only.model_copy(update={"time_limit": limit})
             method = fastest(METHODS, asked)

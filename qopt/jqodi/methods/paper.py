@@ -63,7 +63,7 @@ class Tree(Brief):
 
 
 @dataclass(frozen=True, repr=False)
-class Path(Brief):
+class ScoredPath(Brief):
     """A path to Theta: its score, its tree, and the state of each epoch."""
 
     score: float
@@ -149,9 +149,9 @@ def traversal(problem: Jqodi, tree: Tree, everything: bool) -> tuple[SmallArray,
     return paths, weight, vertices
 
 
-def select(problem: Jqodi, trees: list[Tree], everything: bool) -> tuple[Path | None, dict[str, Any]]:
+def select(problem: Jqodi, trees: list[Tree], everything: bool) -> tuple[ScoredPath | None, dict[str, Any]]:
     """The path of least score, the first of equal ones; paths and vertices that there are."""
-    best: Path | None = None
+    best: ScoredPath | None = None
     details: dict[str, Any] = {"paths": 0, "vertices": 0, "scores": {}}
     for tree in trees:
         paths, weight, vertices = traversal(problem, tree, everything)
@@ -168,7 +168,7 @@ def select(problem: Jqodi, trees: list[Tree], everything: bool) -> tuple[Path | 
             if within(terms_of(candidate, paths[i])[1], problem.time_limit):
                 details["scores"][candidate.key] = float(scores[i])
                 if best is None or scores[i] < best.score:
-                    best = Path(float(scores[i]), tree, paths[i].astype(np.int64))
+                    best = ScoredPath(float(scores[i]), tree, paths[i].astype(np.int64))
                 break
     return best, details
 

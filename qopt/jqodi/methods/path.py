@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from qopt.core.method import Clock, Options
 from qopt.core.solution import Outcome
-from qopt.jqodi.methods.search import Answer, search
+from qopt.jqodi.methods.search import CandidateResult, search
 from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.reductions import path_graph, path_states
 from qopt.jqodi.terms import Candidate
@@ -28,7 +28,7 @@ def solve(problem: Jqodi, options: Options) -> Outcome:
     return search(problem, options, "rcsp", _solve_candidate)
 
 
-def _solve_candidate(problem: Jqodi, candidate: Candidate, upper: float, gap: float, clock: Clock) -> Answer:
+def _solve_candidate(problem: Jqodi, candidate: Candidate, upper: float, gap: float, clock: Clock) -> CandidateResult:
     result = rcsp.solve(
         path_graph(candidate),
         problem.time_limit,
@@ -42,4 +42,4 @@ def _solve_candidate(problem: Jqodi, candidate: Candidate, upper: float, gap: fl
     if tree is None and isinstance(root, list):
         tree = [root]
     details: dict[str, object] = {key: result.details[key] for key in ("labels", "nodes") if key in result.details}
-    return Answer(result.status, states, result.bound, tree, details)
+    return CandidateResult(result.status, states, result.bound, tree, details)

@@ -11,7 +11,7 @@ from typing import Any
 
 from qopt.core.method import Clock, Options
 from qopt.core.solution import Outcome
-from qopt.jqodi.methods.search import Answer, search
+from qopt.jqodi.methods.search import CandidateResult, search
 from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.reductions import blocks, counted_states, counting_graph, schedule_instance
 from qopt.jqodi.terms import Candidate
@@ -35,7 +35,7 @@ def solve(problem: Jqodi, options: Options) -> Outcome:
     return search(problem, options, "mckp", _solve_candidate)
 
 
-def _solve_candidate(problem: Jqodi, candidate: Candidate, upper: float, gap: float, clock: Clock) -> Answer:
+def _solve_candidate(problem: Jqodi, candidate: Candidate, upper: float, gap: float, clock: Clock) -> CandidateResult:
     instance = schedule_instance(candidate, problem.time_limit)
     parts = blocks(candidate)
     equal = any(len(part.epochs) > 1 and len(part.states) > 1 for part in parts)
@@ -52,7 +52,7 @@ def _solve_candidate(problem: Jqodi, candidate: Candidate, upper: float, gap: fl
     states = None if first.choice is None else instance.states_of(first.choice)
     details: dict[str, Any] = {key: first.details[key] for key in ("labels", "nodes") if key in first.details}
     if not equal or first.status != "limit":
-        return Answer(first.status, states, first.bound, first.tree, details)
+        return CandidateResult(first.status, states, first.bound, first.tree, details)
     graph, used = counting_graph(candidate, parts)
     below = upper if first.objective is None else min(upper, first.objective)
     counted = rcsp.solve(graph, instance.limit, upper=below, gap=gap, time_limit=clock.left, witness_nodes=0)
@@ -66,4 +66,4 @@ def _solve_candidate(problem: Jqodi, candidate: Candidate, upper: float, gap: fl
         status = "optimal-by-solver"  # the first search's schedule, which nothing beats
     root = counted.details["root_leaf"]
     assert isinstance(root, list)
-    return Answer(status, states, bound, [root], details)
+    return CandidateResult(status, states, bound, [root], details)

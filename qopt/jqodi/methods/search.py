@@ -26,7 +26,7 @@ from qopt.kernels.nodes import Node
 
 
 @dataclass(frozen=True, repr=False)
-class Answer(Brief):
+class CandidateResult(Brief):
     """What a kernel says of one candidate.
 
     Attributes
@@ -45,7 +45,7 @@ class Answer(Brief):
     details: dict[str, object]
 
 
-Solver = Callable[[Jqodi, Candidate, float, float, Clock], Answer]
+Solver = Callable[[Jqodi, Candidate, float, float, Clock], CandidateResult]
 """Problem, candidate, upper value, relative gap, clock."""
 
 

@@ -43,7 +43,7 @@ MAX_NODES = 200_000
 """Nodes of a tree that are looked at."""
 
 
-class Refused(QoptError):
+class WitnessRefused(QoptError):
     """What is wrong with a witness, in a line."""
 
 
@@ -74,12 +74,12 @@ def leaf_bound(
         # Beyond these, rounding is no longer relative: an infinite entry would read as forbidden.
         entries = np.abs(found[np.isfinite(given)])
         if not np.all((entries == 0.0) | ((entries >= LEAST) & (entries <= MOST))):
-            raise Refused(f"multipliers that make costs below {LEAST:g} or above {MOST:g}")
+            raise WitnessRefused(f"multipliers that make costs below {LEAST:g} or above {MOST:g}")
     instance = cut_instance(priced)
     witness = {"format": "qopt/kernel-witness", "version": 1, "kind": "cut", "labels": labels, "flow": flow}
     verdict = check(instance, witness)
     if not verdict.accepted:
-        raise Refused(verdict.reason)
+        raise WitnessRefused(verdict.reason)
     if verdict.bound is None:
         return math.inf
     limit = sum(
@@ -89,7 +89,7 @@ def leaf_bound(
     bound: Fraction = verdict.bound - limit
     if share == 0:
         if bound <= 0:
-            raise Refused("a leaf of share 0 that proves nothing")
+            raise WitnessRefused("a leaf of share 0 that proves nothing")
         return math.inf
     return bound
 
@@ -101,11 +101,11 @@ def tree_bound(
 
     Raises
     ------
-    Refused
+    WitnessRefused
         It is not a proof.
     """
     if not isinstance(tree, list) or len(tree) > MAX_NODES:
-        raise Refused(f"the tree is not a list of at most {MAX_NODES} nodes")
+        raise WitnessRefused(f"the tree is not a list of at most {MAX_NODES} nodes")
     node = {name: v for v, name in enumerate(own.names, start=1)}
     number = {name: k for k, name in enumerate(problem.tier_names)}
     names = [row.name for row in rows]
@@ -113,7 +113,7 @@ def tree_bound(
     least: Fraction | float = math.inf
     for entry in tree:
         if not waiting:
-            raise Refused("the tree goes on after its end")
+            raise WitnessRefused("the tree goes on after its end")
         here = waiting.pop()
         match entry:
             case ["split", str() as name, list() as tiers] if name in node:
@@ -126,7 +126,7 @@ def tree_bound(
                 multipliers = [0.0] * len(rows)
                 for name, value in given.items():
                     if name not in names or type(value) not in (int, float) or not 0 <= value <= 1e300:
-                        raise Refused(
+                        raise WitnessRefused(
                             "a multiplier that is not a number >= 0 of one of " + (", ".join(names) or "none")
                         )
                     multipliers[names.index(name)] = float(value)
@@ -134,15 +134,15 @@ def tree_bound(
                 bound = leaf_bound(part, rows, float(share), multipliers, labels, flow)
                 least = bound if bound < least else least
             case _:
-                raise Refused("a node that is neither a split nor a leaf")
+                raise WitnessRefused("a node that is neither a split nor a leaf")
     if waiting:
-        raise Refused("the tree ends early")
+        raise WitnessRefused("the tree ends early")
     return least
 
 
 def _known(number: dict[str, int], tier: object) -> int:
     if not isinstance(tier, str) or tier not in number:
-        raise Refused("a split with an unknown tier")
+        raise WitnessRefused("a split with an unknown tier")
     return number[tier]
 
 
@@ -162,7 +162,7 @@ def own_bound(costs: Labelling, rows: tuple[Limit, ...]) -> Fraction | float | N
         proof = found.witness()
         try:
             proved = leaf_bound(costs, rows, share, multipliers, proof["labels"], proof["flow"])
-        except Refused:
+        except WitnessRefused:
             continue
         bound = proved if bound is None else max(bound, proved)
     return bound

@@ -18,7 +18,7 @@ import numpy as np
 
 from qopt.core.certificate import Certificate, Slack
 from qopt.core.limits import within
-from qopt.placement.certificate.bounds import Refused, least_of_all, own_bound, tree_bound
+from qopt.placement.certificate.bounds import WitnessRefused, least_of_all, own_bound, tree_bound
 from qopt.placement.costs import breakdown, labelling, labellings, limits, used
 from qopt.placement.plan import PlacementPlan, checked_placement
 from qopt.placement.problem import Placement
@@ -99,7 +99,7 @@ def _least(
             try:
                 bound = tree_bound(problem, own, costs, rows, trees[name])
                 kind = "witness" if rows else kind
-            except Refused as why:
+            except WitnessRefused as why:
                 notes.append(f"witness rejected for {name}: {why}")
         if bound is None:
             bound = own_bound(costs, rows)

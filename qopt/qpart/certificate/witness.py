@@ -13,7 +13,7 @@ of nodes in preorder:
     holds no feasible choice. A limit that is not there takes no multiplier but 0.
 
 These are trees of `qopt.kernels.checker` for a knapsack of two rows, and it follows them: exact rationals, the standard
-library, and limits with their slack. Whatever a witness contains, the answer is a `Verdict`, never an exception.
+library, and limits with their slack. Whatever a witness contains, the answer is a `Judgement`, never an exception.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FORMAT, VERSION = "qopt/qpart-witness", 1
 MOST = Fraction(sys.float_info.max)
 
 
-class Verdict(NamedTuple):
+class Judgement(NamedTuple):
     """The answer: whether the proof holds, the least bound of its leaves (infinite: nothing feasible), and why not."""
 
     accepted: bool
@@ -39,7 +39,7 @@ class Verdict(NamedTuple):
 
 
 Rows = Sequence[Sequence[float]]
-Knapsack = tuple[Rows, Rows, float, Rows, float, float]
+KnapsackData = tuple[Rows, Rows, float, Rows, float, float]
 """cost, noise, limit, stored, memory, offset."""
 
 
@@ -52,7 +52,7 @@ def check_tree(
     tree: object,
     target: Fraction | float,
     offset: float = 0.0,
-) -> Verdict:
+) -> Judgement:
     """Check that every feasible choice costs at least `target`.
 
     Parameters
@@ -67,17 +67,17 @@ def check_tree(
     try:
         problem = _problem(cost, noise, limit, stored, memory)
     except checker.Refused as why:
-        return Verdict(False, None, str(why))
+        return Judgement(False, None, str(why))
     return _judged(problem, tree, target, offset)
 
 
 def check_witness(
-    knapsack: Callable[[int], Knapsack],
+    knapsack: Callable[[int], KnapsackData],
     cuts: Collection[int],
     witness: object,
     target: Fraction | float,
     closed: Collection[int] = (),
-) -> Verdict:
+) -> Judgement:
     """Check a witness: a tree for each cut, or a cut that needs none.
 
     Parameters
@@ -89,12 +89,12 @@ def check_witness(
     closed : cuts known to be out already; a tree that is there is checked all the same.
     """
     if type(witness) is not dict or witness.get("format") != FORMAT or type(witness.get("cuts")) is not dict:
-        return Verdict(False, None, f"not an object of format {FORMAT} with cuts")
+        return Judgement(False, None, f"not an object of format {FORMAT} with cuts")
     if type(witness.get("version")) is not int or witness["version"] != VERSION:
-        return Verdict(False, None, f"a version other than {VERSION}")
+        return Judgement(False, None, f"a version other than {VERSION}")
     trees, names = witness["cuts"], {str(p): p for p in cuts}
     if any(key not in names for key in trees):
-        return Verdict(False, None, "a tree for a cut that is not admissible")
+        return Judgement(False, None, "a tree for a cut that is not admissible")
     least = math.inf
     for name, p in names.items():
         if name not in trees and p in closed:
@@ -103,15 +103,15 @@ def check_witness(
         try:
             problem = _problem(cost, noise, limit, stored, memory)
         except checker.Refused as why:
-            return Verdict(False, None, f"cut {p}: {why}")
+            return Judgement(False, None, f"cut {p}: {why}")
         attempts = [trees[name]] if name in trees else [[["leaf", *leaf]] for leaf in ((1, 0, 0), (0, 1, 0), (0, 0, 1))]
         verdicts = [_judged(problem, tree, target, offset) for tree in attempts]
         accepted = [v.bound for v in verdicts if v.accepted and v.bound is not None]
         if not accepted:
             why_not = verdicts[0].reason if name in trees else "no tree, and it is not out by itself"
-            return Verdict(False, None, f"cut {p}: {why_not}")
+            return Judgement(False, None, f"cut {p}: {why_not}")
         least = min(least, max(accepted))
-    return Verdict(True, least, "")
+    return Judgement(True, least, "")
 
 
 def _problem(cost: Rows, noise: Rows, limit: float, stored: Rows, memory: float) -> checker.Knapsack:
@@ -120,18 +120,18 @@ def _problem(cost: Rows, noise: Rows, limit: float, stored: Rows, memory: float)
     return checker.Knapsack({"cost": cost, "weight": [noise, stored], "limit": limits})
 
 
-def _judged(problem: checker.Knapsack, tree: object, target: Fraction | float, offset: float) -> Verdict:
+def _judged(problem: checker.Knapsack, tree: object, target: Fraction | float, offset: float) -> Judgement:
     """Whether a tree reaches the target."""
     try:
         found = checker.tree_bound(problem, tree)
     except checker.Refused as why:
-        return Verdict(False, None, str(why))
+        return Judgement(False, None, str(why))
     if found is None:
-        return Verdict(True, math.inf, "")
+        return Judgement(True, math.inf, "")
     bound = Fraction(offset) + found
     if bound < target:
-        return Verdict(False, None, f"its bound of {_downward(bound):.12g} does not reach {float(target):.12g}")
-    return Verdict(True, _downward(bound), "")
+        return Judgement(False, None, f"its bound of {_downward(bound):.12g} does not reach {float(target):.12g}")
+    return Judgement(True, _downward(bound), "")
 
 
 def _downward(value: Fraction) -> float:
