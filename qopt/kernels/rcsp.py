@@ -32,6 +32,7 @@ from qopt.kernels.arguments import check_options, number, table
 from qopt.kernels.nodes import Node
 from qopt.kernels.paths.approximate import approximate
 from qopt.kernels.paths.dual import Dual, ascent, maximise
+from qopt.kernels.paths.exact import ExactPaths, few_arcs
 from qopt.kernels.paths.graph import Digraph, Layered, read_orlib
 from qopt.kernels.paths.labels import Outcome, Paths, guided
 from qopt.kernels.paths.layers import LayerPaths
@@ -50,10 +51,6 @@ WITNESS_NODES = 500
 
 WITNESS_WORK = 100_000_000
 """Arcs times nodes that may go into a proof, so that it costs little in large graphs."""
-
-EXACT_ARCS = 100_000
-"""Arcs of a graph that is searched again in exact arithmetic where floats cannot tell. Chosen: whole numbers of any
-size are slow."""
 
 FIXING_PAYS = 0.9
 """Elements are dropped again, with the dual raised over what is left, while at most this share of them stays.
@@ -148,6 +145,7 @@ class _Run:
         self.model = OuterModel(bounds.room, self.incumbent.largest, units)
         self.bound = -math.inf
         self.details: dict[str, object] = {}
+        self.whole: ExactPaths | None = None
         self.root = self._dual(self.paths.everything, Cuts(), np.zeros(len(bounds.rows)))
         self.bound = self.root.bound
         self.details["root_bound"] = self.root.bound if math.isfinite(self.root.bound) else None
@@ -241,8 +239,10 @@ class _Run:
         path, tree = incumbent.path, None
         if self.root.bound >= incumbent.proof_cutoff:
             tree = [leaf(self.root.weights, self.bounds.rows, self.graph.resources)] if witness_nodes else None
-        elif witness_nodes and incumbent.precise:
-            tree = self._witness(witness_nodes)
+        elif witness_nodes:
+            tree, exhausted = self._witness(witness_nodes) if incumbent.precise else (None, False)
+            if tree is None and not exhausted:  # it was not for want of nodes: floats cannot tell
+                tree = self._prove_exactly(witness_nodes)
         if path is None:
             if math.isinf(self.upper) or self.root.bound == math.inf:
                 return Result("infeasible", tree=tree, details=self.details)
@@ -257,23 +257,28 @@ class _Run:
             bound -= 4 * incumbent.rounding
         return Result(status, *answer(self.graph, path), bound=bound, tree=tree, details=self.details)
 
+    def _exact(self) -> ExactPaths | None:
+        """The graph in whole numbers, where it is small and there is time."""
+        if self.whole is None and few_arcs(self.graph) and not self.late():
+            self.whole = ExactPaths(self.graph, self.bounds, self.deadline)
+        return self.whole
+
     def _solve_exactly(self) -> bool:
         """Search again in whole numbers, where the graph is small; whether that is complete."""
-        graph = self.graph
-        arcs = graph.layers * graph.states**2 if isinstance(graph, Layered) else len(graph.cost)
-        if arcs > EXACT_ARCS:
+        whole, incumbent = self._exact(), self.incumbent
+        if whole is None:
             return False
-        from qopt.kernels.paths.exact import solve_exactly
-
-        network = graph.digraph() if isinstance(graph, Layered) else graph
-        weights, value = self.root.weights[1:], self.incumbent.value
-        complete, found = solve_exactly(network, self.bounds, weights, value, self.deadline)
+        complete, found = whole.cheapest(self.root.weights[1:], whole.below(incumbent.path, self.upper))
         if found is not None:
-            path = np.array(found, dtype=np.int64)
-            if isinstance(graph, Layered):  # every second arc enters a state
-                path = (network.head[path[:-1:2]] - 1) % graph.states
-            self.incumbent.offer(path)
+            incumbent.offer(found)
         return complete
+
+    def _prove_exactly(self, nodes: int) -> list[Node] | None:
+        """A tree in whole numbers, where the graph is small."""
+        whole = self._exact()
+        if whole is None:
+            return None
+        return whole.prove([self.root.weights], whole.below(self.incumbent.path, self.upper), nodes)
 
     def _unproved(self) -> Result:
         """Stopped early: the best path and the bound."""
@@ -296,7 +301,8 @@ class _Run:
         tree = [leaf(self.root.weights, self.bounds.rows, self.graph.resources)]
         return Result("within-gap", *answer(self.graph, path), bound=least, tree=tree, details=self.details)
 
-    def _witness(self, nodes: int) -> list[Node] | None:
+    def _witness(self, nodes: int) -> tuple[list[Node] | None, bool]:
+        """A tree by branch and bound; if there is none, whether nodes or time were too few for it."""
         graph = self.graph
         arcs = graph.layers * graph.states**2 if isinstance(graph, Layered) else len(graph.cost)
         claim = Claim(
@@ -311,7 +317,7 @@ class _Run:
         most = min(nodes, WITNESS_WORK // max(arcs, 1))
         proof = branch(claim, self.root.cuts, self.root.weights[1:], max_nodes=most)
         self.details["nodes"] = proof.nodes
-        return proof.tree
+        return proof.tree, most < 1 or proof.nodes > most or self.late()
 
 
 def _limits(name: str, value: ArrayLike, rows: int) -> FloatArray:

@@ -1,114 +1,100 @@
-"""Label setting in whole numbers of any size, for what sums in floats cannot tell.
-
-Floats are dyadic rationals: scaled by powers of two they are whole, and no sum rounds. Partial paths are taken in
-the order of their cost with the cheapest rest (the A* order), so the first that arrives is an optimum.
-"""
+"""A graph with its limits as a network of whole numbers (`qopt.kernels.exact`), for what sums in floats cannot tell."""
 
 from __future__ import annotations
 
-import heapq
 import math
-import time
+from collections.abc import Sequence
 from fractions import Fraction
-from operator import le, mul
 
-from qopt.core.arrays import FloatArray
-from qopt.kernels.paths.graph import Digraph
+import numpy as np
+
+from qopt.core.arrays import FloatArray, IntArray
+from qopt.kernels.exact import MAX_ARCS, Network, Split, cheapest, prove, room_within, whole
+from qopt.kernels.nodes import Node
+from qopt.kernels.paths.graph import Digraph, Layered
 from qopt.kernels.paths.limits import Limits
-
-MAX_LABELS = 30_000
-"""Partial paths made before it gives up: whole numbers of any size are slow, and few paths lie within rounding."""
+from qopt.kernels.paths.tree import leaf
 
 
-def solve_exactly(
-    graph: Digraph, bounds: Limits, multipliers: FloatArray, below: float, deadline: float | None
-) -> tuple[bool, list[int] | None]:
-    """Cheapest path within the limits; whether the search is complete, and its arcs, None if none is below a value.
+class ExactPaths:
+    """Paths of a graph in whole numbers.
 
     Parameters
     ----------
-    multipliers : (r,) of a Lagrangian bound that prunes, any >= 0.
-    below : only cheaper paths count.
+    graph : of at most `MAX_ARCS` arcs, as `few_arcs` tells.
+    bounds : its limits.
+    deadline : `time.perf_counter` at which everything stops; None for none.
     """
-    tail, head = graph.tail.tolist(), graph.head.tolist()
-    arcs = [a for a, cost in enumerate(graph.cost.tolist()) if cost < math.inf and tail[a] != head[a]]
-    cost, unit = _whole(graph.cost[arcs].tolist())
-    scaled = [_whole(graph.resource[row, arcs].tolist()) for row in bounds.rows.tolist()]
-    used = [row for row, _ in scaled]
-    room = [math.floor(Fraction(w) * per) for w, (_, per) in zip(bounds.allowed.tolist(), scaled, strict=True)]
-    bar = math.ceil(Fraction(below) * unit) if math.isfinite(below) else None
-    if bar is not None:
-        # One more row: cost + lam (resource - limit), too, must stay below.
-        lam = [Fraction(x) * unit / per for x, (_, per) in zip(multipliers.tolist(), scaled, strict=True)]
-        common = math.lcm(*(x.denominator for x in lam))
-        factors = [common, *(int(x * common) for x in lam)]
-        used.append([sum(map(mul, factors, each)) for each in zip(cost, *used, strict=True)])
-        room.append(sum(map(mul, factors, [bar, *room])))
-    rest = _to_target(graph, arcs, cost)
-    least = [_to_target(graph, arcs, row) for row in used]
-    leaving: list[list[int]] = [[] for _ in range(graph.vertices)]
-    for i, a in enumerate(arcs):
-        if rest[head[a]] < math.inf:
-            leaving[tail[a]].append(i)
-    labels: list[tuple[int, int]] = [(-1, -1)]
-    passed: list[list[tuple[int, ...]]] = [[] for _ in range(graph.vertices)]
-    heap: list[tuple[float, int, int, tuple[int, ...]]] = []
-    if rest[graph.source] < math.inf:
-        heap.append((rest[graph.source], 0, graph.source, (0,) * len(used)))
-    while heap:
-        reach, label, vertex, spent = heapq.heappop(heap)
-        if bar is not None and reach >= bar:
-            break
-        if vertex == graph.target:
-            path = []
-            while label:
-                label, i = labels[label]
-                path.append(arcs[i])
-            return True, path[::-1]
-        # Labels of a vertex come in the order of their cost.
-        if any(all(map(le, other, spent)) for other in passed[vertex]):
-            continue
-        passed[vertex].append(spent)
-        if len(labels) > MAX_LABELS or (deadline is not None and time.perf_counter() > deadline):
-            return False, None
-        for i in leaving[vertex]:
-            after = head[arcs[i]]
-            taken = tuple(x + row[i] for x, row in zip(spent, used, strict=True))
-            if all(x + go[after] <= w for x, go, w in zip(taken, least, room, strict=True)):
-                labels.append((label, i))
-                heapq.heappush(heap, (reach - rest[vertex] + cost[i] + rest[after], len(labels) - 1, after, taken))
-    return True, None
+
+    def __init__(self, graph: Layered | Digraph, bounds: Limits, deadline: float | None) -> None:
+        self.graph, self.bounds = graph, bounds
+        self.digraph = graph.digraph() if isinstance(graph, Layered) else graph
+        ends = self.digraph.tail != self.digraph.head
+        self.arcs = np.flatnonzero((self.digraph.cost < np.inf) & ends)
+        cost, cost_unit = whole(self.digraph.cost[self.arcs].tolist())
+        scaled = [whole(self.digraph.resource[row, self.arcs].tolist()) for row in bounds.rows.tolist()]
+        order = self.digraph.order
+        self.network = Network(
+            vertices=self.digraph.vertices,
+            tail=self.digraph.tail[self.arcs].tolist(),
+            head=self.digraph.head[self.arcs].tolist(),
+            cost=cost,
+            used=[row for row, _ in scaled],
+            room=[room_within(w, per) for w, (_, per) in zip(bounds.allowed.tolist(), scaled, strict=True)],
+            cost_unit=cost_unit,
+            units=[per for _, per in scaled],
+            source=self.digraph.source,
+            target=self.digraph.target,
+            order=None if order is None else order.tolist(),
+            deadline=deadline,
+        )
+
+    def below(self, path: IntArray | None, upper: float) -> int | None:
+        """What a cheaper path costs less than, in units: the best one known, or an upper value; None for any."""
+        if path is not None:
+            return self.network.total(self._places(path))
+        return math.ceil(Fraction(upper) * self.network.cost_unit) if math.isfinite(upper) else None
+
+    def cheapest(self, multipliers: FloatArray, below: int | None) -> tuple[bool, IntArray | None]:
+        """Whether a search for a path that costs less came to its end, and the steps of the cheapest, None for none.
+
+        Parameters
+        ----------
+        multipliers : (r,) of a Lagrangian bound, any >= 0.
+        below : as that method says.
+        """
+        complete, found = cheapest(self.network, multipliers.tolist(), below)
+        return complete, None if found is None else self._steps(self.arcs[found])
+
+    def prove(self, weights: Sequence[FloatArray], below: int | None, max_nodes: int) -> list[Node] | None:
+        """A tree which shows that no path costs less; None where it has too many nodes.
+
+        Parameters
+        ----------
+        weights : (1 + r,) of leaves that may help, the first entry 0 or 1.
+        below : as that method says; None: no path keeps the limits.
+        max_nodes : beyond which it gives up.
+        """
+        rows, resources = self.bounds.rows, self.graph.resources
+        plain = [*np.eye(1 + len(rows)), *weights]
+        leaves = [(int(row[0]), row[1:].tolist(), leaf(row, rows, resources)) for row in plain]
+        split: Split = lambda vertex, arcs: ["out", vertex, self.arcs[arcs].tolist()]  # noqa: E731
+        return prove(self.network, below, leaves, split, max_nodes)
+
+    def _places(self, path: IntArray) -> list[int]:
+        """Arcs of the network along a path."""
+        arcs = self.graph.path_arcs(path) if isinstance(self.graph, Layered) else path
+        return list(np.searchsorted(self.arcs, arcs).tolist())
+
+    def _steps(self, arcs: IntArray) -> IntArray:
+        """States of a layered graph's path, every second arc of which enters one; else the arcs."""
+        if not isinstance(self.graph, Layered):
+            return arcs
+        states: IntArray = (self.digraph.head[arcs[:-1:2]] - 1) % self.graph.states
+        return states
 
 
-def _whole(numbers: list[float]) -> tuple[list[int], int]:
-    """Numbers times a power of two that makes all of them whole, and that power."""
-    ratios = [x.as_integer_ratio() for x in numbers]
-    unit = max((bottom for _, bottom in ratios), default=1)
-    return [top * (unit // bottom) for top, bottom in ratios], unit
-
-
-def _to_target(graph: Digraph, arcs: list[int], length: list[int]) -> list[float]:
-    """(n,) lengths of shortest paths to the target, whole; infinite where there is none."""
-    entering: list[list[tuple[int, int]]] = [[] for _ in range(graph.vertices)]
-    for a, step in zip(arcs, length, strict=True):
-        entering[graph.head[a]].append((int(graph.tail[a]), step))
-    least: list[float] = [math.inf] * graph.vertices
-    least[graph.target] = 0
-    # Without cycles vertices are settled in topological order from behind, else in the order of their length.
-    ordered = None if graph.order is None else graph.order.tolist()
-    heap: list[tuple[float, int]] = [(0, graph.target)]
-    while ordered or (ordered is None and heap):
-        if ordered is not None:
-            vertex = ordered.pop()
-        else:
-            reach, vertex = heapq.heappop(heap)
-            if reach > least[vertex]:
-                continue
-        if least[vertex] == math.inf:
-            continue
-        for before, step in entering[vertex]:
-            if least[vertex] + step < least[before]:
-                least[before] = least[vertex] + step
-                if ordered is None:
-                    heapq.heappush(heap, (least[before], before))
-    return least
+def few_arcs(graph: Layered | Digraph) -> bool:
+    """Whether a graph is small enough for whole numbers."""
+    arcs = graph.layers * graph.states**2 if isinstance(graph, Layered) else len(graph.cost)
+    return arcs <= MAX_ARCS
