@@ -16,6 +16,7 @@ from fractions import Fraction
 import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.clock import ENDLESS, Clock
 from qopt.core.limits import limit_with_slack
 from qopt.jqodi.certificate.arrays import Arrays, Change
 from qopt.jqodi.certificate.bounds import LARGEST, MARGIN, Bound, Paths
@@ -29,7 +30,9 @@ class _TooMany(Exception):
     """More partial plans than were allowed."""
 
 
-def closed(own: Arrays, limit: float, target: Fraction, multiplier: float, labels: int) -> Bound | None:
+def closed(
+    own: Arrays, limit: float, target: Fraction, multiplier: float, labels: int, clock: Clock = ENDLESS
+) -> Bound | None:
     """The least of the target and of all plans' costs, rounded down; None where it would take too many partial plans.
 
     Parameters
@@ -38,10 +41,11 @@ def closed(own: Arrays, limit: float, target: Fraction, multiplier: float, label
     target : what is dearer is of no interest.
     multiplier : of a good Lagrangian bound.
     labels : partial plans that may be made.
+    clock : raises `OutOfTime` where it is over.
     """
     try:
         with np.errstate(over="ignore"):
-            search = _Search(own, limit, target, multiplier, labels)
+            search = _Search(own, limit, target, multiplier, labels, clock)
             found = search.paths() if own.changing else search.schedule()
     except _TooMany:
         return None
@@ -73,8 +77,10 @@ class _Labels:
 class _Search:
     """One enumeration."""
 
-    def __init__(self, own: Arrays, limit: float, target: Fraction, multiplier: float, labels: int) -> None:
-        self.own, self.left, self.target = own, labels, target
+    def __init__(
+        self, own: Arrays, limit: float, target: Fraction, multiplier: float, labels: int, clock: Clock
+    ) -> None:
+        self.own, self.left, self.target, self.clock = own, labels, target, clock
         self.multipliers = [m for f in FACTORS if (m := f * multiplier) * limit < LARGEST and (f == 0 or m > 0)]
         room = limit_with_slack(limit)
         self.time_shift = _shift(own.time, own.switch_time, own.setup_time, own.epochs, room)
@@ -109,6 +115,7 @@ class _Search:
         least_time : (N,) what follows takes at least, on the grid.
         ahead : for each multiplier, (N,) what follows costs at least.
         """
+        self.clock.check()
         self.left -= len(labels.kind)
         if self.left < 0:
             raise _TooMany
@@ -217,6 +224,7 @@ class _Search:
         own, routes = self.own, Paths(self.own)
         worth, suffixes = np.ones(own.time.shape, dtype=bool), []
         for lam, bar in zip(self.multipliers, self.bars, strict=True):
+            self.clock.check()
             suffixes.append(routes.suffixes(1.0, lam))
             worth &= float(self.weighted(self.start, lam)[0]) + routes.prefixes(1.0, lam) + suffixes[-1] < bar
             states = np.count_nonzero(worth, axis=1)

@@ -32,7 +32,7 @@ def refuses(problem: Jqodi) -> str | None:
 def solve(problem: Jqodi, options: Options) -> Outcome:
     """A plan of energy <= (1 + gap) optimum. Takes gap, default 0.01, and time_limit."""
     clock, eps = options.clock(), options.gap or GUARANTEE
-    pairs = [(least_energy(problem, own), own) for own in candidates(problem) if possible(own)]
+    pairs = [(least_energy(problem, own, clock), own) for own in candidates(problem) if possible(own)]
     best: tuple[float, Candidate, IntArray] | None = None
     bound, stopped = math.inf, ""
     witness: dict[str, Any] = {"format": "qopt/jqodi-witness", "version": 1, "kind": "rcsp", "candidates": {}}
@@ -41,6 +41,10 @@ def solve(problem: Jqodi, options: Options) -> Outcome:
         if best is not None and best[0] <= (1.0 + eps) * least:
             bound = min(bound, least)
             details["candidates"][own.key] = {"status": "ruled out by its relaxation"}
+            continue
+        if clock.over:
+            bound, stopped = min(bound, least), "the time is over"
+            details["candidates"][own.key] = {"status": "not looked at"}
             continue
         found = rcsp.approximate(path_graph(own), problem.time_limit, eps, time_limit=clock.left)
         details["candidates"][own.key] = {"status": found.status, "rounds": found.details.get("rounds", 0)}
@@ -58,7 +62,7 @@ def solve(problem: Jqodi, options: Options) -> Outcome:
     claimed = bound if math.isfinite(bound) else None
     if best is None:
         if not stopped:
-            return infeasible(problem, witness, details)
+            return infeasible(problem, witness, details, clock)
         return Outcome("time-limit" if clock.over else "failed", None, claimed, witness, stopped, details)
     if claimed is not None:
         claimed = min(claimed, best[0])

@@ -17,8 +17,9 @@ import numpy as np
 from scipy.sparse import coo_array, csr_array, vstack
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.clock import Clock, OutOfTime
 from qopt.core.limits import limit_with_slack
-from qopt.core.method import Clock, Options
+from qopt.core.method import Options
 from qopt.core.solution import Outcome, Status
 from qopt.core.solvers.exclusion import Found, Round, solve_and_exclude
 from qopt.core.solvers.highs import SolverError, solve_milp
@@ -52,12 +53,12 @@ def too_large(problem: Jqodi) -> str | None:
 class _Model:
     """One candidate's program: columns x[k, s] of possible states, then z[k, r, s] between them."""
 
-    def __init__(self, problem: Jqodi, own: Candidate) -> None:
-        self.problem, self.own = problem, own
+    def __init__(self, problem: Jqodi, own: Candidate, clock: Clock) -> None:
+        self.problem, self.own, self.clock = problem, own, clock
         self.choice = problem.mode == "choice"
         if self.choice:
             there: BoolArray = np.atleast_2d(np.isfinite(own.time).all(axis=0))
-            sums = [terms_of(own, np.full(own.epochs, s)) for s in np.flatnonzero(there[0])]
+            sums = [terms_of(own, np.full(own.epochs, s)) for s in clock.watching(np.flatnonzero(there[0]))]
             energy = np.array([math.fsum(e) - own.setup_energy for e, _ in sums])
             time = np.array([math.fsum(t) - own.setup_time for _, t in sums])
         else:
@@ -77,7 +78,7 @@ class _Model:
         """Columns z and the rows that tie them to x."""
         own, first = self.own, np.searchsorted(self.layer, np.arange(self.layers + 1))
         tails, heads, energy, time = [], [], [], []
-        for k in range(self.layers - 1):
+        for k in self.clock.watching(range(self.layers - 1)):
             rows, columns = np.arange(first[k], first[k + 1]), np.arange(first[k + 1], first[k + 2])
             pairs = np.ix_(self.state[rows], self.state[columns])
             tails.append(np.repeat(rows, len(columns)))
@@ -86,6 +87,7 @@ class _Model:
             zero = np.zeros(len(tails[-1]))
             energy.append(own.switch_energy[pairs].ravel() if counts and own.switch_energy is not None else zero)
             time.append(zero if own.switch_time is None else own.switch_time[pairs].ravel())
+        self.clock.check()
         tail, head = np.concatenate(tails), np.concatenate(heads)
         flows = np.arange(len(tail))
         n = self.count
@@ -103,11 +105,10 @@ class _Model:
 
     def states(self, x: FloatArray) -> IntArray:
         """(K,) states of a point."""
-        chosen = np.zeros(self.layers, dtype=np.int64)
-        largest = np.full(self.layers, -1.0)
-        for layer, state, value in zip(self.layer, self.state, x[: self.count], strict=True):
-            if value > largest[layer]:
-                largest[layer], chosen[layer] = value, state
+        order = np.lexsort(
+            (self.state, -x[: self.count], self.layer)
+        )  # the largest of each layer, of equal ones the first
+        chosen: IntArray = self.state[order[np.searchsorted(self.layer, np.arange(self.layers))]]
         return np.full(self.own.epochs, chosen[0]) if self.choice else chosen
 
     def exclude(self, states: tuple[int, ...]) -> None:
@@ -119,7 +120,9 @@ class _Model:
         """HiGHS's status, states that keep T_max, and bound in joules."""
         own, n = self.own, len(self.cost)
         base = own.setup_energy
-        least = [float(self.cost[: self.count][self.layer == k].min()) for k in range(self.layers)]
+        least = np.minimum.reduceat(
+            self.cost[: self.count], np.searchsorted(self.layer, np.arange(self.layers))
+        ).tolist()
         # By a plan: some states may be dearer by many orders of magnitude, and what matters would drown in rounding.
         unit = (base + math.fsum(least) or float(self.cost.max(initial=0.0))) / SCALE or 1.0
         limit = limit_with_slack(self.problem.time_limit)
@@ -164,7 +167,9 @@ def solve(problem: Jqodi, options: Options) -> Outcome:
         if not possible(own) or (problem.mode == "choice" and not np.isfinite(own.time).all(axis=0).any()):
             continue
         try:
-            found = _Model(problem, own).solve(clock, options)
+            found = _Model(problem, own, clock).solve(clock, options)
+        except OutOfTime:
+            found = Found("time-limit", message=f"the model of {own.key} was not built in time")
         except SolverError as error:
             return Outcome("failed", message=str(error))
         nodes += found.nodes or 0
@@ -182,6 +187,8 @@ def solve(problem: Jqodi, options: Options) -> Outcome:
     details = {"nodes": nodes}
     if best is None:
         return (
-            infeasible(problem, details=details) if worst == "optimal" else Outcome(worst, bound=least, message=message)
+            infeasible(problem, details=details, clock=clock)
+            if worst == "optimal"
+            else Outcome(worst, bound=least, message=message)
         )
     return Outcome(worst, plan_of(problem, *best), least, message=message, details=details)

@@ -6,7 +6,8 @@ what changing costs.
 
 from __future__ import annotations
 
-from qopt.core.method import Clock, Options
+from qopt.core.clock import Clock
+from qopt.core.method import Options
 from qopt.core.solution import Outcome
 from qopt.jqodi.methods.search import Answer, search
 from qopt.jqodi.problem import Jqodi
@@ -41,5 +42,7 @@ def _candidate(problem: Jqodi, own: Candidate, upper: float, gap: float, clock: 
     tree, root = found.tree, found.details.get("root_leaf")
     if tree is None and isinstance(root, list):
         tree = [root]
-    details: dict[str, object] = {key: found.details[key] for key in ("labels", "nodes") if key in found.details}
+    details: dict[str, object] = {
+        key: found.details[key] for key in ("labels", "nodes", "stopped") if key in found.details
+    }
     return Answer(found.status, states, found.bound, tree, details)
