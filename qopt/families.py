@@ -13,6 +13,7 @@ ROWS = (
         certificate="qopt.qpart.certificate.certify",
         report="qopt.qpart.report",
         breakpoints="qopt.qpart.serving.breakpoints:breakpoints",
+        first="qopt.qpart.methods.first",
         bits=("whole", "real"),
     ),
     Family(
@@ -24,6 +25,7 @@ ROWS = (
         report="qopt.placement.report",
         breakpoints="qopt.placement.breakpoints:breakpoints",
         front="qopt.placement.front:front",
+        first="qopt.placement.methods.first",
     ),
     Family(
         name="jqodi",
@@ -33,6 +35,7 @@ ROWS = (
         certificate="qopt.jqodi.certificate.certify",
         report="qopt.jqodi.report",
         breakpoints="qopt.jqodi.breakpoints:breakpoints",
+        first="qopt.jqodi.methods.first",
     ),
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from qopt.core.display import number, one_line
 
@@ -66,6 +66,13 @@ class KKT:
         return max(self.stationarity, self.complementarity, self.primal, self.dual)
 
 
+STOPPED = {
+    "time-limit": "the time limit stopped the proof",
+    "labels": "the proof was given up after the sums that it may make",
+}
+"""Why proving ended early, in words."""
+
+
 @dataclass(frozen=True, repr=False)
 class Certificate:
     """What is true of a plan, or of the absence of one.
@@ -84,6 +91,8 @@ class Certificate:
     infeasible : no plan exists, proved.
     kkt : residuals, real-valued bits only.
     notes : remarks, for example why a witness was rejected.
+    stopped : why proving ended early: ``time-limit``, or ``labels`` where the sums that an enumeration may make were
+        used up; None where it came to its end. Feasibility is always certified; `notes` say what is left undone.
     seconds : time it took to certify.
     """
 
@@ -100,10 +109,16 @@ class Certificate:
     kkt: KKT | None = None
     notes: tuple[str, ...] = field(default=())
     seconds: float = 0.0
+    stopped: Literal["time-limit", "labels"] | None = None
 
     @property
     def verdict(self) -> str:
-        """What is true, in a few words."""
+        """What is true, in a few words, and what stopped the proof of more."""
+        unfinished = not self.proved and not self.infeasible and self.stopped is not None
+        return f"{self._truth}; {STOPPED[self.stopped]}" if unfinished and self.stopped else self._truth
+
+    @property
+    def _truth(self) -> str:
         if self.infeasible:
             return "infeasible: no plan exists, proved"
         if self.objective is None:

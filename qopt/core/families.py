@@ -34,6 +34,9 @@ class Family(Brief):
     report : module with `heading`, `plan_parts`, KINDS (its kinds of bounds in words) and BUDGETS (limits of which the
         amount used is worth a line); for comparisons with `facts`, COLUMNS, and FACTS, which say what a plan decides.
     breakpoints, front : the functions behind `qopt.breakpoints` and `qopt.front`; empty where there is none.
+    first : module with `first_plan`, a heuristic that takes a problem and a clock and hands back a plan that keeps all
+        limits, or None, and `objective` of a problem and a plan: what a call under a time limit begins with. Empty
+        where there is none.
     bits : which sorts of bits its methods choose, the usual first; none for a family without bits.
     """
 
@@ -45,6 +48,7 @@ class Family(Brief):
     report: str
     breakpoints: str = ""
     front: str = ""
+    first: str = ""
     bits: tuple[Bits, ...] = ()
 
     @property

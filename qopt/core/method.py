@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from qopt.core.arguments import is_number, plain, whole
+from qopt.core.clock import Clock
 from qopt.core.display import Brief
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.families import Bits
@@ -25,11 +26,12 @@ class Options:
 
     Attributes
     ----------
-    time_limit : seconds of wall time.
+    time_limit : seconds of wall time for the whole call, which `clock` counts.
     threads, seed : handed to the solver.
     solver : back end, one of `Method.solvers`.
     formulation : which model of the problem, one of `Method.formulations`.
     gap : relative; how far above the optimum the answer may be, None for 0.
+    running : the clock of the whole call, where that has begun already.
     """
 
     time_limit: float | None = None
@@ -38,32 +40,19 @@ class Options:
     solver: str | None = None
     formulation: str | None = None
     gap: float | None = None
+    running: Clock | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("time_limit", "threads", "seed", "gap"):  # solvers take Python's own numbers
             object.__setattr__(self, name, plain(getattr(self, name)))
 
     def clock(self) -> Clock:
-        """Start the clock of this solve."""
+        """The clock of this solve, one for all who ask: the running one, else it starts when it is asked for first."""
+        return self._own if self.running is None else self.running
+
+    @cached_property
+    def _own(self) -> Clock:
         return Clock(self.time_limit)
-
-
-class Clock:
-    """Wall time since its making, against a limit."""
-
-    def __init__(self, limit: float | None) -> None:
-        self.limit = limit
-        self.start = time.perf_counter()
-
-    @property
-    def left(self) -> float | None:
-        """Seconds left, 0 where it is over; None without a limit."""
-        return None if self.limit is None else max(self.limit - (time.perf_counter() - self.start), 0.0)
-
-    @property
-    def over(self) -> bool:
-        """Whether the limit is reached."""
-        return self.limit is not None and time.perf_counter() - self.start >= self.limit
 
 
 @dataclass(frozen=True)
@@ -101,6 +90,9 @@ class Method(Brief):
     solvers, formulations : choices, the first is the default.
     options : settings it takes; any other is an error.
     refuses : says why it cannot take a problem (too large, a column missing), or None.
+    stand_in : whether the family's first plan may take the place of one that the clock left unfound; not where the
+        method answers another question.
+    imports : modules that the target imports as it runs: they are loaded before the clock starts.
     """
 
     name: str
@@ -114,6 +106,8 @@ class Method(Brief):
     formulations: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     refuses: Callable[[Any], str | None] | None = None
+    stand_in: bool = True
+    imports: tuple[str, ...] = ()
 
     def unavailable(self, problem: Problem | None = None) -> str | None:
         """Why this method cannot be used (here, or on this problem), or None."""
@@ -159,6 +153,8 @@ class Method(Brief):
 
     def load(self) -> Callable[[Any, Options], Outcome]:
         """The function behind this method; its packages are imported now."""
+        for module in self.imports:
+            importlib.import_module(module)
         module, name = self.target.split(":")
         function: Callable[[Any, Options], Outcome] = getattr(importlib.import_module(module), name)
         return function

@@ -13,12 +13,13 @@ from qopt.core.errors import InputError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from qopt.core.clock import Clock
     from qopt.core.problem import Problem
 
 Status = Literal[
     "optimal",  # the certificate proves it
     "optimal-by-solver",  # a solver or method says so; no proof was produced
-    "feasible",  # stopped by its own rule with a plan
+    "feasible",  # stopped by its own rule with a plan; `message` says which
     "heuristic",  # a rule without a promise
     "time-limit",  # stopped by the clock, with or without a plan
     "infeasible",  # no plan exists, proved
@@ -26,6 +27,13 @@ Status = Literal[
     "failed",  # a solver gave up or broke off
 ]
 """Why a method stopped. Whether there is a plan is a second question: `Solution.plan`."""
+
+
+def stopped(clock: Clock, plan: object) -> Status:
+    """The status of a search that ended early: by the clock, or by a rule of its own, with or without a plan."""
+    if clock.over:
+        return "time-limit"
+    return "failed" if plan is None else "feasible"
 
 
 @dataclass(frozen=True, repr=False)
@@ -64,7 +72,8 @@ class Solution:
     status : why the method stopped (`Status`).
     plan, objective, bound : None where there is none. `bound` is the method's claim; the proved one is the
         certificate's.
-    seconds : wall time of the method, its model's construction included; the certificate's is its own.
+    seconds : wall time of the method, its model's construction and the first plan included; the certificate's is its
+        own. A time limit is for both together.
     certificate : what is true of the plan.
     witness, message, details : as the method handed them back (`Outcome`).
     instance : the problem itself, for `report`.

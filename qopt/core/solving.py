@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import os
-import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from qopt.core.certificate import Certificate
+from qopt.core.arguments import is_number
+from qopt.core.certificate import STOPPED, Certificate
+from qopt.core.clock import Clock, OutOfTime
 from qopt.core.envelope import Envelope
 from qopt.core.errors import InputError, shown
-from qopt.core.families import FAMILIES, family_named, family_of
+from qopt.core.families import FAMILIES, Family, family_named, family_of
 from qopt.core.front import Front
 from qopt.core.method import Method, Options, fastest, named
 from qopt.core.plan import Plan
@@ -42,7 +45,12 @@ def choose(problem: Problem, method: str, bits: str | None) -> Method:
 
 
 def certify(
-    problem: Problem | str | os.PathLike[str], plan: Plan | None, witness: object = None, **options: object
+    problem: Problem | str | os.PathLike[str],
+    plan: Plan | None,
+    witness: object = None,
+    *,
+    time_limit: float | None = None,
+    **options: object,
 ) -> Certificate:
     """What is true of a plan, or (plan None) of the claim that there is none; see the family's certificate.
 
@@ -51,6 +59,8 @@ def certify(
     problem : a problem of any family, a bundled name, or the path of an instance file.
     plan : a plan of that family, or None.
     witness : an untrusted proof, as `Solution.witness` or a file has it.
+    time_limit : seconds of wall time. Feasibility is always certified; how much of optimality is proved in that time,
+        and that the time was over, the certificate says (`Certificate.stopped`).
     options : of the family's own `certify`, for example of `qopt.qpart.certificate.certify`: bits and labels.
 
     Raises
@@ -60,11 +70,25 @@ def certify(
     """
     problem = as_problem(problem)
     family = family_of(problem)
+    if time_limit is not None:
+        options["time_limit"] = time_limit
+    _check_options(family.part("certificate").certify, f"the certificate of a {family.name} problem", options)
+    if time_limit is not None:
+        if not (is_number(time_limit) and 0 <= time_limit < float("inf")):
+            raise InputError("time_limit", shown(time_limit), "seconds >= 0")
+        options = {
+            **{name: value for name, value in options.items() if name != "time_limit"},
+            "clock": Clock(time_limit),
+        }
+    return _certified(problem, plan, witness, options)
+
+
+def _certified(problem: Problem, plan: Plan | None, witness: object, options: dict[str, object]) -> Certificate:
+    """The family's certificate of a plan that is one of the family's."""
+    family = family_of(problem)
     if plan is not None and not isinstance(plan, family.part("plan")):
         raise InputError("plan", f"a {type(plan).__name__}", f"a plan for a {family.name} problem")
-    function = family.part("certificate").certify
-    _check_options(function, f"the certificate of a {family.name} problem", options)
-    found: Certificate = function(problem, plan, witness, **options)
+    found: Certificate = family.part("certificate").certify(problem, plan, witness, **options)
     return found
 
 
@@ -89,7 +113,9 @@ def solve(
     bits : ``whole`` (default) or ``real``, for QPART; a named method implies it.
     solver, formulation : for methods that offer a choice.
     gap : relative; how far above the optimum the answer may be, for methods with such a guarantee.
-    time_limit : seconds of wall time for the method.
+    time_limit : seconds of wall time for the whole call: a first plan by a cheap heuristic, the method, its model's
+        construction, and as much of the certificate as there is time for. Feasibility is always certified; what was
+        left unproved the message and the certificate say. Importing a solver does not count.
     threads, seed : handed to the solver.
 
     Raises
@@ -99,21 +125,27 @@ def solve(
         a package that is not installed. Infeasibility and limits are no errors: see `Solution.status`.
     """
     asked = as_problem(problem)
+    clock = Clock(time_limit)
     chosen = choose(asked, method, bits)
     solver = chosen.default_solver() if solver is None else solver
-    options = Options(
-        time_limit=time_limit, threads=threads, seed=seed, solver=solver, formulation=formulation, gap=gap
-    )
+    options = Options(time_limit, threads, seed, solver, formulation, gap, running=clock)
     chosen.check(asked, options)
-    function = chosen.load()  # importing a solver is not solving
-    start = time.perf_counter()
-    outcome = function(asked, options)
-    seconds = time.perf_counter() - start
-    effort = dict(family_of(asked).part("certificate").IN_SOLVE)
+    family = family_of(asked)
+    with clock.held():  # importing a solver is not solving
+        function = chosen.load()
+        for module in (s.module for s in chosen.solvers if s.name == solver and s.module):
+            importlib.import_module(module)
+        effort = dict(family.part("certificate").IN_SOLVE)
+    begun = clock.spent
+    known = None if time_limit is None else _first_plan(family, asked, clock)
+    outcome = _stood_in(family, asked, chosen, _run(function, asked, options), known)
+    seconds = clock.spent - begun
     if chosen.bits is not None:
         effort["bits"] = chosen.bits
-    certificate = certify(asked, outcome.plan, outcome.witness, **effort)
-    objective = certificate.objective if outcome.plan else None
+    if time_limit is not None and _takes_a_clock(family):
+        effort["clock"] = clock
+    certificate = _certified(asked, outcome.plan, outcome.witness, effort)
+    unproved = outcome.plan is not None and not certificate.proved and certificate.stopped
     return Solution(
         problem=asked.name,
         method=chosen.name,
@@ -121,15 +153,57 @@ def solve(
         bits=chosen.bits,
         status=_status(outcome, certificate.proved, certificate.infeasible),
         plan=outcome.plan,
-        objective=objective,
+        objective=certificate.objective if outcome.plan else None,
         bound=outcome.bound,
         seconds=seconds,
         certificate=certificate,
         witness=outcome.witness,
-        message=outcome.message,
+        message="; ".join(filter(None, (outcome.message, STOPPED[unproved] if unproved else ""))),
         details=outcome.details,
         instance=asked,
     )
+
+
+def _run(function: Callable[[Any, Options], Outcome], problem: Problem, options: Options) -> Outcome:
+    """What a method says; where the clock broke it off, that."""
+    try:
+        return function(problem, options)
+    except OutOfTime:
+        return Outcome("time-limit")
+
+
+def _takes_a_clock(family: Family) -> bool:
+    """Whether a family's certificate can be stopped."""
+    return "clock" in inspect.signature(family.part("certificate").certify).parameters
+
+
+def _first_plan(family: Family, problem: Problem, clock: Clock) -> Plan | None:
+    """The plan of the family's cheap heuristic: there is one even where the search does not come to any."""
+    if not family.first:
+        return None
+    with clock.held():
+        module = family.part("first")
+    found: Plan | None = module.first_plan(problem, clock)
+    return found
+
+
+def _stood_in(family: Family, problem: Problem, method: Method, outcome: Outcome, known: Plan | None) -> Outcome:
+    """An outcome with the first plan in the place of none, or of a worse one that the clock left."""
+    if known is None or not method.stand_in:
+        return outcome
+    if outcome.status == "infeasible":
+        message = f"{method.name} says that there is no plan; this one keeps all limits"
+        return replace(outcome, status="failed", plan=known, message=message)
+    if outcome.status not in ("time-limit", "failed"):
+        return outcome
+    value = family.part("first").objective
+    if outcome.plan is not None and (not method.exact or value(problem, outcome.plan) <= value(problem, known)):
+        return outcome
+    return replace(outcome, plan=known, message="; ".join(filter(None, (outcome.message, FIRST))))
+
+
+FIRST = "the plan is that of a quick heuristic"
+"""Said of a plan that the method has not found itself."""
 
 
 def _status(outcome: Outcome, proved: bool, infeasible: bool) -> Status:
@@ -195,7 +269,8 @@ def _part(name: str, problem: Problem, options: dict[str, object]) -> Callable[.
 
 def _check_options(function: Callable[..., object], what: str, options: dict[str, object]) -> None:
     """Refuse options that a function does not take."""
-    known = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    parameters = inspect.signature(function).parameters.values()
+    known = ["time_limit" if p.name == "clock" else p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
     for name, value in options.items():
         if name not in known:
             taken = ", ".join(known) if known else "no options"

@@ -54,12 +54,18 @@ def fastest_states(problem: Jqodi, candidate: Candidate) -> IntArray | None:
     elif problem.mode == "schedule" or candidate.switch_time is None:
         states = np.argmin(time, axis=1)
     else:
-        states = _shortest(time, candidate.switch_time)
+        states = least_path(time, candidate.switch_time)
     return states if np.all(np.isfinite(time[rows, states])) else None
 
 
-def _shortest(time: FloatArray, switch: FloatArray) -> IntArray:
-    """States of a path of least time through the epochs, by dynamic programming."""
+def least_path(time: FloatArray, switch: FloatArray) -> IntArray:
+    """(K,) states of a path of least time through the epochs, by dynamic programming.
+
+    Parameters
+    ----------
+    time : (K, S) of each state, or what else there is to minimise.
+    switch : (S, S) of each change.
+    """
     epochs, states = time.shape
     before = np.empty((epochs, states), dtype=np.int64)
     total = time[0].copy()

@@ -87,13 +87,22 @@ def _axes(weight: ArrayLike) -> int:
         raise InputError("weight", "rows of unequal length", "(n, k) or (R, n, k) numbers") from None
 
 
-def prove(cost: ArrayLike, weight: ArrayLike, limit: ArrayLike, target: float, max_nodes: int) -> list[Node] | None:
-    """A tree which shows that no choice within the limits costs less than a target; None if it gets too large.
+def prove(
+    cost: ArrayLike,
+    weight: ArrayLike,
+    limit: ArrayLike,
+    target: float,
+    max_nodes: int,
+    *,
+    time_limit: float | None = None,
+) -> list[Node] | None:
+    """A tree which shows that no choice within the limits costs less than a target; None if it gets too large or late.
 
     It holds without any rounding to a grid.
     """
     labels = 0 if np.ndim(weight) == 2 else None  # with one row the search is the tree
-    result = solve(cost, weight, limit, upper=target, branch_nodes=max_nodes, max_labels=labels, on_grid=False)
+    options: dict[str, Any] = {"branch_nodes": max_nodes, "max_labels": labels, "time_limit": time_limit}
+    result = solve(cost, weight, limit, upper=target, on_grid=False, **options)
     return result.tree if result.choice is None else None
 
 

@@ -10,10 +10,12 @@ the law is bounded below by it: N_i(b) >= c_i 4^-b with c_i = min_b N_i(b) 4^b.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
-from qopt.qpart.plan import crossing_activations
+from qopt.qpart.problem import QPart
 from qopt.qpart.subproblem import SubproblemTable
 
 
@@ -44,23 +46,43 @@ def cut_bounds(table: SubproblemTable) -> FloatArray:
     floor_w, pi_w, entropy_w = (running(part) for part in parts_w)
     idle_w = running(np.where(parts_w[1] > 0, 0.0, parts_w[0]))
     floor_x, pi_x, entropy_x = parts(table.price_x, c_x)
-    bounds = np.full(layers + 1, np.inf)
-    delta = problem.delta
-    for cut in problem.admissible_cuts.tolist():
-        if cut == 0:
-            bounds[0] = table.base[0]
-            continue
-        outputs = [i - 1 for i in crossing_activations(problem, cut)]
-        floor = floor_w[cut] + sum(floor_x[i] for i in outputs)
-        pi = pi_w[cut] + sum(pi_x[i] for i in outputs)
-        limit = float(delta[cut - 1])
-        free = -np.inf
-        if pi > 0 and limit > 0:
-            entropy = entropy_w[cut] + sum(entropy_x[i] for i in outputs)
-            idle = idle_w[cut] + sum(floor_x[i] for i in outputs if pi_x[i] == 0)
-            free = idle + 0.5 * (entropy + pi * (np.log2(pi) - np.log2(limit)))
-        bounds[cut] = table.base[cut] + max(floor, free)
+    bounds, limits = np.full(layers + 1, np.inf), np.concatenate(([np.inf], problem.delta))
+    for cuts, owner, outputs in _crossings(problem):
+
+        def crossing(column: FloatArray, owner: IntArray = owner, outputs: IntArray = outputs) -> FloatArray:
+            return np.bincount(owner, column[outputs - 1], layers + 1)
+
+        floor = (floor_w + crossing(floor_x))[cuts]
+        pi = (pi_w + crossing(pi_x))[cuts]
+        entropy = (entropy_w + crossing(entropy_x))[cuts]
+        idle = (idle_w + crossing(np.where(pi_x > 0, 0.0, floor_x)))[cuts]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            free = idle + 0.5 * (entropy + pi * (np.log2(pi) - np.log2(limits[cuts])))
+        free = np.where((pi > 0) & (limits[cuts] > 0), free, -np.inf)
+        bounds[cuts] = table.base[cuts] + np.where(cuts == 0, 0.0, np.maximum(floor, free))
     return bounds
+
+
+PAIRS = 5_000_000
+"""Cuts times outputs that cross them which are held at once."""
+
+
+def _crossings(problem: QPart) -> Iterator[tuple[IntArray, IntArray, IntArray]]:
+    """Admissible cuts, some at a time; with them cut and layer of every quantized output that crosses one of them."""
+    layers, net = len(problem.network), problem.network
+    chosen = problem.admissible_cuts
+    ends = np.arange(1, layers + 2) if net.last_reader is None else np.asarray(net.last_reader, dtype=np.int64)
+    first = np.arange(1, layers + 1)
+    span = np.where((first < layers) | problem.send_output, ends[1:] - first, 0)  # output i crosses cuts i .. end - 1
+    step = max(1, int(len(chosen) * PAIRS / max(float(span.sum()), 1.0)))
+    for start in range(0, len(chosen), step):
+        cuts = chosen[start : start + step]
+        low, high = int(cuts[0]), int(cuts[-1]) + 1
+        begin, end = np.maximum(first, low), np.minimum(first + span, high)
+        count = np.maximum(end - begin, 0)
+        outputs = np.repeat(first, count)
+        owner = np.arange(len(outputs)) - np.repeat(np.cumsum(count) - count, count) + np.repeat(begin, count)
+        yield cuts, owner, outputs
 
 
 def candidate_cuts(bounds: FloatArray, cuts: IntArray) -> list[int]:

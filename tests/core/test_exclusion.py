@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from qopt.core.clock import Clock
 from qopt.core.errors import InputError, MethodError
-from qopt.core.method import Clock, Options
+from qopt.core.method import Options
 from qopt.core.solvers import pyomo as pyomo_solvers
 from qopt.core.solvers.exclusion import Found, Round, solve_and_exclude
 from qopt.core.solvers.pyomo import choose

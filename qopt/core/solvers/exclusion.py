@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Generic, TypeVar
 
+from qopt.core.clock import Clock
 from qopt.core.display import Brief
-from qopt.core.method import Clock
 from qopt.core.solution import Status
 
 ROUNDS = 1_000

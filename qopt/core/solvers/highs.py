@@ -62,6 +62,8 @@ def solve_milp(
     integer : (n,) which columns are whole.
     start : a feasible point to begin with.
     """
+    if time_limit is not None and not time_limit > 0:
+        return MilpResult("time-limit", None, None, None, 0, "no time is left to hand the model over")
     h = _solver(time_limit, threads, seed)
     _pass_model(h, cost, matrix, row_lower, row_upper, upper, integer)
     if start is not None:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from qopt.core.arguments import is_whole
+from qopt.core.clock import Clock
 from qopt.core.errors import InputError, MethodError, shown
-from qopt.core.method import Clock, Options
+from qopt.core.method import Options
 from qopt.core.solution import Status
 
 SOLVERS = ("highs", "cbc", "glpk")

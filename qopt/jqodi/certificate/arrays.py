@@ -139,18 +139,23 @@ class Arrays:
         return math.fsum(energies), math.fsum(seconds)
 
 
-def every(problem: Jqodi) -> list[Arrays]:
-    """All candidates: the models at admissible widths that reach their loss, in the problem's order."""
-    candidates = []
+def needed(problem: Jqodi) -> list[tuple[Model, Width, int]]:
+    """The models at admissible widths that reach their loss, in the problem's order, and their epochs."""
+    found = []
     for model in problem.models:
         for width in model.widths:
             if problem.widths is not None and width.bits not in problem.widths:
                 continue
             expected, robust = model.epochs(width)
-            needed = expected if problem.estimate == "expected" else robust
-            if needed is not None:
-                candidates.append(read(problem, model, width, needed))
-    return candidates
+            epochs = expected if problem.estimate == "expected" else robust
+            if epochs is not None:
+                found.append((model, width, epochs))
+    return found
+
+
+def every(problem: Jqodi) -> list[Arrays]:
+    """All candidates."""
+    return [read(problem, *one) for one in needed(problem)]
 
 
 def of_plan(problem: Jqodi, plan: JqodiPlan) -> Arrays:

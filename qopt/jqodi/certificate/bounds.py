@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.clock import ENDLESS, Clock
 from qopt.core.display import Brief
 from qopt.core.limits import limit_with_slack, within
 from qopt.jqodi.certificate.arrays import Arrays, Change
@@ -36,6 +37,9 @@ TINY = 1e-280
 
 TREE_ARCS, TREE_WORK = 1_000_000, 30_000_000
 """Arcs, and arcs times nodes, of a tree that is followed: about ten seconds at most."""
+
+TREE_RATE = 1_000_000
+"""Arcs times nodes that are followed in a second, on a slow machine: what takes longer than there is time is left."""
 
 TREE_COLUMNS = 2_000_000
 """Columns of a knapsack whose tree is followed."""
@@ -111,25 +115,29 @@ class Dual(Brief):
     multiplier: float
 
 
-def dual(candidate: Arrays, limit: float, target: Fraction | None, guess: float | None = None) -> Dual:
+def dual(
+    candidate: Arrays, limit: float, target: Fraction | None, guess: float | None = None, clock: Clock = ENDLESS
+) -> Dual:
     """The best Lagrangian bound on a candidate's plans: changes are left out at first, then priced where they cost.
 
     Parameters
     ----------
     target : no more than this is needed; None for infinity.
     guess : a multiplier to begin with.
+    clock : ends the ascent after its first step; any multiplier's bound is one.
     """
     if not candidate.possible:
         return Dual(math.inf, 0.0)
     free = replace(candidate, switch_energy=None, switch_time=None)
-    without = _ascend(Epochs(free), limit, target, guess)
-    if not candidate.changing or without.bound == math.inf or (target is not None and without.bound >= target):
-        return without
-    priced = _ascend(Paths(candidate), limit, target, without.multiplier if guess is None else guess)
-    return priced if priced.bound >= without.bound else without
+    found = _ascend(Epochs(free), limit, target, guess, clock)
+    reached = found.bound == math.inf or (target is not None and found.bound >= target)
+    if not candidate.changing or reached or clock.over:
+        return found
+    better = _ascend(Paths(candidate), limit, target, found.multiplier if guess is None else guess, clock)
+    return better if better.bound >= found.bound else found
 
 
-def _ascend(relaxed: Epochs | Paths, limit: float, target: Fraction | None, guess: float | None) -> Dual:
+def _ascend(relaxed: Epochs | Paths, limit: float, target: Fraction | None, guess: float | None, clock: Clock) -> Dual:
     """Maximise over the multiplier: next is where the lines of a plan that is fast enough and one that is not cross."""
     candidate, room = relaxed.candidate, limit_with_slack(limit)
     _, states = relaxed.least(0.0, 1.0)
@@ -144,7 +152,7 @@ def _ascend(relaxed: Epochs | Paths, limit: float, target: Fraction | None, gues
         bound = Fraction(lowered(candidate, value)) - Fraction(lam) * Fraction(room)
         if bound > max(best.bound, -LARGEST):  # far below all plans, and too large for a float
             best = Dual(bound, lam)
-        if target is not None and best.bound >= target:
+        if clock.over or (target is not None and best.bound >= target):
             break
         line = candidate.totals(states)
         if line[1] <= room:

@@ -14,19 +14,20 @@ import itertools
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from qopt.core.arguments import whole
 from qopt.core.certificate import Certificate, Slack
+from qopt.core.clock import ENDLESS, Clock, OutOfTime
 from qopt.core.errors import shown
 from qopt.core.limits import within
 from qopt.jqodi.certificate import arrays
 from qopt.jqodi.certificate.arrays import Arrays
-from qopt.jqodi.certificate.bounds import Bound, dual, first_multiplier, tree_bound, tree_work
+from qopt.jqodi.certificate.bounds import TREE_RATE, Bound, dual, first_multiplier, lowered, tree_bound, tree_work
 from qopt.jqodi.certificate.closing import enumerated
 from qopt.jqodi.costs import JqodiCost, breakdown
 from qopt.jqodi.plan import JqodiPlan, checked_plan
@@ -48,11 +49,16 @@ ROUNDING = 1e-12
 LABELS = 3_000_000
 """Partial plans of one candidate that the certificate makes to close a gap: about two seconds."""
 
+CHEAP = 200_000
+"""Epochs times states of a candidate that is bounded by a multiplier even where the time is over: milliseconds."""
+
 QUICK = 1_000_000
 """Work up to which a tree is followed before anything is enumerated."""
 
 
-def certify(problem: Jqodi, plan: JqodiPlan | None, witness: Any = None, *, labels: int = LABELS) -> Certificate:
+def certify(
+    problem: Jqodi, plan: JqodiPlan | None, witness: Any = None, *, labels: int = LABELS, clock: Clock = ENDLESS
+) -> Certificate:
     """What is true of a plan, or of the claim that there is none.
 
     Parameters
@@ -63,6 +69,8 @@ def certify(problem: Jqodi, plan: JqodiPlan | None, witness: Any = None, *, labe
         "candidates": {"MODEL/BITS": tree}}``; a tree of `qopt.kernels.checker` speaks of the candidate as an instance
         of that kernel (`qopt.jqodi.certificate.instances`).
     labels : partial plans of one candidate that may be enumerated; 0 for none.
+    clock : what is proved of optimality, or of the claim that there is no plan, is what there is time for. Feasibility
+        is certified whatever it says.
 
     Raises
     ------
@@ -71,10 +79,9 @@ def certify(problem: Jqodi, plan: JqodiPlan | None, witness: Any = None, *, labe
     """
     start = time.perf_counter()
     labels = whole("labels", labels, 0)
-    notes: list[str] = []
-    kind, trees = _trees(witness, notes)
+    proof = _Proof(problem, *_trees(witness), labels, clock)
     if plan is None:
-        least, of = _least(problem, kind, trees, None, labels, notes)
+        least, of = _least(proof, None)
         infeasible = least == math.inf
         certificate = Certificate(
             bits=None,
@@ -84,15 +91,37 @@ def certify(problem: Jqodi, plan: JqodiPlan | None, witness: Any = None, *, labe
             bound=None if infeasible or least == -math.inf else float(least),
             kind=of,
             infeasible=infeasible,
-            notes=tuple(notes),
+            notes=tuple(proof.notes),
+            stopped=proof.stopped,
         )
     else:
         checked_plan(problem, plan)
         cost = breakdown(problem, plan)
         rows, broken = _constraints(problem, plan, cost)
-        least, of = _least(problem, kind, trees, None if broken else cost.objective, labels, notes)
-        certificate = _with_plan(problem, plan, cost, (rows, broken), (least, of), notes)
+        least, of = _least(proof, None if broken else cost.objective)
+        certificate = replace(
+            _with_plan(problem, plan, cost, (rows, broken), (least, of), proof.notes), stopped=proof.stopped
+        )
     return replace(certificate, seconds=time.perf_counter() - start)
+
+
+@dataclass
+class _Proof:
+    """What there is to prove with, and what was remarked on the way."""
+
+    problem: Jqodi
+    kind: str
+    trees: dict[str, Any]
+    notes: list[str]
+    labels: int
+    clock: Clock
+    stopped: Literal["time-limit", "labels"] | None = None
+
+    def out_of_time(self, what: str) -> None:
+        """Note what the clock kept from being looked at; the first note says it for all."""
+        if self.stopped != "time-limit":
+            self.notes.append(f"the time limit is reached: {what}")
+        self.stopped = "time-limit"
 
 
 def violations(problem: Jqodi, plan: JqodiPlan) -> list[str]:
@@ -101,10 +130,10 @@ def violations(problem: Jqodi, plan: JqodiPlan) -> list[str]:
     return _constraints(problem, plan, breakdown(problem, plan))[1]
 
 
-def _trees(witness: Any, notes: list[str]) -> tuple[str, dict[str, Any]]:
-    """Kind and trees of a witness."""
+def _trees(witness: Any) -> tuple[str, dict[str, Any], list[str]]:
+    """Kind and trees of a witness, and what is wrong with it."""
     if witness is None:
-        return "", {}
+        return "", {}, []
     match witness:
         case {
             "format": "qopt/jqodi-witness",
@@ -112,9 +141,8 @@ def _trees(witness: Any, notes: list[str]) -> tuple[str, dict[str, Any]]:
             "kind": ("mckp" | "rcsp") as kind,
             "candidates": dict() as trees,
         } if type(version) is int:
-            return kind, trees
-    notes.append("witness rejected: not an object of format qopt/jqodi-witness, version 1, kind mckp or rcsp")
-    return "", {}
+            return kind, trees, []
+    return "", {}, ["witness rejected: not an object of format qopt/jqodi-witness, version 1, kind mckp or rcsp"]
 
 
 def _less(objective: float, share: float) -> Fraction:
@@ -122,63 +150,87 @@ def _less(objective: float, share: float) -> Fraction:
     return Fraction(objective) - Fraction(share * abs(objective))
 
 
-def _least(
-    problem: Jqodi, kind: str, trees: dict[str, Any], objective: float | None, labels: int, notes: list[str]
-) -> tuple[Bound, str | None]:
+def _least(proof: _Proof, objective: float | None) -> tuple[Bound, str | None]:
     """A bound on every plan, infinite if there is none, and its kind."""
+    problem, some = proof.problem, arrays.needed(proof.problem)
     least: Bound = math.inf
     used: set[str] = set()
-    some = arrays.every(problem)
-    if problem.mode == "choice" or not some:
-        return min((_best_choice(problem, candidate) for candidate in some), default=math.inf), "enumeration"
-    known = {candidate.key for candidate in some}
-    for key in (key for key in trees if key not in known):
-        notes.append(f"witness rejected for {shown(key)}: no candidate")
-    for candidate in some:
-        bound, how = _candidate_bound(problem, candidate, kind, trees.get(candidate.key), objective, labels, notes)
+    if problem.mode != "choice" and some:
+        known = {f"{model.name}/{width.bits}" for model, width, _ in some}
+        proof.notes += [f"witness rejected for {shown(key)}: no candidate" for key in proof.trees if key not in known]
+    for model, width, epochs in some:
+        if proof.clock.over and epochs * len(problem.servers) * len(model.admissible_cuts) > CHEAP:
+            proof.out_of_time(f"{model.name}/{width.bits}, and what comes after it, was not looked at")
+            return -math.inf, None
+        candidate = arrays.read(problem, model, width, epochs)
+        bound, how = (
+            _best_choice(proof, candidate) if problem.mode == "choice" else _candidate(proof, candidate, objective)
+        )
         least = min(least, bound)
         used.add(how)
-    of = next(name for name in ("enumeration", "witness", "lagrangian") if name in used)
+    of = next((name for name in ("enumeration", "witness", "lagrangian") if name in used), "enumeration")
     return least, None if least == -math.inf else of
 
 
-def _best_choice(problem: Jqodi, candidate: Arrays) -> Bound:
+def _best_choice(proof: _Proof, candidate: Arrays) -> tuple[Bound, str]:
     """The least energy of one state for all epochs, by looking at all; infinite if none keeps T_max."""
     best = math.inf
-    for s in np.flatnonzero(candidate.there.all(axis=0)):
+    states = np.flatnonzero(candidate.there.all(axis=0))
+    for s in states:
+        if proof.clock.over:
+            proof.out_of_time(f"{candidate.key} is bounded by what its cheapest server and cut take")
+            with np.errstate(over="ignore"):
+                least = float(candidate.energy[:, states].sum(axis=0).min()) + candidate.setup_energy
+            return lowered(candidate, least), "lagrangian"
         energy, seconds = candidate.terms(np.full(candidate.epochs, s))
         value = math.fsum(energy)
-        if value < best and within(seconds, problem.time_limit):
+        if value < best and within(seconds, proof.problem.time_limit):
             best = value
-    return best if math.isinf(best) else Fraction(best)
+    return (best if math.isinf(best) else Fraction(best)), "enumeration"
 
 
-def _candidate_bound(
-    problem: Jqodi, candidate: Arrays, kind: str, tree: Any, objective: float | None, labels: int, notes: list[str]
-) -> tuple[Bound, str]:
-    """A bound on the plans of one candidate, as good as the target if that can be shown, and how."""
-    limit, target = problem.time_limit, None if objective is None else _less(objective, TOLERANCE)
-    lagrangian = dual(candidate, limit, target, None if tree is None else first_multiplier(tree))
-    best, how = lagrangian.bound, "lagrangian"
+def _candidate(proof: _Proof, candidate: Arrays, objective: float | None) -> tuple[Bound, str]:
+    """A bound on the plans of one candidate, as good as the target if that can be shown in time, and how."""
+    limit, clock, kind, tree = proof.problem.time_limit, proof.clock, proof.kind, proof.trees.get(candidate.key)
+    target = None if objective is None else _less(objective, TOLERANCE)
+    found = dual(candidate, limit, target, None if tree is None else first_multiplier(tree), clock)
+    best, how = found.bound, "lagrangian"
     if best == math.inf or (target is not None and best >= target):
         return best, how
     work = math.inf if tree is None else tree_work(candidate, kind, tree)
     # A single leaf is a dual once more, in exact arithmetic: what that one could not show, it cannot.
     alone = isinstance(tree, list) and len(tree) == 1 and first_multiplier(tree) is not None
     ways = ["witness", "enumeration"] if work <= QUICK and not alone else ["enumeration", "witness"]
+    late, undone = clock.over, ""
     for way in ways:
         bound: Bound | None = None
-        if way == "enumeration" and objective is not None and labels:
-            bound = enumerated(candidate, limit, _less(objective, AIM), lagrangian.multiplier, labels)
+        if way == "enumeration" and objective is not None and proof.labels:
+            try:
+                clock.check()
+                aim = _less(objective, AIM)
+                bound = enumerated(candidate, limit, aim, found.multiplier, proof.labels, clock)
+                undone = (
+                    "" if bound is not None else f"{candidate.key}: more than {proof.labels} partial plans, left open"
+                )
+            except OutOfTime:
+                late = True
         elif way == "witness" and math.isfinite(work):
+            if not clock.affords(work, TREE_RATE):
+                late = True
+                continue
             try:
                 bound = tree_bound(candidate, limit, kind, tree, target)
             except Refused as why:
-                notes.append(f"witness rejected for {candidate.key}: {why}")
+                proof.notes.append(f"witness rejected for {candidate.key}: {why}")
         if bound is not None and bound > best:
             best, how = bound, way
         if target is not None and best >= target:
-            break
+            return best, how
+    if late:
+        proof.out_of_time(f"{candidate.key}, and perhaps more, is bounded by multipliers alone")
+    elif undone:
+        proof.notes.append(undone)
+        proof.stopped = proof.stopped or "labels"
     return best, how
 
 

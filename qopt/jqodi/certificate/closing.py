@@ -16,6 +16,7 @@ from fractions import Fraction
 import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.clock import ENDLESS, Clock
 from qopt.core.limits import limit_with_slack
 from qopt.jqodi.certificate.arrays import Arrays, Change
 from qopt.jqodi.certificate.bounds import LARGEST, MARGIN, Bound, Paths
@@ -29,7 +30,9 @@ class _TooMany(Exception):
     """More partial plans than were allowed."""
 
 
-def enumerated(candidate: Arrays, limit: float, target: Fraction, multiplier: float, budget: int) -> Bound | None:
+def enumerated(
+    candidate: Arrays, limit: float, target: Fraction, multiplier: float, labels: int, clock: Clock = ENDLESS
+) -> Bound | None:
     """The least of the target and of all plans' costs, rounded down; None where it would take too many partial plans.
 
     Parameters
@@ -37,11 +40,12 @@ def enumerated(candidate: Arrays, limit: float, target: Fraction, multiplier: fl
     candidate : a model at a width that is possible in every epoch.
     target : what is dearer is of no interest.
     multiplier : of a good Lagrangian bound.
-    budget : partial plans that may be made.
+    labels : partial plans that may be made.
+    clock : raises `OutOfTime` where it is over.
     """
     try:
         with np.errstate(over="ignore"):
-            search = _Search(candidate, limit, target, multiplier, budget)
+            search = _Search(candidate, limit, target, multiplier, labels, clock)
             least = search.paths() if candidate.changing else search.schedule()
     except _TooMany:
         return None
@@ -73,8 +77,10 @@ class _Labels:
 class _Search:
     """One enumeration."""
 
-    def __init__(self, candidate: Arrays, limit: float, target: Fraction, multiplier: float, budget: int) -> None:
-        self.candidate, self.remaining, self.target = candidate, budget, target
+    def __init__(
+        self, candidate: Arrays, limit: float, target: Fraction, multiplier: float, labels: int, clock: Clock
+    ) -> None:
+        self.candidate, self.remaining, self.target, self.clock = candidate, labels, target, clock
         self.multipliers = [m for f in FACTORS if (m := f * multiplier) * limit < LARGEST and (f == 0 or m > 0)]
         room = limit_with_slack(limit)
         self.time_shift = _shift(candidate.time, candidate.switch_time, candidate.setup_time, candidate.epochs, room)
@@ -111,6 +117,7 @@ class _Search:
         least_time : (N,) what follows takes at least, on the grid.
         ahead : for each multiplier, (N,) what follows costs at least.
         """
+        self.clock.check()
         self.remaining -= len(labels.group)
         if self.remaining < 0:
             raise _TooMany
@@ -221,6 +228,7 @@ class _Search:
         candidate, routes = self.candidate, Paths(self.candidate)
         worth, suffixes = np.ones(candidate.time.shape, dtype=bool), []
         for lam, cutoff in zip(self.multipliers, self.cutoffs, strict=True):
+            self.clock.check()
             suffixes.append(routes.suffixes(1.0, lam))
             worth &= float(self.weighted(self.start, lam)[0]) + routes.prefixes(1.0, lam) + suffixes[-1] < cutoff
             states = np.count_nonzero(worth, axis=1)

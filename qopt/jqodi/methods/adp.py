@@ -25,10 +25,11 @@ from typing import Any
 import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.clock import ENDLESS, Clock, OutOfTime
 from qopt.core.display import Brief
 from qopt.core.limits import limit_with_slack
 from qopt.core.method import Options
-from qopt.core.solution import Outcome
+from qopt.core.solution import Outcome, Status
 from qopt.jqodi.losses import losses
 from qopt.jqodi.models import Model, Width
 from qopt.jqodi.problem import Jqodi
@@ -83,18 +84,22 @@ def loss_schedule(problem: Jqodi, model: Model, width: Width, candidate: Candida
     return LossSchedule(loss, model.loss_limit, candidate.epochs, problem.time_limit)
 
 
-def forward(candidate: Candidate, on: LossSchedule, constant: bool) -> tuple[IntArray | None, dict[str, int]]:
+def forward(
+    candidate: Candidate, on: LossSchedule, constant: bool, clock: Clock = ENDLESS
+) -> tuple[IntArray | None, dict[str, int]]:
     """(K,) states of the plan of least energy among the labels; None if none arrives. How many were kept and pruned.
 
     Parameters
     ----------
     constant : states do not change.
+    clock : raises `OutOfTime` where it is over.
     """
     states = len(candidate.states)
     before = np.zeros((candidate.epochs, states), dtype=np.int64)
     energy, elapsed = candidate.setup_energy + candidate.energy[0], candidate.setup_time + candidate.time[0]
     counts = {"labels": 0, "pruned": 0}
     for k in range(candidate.epochs):
+        clock.check()
         if k:
             energy, elapsed, before[k] = _step(candidate, k, energy, elapsed, constant)
         reached: BoolArray = np.isfinite(energy)
@@ -129,24 +134,31 @@ def _step(
 
 
 def solve(problem: Jqodi, options: Options) -> Outcome:
-    """The cheapest plan of all models and bit-widths that stays on schedule. Takes no options."""
-    del options
+    """The cheapest plan of all models and bit-widths that stays on schedule. Takes time_limit."""
+    clock = options.clock()
     best: tuple[float, Candidate, IntArray] | None = None
     details: dict[str, Any] = {"candidates": {}}
     guessed = []
+    status: Status = "heuristic"
     for candidate in candidates(problem):
         model = problem.model(candidate.model)
-        on = loss_schedule(problem, model, model.width(candidate.bits), candidate)
+        try:
+            clock.check()
+            on = loss_schedule(problem, model, model.width(candidate.bits), candidate)
+            states, counts = forward(candidate, on, problem.mode == "choice", clock)
+        except OutOfTime:
+            status = "time-limit"
+            break
         if on.loss is None:
             guessed.append(candidate.key)
-        states, counts = forward(candidate, on, problem.mode == "choice")
         details["candidates"][candidate.key] = counts
         if states is not None and keeps_limit(problem, candidate, states):
             value = totals(candidate, states)[0]
             if best is None or value < best[0]:
                 best = (value, candidate, states)
-    notes = [] if best is not None else ["no plan stays on the ideal curve until its loss is reached"]
+    complete = best is not None or status == "time-limit"
+    notes = [] if complete else ["no plan stays on the ideal curve until its loss is reached"]
     if guessed:
         notes.append(f"only K is known of {', '.join(guessed)}: progress taken as k / K")
     plan = None if best is None else plan_of(problem, best[1], best[2])
-    return Outcome("heuristic", plan, message="; ".join(notes), details=details)
+    return Outcome(status, plan, message="; ".join(notes), details=details)

@@ -62,5 +62,5 @@ def solve(problem: Jqodi, options: Options) -> Outcome:
             if within(seconds, problem.time_limit):
                 best, best_value = (candidate, np.array(states)), value
     if best is None:
-        return infeasible(problem, details={"plans": looked_at})
+        return infeasible(problem, details={"plans": looked_at}, clock=clock)
     return Outcome("optimal", plan_of(problem, *best), best_value, details={"plans": looked_at})

@@ -32,7 +32,9 @@ def refuses(problem: Jqodi) -> str | None:
 def solve(problem: Jqodi, options: Options) -> Outcome:
     """A plan of energy <= (1 + gap) optimum. Takes gap, default 0.01, and time_limit."""
     clock, eps = options.clock(), options.gap or GUARANTEE
-    pairs = [(least_energy(problem, candidate), candidate) for candidate in candidates(problem) if possible(candidate)]
+    pairs = [
+        (least_energy(problem, candidate, clock), candidate) for candidate in candidates(problem) if possible(candidate)
+    ]
     best: tuple[float, Candidate, IntArray] | None = None
     bound, stopped = math.inf, ""
     witness: dict[str, Any] = {"format": "qopt/jqodi-witness", "version": 1, "kind": "rcsp", "candidates": {}}
@@ -42,23 +44,27 @@ def solve(problem: Jqodi, options: Options) -> Outcome:
             bound = min(bound, least)
             details["candidates"][candidate.key] = {"status": "ruled out by its relaxation"}
             continue
-        result = rcsp.approximate(path_graph(candidate), problem.time_limit, eps, time_limit=clock.left)
-        details["candidates"][candidate.key] = {"status": result.status, "rounds": result.details.get("rounds", 0)}
-        if result.tree is not None:
-            witness["candidates"][candidate.key] = result.tree
-        if result.status == "limit":
-            stopped = str(result.details.get("stopped", "the time is over"))
-        if result.status != "infeasible":
-            bound = min(bound, max(least, result.bound or 0.0))
-        if result.path is not None:
-            states = path_states(candidate, result.path)
+        if clock.over:
+            bound, stopped = min(bound, least), "the time is over"
+            details["candidates"][candidate.key] = {"status": "not looked at"}
+            continue
+        found = rcsp.approximate(path_graph(candidate), problem.time_limit, eps, time_limit=clock.left)
+        details["candidates"][candidate.key] = {"status": found.status, "rounds": found.details.get("rounds", 0)}
+        if found.tree is not None:
+            witness["candidates"][candidate.key] = found.tree
+        if found.status == "limit":
+            stopped = str(found.details.get("stopped", "the time is over"))
+        if found.status != "infeasible":
+            bound = min(bound, max(least, found.bound or 0.0))
+        if found.path is not None:
+            states = path_states(candidate, found.path)
             value = totals(candidate, states)[0]
             if (best is None or value < best[0]) and keeps_limit(problem, candidate, states):
                 best = (value, candidate, states)
     claimed = bound if math.isfinite(bound) else None
     if best is None:
         if not stopped:
-            return infeasible(problem, witness, details)
+            return infeasible(problem, witness, details, clock)
         return Outcome("time-limit" if clock.over else "failed", None, claimed, witness, stopped, details)
     if claimed is not None:
         claimed = min(claimed, best[0])

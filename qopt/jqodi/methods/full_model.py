@@ -12,16 +12,16 @@ In cases 2 and 3 the certificate says what is broken, as it does where the width
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
 from qopt.core.arrays import IntArray
 from qopt.core.limits import limit_with_slack, within
 from qopt.core.method import Options, fastest
-from qopt.core.solution import Outcome, Status
+from qopt.core.solution import Outcome
 from qopt.jqodi.limits import smallest_limits
 from qopt.jqodi.losses import MAX_EPOCHS
+from qopt.jqodi.methods.first import first_plan
 from qopt.jqodi.methods.registry import METHODS
 from qopt.jqodi.problem import Inference, Jqodi
 from qopt.jqodi.terms import Candidate, candidate_at, candidates, loosest_limit, plan_of
@@ -38,7 +38,7 @@ def solve_minimal(problem: Jqodi, options: Options) -> Outcome:
 
 
 def _at_width(problem: Jqodi, bits: int, options: Options) -> Outcome:
-    clock = options.clock()
+    clock, details = options.clock(), {"bits": bits}
     only = problem.model_copy(update={"widths": (bits,)})
     if any(only.needed(model, width) is not None for model, width in only.admissible):
         for limit, note in (
@@ -47,11 +47,14 @@ def _at_width(problem: Jqodi, bits: int, options: Options) -> Outcome:
         ):
             asked = only.model_copy(update={"time_limit": limit})
             method = fastest(METHODS, asked)
-            takes = replace(Options(), time_limit=clock.left if "time_limit" in method.options else None)
-            outcome = method.run(asked, takes)
-            if outcome.plan is not None or outcome.status != "infeasible":
-                status: Status = "time-limit" if outcome.status == "time-limit" else "heuristic"
-                return Outcome(status, outcome.plan, message=f"{bits} bits{note}", details={"bits": bits})
+            known = None if clock.limit is None else first_plan(asked, clock)
+            found = method.run(asked, Options(time_limit=clock.left, running=clock))
+            if found.plan is not None or found.status != "infeasible":
+                late = found.status == "time-limit"
+                plan = known if late and found.plan is None else found.plan
+                return Outcome(
+                    "time-limit" if late else "heuristic", plan, message=f"{bits} bits{note}", details=details
+                )
     return _never(problem, only, bits)
 
 

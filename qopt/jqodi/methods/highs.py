@@ -17,8 +17,9 @@ import numpy as np
 from scipy.sparse import coo_array, csr_array, vstack
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.clock import Clock, OutOfTime
 from qopt.core.limits import limit_with_slack
-from qopt.core.method import Clock, Options
+from qopt.core.method import Options
 from qopt.core.solution import Outcome, Status
 from qopt.core.solvers.exclusion import Found, Round, solve_and_exclude
 from qopt.core.solvers.highs import SolverError, solve_milp
@@ -52,12 +53,12 @@ def too_large(problem: Jqodi) -> str | None:
 class _Model:
     """One candidate's program: columns x[k, s] of possible states, then z[k, r, s] between them."""
 
-    def __init__(self, problem: Jqodi, candidate: Candidate) -> None:
-        self.problem, self.candidate = problem, candidate
+    def __init__(self, problem: Jqodi, candidate: Candidate, clock: Clock) -> None:
+        self.problem, self.candidate, self.clock = problem, candidate, clock
         self.choice = problem.mode == "choice"
         if self.choice:
             there: BoolArray = np.atleast_2d(np.isfinite(candidate.time).all(axis=0))
-            sums = [terms_of(candidate, np.full(candidate.epochs, s)) for s in np.flatnonzero(there[0])]
+            sums = [terms_of(candidate, np.full(candidate.epochs, s)) for s in clock.watching(np.flatnonzero(there[0]))]
             energy = np.array([math.fsum(e) - candidate.setup_energy for e, _ in sums])
             time = np.array([math.fsum(t) - candidate.setup_time for _, t in sums])
         else:
@@ -79,7 +80,7 @@ class _Model:
         candidate, first = self.candidate, np.searchsorted(self.layer, np.arange(self.layers + 1))
         joules, seconds = candidate.switch_energy, candidate.switch_time
         tails, heads, energy, time = [], [], [], []
-        for k in range(self.layers - 1):
+        for k in self.clock.watching(range(self.layers - 1)):
             rows, columns = np.arange(first[k], first[k + 1]), np.arange(first[k + 1], first[k + 2])
             pairs = np.ix_(self.state[rows], self.state[columns])
             tails.append(np.repeat(rows, len(columns)))
@@ -87,6 +88,7 @@ class _Model:
             zero = np.zeros(len(tails[-1]))
             energy.append(zero if joules is None or k + 1 >= candidate.counted else joules[pairs].ravel())
             time.append(zero if seconds is None else seconds[pairs].ravel())
+        self.clock.check()
         tail, head = np.concatenate(tails), np.concatenate(heads)
         flows = np.arange(len(tail))
         n = self.count
@@ -104,11 +106,10 @@ class _Model:
 
     def states(self, x: FloatArray) -> IntArray:
         """(K,) states of a point."""
-        chosen = np.zeros(self.layers, dtype=np.int64)
-        largest = np.full(self.layers, -1.0)
-        for layer, state, value in zip(self.layer, self.state, x[: self.count], strict=True):
-            if value > largest[layer]:
-                largest[layer], chosen[layer] = value, state
+        order = np.lexsort(
+            (self.state, -x[: self.count], self.layer)
+        )  # the largest of each layer, of equal ones the first
+        chosen: IntArray = self.state[order[np.searchsorted(self.layer, np.arange(self.layers))]]
         return np.full(self.candidate.epochs, chosen[0]) if self.choice else chosen
 
     def exclude(self, states: tuple[int, ...]) -> None:
@@ -120,7 +121,9 @@ class _Model:
         """HiGHS's status, states that keep T_max, and bound in joules."""
         candidate, n = self.candidate, len(self.cost)
         base = candidate.setup_energy
-        least = [float(self.cost[: self.count][self.layer == k].min()) for k in range(self.layers)]
+        least = np.minimum.reduceat(
+            self.cost[: self.count], np.searchsorted(self.layer, np.arange(self.layers))
+        ).tolist()
         # By a plan: some states may be dearer by many orders of magnitude, and what matters would drown in rounding.
         unit = (base + math.fsum(least) or float(self.cost.max(initial=0.0))) / SCALE or 1.0
         limit = limit_with_slack(self.problem.time_limit)
@@ -165,7 +168,9 @@ def solve(problem: Jqodi, options: Options) -> Outcome:
         if not possible(candidate) or (problem.mode == "choice" and not np.isfinite(candidate.time).all(axis=0).any()):
             continue
         try:
-            result = _Model(problem, candidate).solve(clock, options)
+            result = _Model(problem, candidate, clock).solve(clock, options)
+        except OutOfTime:
+            result = Found("time-limit", message=f"the model of {candidate.key} was not built in time")
         except SolverError as error:
             return Outcome("failed", message=str(error))
         nodes += result.nodes or 0
@@ -183,6 +188,8 @@ def solve(problem: Jqodi, options: Options) -> Outcome:
     details = {"nodes": nodes}
     if best is None:
         return (
-            infeasible(problem, details=details) if worst == "optimal" else Outcome(worst, bound=least, message=message)
+            infeasible(problem, details=details, clock=clock)
+            if worst == "optimal"
+            else Outcome(worst, bound=least, message=message)
         )
     return Outcome(worst, plan_of(problem, *best), least, message=message, details=details)

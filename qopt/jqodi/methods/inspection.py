@@ -19,11 +19,15 @@ def refuses(problem: Jqodi) -> str | None:
     return None if problem.mode == "choice" else f"it takes mode choice, this problem's is {problem.mode}"
 
 
-def solve(problem: Jqodi, options: Options) -> Outcome:  # noqa: ARG001  takes none
-    """The cheapest of all choices that keep T_max; of equal ones the first in the problem's order."""
+def solve(problem: Jqodi, options: Options) -> Outcome:
+    """The cheapest of all choices that keep T_max; of equal ones the first in the problem's order. Takes time_limit."""
+    clock = options.clock()
     best, best_value, looked_at = None, math.inf, 0
     for candidate in candidates(problem):
         for s in np.flatnonzero(np.isfinite(candidate.time).all(axis=0)).tolist():
+            if clock.over:
+                plan = None if best is None else plan_of(problem, *best)
+                return Outcome("time-limit", plan, details={"choices": looked_at})
             states = np.full(candidate.epochs, s)
             energy, time = terms_of(candidate, states)
             looked_at += 1
@@ -31,5 +35,5 @@ def solve(problem: Jqodi, options: Options) -> Outcome:  # noqa: ARG001  takes n
             if value < best_value and within(time, problem.time_limit):
                 best, best_value = (candidate, states), value
     if best is None:
-        return infeasible(problem, details={"choices": looked_at})
+        return infeasible(problem, details={"choices": looked_at}, clock=clock)
     return Outcome("optimal", plan_of(problem, *best), best_value, details={"choices": looked_at})

@@ -26,10 +26,11 @@ from typing import Any
 import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray, SmallArray
+from qopt.core.clock import ENDLESS, Clock, OutOfTime
 from qopt.core.display import Brief
 from qopt.core.limits import limit_with_slack, within
 from qopt.core.method import Options
-from qopt.core.solution import Outcome
+from qopt.core.solution import Outcome, Status
 from qopt.jqodi.losses import losses
 from qopt.jqodi.models import Epochs, Model, Width
 from qopt.jqodi.problem import Inference, Jqodi
@@ -114,7 +115,9 @@ def paths_of(problem: Jqodi, trees: list[Tree]) -> float:
     return math.fsum(math.exp(min(float(x), MOST)) for x in logs)
 
 
-def traversal(problem: Jqodi, tree: Tree, everything: bool) -> tuple[SmallArray, FloatArray, int]:
+def traversal(
+    problem: Jqodi, tree: Tree, everything: bool, clock: Clock = ENDLESS
+) -> tuple[SmallArray, FloatArray, int]:
     """(paths, K^rob) states and (paths,) weights of the paths within T_max, and how many vertices were met.
 
     Times add up in floats here; `select` puts the path that it takes to the exact test.
@@ -126,6 +129,7 @@ def traversal(problem: Jqodi, tree: Tree, everything: bool) -> tuple[SmallArray,
     weight = candidate.setup_energy + candidate.energy[0, start]
     paths, vertices = start[:, None].astype(np.int32), 0
     for k in range(candidate.epochs):
+        clock.check()
         kept = np.flatnonzero(elapsed <= ceiling)
         paths, elapsed, weight = paths[kept], elapsed[kept], weight[kept]
         vertices += len(kept)
@@ -149,12 +153,21 @@ def traversal(problem: Jqodi, tree: Tree, everything: bool) -> tuple[SmallArray,
     return paths, weight, vertices
 
 
-def select(problem: Jqodi, trees: list[Tree], everything: bool) -> tuple[ScoredPath | None, dict[str, Any]]:
-    """The path of least score, the first of equal ones; paths and vertices that there are."""
+def select(
+    problem: Jqodi, trees: list[Tree], everything: bool, clock: Clock = ENDLESS
+) -> tuple[ScoredPath | None, dict[str, Any]]:
+    """The path of least score, the first of equal ones; paths and vertices that there are.
+
+    Where the clock stops it, the path is of the trees before, and the details have ``stopped``.
+    """
     best: ScoredPath | None = None
     details: dict[str, Any] = {"paths": 0, "vertices": 0, "scores": {}}
     for tree in trees:
-        paths, weight, vertices = traversal(problem, tree, everything)
+        try:
+            paths, weight, vertices = traversal(problem, tree, everything, clock)
+        except OutOfTime:
+            details["stopped"] = tree.candidate.key
+            break
         details["vertices"] += vertices
         candidate = tree.candidate
         if paths.shape[1] < candidate.epochs or not len(paths):
@@ -165,6 +178,9 @@ def select(problem: Jqodi, trees: list[Tree], everything: bool) -> tuple[ScoredP
             opportunity = np.where(robust > 0, expected / robust, 1.0)
             scores = weight * tree.risk / opportunity
         for i in np.argsort(scores, kind="stable").tolist():
+            if clock.over:
+                details["stopped"] = candidate.key
+                return best, details
             if within(terms_of(candidate, paths[i])[1], problem.time_limit):
                 details["scores"][candidate.key] = float(scores[i])
                 if best is None or scores[i] < best.score:
@@ -184,16 +200,19 @@ def _times(candidate: Candidate, paths: SmallArray, epochs: int) -> FloatArray:
 
 
 def solve(problem: Jqodi, options: Options) -> Outcome:
-    """The path that Algorithm 4 takes, as many of its epochs as the plan has. Takes no options."""
-    del options
+    """The path that Algorithm 4 takes, as many of its epochs as the plan has. Takes time_limit."""
+    clock = options.clock()
     trees = create_trees(problem)
     listed = paths_of(problem, trees)
     everything = listed <= MAX_PATHS
-    best, details = select(problem, trees, everything)
+    best, details = select(problem, trees, everything, clock)
     details["listed"] = "all" if everything else "constant"
     which = "all paths" if everything else "only paths of one server and cut for all epochs"
     if not everything and problem.mode != "choice":
         which += f" (all would be {listed:.3g})" if listed < math.exp(MOST) else " (all would be more than 1e300)"
+    status: Status = "time-limit" if "stopped" in details else "heuristic"
+    if best is None and status == "time-limit":
+        return Outcome(status, message=which, details=details)
     if best is None:
         return Outcome(
             "heuristic", message=f"no path of K^rob epochs reaches Theta within T_max; {which}", details=details
@@ -201,6 +220,4 @@ def solve(problem: Jqodi, options: Options) -> Outcome:
     candidate = best.tree.candidate
     epochs = candidate.epochs if problem.estimate == "robust" else best.tree.expected
     details["score"] = best.score
-    return Outcome(
-        "heuristic", plan_of(problem, candidate, best.states[:epochs].tolist()), message=which, details=details
-    )
+    return Outcome(status, plan_of(problem, candidate, best.states[:epochs].tolist()), message=which, details=details)

@@ -6,7 +6,8 @@ what changing costs.
 
 from __future__ import annotations
 
-from qopt.core.method import Clock, Options
+from qopt.core.clock import Clock
+from qopt.core.method import Options
 from qopt.core.solution import Outcome
 from qopt.jqodi.methods.search import CandidateResult, search
 from qopt.jqodi.problem import Jqodi
@@ -41,5 +42,7 @@ def _solve_candidate(problem: Jqodi, candidate: Candidate, upper: float, gap: fl
     tree, root = result.tree, result.details.get("root_leaf")
     if tree is None and isinstance(root, list):
         tree = [root]
-    details: dict[str, object] = {key: result.details[key] for key in ("labels", "nodes") if key in result.details}
+    details: dict[str, object] = {
+        key: result.details[key] for key in ("labels", "nodes", "stopped") if key in result.details
+    }
     return CandidateResult(result.status, states, result.bound, tree, details)

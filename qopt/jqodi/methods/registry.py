@@ -17,6 +17,7 @@ METHODS: tuple[Method, ...] = (
         summary="every choice of model, bit-width, server and cut; mode choice",
         proves="optimal by enumeration, which the certificate repeats",
         target="qopt.jqodi.methods.inspection:solve",
+        options=("time_limit",),
         refuses=jqodi_inspection.refuses,
     ),
     Method(
@@ -67,7 +68,7 @@ METHODS: tuple[Method, ...] = (
         needs=("cvxpy",),
         solvers=(Backend("highs", module="highspy"), Backend("scipy", module="scipy")),
         formulations=("flow", "assignment"),
-        options=("solver", "formulation"),
+        options=("time_limit", "solver", "formulation"),
         refuses=jqodi_pyomo.too_large,
     ),
     Method(
@@ -93,6 +94,7 @@ METHODS: tuple[Method, ...] = (
         proves="nothing: a heuristic",
         target="qopt.jqodi.methods.paper:solve",
         exact=False,
+        options=("time_limit",),
     ),
     Method(
         name="adp",
@@ -100,6 +102,7 @@ METHODS: tuple[Method, ...] = (
         proves="nothing: a heuristic",
         target="qopt.jqodi.methods.adp:solve",
         exact=False,
+        options=("time_limit",),
     ),
     Method(
         name="full-model",
@@ -107,6 +110,7 @@ METHODS: tuple[Method, ...] = (
         proves="nothing: a comparison",
         target="qopt.jqodi.methods.full_model:solve_full",
         exact=False,
+        stand_in=False,
         options=("time_limit",),
     ),
     Method(
@@ -115,6 +119,7 @@ METHODS: tuple[Method, ...] = (
         proves="nothing: a comparison",
         target="qopt.jqodi.methods.full_model:solve_minimal",
         exact=False,
+        stand_in=False,
         options=("time_limit",),
     ),
 )

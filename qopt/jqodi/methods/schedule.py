@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from qopt.core.method import Clock, Options
+from qopt.core.clock import Clock
+from qopt.core.method import Options
 from qopt.core.solution import Outcome
 from qopt.jqodi.methods.search import CandidateResult, search
 from qopt.jqodi.problem import Jqodi
@@ -50,7 +51,9 @@ def _solve_candidate(problem: Jqodi, candidate: Candidate, upper: float, gap: fl
         max_labels=SHORT_LABELS if equal else None,
     )
     states = None if first.choice is None else instance.states_of(first.choice)
-    details: dict[str, Any] = {key: first.details[key] for key in ("labels", "nodes") if key in first.details}
+    details: dict[str, Any] = {
+        key: first.details[key] for key in ("labels", "nodes", "stopped") if key in first.details
+    }
     if not equal or first.status != "limit":
         return CandidateResult(first.status, states, first.bound, first.tree, details)
     graph, used = counting_graph(candidate, parts)

@@ -18,8 +18,9 @@ import numpy as np
 from scipy.optimize import linprog
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.clock import Clock
 from qopt.core.limits import limit_with_slack, within
-from qopt.core.method import Clock, Options
+from qopt.core.method import Options
 from qopt.core.solution import Outcome
 from qopt.kernels import mincut
 from qopt.kernels.nodes import Node

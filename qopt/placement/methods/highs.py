@@ -16,8 +16,9 @@ import numpy as np
 from scipy.sparse import coo_array
 
 from qopt.core.arrays import BoolArray, FloatArray
+from qopt.core.clock import Clock
 from qopt.core.limits import limit_with_slack
-from qopt.core.method import Clock, Options
+from qopt.core.method import Options
 from qopt.core.solution import Outcome, Status
 from qopt.core.solvers.exclusion import Found, Round, solve_and_exclude
 from qopt.core.solvers.highs import SolverError, solve_milp

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.clock import ENDLESS, Clock
 from qopt.core.limits import limits_with_slack
 from qopt.qpart.certificate.cuts import Cut, CutTable
 from qopt.qpart.terms import widths
@@ -43,8 +44,9 @@ class _Point(NamedTuple):
     memory: float
 
 
-def _dual(cut: Cut, lam: float, mu: float) -> _Point:
+def _dual(cut: Cut, lam: float, mu: float, clock: Clock = ENDLESS) -> _Point:
     """The dual function, its minimiser's use of both rows, and a bound on its rounding."""
+    clock.check()
     price = cut.price + mu * cut.stored if mu else cut.price
     if cut.noise is not None:
         cost = cut.cost + mu * cut.storage if mu else cut.cost
@@ -126,11 +128,11 @@ def _log_ratio(use: float, limit: float) -> float:
     return math.log(use) - math.log(limit) if limit > 0 else math.inf
 
 
-def _real_multiplier(cut: Cut, mu: float, guess: float) -> float:
+def _real_multiplier(cut: Cut, mu: float, guess: float, clock: Clock) -> float:
     """The noise row's best multiplier for a given multiplier of memory."""
-    if not _dual(cut, 0.0, mu).noise > cut.limit:
+    if not _dual(cut, 0.0, mu, clock).noise > cut.limit:
         return 0.0
-    return _crossing(lambda lam: _log_ratio(_dual(cut, lam, mu).noise, cut.limit), guess)
+    return _crossing(lambda lam: _log_ratio(_dual(cut, lam, mu, clock).noise, cut.limit), guess)
 
 
 class _Line(NamedTuple):
@@ -178,12 +180,12 @@ def _kelley(
     return best, left, right
 
 
-def _whole_dual(cut: Cut, guess: float, enough: float) -> tuple[float, float]:
+def _whole_dual(cut: Cut, guess: float, enough: float, clock: Clock) -> tuple[float, float]:
     """Good multipliers for whole bits."""
 
     def by_noise(mu: float) -> Callable[[float], _Line]:
         def tangent(lam: float) -> _Line:
-            point = _dual(cut, lam, mu)
+            point = _dual(cut, lam, mu, clock)
             slope = point.noise - cut.limit if math.isfinite(cut.limit) else -1.0
             return _Line(lam, point.value, slope, point.noise, point.memory)
 
@@ -235,7 +237,7 @@ def exceeds_memory(cut: Cut, stored: float) -> bool:
         return True
 
 
-def best_bound(cut: Cut, guess: float = 0.0, enough: float = math.inf) -> Bound:
+def best_bound(cut: Cut, guess: float = 0.0, enough: float = math.inf, clock: Clock = ENDLESS) -> Bound:
     """The best Lagrangian bound at a cut that a search finds; infinite where the cut provably holds no plan.
 
     Parameters
@@ -243,6 +245,7 @@ def best_bound(cut: Cut, guess: float = 0.0, enough: float = math.inf) -> Bound:
     cut : the choice at a cut, whole or real-valued bits.
     guess : a multiplier to start from, for example a neighbouring cut's.
     enough : the search may stop at a bound above this.
+    clock : raises `OutOfTime` where it is over.
     """
     if cut.price.size == 0:
         return Bound(0.0, 0.0, 0.0)
@@ -251,23 +254,26 @@ def best_bound(cut: Cut, guess: float = 0.0, enough: float = math.inf) -> Bound:
     if not guess > 0:
         guess = float(np.sum(cut.price)) / (math.log(4) * cut.limit) if cut.limit > 0 else 1.0
     if cut.noise is not None:
-        lam, mu = _whole_dual(replace(cut, memory=math.inf), guess, enough)
+        lam, mu = _whole_dual(replace(cut, memory=math.inf), guess, enough, clock)
     else:
-        lam, mu = _real_multiplier(cut, 0.0, guess), 0.0
+        lam, mu = _real_multiplier(cut, 0.0, guess, clock), 0.0
     plain = bound_at(cut, lam, mu)
     if plain.value > enough:
         return plain
     if exceeds_memory(cut, float(np.sum(cut.stored)) * cut.hi):
-        if exceeds_memory(cut, best_bound(least_memory(cut), 0.0, cut.memory - math.fsum(cut.overhead)).value):
+        lean = best_bound(least_memory(cut), 0.0, cut.memory - math.fsum(cut.overhead), clock)
+        if exceeds_memory(cut, lean.value):
             return Bound(math.inf, lam, mu)  # even the least memory that keeps the noise limit is too much
         if cut.noise is not None:
-            lam, mu = _whole_dual(cut, lam or guess, enough)
-        elif _dual(cut, lam, mu).memory > cut.memory:
+            lam, mu = _whole_dual(cut, lam or guess, enough, clock)
+        elif _dual(cut, lam, mu, clock).memory > cut.memory:
             mu = _crossing(
-                lambda m: _log_ratio(_dual(cut, _real_multiplier(cut, m, lam or guess), m).memory, cut.memory),
+                lambda m: _log_ratio(
+                    _dual(cut, _real_multiplier(cut, m, lam or guess, clock), m, clock).memory, cut.memory
+                ),
                 float(np.sum(cut.price)) / float(np.sum(cut.stored)),
             )
-            lam = _real_multiplier(cut, mu, lam or guess)
+            lam = _real_multiplier(cut, mu, lam or guess, clock)
     return max(plain, bound_at(cut, lam, mu), bound_at(cut, 0.0, 0.0), key=lambda bound: bound.value)
 
 
@@ -277,13 +283,14 @@ def bound_at(cut: Cut, lam: float, mu: float) -> Bound:
     return Bound(point.value - point.rounding, lam, mu)
 
 
-def screening(table: CutTable, cuts: IntArray, samples: int = 24) -> FloatArray:
+def screening(table: CutTable, cuts: IntArray, samples: int = 24, clock: Clock = ENDLESS) -> FloatArray:
     """Cheap bounds of many cuts at once: the same multipliers for all, sums from prefixes.
 
     Parameters
     ----------
     cuts : (m,) cuts of interest.
     samples : how many multipliers are tried besides 0.
+    clock : ends the trials; any bounds so far are bounds.
 
     Returns
     -------
@@ -325,6 +332,8 @@ def screening(table: CutTable, cuts: IntArray, samples: int = 24) -> FloatArray:
         grid = np.geomspace(rough.min(), rough.max() * 4, samples) if rough.size else np.array([])
         best = np.zeros(n + 1)
         for lam in (0.0, *grid.tolist()):
+            if clock.over:
+                break
             low_w = least(table.price_w, table.noise_w, table.c_w, lam)
             low_x = least(table.price_x, table.noise_x, table.c_x, lam)
             sums, rounding = over_cuts(low_w, low_x)

@@ -11,18 +11,20 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import Literal
 
 import numpy as np
 
 from qopt.core.arrays import FloatArray
 from qopt.core.certificate import Certificate, Slack
+from qopt.core.clock import ENDLESS, Clock, OutOfTime
 from qopt.core.errors import InputError, shown
 from qopt.core.limits import within
 from qopt.qpart.certificate.bounds import Bound, best_bound, screening
 from qopt.qpart.certificate.closing import LABELS, enumerate_below, exact_cost, holds_a_plan
 from qopt.qpart.certificate.cuts import Cut, CutTable
 from qopt.qpart.certificate.kkt import kkt_residuals
-from qopt.qpart.certificate.witness import check_witness
+from qopt.qpart.certificate.witness import Judgement, KnapsackData, check_witness
 from qopt.qpart.costs import Cost, breakdown
 from qopt.qpart.plan import QPartPlan, checked_plan, crossing_activations
 from qopt.qpart.problem import QPart
@@ -31,10 +33,13 @@ TOLERANCE = 1e-9
 """`proved` allows this share of the objective, and of what the transmission costs."""
 
 IN_SOLVE: Mapping[str, int] = {"labels": 300_000}
-"""Effort that `qopt.solve` asks for: closing a gap by so many partial sums takes about a second."""
+"""Effort that `qopt.solve` asks for: closing gaps by so many partial sums takes about a second."""
 
 ROUNDING = 1e-12
 """Eq. 17 term by term and as a sum of prices may differ by this share of the objective."""
+
+Stopped = Literal["time-limit", "labels"] | None
+"""Why proving ended early."""
 
 SCREENED = 8
 """From this many cuts on, cheap bounds of all come first."""
@@ -47,6 +52,7 @@ def certify(
     *,
     bits: str | None = None,
     labels: int = LABELS,
+    clock: Clock = ENDLESS,
 ) -> Certificate:
     """What is true of a plan, or of the claim that there is none.
 
@@ -56,7 +62,9 @@ def certify(
     plan : the plan, or None to ask whether the problem is infeasible.
     witness : an untrusted proof for whole bits (`qopt.qpart.certificate.witness`).
     bits : ``whole`` or ``real``, the problem that the statement is about; default the plan's, or ``whole``.
-    labels : sums that closing the gap by enumeration may make at one cut; 0 to do without.
+    labels : sums that closing the gap by enumeration may make, at all cuts together; 0 to do without.
+    clock : what is proved of optimality, or of the claim that there is no plan, is what there is time for. Feasibility
+        is certified whatever it says.
 
     Raises
     ------
@@ -70,17 +78,24 @@ def certify(
     if bits not in ("whole", "real"):
         raise InputError("bits", shown(bits), "whole or real")
     table = CutTable(problem, bits)
-    certificate = _without_plan(table, witness, labels) if plan is None else _with_plan(table, plan, witness, labels)
+    if plan is None:
+        certificate = _without_plan(table, witness, labels, clock)
+    else:
+        certificate = _with_plan(table, plan, witness, labels, clock)
     return replace(certificate, seconds=time.perf_counter() - start)
 
 
 @dataclass
 class _Search:
-    """Bounds of all cuts so far: `bounds` of those looked at one by one, `rest` the least of all others (with base)."""
+    """Bounds of all cuts so far: `bounds` of those looked at one by one, `rest` the least of all others (with base).
+
+    `stopped`: the clock kept cuts from being looked at.
+    """
 
     table: CutTable
     bounds: dict[int, Bound] = field(default_factory=dict)
     rest: float = math.inf
+    stopped: bool = False
 
     def least(self) -> Fraction | float:
         """The lower bound over all cuts, exact; infinite where no cut holds a plan."""
@@ -101,14 +116,15 @@ class _Search:
         return sorted(below, key=lambda p: float(base[p]) + self.bounds[p].value)
 
 
-def _search(table: CutTable, ceiling: float | None) -> _Search:
-    """Bounds of every admissible cut, refined where they do not reach the ceiling.
+def _search(table: CutTable, ceiling: float | None, clock: Clock) -> _Search:
+    """Bounds of every admissible cut, refined where they do not reach the ceiling, while there is time.
 
     Without a ceiling, cuts are refined until the least bound is one that has been refined.
     """
     cuts, search = table.problem.admissible_cuts, _Search(table)
     base = table.base[cuts]
-    rough = screening(table, cuts) if cuts.size >= SCREENED else np.zeros(cuts.size)
+    screened = cuts.size >= SCREENED and not clock.over
+    rough = screening(table, cuts, clock=clock) if screened else np.zeros(cuts.size)
     keys = base + rough
     # Adding the base rounds: a cut counts as out only beyond that.
     keys -= 4 * 2.0**-52 * np.where(np.isfinite(keys), keys, 0.0)
@@ -120,14 +136,21 @@ def _search(table: CutTable, ceiling: float | None) -> _Search:
             search.rest = float(keys[i])
             break
         p = int(cuts[i])
-        bound = best_bound(table.at(p), lam, (enough - float(table.base[p])) * (1 + ROUNDING))
+        try:
+            clock.check()
+            bound = best_bound(table.at(p), lam, (enough - float(table.base[p])) * (1 + ROUNDING), clock)
+        except OutOfTime:
+            search.rest, search.stopped = float(keys[i]), True  # the least of those that are left
+            break
         search.bounds[p] = bound
         lam = bound.lam if 0 < bound.lam < math.inf else lam
         least = min(least, float(table.base[p]) + bound.value)
     return search
 
 
-def _with_plan(table: CutTable, plan: QPartPlan, witness: dict[str, object] | None, labels: int) -> Certificate:
+def _with_plan(
+    table: CutTable, plan: QPartPlan, witness: dict[str, object] | None, labels: int, clock: Clock
+) -> Certificate:
     problem, cut = table.problem, table.at(plan.cut)
     cost = breakdown(problem, plan)
     widths = _item_widths(cut, plan)
@@ -136,27 +159,32 @@ def _with_plan(table: CutTable, plan: QPartPlan, witness: dict[str, object] | No
     objective, target = _exact(cut, widths, cost)
     if not plan_agrees(float(objective), cost):
         notes.append(f"error: Eq. 17 term by term gives {cost.objective:.17g}, its prices {float(objective):.17g}")
-    search = _search(table, float(objective) if feasible else None)
+    search = _search(table, float(objective) if feasible else None, clock)
     least, kind = search.least(), "kkt-dual" if table.bits == "real" else "lagrangian"
     better: Fraction | None = None
+    stopped: Stopped = "time-limit" if search.stopped else None
     if feasible and table.bits == "whole" and least < target:
+        looked_at = {int(p) for p in problem.admissible_cuts} if search.rest >= target else set(search.bounds)
+        closed = looked_at - set(search.open(target))
         verdict = None
         if witness is not None:
-            closed = {int(p) for p in problem.admissible_cuts} - set(search.open(target))
-            verdict = check_witness(table.knapsack, problem.admissible_cuts.tolist(), witness, target, closed)
-            if not verdict.accepted:
+            verdict, stopped = _checked(table, witness, target, closed, clock, stopped)
+            if verdict is not None and not verdict.accepted:
                 notes.append(f"witness rejected: {verdict.reason}")
         if verdict is not None and verdict.accepted:
-            others = _Search(table, {p: b for p, b in search.bounds.items() if p in closed}, search.rest)
+            others = _Search(table, {p: b for p, b in search.bounds.items() if p in closed})
+            others.rest = search.rest if search.rest >= target else math.inf
             reached = verdict.bound if verdict.bound is not None else math.inf
             least = max(target, min(others.least(), Fraction(reached) if math.isfinite(reached) else reached))
-            kind = "witness"
-        elif labels > 0:
-            least, better, lines = _close(search, objective, target, labels)
+            kind, stopped = "witness", None
+        elif labels > 0 and not stopped:
+            least, better, lines, stopped = _close(search, objective, target, labels, clock)
             kind = "enumeration" if least > search.least() else kind
             notes.extend(lines)
     elif witness is not None and table.bits == "real":
         notes.append("a witness is for whole bits: not used")
+    if stopped == "time-limit" and (not feasible or least < target):
+        notes.append(_left_open(search, target if feasible else None))
     if better is not None:
         notes.append(f"a better plan costs {float(better):.17g}")
     if feasible:
@@ -176,8 +204,9 @@ def _with_plan(table: CutTable, plan: QPartPlan, witness: dict[str, object] | No
         kind=kind if bound is not None else None,
         proved=proved,
         infeasible=least == math.inf,
-        kkt=kkt_residuals(cut, widths) if table.bits == "real" else None,
+        kkt=kkt_residuals(cut, widths, clock) if table.bits == "real" else None,
         notes=tuple(notes),
+        stopped=stopped,
     )
 
 
@@ -202,48 +231,90 @@ def plan_agrees(linear: float, cost: Cost) -> bool:
     return abs(linear - cost.objective) <= ROUNDING * abs(cost.objective)
 
 
+def _checked(
+    table: CutTable,
+    witness: dict[str, object],
+    target: Fraction | float,
+    closed: set[int],
+    clock: Clock,
+    stopped: Stopped,
+) -> tuple[Judgement | None, Stopped]:
+    """What the witness proves, cut by cut; None and why, where the clock stopped the check."""
+
+    def knapsack(p: int) -> KnapsackData:
+        clock.check()
+        return table.knapsack(p)
+
+    try:
+        return check_witness(knapsack, table.problem.admissible_cuts.tolist(), witness, target, closed), stopped
+    except OutOfTime:
+        return None, "time-limit"
+
+
+def _left_open(search: _Search, target: Fraction | None) -> str:
+    """What the clock kept from being proved, in words."""
+    cuts = len(search.table.problem.admissible_cuts)
+    if target is None:
+        return f"the time limit is reached: {len(search.bounds)} of {cuts} cuts were looked at"
+    settled = (cuts if search.rest >= target else len(search.bounds)) - len(search.open(target))
+    return f"the time limit is reached: {settled} of {cuts} cuts are settled"
+
+
 def _close(
-    search: _Search, objective: Fraction, target: Fraction, labels: int
-) -> tuple[Fraction | float, Fraction | None, list[str]]:
-    """Enumerate the open cuts: the bound they end with, a better objective if there is one, and remarks."""
-    table, notes = search.table, []
+    search: _Search, objective: Fraction, target: Fraction, labels: int, clock: Clock
+) -> tuple[Fraction | float, Fraction | None, list[str], Stopped]:
+    """Enumerate the open cuts: the bound they end with, a better objective if there is one, remarks, what stopped it.
+
+    The cut of the least bound is first. Where one stays open the others need no look: the bound rises no further.
+    """
+    table, notes, left = search.table, [], labels
     closed = _Search(table, dict(search.bounds), search.rest)
     best = objective
+    stopped: Stopped = None
     for p in search.open(target):
         cut, bound = table.at(p), search.bounds[p]
         # The cheaper of the plan and what was found so far is the ceiling; above the bound at this cut, or it is out.
         ceiling = float(min(best, objective) - Fraction(cut.base))
-        found = enumerate_below(cut, ceiling, bound.lam, bound.mu, labels)
+        try:
+            found = enumerate_below(cut, ceiling, bound.lam, bound.mu, left, clock)
+        except OutOfTime:
+            stopped = "time-limit"
+            break
+        left -= found.labels
         if found.bound is None:
-            notes.append(f"cut {p}: more than {labels} sums, the gap stays open")
-            continue
+            notes.append(f"cut {p}: more than {labels} sums, with those at the cuts before it; the gap stays open")
+            stopped = "labels"
+            break
         if found.bound > bound.value:
             closed.bounds[p] = bound._replace(value=found.bound)
         if found.choice is not None:
             best = min(best, exact_cost(cut, found.choice))
-    return closed.least(), best if best < target else None, notes
+    return closed.least(), best if best < target else None, notes, stopped
 
 
-def _without_plan(table: CutTable, witness: dict[str, object] | None, labels: int) -> Certificate:
+def _without_plan(table: CutTable, witness: dict[str, object] | None, labels: int, clock: Clock) -> Certificate:
     """Whether every admissible cut is proved to hold no plan; else a bound on every plan's objective."""
-    search, notes = _search(table, None), []
+    search, notes = _search(table, None, clock), []
     least = search.least()
     kind: str | None = "kkt-dual" if table.bits == "real" else "lagrangian"
+    stopped: Stopped = "time-limit" if search.stopped else None
     if least < math.inf and table.bits == "whole":
         cuts = table.problem.admissible_cuts.tolist()
         closed = {p for p, bound in search.bounds.items() if bound.value == math.inf}
         if witness is not None:
-            verdict = check_witness(table.knapsack, cuts, witness, math.inf, closed)
-            if verdict.accepted:
-                least, kind = math.inf, "witness"
-            else:
+            verdict, stopped = _checked(table, witness, math.inf, closed, clock, stopped)
+            if verdict is not None and verdict.accepted:
+                least, kind, stopped = math.inf, "witness", None
+            elif verdict is not None:
                 notes.append(f"witness rejected: {verdict.reason}")
-        if least < math.inf and labels > 0:
-            answer = _nothing_left(table, [p for p in cuts if p not in closed], labels)
+        if least < math.inf and labels > 0 and not stopped:
+            answer, stopped = _nothing_left(table, [p for p in cuts if p not in closed], labels, clock)
             if answer:
                 least, kind = math.inf, "enumeration"
             elif answer is None:
                 notes.append("whether any plan exists stays open")
+    if stopped == "time-limit":
+        notes.append(_left_open(search, None))
     infeasible = least == math.inf
     return Certificate(
         bits=table.bits,
@@ -254,21 +325,26 @@ def _without_plan(table: CutTable, witness: dict[str, object] | None, labels: in
         kind=kind,
         infeasible=infeasible,
         notes=tuple(notes),
+        stopped=stopped,
     )
 
 
-def _nothing_left(table: CutTable, cuts: list[int], labels: int) -> bool | None:
-    """Whether none of these cuts holds a whole-bit plan; None: not decided."""
-    decided = True
-    for p in cuts:
-        cut = table.at(p)
-        if best_bound(cut).value == math.inf:
-            continue
-        answer = holds_a_plan(cut, labels)
-        if answer:
-            return False
-        decided = decided and answer is False
-    return True if decided else None
+def _nothing_left(table: CutTable, cuts: list[int], labels: int, clock: Clock) -> tuple[bool | None, Stopped]:
+    """Whether none of these cuts holds a whole-bit plan; None: not decided, and what stopped it if something did."""
+    left, decided = labels, True
+    try:
+        for p in cuts:
+            cut = table.at(p)
+            if best_bound(cut, clock=clock).value == math.inf:
+                continue
+            answer, made = holds_a_plan(cut, left, clock)
+            left -= made
+            if answer:
+                return False, None
+            decided = decided and answer is False
+    except OutOfTime:
+        return None, "time-limit"
+    return (True, None) if decided else (None, "labels" if left < 0 else None)
 
 
 def _item_widths(cut: Cut, plan: QPartPlan) -> FloatArray:

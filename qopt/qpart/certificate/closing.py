@@ -19,12 +19,13 @@ from fractions import Fraction
 import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.clock import ENDLESS, Clock
 from qopt.core.display import Brief
 from qopt.qpart.certificate.bounds import EPS, best_bound, exceeds_memory, least_memory
 from qopt.qpart.certificate.cuts import Cut
 
 LABELS = 10_000_000
-"""Sums that one enumeration may make."""
+"""Sums that the enumerations of one certificate may make."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -87,7 +88,9 @@ def _multipliers(lam: float, mu: float) -> list[tuple[float, float]]:
     return [*pairs, (lam, 0.0), (0.0, mu)] if mu else pairs
 
 
-def enumerate_below(cut: Cut, ceiling: float, lam: float, mu: float, labels: int = LABELS) -> Closing:
+def enumerate_below(
+    cut: Cut, ceiling: float, lam: float, mu: float, labels: int = LABELS, clock: Clock = ENDLESS
+) -> Closing:
     """Find the cheapest feasible choice below a ceiling, or prove that there is none.
 
     Parameters
@@ -96,6 +99,7 @@ def enumerate_below(cut: Cut, ceiling: float, lam: float, mu: float, labels: int
     ceiling : cost (base excluded) above which choices are of no interest; finite.
     lam, mu : multipliers of a good Lagrangian bound.
     labels : sums that may be made; beyond them nothing is proved.
+    clock : raises `OutOfTime` where it is over.
     """
     assert cut.noise is not None
     n = cut.price.size
@@ -131,6 +135,7 @@ def enumerate_below(cut: Cut, ceiling: float, lam: float, mu: float, labels: int
     history: list[tuple[IntArray, IntArray]] = []
     made = 0
     for step, i in enumerate(order.tolist()):
+        clock.check()
         columns = np.flatnonzero(usable[i])
         made += sums.cost.size * columns.size
         if made > labels:
@@ -198,17 +203,17 @@ def exact_cost(cut: Cut, choice: IntArray) -> Fraction:
     return sum(map(Fraction, cut.cost[rows, choice].tolist()), Fraction(cut.base))
 
 
-def holds_a_plan(cut: Cut, labels: int = LABELS) -> bool | None:
-    """Whether a cut whose rows are each satisfiable holds a whole-bit plan; None: not decided within the labels."""
+def holds_a_plan(cut: Cut, labels: int = LABELS, clock: Clock = ENDLESS) -> tuple[bool | None, int]:
+    """Whether a cut whose rows are each satisfiable holds a whole-bit plan (None: not decided), and the sums made."""
     if not math.isfinite(cut.memory):
-        return True  # the least noise was tested before
+        return True, 0  # the least noise was tested before
     smallest = least_memory(cut)
-    bound = best_bound(smallest)
+    bound = best_bound(smallest, clock=clock)
     if exceeds_memory(cut, bound.value):
-        return False
+        return False, 0
     # Somewhat above the limit, so that rounding cannot hide a choice that just keeps it.
     ceiling = cut.memory * (1 + 1e-9) - math.fsum(cut.overhead)
-    found = enumerate_below(smallest, ceiling, bound.lam, 0.0, labels)
+    found = enumerate_below(smallest, ceiling, bound.lam, 0.0, labels, clock)
     if found.choice is not None and keeps_limits(cut, found.choice):
-        return True
-    return False if found.bound is not None and exceeds_memory(cut, found.bound) else None
+        return True, found.labels
+    return False if found.bound is not None and exceeds_memory(cut, found.bound) else None, found.labels

@@ -11,6 +11,7 @@ import numpy as np
 
 from qopt.core.arrays import FloatArray
 from qopt.core.certificate import KKT
+from qopt.core.clock import ENDLESS, Clock, OutOfTime
 from qopt.qpart.certificate.bounds import best_bound
 from qopt.qpart.certificate.cuts import Cut
 
@@ -18,11 +19,11 @@ ENOUGH = 1e-9
 """Residuals up to here need no other multipliers."""
 
 
-def kkt_residuals(cut: Cut, b: FloatArray) -> KKT | None:
+def kkt_residuals(cut: Cut, b: FloatArray, clock: Clock = ENDLESS) -> KKT | None:
     """Relative residuals of the optimality conditions at a plan, for multipliers read off the plan.
 
     Where the plan leaves them open (every tensor at a bound, or fewer tensors between than rows that bind), those
-    of the best dual bound are tried as well: a plan is optimal if any multipliers fit.
+    of the best dual bound are tried as well, if the clock lets them: a plan is optimal if any multipliers fit.
     """
     if b.size == 0:
         return KKT(0.0, 0.0, 0.0, 0.0, 0.0)
@@ -33,7 +34,10 @@ def kkt_residuals(cut: Cut, b: FloatArray) -> KKT | None:
     full = math.isfinite(cut.memory) and memory >= cut.memory * (1 - 1e-9)
     found = _residuals(cut, b, noise, memory, *_read_multipliers(cut, binding, full, b))
     if found.worst > ENOUGH and (binding or full):
-        dual = best_bound(cut)
+        try:
+            dual = best_bound(cut, clock=clock)
+        except OutOfTime:
+            return found
         return min(found, _residuals(cut, b, noise, memory, dual.lam, dual.mu), key=lambda kkt: kkt.worst)
     return found
 

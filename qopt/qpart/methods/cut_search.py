@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from qopt.core.arrays import FloatArray
+from qopt.core.clock import Clock
 from qopt.core.display import Brief
-from qopt.core.method import Clock
 from qopt.core.solution import Outcome, Status
 from qopt.qpart.problem import QPart
 from qopt.qpart.screening import candidate_cuts, cut_bounds, dominated

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from qopt.core.arrays import FloatArray
-from qopt.core.method import Clock, Options
+from qopt.core.clock import Clock
+from qopt.core.method import Options
 from qopt.core.solution import Outcome
 from qopt.core.solvers.pyomo import fresh_highs
 from qopt.qpart.methods.cut_search import AtCut, best_cut, objective

@@ -9,8 +9,9 @@ costs by what a known plan costs, and items that break a limit or that plan's co
 
 from __future__ import annotations
 
+import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +30,12 @@ from qopt.qpart.subproblem import Subproblem, subproblems
 
 SCALE = 1e4
 """Scaled cost of the known plan: its last digits stay above HiGHS's absolute tolerances."""
+
+
+UNIFORM = 0.1
+"""Share of the time for the plan of one width that bounds costs from above; without a limit it takes what it takes."""
+
+NOT_BUILT = "the model was not built in time"
 
 
 @dataclass(frozen=True)
@@ -58,13 +65,15 @@ def solve(problem: QPart, options: Options) -> Outcome:
     clock = options.clock()
     table = subproblems(problem)
     bounds = cut_bounds(table)
-    known = solve_uniform(problem, Options()).plan
+    known = solve_uniform(problem, replace(options, running=clock.part(UNIFORM))).plan
     ceiling = breakdown(problem, known).objective if known else math.inf
     floor = min(float(bounds[p]) for p in problem.admissible_cuts)
     scale = ((ceiling - floor) if known and ceiling > floor else abs(floor)) / SCALE or 1.0
     blocks: list[_Block] = []
     column = 0
     for p in problem.admissible_cuts:
+        if clock.over:
+            return Outcome("time-limit", known, message=f"{NOT_BUILT}: columns of the cuts before {p} are")
         if dominated(float(bounds[p]), ceiling):
             continue
         block = _block(table.at(int(p)), column, ceiling)
@@ -79,11 +88,14 @@ def solve(problem: QPart, options: Options) -> Outcome:
     rows.append((np.array([b.first for b in blocks]), np.ones(len(blocks))))
     sense.append((1.0, 1.0))
     for b in blocks:
+        if clock.over:
+            return Outcome("time-limit", known, message=f"{NOT_BUILT}: its columns are, not all of its rows")
         s = b.subproblem
         cost[b.first] = (s.base - floor) / scale
         cost[b.columns] = s.cost[b.tensor, b.width] / scale
-        for i in range(len(s.tensors)):
-            mine = b.columns[b.tensor == i]
+        ends = np.searchsorted(b.tensor, np.arange(len(s.tensors) + 1))  # tensors ascend
+        for start, end in itertools.pairwise(ends.tolist()):
+            mine = b.columns[start:end]
             rows.append((np.append(mine, b.first), np.append(np.ones(len(mine)), -1.0)))
             sense.append((0.0, 0.0))
         limits = ((s.noise[b.tensor, b.width], s.limit), (s.storage[b.tensor, b.width], s.memory))

@@ -8,8 +8,9 @@ from fractions import Fraction
 import numpy as np
 
 from qopt.core.arrays import IntArray
-from qopt.core.method import Clock, Options
-from qopt.core.solution import Outcome
+from qopt.core.clock import Clock
+from qopt.core.method import Options
+from qopt.core.solution import Outcome, stopped
 from qopt.qpart.methods.memory import at_cut, tree_at_cut
 from qopt.qpart.problem import QPart
 from qopt.qpart.screening import candidate_cuts, cut_bounds, dominated
@@ -20,6 +21,9 @@ WITNESS_NODES = 200_000
 
 WITNESS_ITEMS = 2_000_000
 """Items at all cuts together beyond which no witness is written; the certificate then works alone."""
+
+GAVE_UP = "the search stopped at the sums that it may keep, or where rounding hides what keeps the limit"
+"""Why a kernel stops short of an answer when the clock does not stop it, where it gives no reason of its own."""
 
 OPTIMALITY = 1e-9
 """Relative tolerance within which a plan counts as optimal: of the objective and of what the bits cost."""
@@ -33,28 +37,31 @@ def solve(problem: QPart, options: Options) -> Outcome:
     order = candidate_cuts(bounds, problem.admissible_cuts)
     best: tuple[Subproblem, IntArray] | None = None
     best_value, pending = math.inf, math.inf
+    reasons: dict[int, str] = {}
     for position, cut in enumerate(order):
         if dominated(float(bounds[cut]), best_value):
+            break
+        if clock.over:
+            pending = min([pending, *(float(bounds[p]) for p in order[position:])])
             break
         subproblem = table.at(cut)
         result = at_cut(subproblem, best_value - subproblem.base, clock)
         if result.status == "limit":
             pending = min(pending, subproblem.base + (result.bound or 0.0))
+            reasons[cut] = str(result.details.get("stopped", GAVE_UP))
         if result.choice is not None and result.objective is not None:
             value = subproblem.base + result.objective
             if value < best_value or (best and value == best_value and cut < best[0].cut):
                 best, best_value = (subproblem, result.choice), value
-        if clock.over:
-            pending = min([pending, *(float(bounds[p]) for p in order[position + 1 :])])
-            break
+    why = "" if clock.over or not reasons else "; ".join(f"cut {cut}: {reason}" for cut, reason in reasons.items())
     if best is None:
         if math.isfinite(pending):
-            return Outcome("time-limit")
+            return Outcome(stopped(clock, None), bound=pending, message=why)
         return Outcome("infeasible", witness=make_witness(table, None, None, clock))
     subproblem, choice = best
     plan = subproblem.plan(subproblem.bits[choice], "whole", problem.name)
     if pending < best_value:
-        return Outcome("time-limit", plan, pending)
+        return Outcome(stopped(clock, plan), plan, pending, message=why)
     return Outcome("optimal", plan, best_value, make_witness(table, subproblem, choice, clock))
 
 
@@ -80,7 +87,7 @@ def make_witness(
     for cut in cuts:
         subproblem = table.at(cut)
         target = math.inf if value is None else float(value - Fraction(subproblem.base))
-        tree = None if clock.over else tree_at_cut(subproblem, target, left)
+        tree = None if clock.over else tree_at_cut(subproblem, target, left, clock)
         if tree is None:
             return None
         trees[str(cut)] = tree

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from qopt.core.arrays import FloatArray
-from qopt.core.method import Clock
+from qopt.core.clock import Clock
 from qopt.kernels import mckp
 from qopt.kernels.nodes import Node
 from qopt.qpart.subproblem import Subproblem
@@ -21,14 +21,14 @@ def at_cut(subproblem: Subproblem, upper: float, clock: Clock) -> mckp.Result:
     return mckp.solve(subproblem.cost, *_rows(subproblem), upper=upper, time_limit=clock.left)
 
 
-def tree_at_cut(subproblem: Subproblem, target: float, max_nodes: int) -> list[Node] | None:
-    """A tree which shows that no plan at a cut has bits cheaper than a target; None if it gets too large."""
-    plain = mckp.prove(subproblem.cost, subproblem.noise, subproblem.limit, target, max_nodes)
+def tree_at_cut(subproblem: Subproblem, target: float, max_nodes: int, clock: Clock) -> list[Node] | None:
+    """A tree which shows that no plan at a cut has bits cheaper than a target; None if too large or too late."""
+    plain = mckp.prove(subproblem.cost, subproblem.noise, subproblem.limit, target, max_nodes, time_limit=clock.left)
     if plain is not None:
         return [[*node, 0.0] if node[0] == "leaf" else node for node in plain]
     if math.isinf(subproblem.memory):
         return None
-    return mckp.prove(subproblem.cost, *_rows(subproblem), target, max_nodes)
+    return mckp.prove(subproblem.cost, *_rows(subproblem), target, max_nodes, time_limit=clock.left)
 
 
 def _rows(subproblem: Subproblem) -> tuple[FloatArray, FloatArray]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from qopt.core.arrays import FloatArray
 from qopt.core.method import Options
-from qopt.core.solution import Outcome
+from qopt.core.solution import Outcome, Status
 from qopt.qpart.costs import prices
 from qopt.qpart.problem import QPart
 from qopt.qpart.subproblem import Subproblem, SubproblemTable, subproblems
@@ -46,11 +46,18 @@ def whole_widths(subproblem: Subproblem, raw: FloatArray) -> FloatArray:
 
 
 def solve(problem: QPart, options: Options) -> Outcome:
-    """The published plan; its raw widths are in ``details["raw"]``, in the order of the subproblem's items."""
-    del options
-    table = subproblems(problem)
+    """The published plan; its raw widths are in ``details["raw"]``, in the order of the subproblem's items.
+
+    Takes time_limit: cuts are evaluated in their order.
+    """
+    clock, table = options.clock(), subproblems(problem)
     best, best_value, raw = None, math.inf, None
+    status: Status = "heuristic"
+    message = ""
     for cut in problem.admissible_cuts:
+        if clock.over:
+            status, message = "time-limit", f"the cuts before {cut} were evaluated"
+            break
         if cut == 0:  # the paper always leaves at least one layer to the device
             continue
         subproblem = table.at(int(cut))
@@ -60,5 +67,8 @@ def solve(problem: QPart, options: Options) -> Outcome:
         if value < best_value:
             best, best_value, raw = subproblem.plan(bits, "whole", problem.name), value, found
     if best is None or raw is None:
+        if message:
+            return Outcome("time-limit", message=message)
         return Outcome("heuristic", message="the published algorithm needs a cut p >= 1")
-    return Outcome("heuristic", best, details={"raw": [float(b) if math.isfinite(b) else None for b in raw]})
+    details = {"raw": [float(b) if math.isfinite(b) else None for b in raw]}
+    return Outcome(status, best, message=message, details=details)

@@ -74,6 +74,7 @@ METHODS: tuple[Method, ...] = (
         proves="nothing: a heuristic",
         target="qopt.qpart.methods.simple:solve_round_up",
         exact=False,
+        options=("time_limit",),
         refuses=_needs_law,
     ),
     Method(
@@ -83,6 +84,7 @@ METHODS: tuple[Method, ...] = (
         proves="nothing: a heuristic",
         target="qopt.qpart.methods.simple:solve_uniform",
         exact=False,
+        options=("time_limit",),
     ),
     Method(
         name="qpart-paper",
@@ -91,6 +93,7 @@ METHODS: tuple[Method, ...] = (
         proves="nothing: it may break the noise limit",
         target="qopt.qpart.methods.paper:solve",
         exact=False,
+        options=("time_limit",),
         refuses=_needs_law,
     ),
     Method(

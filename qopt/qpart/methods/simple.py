@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from qopt.core.arrays import IntArray
+from qopt.core.clock import Clock
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
 from qopt.qpart.methods.kkt import at_cut
@@ -15,11 +16,15 @@ from qopt.qpart.problem import QPart
 from qopt.qpart.subproblem import Subproblem, subproblems
 
 
-def _best_cut(problem: QPart, widths_at: Callable[[Subproblem], IntArray | None]) -> Outcome:
+def _best_cut(problem: QPart, clock: Clock, widths_at: Callable[[Subproblem], IntArray | None]) -> Outcome:
     """The cheapest admissible cut under a rule that gives widths at a cut."""
     table = subproblems(problem)
-    best, best_value = None, math.inf
+    best, best_value, cuts = None, math.inf, 0
     for cut in problem.admissible_cuts:
+        if clock.over:
+            total = len(problem.admissible_cuts)
+            return Outcome("time-limit", best, message=f"the rule was applied to {cuts} of {total} cuts")
+        cuts += 1
         subproblem = table.at(int(cut))
         bits = widths_at(subproblem)
         if bits is None:
@@ -33,8 +38,7 @@ def _best_cut(problem: QPart, widths_at: Callable[[Subproblem], IntArray | None]
 
 
 def solve_uniform(problem: QPart, options: Options) -> Outcome:
-    """One width for every tensor: the smallest that keeps the limits, at the best cut."""
-    del options
+    """One width for every tensor: the smallest that keeps the limits, at the best cut. Takes time_limit."""
 
     def widths_at(subproblem: Subproblem) -> IntArray | None:
         for width in subproblem.bits:
@@ -43,16 +47,15 @@ def solve_uniform(problem: QPart, options: Options) -> Outcome:
                 return bits
         return None
 
-    return _best_cut(problem, widths_at)
+    return _best_cut(problem, options.clock(), widths_at)
 
 
 def solve_round_up(problem: QPart, options: Options) -> Outcome:
     """The closed form's real-valued widths, rounded up, at the best cut.
 
     Under noise that does not follow the law the closed form takes the fitted coefficients s; where the noise
-    in force is then above the limit, every width rises by one bit until it is not.
+    in force is then above the limit, every width rises by one bit until it is not. Takes time_limit.
     """
-    del options
 
     def widths_at(subproblem: Subproblem) -> IntArray | None:
         found = at_cut(subproblem)
@@ -68,4 +71,4 @@ def solve_round_up(problem: QPart, options: Options) -> Outcome:
             bits = np.minimum(bits + 1, highest)
         return bits
 
-    return _best_cut(problem, widths_at)
+    return _best_cut(problem, options.clock(), widths_at)
