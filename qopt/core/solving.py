@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from qopt.core.certificate import Certificate
+from qopt.core.certificate import Certificate, claimed
 from qopt.core.envelope import Envelope
 from qopt.core.errors import InputError, shown
 from qopt.core.families import FAMILIES, family_named, family_of
@@ -122,7 +122,7 @@ def solve(
         status=_status(outcome, certificate.proved, certificate.infeasible),
         plan=outcome.plan,
         objective=objective,
-        bound=outcome.bound,
+        bound=claimed(outcome.bound, certificate),
         seconds=seconds,
         certificate=certificate,
         witness=outcome.witness,
