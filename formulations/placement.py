@@ -49,7 +49,7 @@ from qopt.core.arrays import FloatArray
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.limits import limit_with_slack
 from qopt.core.reading import problem_of
-from qopt.placement.costs import Labelling, Limit, binding, labellings, limits
+from qopt.placement.costs import Labelling, Limit, binding, labellings, limits, priced_out
 from qopt.placement.plan import PlacementPlan, labels_of, plan_of
 from qopt.placement.problem import Placement
 from qopt.placement.terms import Terms, terms
@@ -58,14 +58,22 @@ FORMS = ("mip", "lp")
 """Forms of the joint model: ``lp`` is ``mip`` without limits and with x, y between 0 and 1."""
 
 
-def operators(problem: Placement) -> dict[str, tuple[Terms, Labelling, tuple[Limit, ...]]]:
-    """Network, costs and limits of every operator that reaches the accuracy target."""
+def operators(problem: Placement, below: float | None = None) -> dict[str, tuple[Terms, Labelling, tuple[Limit, ...]]]:
+    """Network, costs and limits of every operator that reaches the accuracy target; `below` as in `joint`."""
     problem = problem_of(Placement, problem)
-    return {name: (own, costs, limits(problem, own, costs)) for name, (own, costs) in labellings(problem).items()}
+    return {
+        name: (own, priced_out(costs, below), limits(problem, own, costs))
+        for name, (own, costs) in labellings(problem).items()
+    }
 
 
-def joint(problem: Placement, form: str = "mip") -> pyo.ConcreteModel:
+def joint(problem: Placement, form: str = "mip", *, below: float | None = None) -> pyo.ConcreteModel:
     """The choice of operator and tiers as one Pyomo model, in one of `FORMS`; see the head of this file.
+
+    Parameters
+    ----------
+    below : what a known plan costs: tiers and links that alone cost more are left out, so that numbers which mean
+        "not here" do not set the scale.
 
     Returns
     -------
@@ -82,7 +90,7 @@ def joint(problem: Placement, form: str = "mip") -> pyo.ConcreteModel:
     problem = problem_of(Placement, problem, named=True)
     if form not in FORMS:
         raise InputError("form", shown(form), ", ".join(FORMS))
-    data = operators(problem)
+    data = operators(problem, below)
     if not data:
         raise MethodError("no operator reaches the accuracy target")
     if form == "lp":
@@ -167,10 +175,8 @@ def _keep_limits(model: Any, limits_of: dict[str, tuple[Limit, ...]]) -> None:
     model.limits = pyo.ConstraintList(doc="memory of each tier and latency, of each operator")
     for o, rows in limits_of.items():
         for row in rows:
-            limit = limit_with_slack(row.limit)
-            scale = limit or float(max(row.unary.max(), row.weight.max(initial=0.0))) or 1.0
-            uses = _total(model, o, row.unary / scale, row.weight / scale)
-            model.limits.add(uses <= limit / scale * model.chosen[o])
+            uses = _total(model, o, row.unary / row.unit, row.weight / row.unit)
+            model.limits.add(uses <= limit_with_slack(row.limit) / row.unit * model.chosen[o])
 
 
 def _refuse_limits(problem: Placement, rows: Iterable[Limit], model: str) -> None:
@@ -217,11 +223,11 @@ def exclude(model: Any, problem: Placement, plan: PlacementPlan) -> None:
     model.excluded.add(sum(differs) >= y)
 
 
-def cut_cvxpy(problem: Placement, operator: str) -> Any:
+def cut_cvxpy(problem: Placement, operator: str, *, below: float | None = None) -> Any:
     """The minimum cut of one operator in CVXPY, as the mathematics writes it: w max_r (x_r - x_u)^+ once per tensor.
 
     Returns a `cvxpy.Problem` with one variable ``above``, (nodes, links); node 0 is the raw input. Its objective is
-    divided by `unit`. Read the plan with `extract_cvxpy`.
+    divided by `unit`; `below` as in `joint`. Read the plan with `extract_cvxpy`.
 
     Raises
     ------
@@ -240,6 +246,7 @@ def cut_cvxpy(problem: Placement, operator: str) -> Any:
         raise MethodError("one tier: there is nothing to cut")
     own, costs = data[operator]
     _refuse_limits(problem, limits(problem, own, costs), "cut_cvxpy")
+    costs = priced_out(costs, below)
     nodes, tiers = costs.unary.shape
     x = cp.Variable((nodes, tiers - 1), name="above")
     ones, zeros = np.ones((nodes, 1)), np.zeros((nodes, 1))

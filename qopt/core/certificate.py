@@ -17,6 +17,10 @@ def relative_gap(objective: float | None, bound: float | None) -> float | None:
     return (objective - bound) / abs(objective) if objective else None
 
 
+SAME = 1e-12
+"""Sums of the same numbers in another order differ by less than this share."""
+
+
 @dataclass(frozen=True)
 class Slack:
     """One constraint: what the plan uses, what is allowed, and whether the exact test holds.
@@ -153,3 +157,15 @@ class Certificate:
         data["constraints"] = [{**asdict(s), "slack": s.slack} for s in self.constraints]
         data["gap"] = self.gap
         return data
+
+
+def claimed(bound: float | None, certificate: Certificate) -> float | None:
+    """A method's own bound, beside the objective that the certificate gives the method's plan.
+
+    Both add up the same numbers in another order: a bound that is above the objective by no more than rounding is the
+    objective. One above it by more is false, and shown as it is.
+    """
+    objective = certificate.objective if certificate.feasible else None
+    if bound is None or objective is None or not 0.0 < bound - objective <= SAME * abs(objective):
+        return bound
+    return objective

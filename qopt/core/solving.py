@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from qopt.core.arguments import is_number
-from qopt.core.certificate import STOPPED, Certificate
+from qopt.core.certificate import STOPPED, Certificate, claimed
 from qopt.core.clock import Clock, OutOfTime
 from qopt.core.envelope import Envelope
 from qopt.core.errors import InputError, shown
@@ -154,7 +154,7 @@ def solve(
         status=_status(outcome, certificate.proved, certificate.infeasible),
         plan=outcome.plan,
         objective=certificate.objective if outcome.plan else None,
-        bound=outcome.bound,
+        bound=claimed(outcome.bound, certificate),
         seconds=seconds,
         certificate=certificate,
         witness=outcome.witness,

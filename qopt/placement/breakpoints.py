@@ -200,7 +200,10 @@ class _Lines:
         return line
 
     def between(self, first: Fraction, last: Fraction) -> None:
-        """Find every line of the envelope between two abscissas."""
+        """Find every line of the envelope between two abscissas.
+
+        Each round finds a plan's line that is new, or is the last between two: at most twice as many as lines.
+        """
         left, right = self.solve(first), self.solve(last)
         assert left is not None
         assert right is not None
@@ -212,8 +215,9 @@ class _Lines:
             x = (right[0] - left[0]) / (left[1] - right[1])
             if not first < x < last:
                 continue
+            known = len(self.lines)
             line = self.solve(x)
             assert line is not None
             here = left[0] + left[1] * x
-            if line[0] + line[1] * x < here - ROUNDING * abs(here):
+            if len(self.lines) > known and line[0] + line[1] * x < here - ROUNDING * abs(here):
                 waiting += [(left, line), (line, right)]

@@ -195,6 +195,21 @@ def labelling(problem: Placement, own: Terms, *, objective: tuple[float, float, 
     return Labelling(unary, tuple(producer), tuple(readers), np.array(weight).reshape(len(weight), len(links)))
 
 
+FAR_CHEAPER = 2.0**-8
+"""A model whose unit falls to this share once `priced_out` knows a plan is solved again: its digits were too coarse."""
+
+
+def priced_out(costs: Labelling, value: float | None) -> Labelling:
+    """The same, with the tiers and links forbidden that alone cost more than a known plan; all without one.
+
+    No plan that is cheaper takes them, and numbers like 1e17 seconds ("not on this tier") no longer set the scale.
+    """
+    if value is None:
+        return costs
+    unary, weight = (np.where(x > value, np.inf, x) for x in (costs.unary, costs.weight))
+    return Labelling(unary, costs.producer, costs.readers, weight)
+
+
 def labellings(problem: Placement) -> dict[str, tuple[Terms, Labelling]]:
     """Terms and costs of every operator that reaches the accuracy target, by its name."""
     found = {}
@@ -202,6 +217,10 @@ def labellings(problem: Placement) -> dict[str, tuple[Terms, Labelling]]:
         own = terms(problem, operator)
         found[operator.name] = (own, labelling(problem, own))
     return found
+
+
+NOTHING = 1e-9
+"""Share of a row's largest use below which its limit is no scale."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -219,6 +238,12 @@ class Limit(Brief):
     limit: float
     unary: FloatArray
     weight: FloatArray
+
+    @property
+    def unit(self) -> float:
+        """What solvers divide the row by: its limit, or where that is nothing beside the uses, the largest use."""
+        largest = max(float(self.unary.max()), float(self.weight.max(initial=0.0)))
+        return self.limit if self.limit > NOTHING * largest else largest or 1.0
 
 
 def limits(problem: Placement, own: Terms, costs: Labelling) -> tuple[Limit, ...]:
@@ -256,7 +281,7 @@ def used(costs: Labelling, unary: FloatArray, weight: FloatArray, labels: list[i
 
 
 SLACK = 1.0 - 2.0**-48
-"""Relaxed costs are lowered by this factor: above what rounding can have added."""
+"""Relaxed costs are lowered by this factor, where anything is rounded: above what rounding can have added."""
 
 
 def relaxed(costs: Labelling, rows: tuple[Limit, ...], multipliers: list[float], share: float = 1.0) -> Labelling:
@@ -272,7 +297,8 @@ def relaxed(costs: Labelling, rows: tuple[Limit, ...], multipliers: list[float],
     for row, multiplier in zip(rows, multipliers, strict=True):
         unary += multiplier * row.unary
         weight += multiplier * row.weight
-    unary, weight = unary * SLACK, weight * SLACK
+    if share or sum(m != 0 for m in multipliers) > 1 or not all(m in (0.0, 1.0) for m in multipliers):
+        unary, weight = unary * SLACK, weight * SLACK
     unary[np.isinf(costs.unary)] = np.inf
     weight[np.isinf(costs.weight)] = np.inf
     return Labelling(unary, costs.producer, costs.readers, weight)

@@ -10,7 +10,9 @@ a tree, a list of nodes in preorder:
                                     share 1: the bound of the relaxed costs; share 0: nothing keeps the limits
                                     multipliers: {name of a limit: number >= 0}
                                     labels, flow: as in the kernel's witness of kind "cut", node 0 the raw input
+    ["plan"]                        every operation has one tier left: that plan's cost, if it keeps the limits
 
+The last is for plans that break a limit by less than the rounding of a flow: they are put to the exact test.
 A whole witness is {"format": "qopt/placement-witness", "version": 1, "operators": {name: tree}} with a tree for every
 operator that reaches the accuracy target.
 """
@@ -133,11 +135,22 @@ def tree_bound(
                 part = Labelling(np.where(here, costs.unary, np.inf), costs.producer, costs.readers, costs.weight)
                 bound = leaf_bound(part, rows, float(share), multipliers, labels, flow)
                 least = bound if bound < least else least
+            case ["plan"]:
+                part = Labelling(np.where(here, costs.unary, np.inf), costs.producer, costs.readers, costs.weight)
+                least = min(least, _last_plan(part, rows))
             case _:
                 raise WitnessRefused("a node that is neither a split nor a leaf")
     if waiting:
         raise WitnessRefused("the tree ends early")
     return least
+
+
+def _last_plan(costs: Labelling, rows: tuple[Limit, ...]) -> Fraction | float:
+    """Cost of the only labels that are left; infinite where there are none or they break something."""
+    left = np.isfinite(costs.unary)
+    if np.any(left.sum(axis=1) > 1):
+        raise Refused("a leaf of one plan where more are left")
+    return _value(costs, rows, np.argmax(left, axis=1).tolist()) if left.any(axis=1).all() else math.inf
 
 
 def _known(number: dict[str, int], tier: object) -> int:

@@ -129,6 +129,8 @@ class _Search:
         points = [self._point(candidate, here, found.labels)]
         if self._reaches(bound):
             return self._leaf(candidate, found, m, 1), None
+        if not np.any(np.isfinite(here.unary).sum(axis=1) > 1):
+            return ["plan"], None
         # Does one limit, or do those on memory together, rule out everything here?
         units = [[1.0 if r == i else 0.0 for r in range(rows)] for i in range(rows)]
         stored = [0.0 if row.name == "latency" else 1.0 for row in candidate.rows]
@@ -139,7 +141,7 @@ class _Search:
             if tested.labels is not None:
                 points.append(self._point(candidate, here, tested.labels))
         best_m, best_bound, best_cut = m, bound, found
-        scale = np.array([row.limit or 1.0 for row in candidate.rows])
+        scale = np.array([row.unit for row in candidate.rows])
         weights = np.zeros(len(points))
         for _ in range(PLANES):
             if self.clock.over:
@@ -183,7 +185,7 @@ def _branch(
     free = (np.isfinite(candidate.costs.unary) & allowed).sum(axis=1) > 1
     size = np.zeros(len(free))
     for row in candidate.rows:
-        size += row.unary.max(axis=1) / (row.limit or 1.0)
+        size += row.unary.max(axis=1) / row.unit
     carrying = [p.labels for p, w in zip(points, weights, strict=True) if w > 1e-9] or [p.labels for p in points]
     low, high = np.min(carrying, axis=0), np.max(carrying, axis=0)
     tiers = np.arange(allowed.shape[1])

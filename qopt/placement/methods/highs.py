@@ -5,12 +5,13 @@
     sum_v use[v, k] (x[v, k-1] - x[v, k]) <= limit  for the memory of tier k, latency likewise;  x binary
 
 x[v, k] = 1 if node v runs above tier k. The same model, to be read, is `qopt.formulations.placement.joint`. Here costs
-are divided by what a plan costs and rows by their limits.
+are divided by their largest and rows by their limits; once a plan is known, what alone costs more is left out.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -22,7 +23,7 @@ from qopt.core.method import Options
 from qopt.core.solution import Outcome, Status
 from qopt.core.solvers.exclusion import Found, Round, solve_and_exclude
 from qopt.core.solvers.highs import SolverError, solve_milp
-from qopt.placement.costs import used
+from qopt.placement.costs import FAR_CHEAPER, priced_out, used
 from qopt.placement.limits import keeps_rows
 from qopt.placement.methods.candidates import NO_OPERATOR, Candidate, candidates
 from qopt.placement.plan import plan_of
@@ -58,13 +59,14 @@ class _Model:
         self.entries: list[tuple[int, int, float]] = []
         self.lower: list[float] = []
         self.upper: list[float] = []
+        self.base, self.cost = self._linear(costs.unary, costs.weight)
+        self.unit = max(abs(self.base), float(np.abs(self.cost).max(initial=0.0))) / SCALE or 1.0
         self._labels()
         self._tensors()
         for row in candidate.rows:
             limit = limit_with_slack(row.limit)
-            unit = limit or float(max(row.unary.max(), row.weight.max(initial=0.0))) or 1.0
             base, line = self._linear(row.unary, row.weight)
-            self._row([(c, a / unit) for c, a in enumerate(line) if a], -math.inf, (limit - base) / unit)
+            self._row([(c, a / row.unit) for c, a in enumerate(line) if a], -math.inf, (limit - base) / row.unit)
 
     def x(self, v: int, k: int) -> int:
         """Column of x[v, k]."""
@@ -126,9 +128,8 @@ class _Model:
     def solve(self, clock: Clock, options: Options) -> Found[tuple[int, ...]]:
         """HiGHS's status, labels that keep the limits, and bound in the problem's units."""
         candidate = self.candidate
-        costs = candidate.costs
-        base, cost = self._linear(costs.unary, costs.weight)
-        unit = max(abs(base), float(np.abs(cost).max(initial=0.0))) / SCALE or 1.0
+        costs, unit = candidate.costs, self.unit
+        base, cost = self.base, self.cost
         integer: BoolArray = np.arange(self.columns) < self.nodes * self.links
 
         def attempt() -> Round[tuple[int, ...]]:
@@ -165,6 +166,26 @@ def _alone(candidate: Candidate) -> Found[tuple[int, ...]]:
     return Found("optimal", labels) if keeps else Found("infeasible")
 
 
+def _cost(candidate: Candidate, labels: tuple[int, ...]) -> float:
+    costs = candidate.costs
+    return math.fsum(used(costs, costs.unary, costs.weight, list(labels)))
+
+
+def _solved(candidate: Candidate, clock: Clock, options: Options) -> Found[tuple[int, ...]]:
+    """One operator; again without what its plan prices out, while that makes the model's digits much finer."""
+    model = _Model(candidate)
+    found = model.solve(clock, options)
+    while found.status == "optimal" and found.point is not None:
+        finer = _Model(replace(candidate, costs=priced_out(candidate.costs, _cost(candidate, found.point))))
+        if finer.unit > FAR_CHEAPER * model.unit:  # ends: floats span no more than 270 such steps
+            break
+        model, again = finer, finer.solve(clock, options)
+        nodes = (found.nodes or 0) + (again.nodes or 0)
+        better = again.point is not None and _cost(candidate, again.point) < _cost(candidate, found.point)
+        found = replace(again, point=again.point if better else found.point, nodes=nodes)
+    return found
+
+
 def solve(problem: Placement, options: Options) -> Outcome:
     """The best plan within all limits by HiGHS's word. Takes time_limit, threads and seed."""
     clock = options.clock()
@@ -172,16 +193,15 @@ def solve(problem: Placement, options: Options) -> Outcome:
     worst: Status = "optimal"
     message = ""
     for candidate in candidates(problem):
-        costs = candidate.costs
         try:
-            found = _Model(candidate).solve(clock, options) if problem.links else _alone(candidate)
+            found = _solved(candidate, clock, options) if problem.links else _alone(candidate)
         except SolverError as error:
             return Outcome("failed", message=str(error))
         nodes += found.nodes or 0
         if found.status not in ("optimal", "infeasible"):
             worst, message = found.status, found.message
         if found.point is not None:
-            value = math.fsum(used(costs, costs.unary, costs.weight, list(found.point)))
+            value = _cost(candidate, found.point)
             bound = min(bound, value if found.bound is None else min(found.bound, value))
             if value < best_value:
                 best, best_value = plan_of(problem, candidate.own, found.point[1:]), value

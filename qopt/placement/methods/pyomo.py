@@ -7,13 +7,14 @@ the model solved again.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from qopt.core.errors import MethodError
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
-from qopt.core.solvers.exclusion import Round, solve_and_exclude
+from qopt.core.solvers.exclusion import Found, Round, solve_and_exclude
 from qopt.core.solvers.pyomo import choose
-from qopt.placement.costs import breakdown
+from qopt.placement.costs import FAR_CHEAPER, breakdown
 from qopt.placement.limits import broken
 from qopt.placement.methods.candidates import NO_OPERATOR, binding
 from qopt.placement.plan import PlacementPlan, labels_of
@@ -26,7 +27,7 @@ ROUNDS = 50
 
 def solve(problem: Placement, options: Options) -> Outcome:
     """The joint model in Pyomo. Takes formulation (mip, lp), solver (highs, cbc, glpk), time_limit, threads, seed."""
-    from qopt.formulations.placement import exclude, extract, joint
+    from qopt.formulations.placement import exclude, extract, joint, operators, unit
 
     clock, run = options.clock(), choose(options)
     form = options.formulation or "mip"
@@ -34,22 +35,35 @@ def solve(problem: Placement, options: Options) -> Outcome:
         raise MethodError(f"formulation lp: {binding(problem)}; formulation mip does")
     if not problem.eligible:
         return Outcome("infeasible", message=NO_OPERATOR)
-    model = joint(problem, form)
 
-    def attempt() -> Round[PlacementPlan]:
-        said = run(model, clock)
-        plan = extract(model, problem) if said.point else None
-        bound = None if said.bound is None else model.unit * said.bound
-        return Round(said.status, plan, bound, said.nodes, said.message)
+    def search(below: float | None) -> tuple[Found[PlacementPlan], float]:
+        """The answer, its bound in the problem's units, and the unit of the model's objective."""
+        model = joint(problem, form, below=below)
 
-    def breaks(plan: PlacementPlan) -> str | None:
-        what = None if form == "lp" else _broken(problem, plan)
-        return what and f"a limit: {what}"
+        def attempt() -> Round[PlacementPlan]:
+            said = run(model, clock)
+            plan = extract(model, problem) if said.point else None
+            bound = None if said.bound is None else model.unit * said.bound
+            return Round(said.status, plan, bound, said.nodes, said.message)
 
-    def cut_off(plan: PlacementPlan) -> None:
-        exclude(model, problem, plan)
+        def breaks(plan: PlacementPlan) -> str | None:
+            what = None if form == "lp" else _broken(problem, plan)
+            return what and f"a limit: {what}"
 
-    found = solve_and_exclude(attempt, breaks, cut_off, clock=clock, most=ROUNDS)
+        def cut_off(plan: PlacementPlan) -> None:
+            exclude(model, problem, plan)
+
+        return solve_and_exclude(attempt, breaks, cut_off, clock=clock, most=ROUNDS), model.unit
+
+    found, coarse = search(None)
+    while found.status == "optimal" and found.point is not None:
+        value = breakdown(problem, found.point).objective
+        if unit(costs for _, costs, _ in operators(problem, value).values()) > FAR_CHEAPER * coarse:
+            break  # as it does at last: floats span no more than 270 such steps
+        again, coarse = search(value)
+        if again.point is None or breakdown(problem, again.point).objective > value:
+            again = replace(again, point=found.point)
+        found = again
     details = {"formulation": form, "nodes": found.nodes}
     plan, bound = found.point, found.bound
     missed = _broken(problem, plan) if form == "lp" and plan is not None else None
@@ -78,22 +92,28 @@ def solve_cvxpy(problem: Placement, options: Options) -> Outcome:
     """The minimum cut of every operator as a linear program in CVXPY. Takes solver (highs, clarabel)."""
     import cvxpy as cp
 
-    from qopt.formulations.placement import cut_cvxpy, extract_cvxpy
+    from qopt.formulations.placement import cut_cvxpy, extract_cvxpy, operators, unit
 
     solver = options.solver or "highs"
     best, best_value = None, math.inf
     for operator in sorted(problem.eligible, key=lambda o: -o.accuracy):
         model = cut_cvxpy(problem, operator.name)
-        try:
-            model.solve(solver=solver.upper())
-        except cp.SolverError as error:
-            return Outcome("failed", message=f"{solver} broke off: {' '.join(str(error).split())[:200]}")
-        if model.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
-            return Outcome("failed", message=f"{solver} stopped at operator {operator.name}: {model.status}")
-        plan = extract_cvxpy(model, problem, operator.name)
-        value = breakdown(problem, plan).objective
-        if value < best_value:
-            best, best_value = plan, value
+        coarse = unit([operators(problem)[operator.name][1]])
+        while True:
+            try:
+                model.solve(solver=solver.upper())
+            except cp.SolverError as error:
+                return Outcome("failed", message=f"{solver} broke off: {' '.join(str(error).split())[:200]}")
+            if model.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
+                return Outcome("failed", message=f"{solver} stopped at operator {operator.name}: {model.status}")
+            plan = extract_cvxpy(model, problem, operator.name)
+            value = breakdown(problem, plan).objective
+            if value < best_value:
+                best, best_value = plan, value
+            _, costs, _ = operators(problem, value)[operator.name]
+            if unit([costs]) > FAR_CHEAPER * coarse:
+                break  # as it does at last: floats span no more than 270 such steps
+            model, coarse = cut_cvxpy(problem, operator.name, below=value), unit([costs])
     if best is None:
         return Outcome("infeasible", message=NO_OPERATOR)
     details = {"formulation": "lp"}
