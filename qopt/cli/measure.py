@@ -33,7 +33,9 @@ def measure(
     input_bits: Annotated[int, typer.Option(help="Bits of each value of the raw input.")] = 32,
     device: Annotated[str, typer.Option(help="Where to measure: cpu or cuda.")] = "cpu",
     seed: Annotated[int, typer.Option(help="Of division, noise and intervals.")] = 0,
-    memory: Annotated[int, typer.Option(help="MiB that tensors may take.")] = 1024,
+    memory: Annotated[
+        int | None, typer.Option(help="MiB that tensors may take; by default a share of what the device has free.")
+    ] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Folder for finished work; a run stopped there goes on.")
     ] = None,
@@ -59,7 +61,7 @@ def measure(
             device=device,
             input_bits=input_bits,
             seed=seed,
-            memory=memory * 2**20,
+            memory=None if memory is None else memory * 2**20,
             checkpoint=checkpoint,
         )
         found = command.run(network, examples, settings, say=say, advance=advance)

@@ -20,7 +20,6 @@ from qopt.core.display import Brief
 from qopt.core.errors import InputError, QoptError, shown
 from qopt.kernels import mckp
 from qopt.measuring import fingerprint
-from qopt.measuring.batches import MEMORY
 from qopt.measuring.calibrated import Calibrated, Trial
 from qopt.measuring.checkpoint import Arrays, Checkpoint
 from qopt.measuring.coefficients import payload_request
@@ -155,7 +154,7 @@ def calibrate_cuts(
     cuts: Sequence[int] | None = None,
     score: Score = correct,
     seed: int = 0,
-    memory: int = MEMORY,
+    memory: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     say: Say = silent,
     advance: Advance = unseen,
@@ -174,7 +173,7 @@ def calibrate_cuts(
     cuts : which to calibrate; by default all. The others get Delta zero: no plan.
     score : as for `found`.
     seed : of the intervals.
-    memory : bytes that tensors may take.
+    memory : bytes that tensors may take; by default what the device has.
     checkpoint : a folder for finished work, not that of `found`.
     say, advance : receive a line for each level and cut, and how far the work is.
 

@@ -27,6 +27,15 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 _NAME = "made-from.json"
 
 
+def made_from(folder: str | os.PathLike[str] | None) -> dict[str, Any]:
+    """What a folder's units were made from; nothing where it has none that can be read."""
+    try:
+        found = {} if folder is None else json.loads((Path(folder) / _NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 class Checkpoint:
     """Finished units of one measurement, kept in a folder; kept nowhere if there is none.
 

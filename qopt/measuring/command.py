@@ -10,7 +10,6 @@ from typing import Any
 from qopt.core.display import Brief, listed
 from qopt.core.display import number as figure
 from qopt.core.errors import InputError, shown
-from qopt.measuring.batches import MEMORY
 from qopt.measuring.calibrated import Calibrated
 from qopt.measuring.calibration import calibrate_cuts
 from qopt.measuring.coefficients import instance
@@ -129,7 +128,7 @@ class Settings(Brief):
     device : where to measure.
     input_bits : of each value of the raw input, in the instance.
     seed : of division, noise and intervals.
-    memory : bytes that tensors may take.
+    memory : bytes that tensors may take; by default what the device has.
     checkpoint : folder for finished work.
 
     Raises
@@ -147,7 +146,7 @@ class Settings(Brief):
     device: str = "cpu"
     input_bits: int = 32
     seed: int = 0
-    memory: int = MEMORY
+    memory: int | None = None
     checkpoint: Path | None = None
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ import torch
 from qopt.core.arrays import FloatArray
 from qopt.core.display import Brief
 from qopt.core.errors import InputError
-from qopt.measuring.batches import Batches
+from qopt.measuring.batches import Batch, Batches
 from qopt.measuring.checkpoint import Arrays, Checkpoint
 from qopt.measuring.grids import Grid, Range, Steps
 from qopt.measuring.network import Network, TensorName
@@ -84,27 +84,29 @@ def reference(
     total = len(batches.examples)
     stride = [-(-total * layer.size // SAMPLE) | 1 for layer in layers]  # odd: no multiple of a layer's even width
 
-    def measured(index: int) -> Arrays:
-        batch = batches.batch(index)
+    def measured(batch: Batch) -> Arrays:
         check_finite(batch.outputs, batch.first)
         found = {"margin": margin(batch.outputs).double().numpy(force=True)}
         found["score"] = scored(score, batch.outputs[None], batch.labels)[0]
         for layer, tensor, every in zip(layers, batch.values[1:], stride, strict=True):
             span = Range.of(tensor)
-            found[f"ends-{layer.number}"] = np.array([span.low, span.high])
+            found[f"ends-{layer.number}"] = np.array([[span.low], [span.high]])
             if grid.clip == "mse":
                 start = -batch.first * layer.size % every
                 found[f"sample-{layer.number}"] = tensor.flatten()[start::every].numpy(force=True)
         return found
 
     parts = run_all(
-        [partial(checkpoint.unit, f"reference-batch-{i:05d}", partial(measured, i)) for i in range(len(batches))],
+        [
+            partial(checkpoint.unit, f"reference-batch-{i:05d}", partial(batches.run, i, measured))
+            for i in range(len(batches))
+        ],
         batches.workers,
     )
 
     def fitted(number: int) -> tuple[Range, tuple[Range, ...]]:
-        ends = np.stack([part[f"ends-{number}"] for part in parts])
-        span = Range(float(ends[:, 0].min()), float(ends[:, 1].max()))
+        ends = np.concatenate([part[f"ends-{number}"] for part in parts], axis=1)
+        span = Range(float(ends[0].min()), float(ends[1].max()))
         if grid.clip == "minmax":
             return span, (span,) * len(bits)
         sample = np.concatenate([[span.low, span.high], *(part[f"sample-{number}"] for part in parts)])
@@ -135,6 +137,12 @@ class QuantizedWeights:
         self._steps: dict[tuple[int, int], Steps] = {}
         self._values: dict[tuple[int, int], torch.Tensor] = {}
         self._lock = Lock()
+
+    def drop(self) -> None:
+        """Let go of the values, and keep none from now on."""
+        with self._lock:
+            self._keeps = False
+            self._values.clear()
 
     def at(self, number: int, bits: int) -> torch.Tensor:
         """What the device computes with, for layer l at a width."""
@@ -171,14 +179,14 @@ def noise_tables(
     """
     network = batches.network
     weights = QuantizedWeights(network, grid, len(bits), batches.memory // 4)
+    batches.when_exhausted(weights.drop)
     names = tensor_names(network)
     steps = {
         number: [Steps.on(span, b, activation_grid, network.device) for b, span in zip(bits, ranges, strict=True)]
         for number, ranges in enumerate(found.ranges, start=1)
     }
 
-    def measured(index: int, tensor: TensorName) -> Arrays:
-        batch = batches.batch(index)
+    def measured(tensor: TensorName, batch: Batch) -> Arrays:
         number, values = tensor.layer, batch.values
         if tensor.kind == "weight":
             given = dict(enumerate(values[:number]))
@@ -190,7 +198,8 @@ def noise_tables(
         return {"noise": squared_change(outputs, batch.outputs), "score": scored(score, outputs, batch.labels)}
 
     def job(index: int, tensor: TensorName) -> Callable[[], Arrays]:
-        return partial(checkpoint.unit, unit_name("table", tensor, index), partial(measured, index, tensor))
+        work = partial(batches.run, index, partial(measured, tensor))
+        return partial(checkpoint.unit, unit_name("table", tensor, index), work)
 
     jobs = [job(index, tensor) for index in range(len(batches)) for tensor in names]
     units = run_all(jobs, batches.workers, lambda done: advance("noise tables", done, len(jobs)))

@@ -15,10 +15,12 @@ from qopt.core.arrays import FloatArray
 from qopt.core.display import Brief
 from qopt.core.errors import InputError, shown
 from qopt.measuring.arithmetic import plain_float32
-from qopt.measuring.batches import MEMORY, Batch, Batches
+from qopt.measuring.batches import Batch, Batches
+from qopt.measuring.checkpoint import Arrays
 from qopt.measuring.examples import Examples
 from qopt.measuring.grids import Steps
 from qopt.measuring.intervals import Estimate, paired_loss
+from qopt.measuring.memory import default_memory
 from qopt.measuring.network import Network
 from qopt.measuring.noise import QuantizedWeights
 from qopt.measuring.parallel import run_all
@@ -69,7 +71,7 @@ class PlanRunner:
     network, examples : what is run on what.
     found : grids of the weights, ranges of the activations.
     score : of each example.
-    memory : bytes that tensors may take.
+    memory : bytes that tensors may take; by default what the device has.
     """
 
     def __init__(
@@ -79,24 +81,30 @@ class PlanRunner:
         found: Sensitivity,
         *,
         score: Score = correct,
-        memory: int = MEMORY,
+        memory: int | None = None,
     ) -> None:
+        memory = default_memory(network.device) if memory is None else memory
         self._network, self._found, self._score = network, found, score
         self._batches = Batches(network, examples, 1, memory // 2)
         self._weights = QuantizedWeights(network, found.grid, len(found.bits), memory // 4)
         self._budget, self._held = memory // 4, 0
-        self._prefixes: OrderedDict[tuple[int, tuple[int, ...]], dict[int, torch.Tensor]] = OrderedDict()
+        self._prefixes: OrderedDict[tuple[int, int, tuple[int, ...]], dict[int, torch.Tensor]] = OrderedDict()
         self._reference: FloatArray | None = None
         self._lock = Lock()
+        for drop in (self._weights.drop, self._drop):
+            self._batches.when_exhausted(drop)
 
     @property
     def reference(self) -> FloatArray:
         """(n,) scores of the unquantized network."""
         if self._reference is None:
             with plain_float32(), torch.no_grad():
-                parts = [scored(self._score, b.outputs[None], b.labels)[0] for b in self._batches]
-            self._reference = np.concatenate(parts)
+                parts = [self._batches.run(i, self._scored) for i in range(len(self._batches))]
+            self._reference = np.concatenate([x["score"] for x in parts])
         return self._reference
+
+    def _scored(self, batch: Batch) -> Arrays:
+        return {"score": scored(self._score, batch.outputs[None], batch.labels)[0]}
 
     @plain_float32()
     @torch.no_grad()
@@ -115,18 +123,19 @@ class PlanRunner:
             i: Steps.on(self._found.range_of(i, b), b, self._found.activation_grid, self._network.device)
             for i, b in zip(crossing, plan.activations, strict=True)
         }
-        jobs = [partial(self._run, plan, steps, index) for index in range(len(self._batches))]
+        work = partial(self._run, plan, steps)
+        jobs = [partial(self._batches.run, index, work) for index in range(len(self._batches))]
         parts = run_all(jobs, self._batches.workers)
-        return np.concatenate([score for score, _ in parts]), np.concatenate([noise for _, noise in parts])
+        return np.concatenate([x["score"] for x in parts]), np.concatenate([x["noise"] for x in parts])
 
-    def _run(self, plan: Widths, steps: Mapping[int, Steps], index: int) -> tuple[FloatArray, FloatArray]:
+    def _run(self, plan: Widths, steps: Mapping[int, Steps], batch: Batch) -> Arrays:
         """Scores and changes of one batch."""
-        batch = self._batches.batch(index)
         values = dict(self._device(batch, plan.weights))
         for i, grid in steps.items():
             values[i] = grid.values(values[i])
         outputs = self._network.resume(values, plan.cut)[None]
-        return scored(self._score, outputs, batch.labels)[0], squared_change(outputs, batch.outputs)[0]
+        score, noise = scored(self._score, outputs, batch.labels)[0], squared_change(outputs, batch.outputs)[0]
+        return {"score": score, "noise": noise}
 
     def loss(self, plan: Widths, *, seed: int = 0) -> Estimate:
         """Mean score that a plan loses, with its paired-bootstrap interval."""
@@ -136,7 +145,7 @@ class PlanRunner:
         """What crosses the cut behind the layers whose weights have these widths, before it is quantized."""
         if not widths:
             return {0: batch.values[0]}
-        key = batch.index, tuple(widths)
+        key = batch.first, len(batch), tuple(widths)
         with self._lock:
             if key in self._prefixes:
                 self._prefixes.move_to_end(key)
@@ -151,7 +160,13 @@ class PlanRunner:
         self._hold(key, found)
         return found
 
-    def _hold(self, key: tuple[int, tuple[int, ...]], found: dict[int, torch.Tensor]) -> None:
+    def _drop(self) -> None:
+        """Let go of what plans share, and keep less of it from now on."""
+        with self._lock:
+            self._prefixes.clear()
+            self._held, self._budget = 0, self._budget // 2
+
+    def _hold(self, key: tuple[int, int, tuple[int, ...]], found: dict[int, torch.Tensor]) -> None:
         """Keep tensors for the next plan; what was used longest ago goes first."""
         with self._lock:
             self._prefixes[key] = found

@@ -13,7 +13,7 @@ import torch
 
 from qopt.core.arrays import FloatArray
 from qopt.core.display import Brief
-from qopt.measuring.batches import Batches
+from qopt.measuring.batches import Batch, Batches
 from qopt.measuring.checkpoint import Arrays, Checkpoint
 from qopt.measuring.directions import SEEDS, uniform
 from qopt.measuring.examples import Examples
@@ -131,7 +131,7 @@ def noise_trials(
     network, names = batches.network, tensor_names(batches.network)
     every = max(1, len(batches.examples) // PILOT)
     some = Examples(batches.examples.x[::every], batches.examples.labels[::every])
-    few = Batches(network, some, variants, batches.memory, keep=False)
+    few = Batches(network, some, variants, batches.memory, keep=False, size=batches.size)
     pilot = _Search(few, grid, found, score, seed, variants)
     start = {tensor: set(range(FIRST, LAST + 1, SCALES_PER_OCTAVE)) for tensor in names}
     guessed = pilot.run("pilot", start, found.score[::every], levels, checkpoint, advance)
@@ -187,11 +187,11 @@ class _Search:
         self, stage: str, index: int, tensor: TensorName, steps: list[int], checkpoint: Checkpoint
     ) -> Callable[[], Arrays]:
         """What one unit of work is: some steps for one tensor on one batch."""
-        return partial(checkpoint.unit, unit_name(stage, tensor, index), partial(self._measured, index, tensor, steps))
+        work = partial(self._batches.run, index, partial(self._measured, tensor, steps))
+        return partial(checkpoint.unit, unit_name(stage, tensor, index), work)
 
-    def _measured(self, index: int, tensor: TensorName, steps: list[int]) -> Arrays:
+    def _measured(self, tensor: TensorName, steps: list[int], batch: Batch) -> Arrays:
         """(steps, n) squared change and score of a batch, means over the directions."""
-        batch = self._batches.batch(index)
         noise, score = np.zeros((len(steps), len(batch))), np.zeros((len(steps), len(batch)))
         network, number, values = self._batches.network, tensor.layer, batch.values
         at_once = max(1, self._variants // SEEDS)

@@ -23,8 +23,8 @@ from qopt.core.errors import InputError, shown
 from qopt.core.files import write_whole
 from qopt.measuring import fingerprint
 from qopt.measuring.arithmetic import plain_float32
-from qopt.measuring.batches import MEMORY, Batches
-from qopt.measuring.checkpoint import Checkpoint
+from qopt.measuring.batches import Batches
+from qopt.measuring.checkpoint import Checkpoint, made_from
 from qopt.measuring.estimates import TensorSensitivity, estimated
 from qopt.measuring.examples import Examples
 from qopt.measuring.grids import MAX_BITS, Grid, Range
@@ -190,7 +190,7 @@ def measure(
     score: Score = correct,
     margin: Margin = adversarial_margin,
     seed: int = 0,
-    memory: int = MEMORY,
+    memory: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     say: Say = silent,
     advance: Advance = unseen,
@@ -208,7 +208,8 @@ def measure(
     score : what an output is worth; by default whether the largest logit is the label's.
     margin : squared norm of a change that matters; by default ``||sigma*||^2``.
     seed : of the directions of noise and of the intervals.
-    memory : bytes that tensors may take; statistics of every example (some 400 numbers a tensor) come on top.
+    memory : bytes that tensors may take, by default a share of what the device has free (see `default_memory`);
+        statistics of every example (some 400 numbers a tensor) come on top.
     checkpoint : a folder for finished work, from which a run that was stopped goes on.
     say, advance : receive a line for each tensor, and how far the work is.
 
@@ -219,7 +220,8 @@ def measure(
     """
     grid = grid or Grid()
     settings = _Settings(levels, bits, grid, activation_grid or Grid(clip=grid.clip), score, margin, seed)
-    batches = Batches(network, examples, len(bits), memory)
+    size = None if memory is not None else made_from(checkpoint).get("batches")  # a resumed run has the same batches
+    batches = Batches(network, examples, len(bits), memory, size=size)
     saved = Checkpoint(checkpoint, settings.made_from(batches))
     base = reference(batches, bits, settings.activation_grid, score, margin, saved)
     if not base.margin.mean() > 0:

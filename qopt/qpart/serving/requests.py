@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -147,7 +147,7 @@ def _column(name: str, values: object, n: int) -> FloatArray:
     if not numeric and not isinstance(values, str) and np.iterable(values):
         for row, value in enumerate(values):  # numpy would read "1" and True as numbers
             if not is_number(value):
-                raise InputError(f"requests.{name}[{row}]", shown(value), _allowed(name))
+                raise InputError(f"requests.{name}[{row}]", shown(value), allowed_in(name))
     elif not numeric and not is_number(values):
         raise InputError(f"requests.{name}", shown(values), "a column of numbers")
     try:
@@ -168,11 +168,12 @@ def _column(name: str, values: object, n: int) -> FloatArray:
             good &= column <= 1
     bad = np.flatnonzero(~good)
     if bad.size:
-        raise InputError(f"requests.{name}[{bad[0]}]", f"{column[bad[0]]:g}", _allowed(name))
+        raise InputError(f"requests.{name}[{bad[0]}]", f"{column[bad[0]]:g}", allowed_in(name))
     return column
 
 
-def _allowed(name: str) -> str:
+def allowed_in(name: str) -> str:
+    """What a column may hold, in words."""
     if name == "inferences":
         return "a whole number >= 1"
     if name == "level":
@@ -216,7 +217,28 @@ class RequestPrices(Brief):
 
 def request_prices(requests: Requests, network: QPart) -> RequestPrices:
     """xi, delta and eps of every request, the network's own values where a column is missing."""
-    own: dict[str, float] = {
+    n = len(requests)
+    with np.errstate(over="ignore"):  # `decide` refuses prices that are not finite
+        found = prices_from(requests.columns, network, own=float, log1p=np.log1p)
+    return RequestPrices(*(np.broadcast_to(np.asarray(x, dtype=np.float64), (n,)) for x in found))
+
+
+def prices_from(
+    columns: Mapping[str, Any], network: QPart, *, own: Callable[[float], Any], log1p: Callable[[Any], Any]
+) -> tuple[Any, Any, Any, Any, Any]:
+    """Prices of a MAC on the device and on the server, of a bit up and of a bit down, and the memory (Eqs. 24-26).
+
+    Parameters
+    ----------
+    columns : (n,) arrays of one library by field name, a selection of `FIELDS`.
+    own : makes a number of that library from the network's own value, where a column is missing.
+    log1p : of that library.
+
+    Returns
+    -------
+    xi, delta, eps up, eps down, and memory [bits]; each (n,), or one number where no column matters to it.
+    """
+    known: dict[str, float] = {
         "device.cycles_per_mac": network.device.cycles_per_mac,
         "device.clock": network.device.clock,
         "device.energy_coefficient": network.device.energy_coefficient,
@@ -231,10 +253,9 @@ def request_prices(requests: Requests, network: QPart) -> RequestPrices:
         "objective.price": network.objective.price,
         "inferences": network.inferences,
     }
-    n = len(requests)
 
     def value(name: str) -> Any:
-        return requests.columns.get(name, own.get(name))
+        return columns[name] if name in columns else own(known[name])
 
     w_t, w_e, w_c = value("objective.time"), value("objective.energy"), value("objective.price")
     cycles, clock = value("device.cycles_per_mac"), value("device.clock")
@@ -244,29 +265,24 @@ def request_prices(requests: Requests, network: QPart) -> RequestPrices:
     if network.server.charge_energy:
         server = server + w_e * value("server.energy_coefficient") * clock * clock * cycles
     power = value("channel.transmit_power")
-    up_rate: Any = requests.columns.get("channel.rate")
+    up_rate: Any = columns.get("channel.rate")
     if up_rate is None:
-        up_rate = _own_rate(network, power)
-    down_rate: Any = requests.columns.get("channel.download_rate")
+        up_rate = _own_rate(network, power, own, log1p)
+    down_rate: Any = columns.get("channel.download_rate")
     if down_rate is None:
-        down_rate = up_rate if network.channel.download_rate is None else network.channel.download_rate
+        down_rate = up_rate if network.channel.download_rate is None else own(network.channel.download_rate)
     receiving = w_e * power if network.channel.charge_download else 0.0
-    with np.errstate(over="ignore"):  # `decide` refuses prices that are not finite
-        upload = (w_t + w_e * power) / up_rate
-        download = (w_t + receiving) / down_rate / value("inferences")
-
-    def full(x: ArrayLike) -> FloatArray:
-        return np.broadcast_to(np.asarray(x, dtype=np.float64), (n,))
-
-    return RequestPrices(full(device), full(server), full(upload), full(download), full(value("device.memory")))
+    upload = (w_t + w_e * power) / up_rate
+    download = (w_t + receiving) / down_rate / value("inferences")
+    return device, server, upload, download, value("device.memory")
 
 
-def _own_rate(network: QPart, power: Any) -> Any:
+def _own_rate(network: QPart, power: Any, own: Callable[[float], Any], log1p: Callable[[Any], Any]) -> Any:
     """The network's rate; by Eq. 13 it depends on the power, which a request may vary."""
     ch = network.channel
     if ch.rate is not None:
-        return ch.rate
+        return own(ch.rate)
     assert ch.bandwidth is not None
     assert ch.gain is not None
     assert ch.noise_power is not None
-    return ch.bandwidth * np.log1p(power * ch.gain * (ch.fading or 1.0) / ch.noise_power) / np.log(2.0)
+    return ch.bandwidth * log1p(power * ch.gain * (ch.fading or 1.0) / ch.noise_power) / np.log(2.0)

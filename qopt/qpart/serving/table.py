@@ -164,7 +164,7 @@ class Decisions(Brief):
             raise InputError("row", shown(row), f"a row from 0 to {len(self) - 1}")
         if self.cut[row] < 0:
             return None
-        name, problem = _network(self.table, self.requests, int(self.requests.network[row]))
+        name, problem = network_of(self.table, self.requests, int(self.requests.network[row]))
         cut = int(self.cut[row])
         if self.table.bits == "real":
             asked = self.requests.problem(row, problem)
@@ -182,19 +182,38 @@ class Decisions(Brief):
         return self.requests.to_dataframe().assign(cut=self.cut, objective=self.objective)
 
 
-def decide(table: Table, requests: Requests | Mapping[str, ArrayLike] | pd.DataFrame, *, threads: int = 2) -> Decisions:
+def decide(
+    table: Table,
+    requests: Requests | Mapping[str, ArrayLike] | pd.DataFrame,
+    *,
+    threads: int = 2,
+    device: str | None = None,
+) -> Decisions:
     """Answer requests from a table: the best cut and plan of each, exactly.
 
     A request's level is served by the largest level of its network that does not exceed it (Algorithm 2).
 
+    Parameters
+    ----------
+    table : of `offline`.
+    requests : columns by field name.
+    threads : of the processor, where no device is named.
+    device : decide with torch there, such as ``cuda``: the same cuts and plans, objectives equal up to rounding. Where
+        requests are tensors on a device already, `decide_tensors` spares them the way to it and back.
+
     Raises
     ------
     InputError
-        A network that is not in the table, or a level below all of its network's, with row and column.
+        A network that is not in the table, a level below all of its network's, with row and column; a device that is
+        not there.
     """
     if not isinstance(requests, Requests):
         requests = Requests.of(requests)
     n = len(requests)
+    if device is not None:
+        from qopt.qpart.serving.decide_torch import decide_on
+
+        return Decisions(*decide_on(device, table, requests), table, requests)
     objective, cut = np.full(n, np.inf), np.full(n, -1, dtype=np.int64)
     entry = np.full(n, -1, dtype=np.int64)
 
@@ -205,7 +224,7 @@ def decide(table: Table, requests: Requests | Mapping[str, ArrayLike] | pd.DataF
         if bad.size:
             raise InputError(f"requests[{rows[bad[0]]}]", "numbers whose prices overflow", "numbers with finite prices")
         if table.bits == "whole":
-            value, chosen, where = _decide_whole(table.whole[name, level_row], prices)
+            value, chosen, where = decide_whole(table.whole[name, level_row], prices)
             entry[rows] = where
         else:
             value, chosen = _decide_real(table.real[name, level_row], prices)
@@ -216,7 +235,7 @@ def decide(table: Table, requests: Requests | Mapping[str, ArrayLike] | pd.DataF
         rows = np.flatnonzero(requests.network == k) if len(requests.networks) > 1 else np.arange(n)
         if rows.size == 0:
             continue
-        name, problem = _network(table, requests, k)
+        name, problem = network_of(table, requests, k)
         _check_power(requests, problem, rows)
         levels = _level_rows(requests, problem, rows)
         for level_row in np.unique(levels):
@@ -231,7 +250,8 @@ def decide(table: Table, requests: Requests | Mapping[str, ArrayLike] | pd.DataF
     return Decisions(objective, cut, entry, table, requests)
 
 
-def _network(table: Table, requests: Requests, k: int) -> tuple[str, QPart]:
+def network_of(table: Table, requests: Requests, k: int) -> tuple[str, QPart]:
+    """Name and problem of the k-th network that requests name."""
     name = requests.networks[k]
     if name == "" and len(table.networks) == 1:
         name = next(iter(table.networks))
@@ -264,7 +284,7 @@ def _level_rows(requests: Requests, problem: QPart, rows: IntArray) -> IntArray:
     return levels
 
 
-def _decide_whole(table: Entries, prices: RequestPrices) -> tuple[FloatArray, IntArray, IntArray]:
+def decide_whole(table: Entries, prices: RequestPrices) -> tuple[FloatArray, IntArray, IntArray]:
     """J of every plan is one row of a matrix product; corner plans first, all plans only where memory is short."""
     n = len(prices.device)
     if len(table) == 0:
