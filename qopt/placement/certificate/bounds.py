@@ -149,7 +149,7 @@ def _last_plan(costs: Labelling, rows: tuple[Limit, ...]) -> Fraction | float:
     """Cost of the only labels that are left; infinite where there are none or they break something."""
     left = np.isfinite(costs.unary)
     if np.any(left.sum(axis=1) > 1):
-        raise Refused("a leaf of one plan where more are left")
+        raise WitnessRefused("a leaf of one plan where more are left")
     return _value(costs, rows, np.argmax(left, axis=1).tolist()) if left.any(axis=1).all() else math.inf
 
 
