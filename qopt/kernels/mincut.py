@@ -41,6 +41,7 @@ from qopt.kernels.arguments import LARGEST
 from qopt.kernels.cuts.data import Tensor, Tensors, checked
 from qopt.kernels.cuts.network import INFINITE, Network
 from qopt.kernels.cuts.sweep import sweep
+from qopt.kernels.tolerances import EPSILON
 
 if TYPE_CHECKING:
     import networkx
@@ -254,7 +255,8 @@ class _Grid:
         part = above - known
         excess = np.minimum((known - (above - part)) + (-least - part), 0.0)
         units = self._scaled(above)
-        rest = units - np.floor(units) + self._scaled(excess)
+        # Below the clip no rounding is more than this; a clipped cost must not cancel against its own.
+        rest = units - np.floor(units) + np.maximum(self._scaled(excess), -PROHIBITIVE * EPSILON)
         self.unary = units.astype(np.int64) + np.floor(rest).astype(np.int64)
         self.weight = np.floor(self._scaled(tensors.weight)).astype(np.int64)
         # Whole multiples of a larger unit have a dual in that unit: for whole numbers every step is exact.
