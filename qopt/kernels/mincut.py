@@ -39,6 +39,7 @@ from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.display import Brief
 from qopt.kernels.arguments import LARGEST
 from qopt.kernels.cuts.data import Tensor, Tensors, checked
+from qopt.kernels.cuts.exact import MAX_EDGES, ExactCut, exact_bound
 from qopt.kernels.cuts.network import INFINITE, Network
 from qopt.kernels.cuts.sweep import sweep
 from qopt.kernels.tolerances import EPSILON
@@ -161,6 +162,11 @@ def solve(unary: ArrayLike, tensors: Tensors | Iterable[Tensor]) -> Result:
         if objective - bound <= EXACT * abs(objective) or not value < (FAR_CHEAPER if proved else 1.0) * previous:
             break
     dual = grid.float_flow(flow)
+    if not proved and len(network.tail) <= MAX_EDGES:
+        cut = ExactCut(unary, tensors, network, None)
+        best, dual = cut.labels, cut.flow
+        objective, bound = _cost(unary, tensors, best), exact_bound(unary, tensors, dual)
+        proved = objective - bound <= PROVED * abs(objective)
     proved &= bool(np.all(np.abs(dual) <= LARGEST))  # what a checker takes
     status: Literal["optimal", "optimal-by-solver"] = "optimal" if proved else "optimal-by-solver"
     details = {"grids": grids, "rounds": rounds, **size}
