@@ -31,9 +31,6 @@ MAX_ARCS = 100_000
 MAX_NODES = 20_000
 """Nodes of a tree before it is given up: a proof of about a megabyte."""
 
-PROOF_SHARE = 2 * 10**9
-"""A proof may end below the answer's cost by one part in so many: half of the 1e-9 that a checker grants."""
-
 CLOCK_EVERY = 256
 """Arcs or labels between two looks at the clock: less than a millisecond."""
 
@@ -266,13 +263,13 @@ def prove(
 ) -> list[Node] | None:
     """A tree which shows that no path within the limits costs less than the best one, or that there is none.
 
-    Arc by arc from the source: what some leaf's multipliers close is a leaf, the rest is divided once more. Where a path
-    is decided to its end, its own cost or the row that it breaks closes it, so that a tree is found whatever the
+    Arc by arc from the source: what some leaf's multipliers close is a leaf, the rest is divided once more. Where a
+    path is decided to its end, its own cost or the row that it breaks closes it, so that a tree is found whatever the
     numbers, if it is small enough; unless `best` is not the best.
 
     Parameters
     ----------
-    best : cost of the best path in units; None where no path keeps the limits.
+    best : cost of the best path in units, or what every path costs at least; None where no path keeps the limits.
     leaves : ``(1 or 0, multipliers of the network's rows, the leaf to write)``; among them must be one of no
         multipliers and a ray for each row.
     split : makes the nodes that divide a vertex's arcs.
@@ -302,7 +299,7 @@ def _prove(
         length, constant, unit = network.lengths(scale, multipliers)
         needed = constant + 1
         if scale and best is not None:
-            needed = constant + unit * best - unit * abs(best) // PROOF_SHARE
+            needed = constant + unit * best
         prices.append(_Price(node, length, network.to_target(length), needed))
     leaving = network.leaving()
 

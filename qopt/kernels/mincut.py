@@ -39,8 +39,10 @@ from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.display import Brief
 from qopt.kernels.arguments import LARGEST
 from qopt.kernels.cuts.data import Tensor, Tensors, checked
+from qopt.kernels.cuts.exact import MAX_EDGES, ExactCut, exact_bound
 from qopt.kernels.cuts.network import INFINITE, Network
 from qopt.kernels.cuts.sweep import sweep
+from qopt.kernels.tolerances import EPSILON
 
 if TYPE_CHECKING:
     import networkx
@@ -160,6 +162,11 @@ def solve(unary: ArrayLike, tensors: Tensors | Iterable[Tensor]) -> Result:
         if objective - bound <= EXACT * abs(objective) or not value < (FAR_CHEAPER if proved else 1.0) * previous:
             break
     dual = grid.float_flow(flow)
+    if not proved and len(network.tail) <= MAX_EDGES:
+        cut = ExactCut(unary, tensors, network, None)
+        best, dual = cut.labels, cut.flow
+        objective, bound = _cost(unary, tensors, best), exact_bound(unary, tensors, dual)
+        proved = objective - bound <= PROVED * abs(objective)
     proved &= bool(np.all(np.abs(dual) <= LARGEST))  # what a checker takes
     status: Literal["optimal", "optimal-by-solver"] = "optimal" if proved else "optimal-by-solver"
     details = {"grids": grids, "rounds": rounds, **size}
@@ -254,7 +261,8 @@ class _Grid:
         part = above - known
         excess = np.minimum((known - (above - part)) + (-least - part), 0.0)
         units = self._scaled(above)
-        rest = units - np.floor(units) + self._scaled(excess)
+        # Below the clip no rounding is more than this; a clipped cost must not cancel against its own.
+        rest = units - np.floor(units) + np.maximum(self._scaled(excess), -PROHIBITIVE * EPSILON)
         self.unary = units.astype(np.int64) + np.floor(rest).astype(np.int64)
         self.weight = np.floor(self._scaled(tensors.weight)).astype(np.int64)
         # Whole multiples of a larger unit have a dual in that unit: for whole numbers every step is exact.

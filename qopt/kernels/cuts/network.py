@@ -120,7 +120,7 @@ class Network:
         ray = np.zeros((len(self.tensors.reader), self.labels - 1))
         reached, before = self._reach(self._infinite(forbidden, closed), SOURCE)
         if not reached[SINK]:
-            return self._labels(reached), ray
+            return self.labels_of(reached), ray
         edge_flow = np.zeros(len(self.tail))
         node = SINK
         while node != SOURCE:
@@ -129,16 +129,21 @@ class Network:
             arc = int(self.order[self.indptr[previous] + np.searchsorted(row, node)])
             edge_flow[arc % len(self.tail)] = 1.0 if arc < len(self.tail) else -1.0
             node = previous
-        _, direct, _, shared, _ = self._split(edge_flow)
-        ray[self.used] = direct
-        ray[self.used[self.sharers]] += shared
-        return None, ray
+        return None, self.reading_flow(edge_flow).astype(np.float64)
 
     def greatest(self, forbidden: BoolArray, closed: BoolArray) -> IntArray:
         """Greatest feasible labels, where there are any."""
         forwards, backwards = np.split(self._infinite(forbidden, closed), 2)
         reached, _ = self._reach(np.concatenate([backwards, forwards]), SINK)
-        return self._labels(~reached)
+        return self.labels_of(~reached)
+
+    def reading_flow(self, moved: np.ndarray) -> np.ndarray:
+        """(readings, L-1) flow of every reading, from (edges,) what flows over each edge, forwards less backwards."""
+        _, direct, _, shared, _ = self._split(moved)
+        flow = np.zeros((len(self.tensors.reader), self.labels - 1), dtype=moved.dtype)
+        flow[self.used] = direct
+        flow[self.used[self.sharers]] += shared
+        return flow
 
     def start(self, weight: IntArray, flow: IntArray) -> State:
         """State of a flow that keeps sum_j max(f, 0) <= weight."""
@@ -164,7 +169,7 @@ class Network:
         left = np.empty(len(self.order), dtype=bool)
         left[self.order] = scaled > flow
         reached, _ = self._reach(left, SOURCE)
-        return self._labels(reached)
+        return self.labels_of(reached)
 
     def _residual(self, state: State, unary: IntArray) -> IntArray:
         """Capacities of all edges forwards, then of all edges backwards."""
@@ -200,7 +205,8 @@ class Network:
         reached[visited] = True
         return reached, before.astype(np.int64)
 
-    def _labels(self, side: BoolArray) -> IntArray:
+    def labels_of(self, side: BoolArray) -> IntArray:
+        """(n,) labels of a cut, from (nodes,) whether a node is on the side of s."""
         labels: IntArray = side[self.x].sum(axis=1)
         return labels
 

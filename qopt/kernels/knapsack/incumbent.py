@@ -44,8 +44,8 @@ class Incumbent:
     ) -> None:
         self.c, self.w, self.capacity, self.margin = data.c, data.w, data.capacity, data.margin
         self.given_weights, self.allowed = given_weights, data.allowed
-        self.offset, self.gap = math.ldexp(data.offset, -data.cost_unit), gap
-        step = math.ldexp(data.step, -data.cost_unit)
+        self.offset, self.gap = data.in_units(data.offset), gap
+        step = data.in_units(data.step)
         self.on_grid, self._step = bool(step), step - GRID_MARGIN * step
         self.choice: IntArray | None = None
         self.refused = False

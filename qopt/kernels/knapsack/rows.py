@@ -28,6 +28,8 @@ from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.errors import InputError
 from qopt.core.limits import limits_with_slack
 from qopt.kernels.arguments import check_options, table
+from qopt.kernels.knapsack.exact import ExactKnapsack, few_items
+from qopt.kernels.knapsack.ranges import far_cheaper, shifted_exponent
 from qopt.kernels.knapsack.result import Result, Status
 from qopt.kernels.knapsack.rows_core import SLACK_TERMS, Core, Shifted, shifted
 from qopt.kernels.knapsack.rows_incumbent import Incumbent
@@ -119,9 +121,23 @@ def solve(
         cost, weight = np.zeros((1, 1)), np.zeros((rows, 1, 1))
         empty = solve(cost, weight, limit, upper=upper)
         return empty if empty.choice is None else replace(empty, choice=empty.choice[:0])
-    data = shifted(cost, weight[kept], allowed, on_grid, tied)
     options = _Options(upper=upper, gap=gap, deadline=deadline, branch_nodes=branch_nodes, max_labels=max_labels)
-    return _Run(data, cost, kept, rows, options).result()
+    known = math.inf
+    while True:
+        data = shifted(cost, weight[kept], allowed, on_grid, tied, known)
+        run = _Run(data, cost, kept, rows, options)
+        found = run.result()
+        choice = run.incumbent.choice
+        if data.scale is None or choice is None or found.status == "limit":
+            break
+        known = float(data.above[np.arange(len(choice)), choice].sum())
+        if not far_cheaper(known, data.scale):
+            break
+    if found.tree is not None or found.status in ("limit", "within-gap") or not few_items(cost) or run.late():
+        return found
+    return run.settled(
+        found, ExactKnapsack(cost, weight, limits_with_slack(limit), tied, run.given_multipliers, deadline)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,8 +163,7 @@ class _Run:
     def __init__(self, data: Shifted, given_cost: FloatArray, kept: IntArray, rows: int, options: _Options) -> None:
         self.data, self.given_cost, self.kept, self.rows = data, given_cost, kept, rows
         self.options, upper = options, options.upper
-        with np.errstate(over="ignore"):
-            below = float(np.ldexp(upper - data.offset, -data.cost_unit))
+        below = shifted_exponent(upper - data.offset, -data.cost_unit)
         self.ceiling = data.ceiling
         self.incumbent = Incumbent(data, min(self.ceiling, below), options.gap, options.deadline)
         self.pool = MultiplierPool([np.zeros(len(kept))])
@@ -162,6 +177,10 @@ class _Run:
         self.programs = 0
         self.open = False
         """Whether the time was over before the last search."""
+        self.lost = False
+        """Whether the proof has numbers beyond the range of floats."""
+        self.root = 0
+        """Place of the relaxation's multipliers in the pool."""
 
     def result(self) -> Result:
         search = self._search()
@@ -175,6 +194,36 @@ class _Run:
             return self._stopped()
         return self._answer(self._tree(search) if search.recording else None)
 
+    @property
+    def unsure(self) -> bool:
+        """Whether floats could not tell or prove the answer found."""
+        return self.lost or (self.incumbent.choice is not None and not self.incumbent.certain)
+
+    @property
+    def given_multipliers(self) -> FloatArray:
+        """(rows,) the relaxation's, in the units given; infinite or 0 where floats end."""
+        found: FloatArray = np.zeros(self.rows)
+        with np.errstate(over="ignore"):
+            found[self.kept] = np.ldexp(self.pool.multipliers[self.root], self.data.cost_unit - self.data.weight_unit)
+        return found
+
+    def settled(self, found: Result, whole: ExactKnapsack) -> Result:
+        """An answer without a proof, told and proved in whole numbers; as it was where these are too many."""
+        upper, choice = self.options.upper, self.incumbent.choice
+        complete, better = whole.cheapest(whole.below(choice, upper))
+        if not complete:
+            return found
+        choice = choice if better is None else better
+        tree = whole.prove(whole.below(choice, upper), self.options.branch_nodes)
+        if choice is None:
+            return replace(found, tree=tree)
+        given = choice[self.data.owner]
+        objective = math.fsum(self.given_cost[np.arange(len(given)), given].tolist())
+        if objective >= upper:
+            return replace(found, tree=tree)
+        status: Status = "optimal" if tree is not None else "optimal-by-solver"
+        return Result(status, given, objective, objective, tree, found.details)
+
     def late(self) -> bool:
         """Whether the time is over."""
         return self.options.deadline is not None and time.perf_counter() >= self.options.deadline
@@ -187,7 +236,7 @@ class _Run:
         first = self._relaxation(np.where(self.allowed, data.cost, np.inf), data.weight)
         for share in (FIRST_SHARE, 1.0):  # some of the time is for a choice
             found = first.multipliers(data.capacity, share=share)
-            root = pool.add(pool.multipliers[0] if found is None else found)
+            self.root = root = pool.add(pool.multipliers[0] if found is None else found)
             reduced = np.where(self.allowed, data.cost + np.tensordot(pool.multipliers[root], data.weight, 1), np.inf)
             self.incumbent.repair(np.argmin(reduced, axis=1), self.allowed, pool.multipliers[root])
             if not first.interrupted or self.late():
@@ -298,7 +347,15 @@ class _Run:
         return False
 
     def _tree(self, search: Search | None) -> list[Node] | None:
-        """The proof: what was dropped, then the search's own tree."""
+        """The proof: what was dropped, then the search's own tree; None where it cannot be written."""
+        try:
+            return self._written(search)
+        except OverflowError:
+            self.lost = True
+            return None
+
+    def _written(self, search: Search | None) -> list[Node] | None:
+        """`_tree`; OverflowError where multipliers are beyond the range of floats."""
         rays = self.incumbent.choice is None and self.incumbent.value >= self.ceiling
         leaf = leaves(self.pool, self.data, self.kept, self.rows, rays)
         tree: list[Node] = []

@@ -15,6 +15,7 @@ import numpy as np
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.display import Brief
 from qopt.kernels.grid import grain, room
+from qopt.kernels.knapsack.ranges import DIGITS_APART, is_wide, tamed
 from qopt.kernels.knapsack.ties import Merged
 from qopt.kernels.tolerances import EPSILON
 
@@ -35,6 +36,8 @@ class Shifted(Brief):
     offset : cost of the classes' least items, in the units given.
     step : no two sums of `cost` are nearer than this; 0 if nothing is known.
     cost_error : how far costs of choices may be off because tied classes were merged, in the units given.
+    above, scale : costs less the least of each class, in the units given, and what a choice is known to cost above
+        that, at most the greatest of them; None where no number is lost beside the others.
     given_weight, allowed : (R, g, k) and (R,), for the exact test.
     owner : (g,) class here of each class given: tied ones are merged.
     """
@@ -48,6 +51,8 @@ class Shifted(Brief):
     offset: float
     step: float
     cost_error: float
+    above: FloatArray
+    scale: float | None
     given_weight: FloatArray
     allowed: FloatArray
     owner: IntArray
@@ -68,7 +73,12 @@ class Shifted(Brief):
 
 
 def shifted(
-    given_cost: FloatArray, given_weight: FloatArray, allowed: FloatArray, on_grid: bool, tied: Merged
+    given_cost: FloatArray,
+    given_weight: FloatArray,
+    allowed: FloatArray,
+    on_grid: bool,
+    tied: Merged,
+    known: float = math.inf,
 ) -> Shifted:
     """Merge, shift and scale data; every row has a finite limit.
 
@@ -77,6 +87,7 @@ def shifted(
     allowed : (R,) limits with their slack.
     on_grid : whether to make use of costs and weights that lie on a grid.
     tied : which classes to merge; a table in which that rounds is on no grid.
+    known : what a choice is known to cost above the least of all classes; infinite for none.
     """
     cost, weight = tied.table(given_cost), tied.table(given_weight)
     cost_error, error = float(tied.error(given_cost)), tied.error(given_weight)
@@ -92,10 +103,16 @@ def shifted(
         else:
             capacity[r] = whole
     offset = math.fsum(floor_c)
-    top = float(c.max())
     step = grain(cost, abs(offset) + float(c.max(axis=1).sum())) if on_grid and cost_error == 0 else 0.0
-    cost_unit = _exponent(top)
-    sizes = [capacity[r] if capacity[r] > 0 else float(w[r].max()) for r in range(len(weight))]
+    above, scale = c, min(known, float(c.max())) if is_wide(c) else None
+    c = tamed(c, known)
+    for r, most in enumerate((capacity + margin).tolist()):
+        w[r] = tamed(w[r], max(most, 0.0))
+    cost_unit = _exponent(float(c.max()))
+    most_w = w.max(axis=(1, 2))
+    sizes = [capacity[r] if capacity[r] > 0 else float(most_w[r]) for r in range(len(weight))]
+    # A capacity far below all weights is no unit for them, nor is one that cancels to less than it may be off.
+    sizes = [max(size, margin[r], most_w[r] * 2.0**-DIGITS_APART) for r, size in enumerate(sizes)]
     weight_unit = np.array([_exponent(size) for size in sizes], dtype=np.int64)
     return Shifted(
         cost=np.ldexp(c, -cost_unit),
@@ -107,6 +124,8 @@ def shifted(
         offset=offset,
         step=float(np.ldexp(step, -cost_unit)),
         cost_error=cost_error,
+        above=above,
+        scale=scale,
         given_weight=given_weight,
         allowed=allowed,
         owner=tied.owner,

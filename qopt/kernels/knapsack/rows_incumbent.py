@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.kernels.knapsack.ranges import shifted_exponent
 from qopt.kernels.knapsack.rows_core import SLACK_TERMS, Shifted
 from qopt.kernels.tolerances import COARSE, EPSILON, PROOF_GAP, SUM_ROUNDING
 
@@ -47,7 +48,7 @@ class Incumbent:
     @property
     def objective(self) -> float:
         """Cost with its offset, scaled."""
-        return self.value + float(np.ldexp(self.data.offset, -self.data.cost_unit))
+        return self.value + shifted_exponent(self.data.offset, -self.data.cost_unit)
 
     @property
     def on_grid(self) -> bool:
@@ -71,7 +72,7 @@ class Incumbent:
     @property
     def _blur(self) -> float:
         rounding = EPSILON * (len(self._classes) + SLACK_TERMS) * abs(self.value)
-        return rounding + float(np.ldexp(self.data.cost_error, -self.data.cost_unit))
+        return rounding + shifted_exponent(self.data.cost_error, -self.data.cost_unit)
 
     @property
     def cutoff(self) -> float:

@@ -26,8 +26,13 @@ def leaves(pool: MultiplierPool, data: Shifted, kept: IntArray, rows: int, rays:
     kept : (R,) places, among all rows, of those with a limit.
     rows : number of all rows.
     rays : every leaf's bound passes the cost of any choice, so that the rows alone prove it: c + lam w <= C + lam w.
+
+    Returns
+    -------
+    A function that raises OverflowError where multipliers leave the range of floats.
     """
     made: dict[int, Node] = {}
+    digits = data.cost_unit - data.weight_unit
 
     def leaf(name: int) -> Node:
         if name not in made:
@@ -35,13 +40,24 @@ def leaves(pool: MultiplierPool, data: Shifted, kept: IntArray, rows: int, rays:
             if name < 0:
                 multipliers[kept[-1 - name]] = 1.0
             else:
-                with np.errstate(over="ignore"):
-                    scaled = np.ldexp(pool.multipliers[name], data.cost_unit - data.weight_unit)
-                multipliers[kept] = np.minimum(scaled, LARGEST)  # a proof is written in finite numbers
+                multipliers[kept] = _moved(pool.multipliers[name], digits, rays)
             made[name] = ["leaf", 0 if rays or name < 0 else 1, *multipliers.tolist()]
         return made[name]
 
     return leaf
+
+
+def _moved(multipliers: FloatArray, digits: IntArray, ray: bool) -> FloatArray:
+    """(R,) multipliers * 2^digits, exactly, or of a ray a multiple of them; OverflowError where floats end."""
+    for shift in (0, int(np.max(digits + np.frexp(multipliers)[1], initial=0, where=multipliers > 0))):
+        if shift and not ray:
+            break
+        with np.errstate(over="ignore"):
+            found: FloatArray = np.ldexp(multipliers, digits - shift)
+            back = np.ldexp(found, shift - digits)
+        if np.all(back == multipliers) and found.max(initial=0.0) <= LARGEST:
+            return found
+    raise OverflowError
 
 
 def grouped(columns: Sequence[int], names: Sequence[int]) -> dict[int, list[int]]:

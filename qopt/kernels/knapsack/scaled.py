@@ -12,8 +12,12 @@ from qopt.core.errors import InputError
 from qopt.core.limits import limit_with_slack
 from qopt.kernels.arguments import LARGEST, number, table
 from qopt.kernels.grid import grain, room
+from qopt.kernels.knapsack.ranges import is_wide, shifted_exponent, tamed
 from qopt.kernels.nodes import Node
 from qopt.kernels.tolerances import EPSILON, LIMIT_ROUNDING, PROOF_GAP, SUM_ROUNDING
+
+SLACK_TERMS = 8
+"""Roundings of a sum besides its additions, generously."""
 
 
 class Scaled:
@@ -24,6 +28,7 @@ class Scaled:
     cost, weight, limit : of the merged classes, in the units given.
     on_grid : whether to make use of costs and weights that lie on a grid.
     cost_error, weight_error : what sums over tied classes were rounded by, in all; nothing lies on a grid then.
+    known : what a choice is known to cost above the least of all classes; infinite for none.
 
     Attributes
     ----------
@@ -35,6 +40,9 @@ class Scaled:
     whole : capacity in the given unit where weights lie on a grid, else None.
     step : grid of the costs in the given unit, 0.0 without one.
     cost_error : as given.
+    feasible : whether the lightest items keep the limit, up to what sums over tied classes were rounded by.
+    above : (n, k) costs less the least of each class, in the units given.
+    scale : what `known` is, at most the greatest of `above`; None where no number is lost beside the others.
     """
 
     def __init__(
@@ -46,30 +54,40 @@ class Scaled:
         on_grid: bool,
         cost_error: float,
         weight_error: float,
+        known: float = math.inf,
     ) -> None:
         floor_c, floor_w = cost.min(axis=1, initial=math.inf), weight.min(axis=1, initial=math.inf)
         c, w = cost - floor_c[:, None], weight - floor_w[:, None]
-        self.cost_unit, self.weight_unit = (math.frexp(float(x.max(initial=0.0)))[1] for x in (c, w))
-        self.c, self.w = np.ldexp(c, -self.cost_unit), np.ldexp(w, -self.weight_unit)
+        self.above, self.scale = c, min(known, float(c.max(initial=0.0))) if is_wide(c) else None
         self.offset = math.fsum(floor_c.tolist())
         self.allowed = limit_with_slack(limit)
         self.whole = room(weight, self.allowed) if math.isfinite(limit) and on_grid and not weight_error else None
-        self.margin = 0.0
+        capacity, rounding = math.inf, 0.0
         if self.whole is not None:
             capacity = self.whole
         elif math.isfinite(limit):
             capacity = math.fsum([self.allowed, *(-floor_w).tolist(), weight_error])
-            rounding = LIMIT_ROUNDING * (abs(limit) + float(np.abs(floor_w).sum())) + 2.0 * weight_error
-            self.margin = math.ldexp(rounding, -self.weight_unit)
-        else:
-            capacity = math.inf
-        try:
-            self.capacity = math.ldexp(capacity, -self.weight_unit)
-        except OverflowError:
-            self.capacity = math.copysign(math.inf, capacity)
+            share = max(LIMIT_ROUNDING, EPSILON * (len(c) + SLACK_TERMS))
+            rounding = share * (abs(limit) + float(np.abs(floor_w).sum())) + 2.0 * weight_error
+        self.feasible = capacity >= 0
         size = abs(self.offset) + float(c.max(axis=1, initial=0.0).sum())
         self.step = grain(cost, size) if on_grid and not cost_error else 0.0
         self.cost_error = cost_error
+        c, w = tamed(c, known), tamed(w, max(capacity + rounding, 0.0))
+        self.cost_unit, self.weight_unit = (math.frexp(float(x.max(initial=0.0)))[1] for x in (c, w))
+        self.c, self.w = np.ldexp(c, -self.cost_unit), np.ldexp(w, -self.weight_unit)
+        self.capacity, self.margin = (self._ended(x) for x in (capacity, rounding))
+
+    def _ended(self, weight: float) -> float:
+        """A sum of weights in their unit; infinite beyond the range of floats."""
+        try:
+            return math.ldexp(weight, -self.weight_unit)
+        except OverflowError:
+            return math.copysign(math.inf, weight)
+
+    def in_units(self, cost: float) -> float:
+        """A cost in the unit of `c`."""
+        return shifted_exponent(cost, -self.cost_unit)
 
     @property
     def multiplier_unit(self) -> float:
@@ -89,21 +107,38 @@ class Scaled:
         exact = bool(self.step) or (value == 0.0 and not self.cost_error)
         return exact or blur <= PROOF_GAP * abs(objective)
 
+    def surely(self, value: float) -> float:
+        """A lower bound on shifted costs as one on given costs, less what its sums may be off."""
+        above = math.ldexp(value, self.cost_unit)
+        share = max(SUM_ROUNDING, EPSILON * (len(self.c) + SLACK_TERMS))
+        return self.offset + above - (share * abs(above) + EPSILON * abs(self.offset) + self.cost_error)
+
     def in_given_units(self, tree: list[Node] | None) -> list[Node] | None:
         """A tree with its multipliers in the given units; None where they are none that a checker takes."""
-        unit = self.multiplier_unit
-        if tree is None or unit == 1.0:
+        digits = self.cost_unit - self.weight_unit
+        if tree is None or digits == 0:
             return tree
         converted: dict[int, Node] = {}  # nodes that stand in several places stay one
-        for node in tree:
-            match node:
-                case ["leaf", 1, float() | int() as multiplier] if id(node) not in converted:
-                    converted[id(node)] = ["leaf", 1, multiplier * unit]
-                case ["sums", classes, list() as several]:
-                    converted[id(node)] = ["sums", classes, [x * unit for x in several]]
+        try:
+            for node in tree:
+                match node:
+                    case ["leaf", 1, float() | int() as multiplier] if id(node) not in converted:
+                        converted[id(node)] = ["leaf", 1, _moved(multiplier, digits)]
+                    case ["sums", classes, list() as several]:
+                        converted[id(node)] = ["sums", classes, [_moved(x, digits) for x in several]]
+        except OverflowError:
+            return None
         scaled = [converted.get(id(node), node) for node in tree]
         multipliers = [x for node in scaled if node[0] != "split" for x in np.asarray(node[-1]).ravel().tolist()]
         return scaled if all(x <= LARGEST for x in multipliers) else None
+
+
+def _moved(multiplier: float, digits: int) -> float:
+    """multiplier * 2^digits, exactly; OverflowError where floats end, at either end."""
+    found = math.ldexp(multiplier, digits)
+    if math.ldexp(found, -digits) != multiplier:
+        raise OverflowError
+    return found
 
 
 def checked(cost: ArrayLike, weight: ArrayLike, limit: ArrayLike) -> tuple[FloatArray, FloatArray, float]:

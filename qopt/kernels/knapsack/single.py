@@ -19,7 +19,9 @@ from numpy.typing import ArrayLike
 
 from qopt.core.arrays import BoolArray, IntArray
 from qopt.kernels.knapsack.branch import Branched, branch
+from qopt.kernels.knapsack.exact import ExactKnapsack, few_items
 from qopt.kernels.knapsack.incumbent import Incumbent
+from qopt.kernels.knapsack.ranges import far_cheaper
 from qopt.kernels.knapsack.relaxation import hull_steps, relax, undominated
 from qopt.kernels.knapsack.result import Result
 from qopt.kernels.knapsack.rounding import Rounded, rounded
@@ -91,37 +93,73 @@ def solve(
     def expanded(choice: IntArray) -> IntArray:
         return choice if merged is None else merged.expand(choice)
 
-    data = Scaled(cost, weight, limit, on_grid=on_grid, cost_error=cost_error, weight_error=weight_error)
-    if data.capacity < 0:
-        return Result("infeasible", tree=[RAY])
-    incumbent = Incumbent(
-        data,
-        lambda choice: given_weight[rows, expanded(choice)],
-        math.ldexp(upper - data.offset, -data.cost_unit),
-        gap=gap,
-    )
-    present = undominated(data.c, data.w)
-    relaxed = relax(data.c, data.w, hull_steps(data.c, data.w, present), data.capacity + data.margin)
-    incumbent.offer_if_cheap(relaxed.choice, -math.inf)
-    search = _Search(data, present, relaxed.multiplier, incumbent, deadline)
-    if data.whole is not None and data.step and not incumbent.closed:
-        multiplier = relaxed.multiplier * data.multiplier_unit
-        search.round_up(rounded(cost, weight, data.whole, multiplier, data.step))
-    complete, tree, bound = search.run(branch_nodes, max_labels)
+    known = math.inf
+    while True:
+        data = Scaled(
+            cost, weight, limit, on_grid=on_grid, cost_error=cost_error, weight_error=weight_error, known=known
+        )
+        if not data.feasible:
+            return Result("infeasible", tree=[RAY])
+        incumbent = Incumbent(
+            data,
+            lambda choice: given_weight[rows, expanded(choice)],
+            data.in_units(upper - data.offset),
+            gap=gap,
+        )
+        present = undominated(data.c, data.w)
+        relaxed = relax(data.c, data.w, hull_steps(data.c, data.w, present), data.capacity + data.margin)
+        incumbent.offer_if_cheap(relaxed.choice, -math.inf)
+        search = _Search(data, present, relaxed.multiplier, incumbent, deadline)
+        if data.whole is not None and data.step and not incumbent.closed:
+            multiplier = relaxed.multiplier * data.multiplier_unit
+            search.round_up(rounded(cost, weight, data.whole, multiplier, data.step))
+        complete, tree, bound = search.run(branch_nodes, max_labels)
+        if not complete or data.scale is None or incumbent.choice is None:
+            break
+        known = float(data.above[np.arange(len(cost)), incumbent.choice].sum())
+        if not far_cheaper(known, data.scale):
+            break
 
     details: dict[str, object] = {"lp_bound": data.total(relaxed.bound), **search.details}
-    choice = None if incumbent.choice is None else expanded(incumbent.choice)
-    objective = None if choice is None else math.fsum(given_cost[rows, choice].tolist())
+    choice = incumbent.choice
+
+    def priced() -> float | None:
+        return None if choice is None else math.fsum(given_cost[rows, expanded(choice)].tolist())
+
+    objective = priced()
+    if complete:
+        tree = data.in_given_units(tree)
+    unsure = objective is not None and not data.certain(incumbent.value, objective)
+    settled = False
+    if (incumbent.refused or (complete and (unsure or tree is None))) and few_items(cost):
+        late = deadline is not None and time.perf_counter() > deadline
+        if not late:
+            whole = ExactKnapsack(
+                given_cost,
+                given_weight[None],
+                np.array([data.allowed]),
+                merge(ties, len(given_cost)),
+                np.array([relaxed.multiplier * data.multiplier_unit]),
+                deadline,
+            )
+            settled, found = whole.cheapest(whole.below(choice, upper))
+            if found is not None:
+                choice = found
+                objective = priced()
+            if settled:
+                complete, tree = True, whole.prove(whole.below(choice, upper), branch_nodes)
+    if choice is not None:
+        choice = expanded(choice)
     if not complete:
-        return Result("limit", choice, objective, data.total(min(bound, incumbent.value)), None, details)
-    tree = data.in_given_units(tree)
+        bound = data.surely(min(bound, incumbent.value))
+        return Result("limit", choice, objective, bound if objective is None else min(bound, objective), None, details)
     if choice is None and math.isinf(upper):
         return Result("infeasible", tree=tree, details=details)
     if objective is None or objective >= upper:  # shifted sums and given ones round differently
         return Result("cutoff", bound=upper, tree=tree, details=details)
-    if not data.certain(incumbent.value, objective):
+    if unsure and not settled:
         tree = None
-    if gap and bound < incumbent.value:
+    if gap and bound < incumbent.value and not settled:
         proved = max(objective - gap * abs(objective), data.total(bound))
         return Result("within-gap", choice, objective, proved, tree, details)
     return Result("optimal" if tree else "optimal-by-solver", choice, objective, objective, tree, details)
