@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import numpy as np
 
@@ -23,10 +24,12 @@ from qopt.core.arrays import FloatArray
 from qopt.core.display import Brief
 from qopt.core.errors import InputError
 from qopt.placement.problem import Placement
-from qopt.placement.terms import Terms, terms
+from qopt.placement.terms import Reads, Terms, terms
 
 if TYPE_CHECKING:
     from qopt.placement.plan import PlacementPlan
+
+Bits = TypeVar("Bits", float, FloatArray)
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,23 +83,27 @@ def breakdown(problem: Placement, plan: PlacementPlan) -> PlacementCost:
     number = {name: k for k, name in enumerate(problem.tier_names)}
     at = [problem.birth, *(number[plan.tiers[name]] for name in own.names)]
     tiers, links, w = problem.tiers, problem.links, problem.objective
-    placed = list(enumerate(at[1:]))
-    computing = [math.fsum(float(own.time[v, k]) for v, k in placed if k == tier) for tier in range(len(tiers))]
-    memory = [math.fsum(float(own.memory[v]) for v, k in placed if k == tier) for tier in range(len(tiers))]
+    labels = np.array(at, dtype=np.int64)
+    placed = labels[1:]
+    computing = [math.fsum(own.time[placed == k, k].tolist()) for k in range(len(tiers))]
+    memory = [math.fsum(own.memory[placed == k].tolist()) for k in range(len(tiers))]
 
     def sent(bits: float, link: int, rate: float) -> float:
         return links[link].latency + links[link].overhead * bits / rate
 
-    crossing = [
-        (flow.bits, link) for flow in own.flows for link in range(at[flow.producer], max(at[r] for r in flow.readers))
+    sizes = np.array([flow.bits for flow in own.flows])
+    crossed = own.reads.crossed(labels, len(links))
+    on_link = [sizes[crossed[:, i]] for i in range(len(links))]
+    bits = [math.fsum(there.tolist()) for there in on_link]
+    sending = [
+        math.fsum((link.latency + link.overhead * there / link.rate).tolist())
+        for link, there in zip(links, on_link, strict=True)
     ]
-    bits = [math.fsum(b for b, link in crossing if link == i) for i in range(len(links))]
-    sending = [math.fsum(sent(b, link, links[i].rate) for b, link in crossing if link == i) for i in range(len(links))]
     back = [] if own.output is None else way_back(problem, at[own.output])
     size = 0.0 if problem.output is None else problem.output.size
     returning = math.fsum(sent(size, link, rate) for link, rate in back)
-    carried = [*crossing, *((size, link) for link, _ in back)]
-    on_wire = [(links[link], links[link].overhead * b) for b, link in carried]
+    on_wire = [(link, link.overhead * there) for link, there in zip(links, on_link, strict=True)]
+    on_wire += [(links[i], links[i].overhead * np.array([size])) for i, _ in back]
     latency = math.fsum([*computing, *sending, returning])
     raw = range(problem.birth, max(at[r] for r in own.flows[0].readers))
     latencies = tuple(
@@ -104,9 +111,12 @@ def breakdown(problem: Placement, plan: PlacementPlan) -> PlacementCost:
         for b in problem.input.sizes.tolist()
     )
     computing_energy = math.fsum(tier.power * t for tier, t in zip(tiers, computing, strict=True))
-    transmission_energy = math.fsum(link.energy * b for link, b in on_wire)
+    transmission_energy = math.fsum(x for link, b in on_wire for x in (link.energy * b).tolist())
     price = math.fsum(
-        [*(tier.price * t for tier, t in zip(tiers, computing, strict=True)), *(link.price * b for link, b in on_wire)]
+        [
+            *(tier.price * t for tier, t in zip(tiers, computing, strict=True)),
+            *(x for link, b in on_wire for x in (link.price * b).tolist()),
+        ]
     )
     return PlacementCost(
         operator=plan.operator,
@@ -141,6 +151,11 @@ class Labelling(Brief):
     readers: tuple[tuple[int, ...], ...]
     weight: FloatArray
 
+    @cached_property
+    def reads(self) -> Reads:
+        """Who writes and who reads, as arrays."""
+        return Reads.of(self.producer, self.readers)
+
     @property
     def rows(self) -> list[tuple[int, tuple[int, ...], list[float]]]:
         """Tensors as the kernel takes them."""
@@ -159,12 +174,22 @@ def labelling(problem: Placement, own: Terms, *, objective: tuple[float, float, 
     InputError
         The numbers are finite one by one and too large together.
     """
+    key = ("labelling", own.operator.name, objective)
+    if problem.worked_out.get(("terms", own.operator.name)) is not own:
+        return _labelling(problem, own, objective)
+    if key not in problem.worked_out:
+        problem.worked_out[key] = _labelling(problem, own, objective)
+    known: Labelling = problem.worked_out[key]
+    return known
+
+
+def _labelling(problem: Placement, own: Terms, objective: tuple[float, float, float] | None) -> Labelling:
     w = problem.objective
     of_time, of_energy, of_price = (w.time, w.energy, w.price) if objective is None else objective
     tiers, links = problem.tiers, problem.links
     per_second = np.array([of_time + of_energy * t.power + of_price * t.price for t in tiers])
 
-    def on_link(bits: float, link: int, rate: float) -> float:
+    def on_link(bits: Bits, link: int, rate: float) -> Bits:
         there = links[link]
         wire = there.overhead * bits
         return of_time * (there.latency + wire / rate) + (of_energy * there.energy + of_price * there.price) * wire
@@ -178,21 +203,24 @@ def labelling(problem: Placement, own: Terms, *, objective: tuple[float, float, 
             unary[own.output] += [
                 math.fsum(on_link(size, *hop) for hop in way_back(problem, k)) for k in range(len(tiers))
             ]
-        weight = [[on_link(flow.bits, link, links[link].rate) for link in range(len(links))] for flow in own.flows]
-        total = float(unary[1:].sum()) + math.fsum(x for row in weight for x in row if math.isfinite(x))
+        sizes = np.array([flow.bits for flow in own.flows])
+        weight = np.zeros((len(own.flows) + sum(map(len, own.together)), len(links)))
+        for link in range(len(links)):
+            weight[: len(sizes), link] = on_link(sizes, link, links[link].rate)
+        total = float(unary[1:].sum()) + math.fsum(weight[np.isfinite(weight)].tolist())
     if not math.isfinite(total) or not np.all(np.isfinite(weight)) or total > 1e300:
         allowed = "times, sizes, rates and weights whose products are below 1e300"
         raise InputError("objective", f"a cost of {total:g}", allowed)
     unary[1:][~own.allowed] = np.inf
     if own.private:
-        weight[0] = [math.inf] * len(links)
+        weight[0] = math.inf
     producer, readers = [flow.producer for flow in own.flows], [flow.readers for flow in own.flows]
     for group in own.together:  # a cycle of orders: equal tiers
         for u, v in zip(group, (*group[1:], group[0]), strict=True):
             producer.append(u)
             readers.append((v,))
-            weight.append([0.0] * len(links))
-    return Labelling(unary, tuple(producer), tuple(readers), np.array(weight).reshape(len(weight), len(links)))
+    unary.flags.writeable = weight.flags.writeable = False
+    return Labelling(unary, tuple(producer), tuple(readers), weight)
 
 
 FAR_CHEAPER = 2.0**-8
@@ -274,10 +302,10 @@ def binding(problem: Placement, rows: tuple[Limit, ...]) -> Limit | None:
 
 def used(costs: Labelling, unary: FloatArray, weight: FloatArray, labels: list[int]) -> list[float]:
     """The terms that add up to what labels (node 0 included) cost, or use of a row."""
-    terms_of: list[float] = unary[np.arange(len(labels)), labels].tolist()
-    for t, (u, readers) in enumerate(zip(costs.producer, costs.readers, strict=True)):
-        terms_of += weight[t, labels[u] : max(labels[r] for r in readers)].tolist()
-    return terms_of
+    at = np.array(labels, dtype=np.int64)
+    crossed = costs.reads.crossed(at, weight.shape[1])
+    found: list[float] = [*unary[np.arange(len(at)), at].tolist(), *weight[crossed].tolist()]
+    return found
 
 
 SLACK = 1.0 - 2.0**-48

@@ -89,6 +89,21 @@ class Graph(Frozen):
         return len(self.operations)
 
     @cached_property
+    def reads(self) -> tuple[tuple[int, ...], ...]:
+        """Positions of the readers of each tensor, ascending."""
+        place = self.place
+        return tuple(
+            (place[t.readers[0]],) if len(t.readers) == 1 else tuple(sorted([place[r] for r in t.readers]))
+            for t in self.tensors
+        )
+
+    @cached_property
+    def writes(self) -> tuple[int, ...]:
+        """Position of the producer of each tensor."""
+        place = self.place
+        return tuple([place[t.producer] for t in self.tensors])
+
+    @cached_property
     def place(self) -> dict[str, int]:
         """Position of each operation."""
         return {name: i for i, name in enumerate(self.operations)}

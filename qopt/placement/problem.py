@@ -310,6 +310,11 @@ class Placement(Problem):
         return 0 if self.input.tier is None else self.tier_names.index(self.input.tier)
 
     @cached_property
+    def worked_out(self) -> dict[object, Any]:
+        """What the operators make of the graph, kept because a solve asks for it many times (`qopt.placement.terms`)."""
+        return {}
+
+    @cached_property
     def allowed(self) -> BoolArray:
         """(n, tiers) where each operation may run by its pins, the input's birth and its privacy."""
         tiers = self.tier_names

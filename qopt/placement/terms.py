@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,13 +15,46 @@ from qopt.core.display import Brief
 from qopt.placement.problem import Operator, Placement
 
 
-@dataclass(frozen=True, repr=False)
-class Flow(Brief):
+class Flow(NamedTuple):
     """A tensor between nodes: who writes it, who reads it, its bits. Node 0 is the raw input, i the i-th operation."""
 
     producer: int
     readers: tuple[int, ...]
     bits: float
+
+
+@dataclass(frozen=True, repr=False)
+class Reads(Brief):
+    """Who writes and who reads m tensors, as arrays: readers of one after those of the other.
+
+    Attributes
+    ----------
+    producer : (m,) nodes.
+    reader : (sum of all readers,) nodes.
+    start : (m,) where each tensor's readers begin; every tensor has one.
+    """
+
+    producer: IntArray
+    reader: IntArray
+    start: IntArray
+
+    @classmethod
+    def of(cls, producer: Sequence[int], readers: Sequence[Sequence[int]]) -> Reads:
+        """From lists."""
+        count = np.fromiter(map(len, readers), dtype=np.int64, count=len(readers))
+        flat = np.fromiter(itertools.chain.from_iterable(readers), dtype=np.int64, count=int(count.sum()))
+        return cls(np.array(producer, dtype=np.int64), flat, np.cumsum(count) - count)
+
+    def reach(self, labels: IntArray) -> tuple[IntArray, IntArray]:
+        """(m,) tier of each tensor's producer, and the highest of its readers'."""
+        return labels[self.producer], np.maximum.reduceat(labels[self.reader], self.start)
+
+    def crossed(self, labels: IntArray, links: int) -> BoolArray:
+        """(m, links) which links each tensor crosses."""
+        low, high = self.reach(labels)
+        link = np.arange(links)
+        found: BoolArray = (low[:, None] <= link) & (link < high[:, None])
+        return found
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,6 +82,11 @@ class Terms(Brief):
     private: bool
     together: tuple[tuple[int, ...], ...]
     output: int | None
+
+    @cached_property
+    def reads(self) -> Reads:
+        """The flows as arrays."""
+        return Reads.of([flow.producer for flow in self.flows], [flow.readers for flow in self.flows])
 
     @property
     def weight_size(self) -> float:
@@ -77,40 +119,64 @@ def terms(problem: Placement, operator: Operator) -> Terms:
 
     A skipped operation passes its inputs on: whoever read its outputs reads what it read.
     """
+    known: Terms | None = problem.worked_out.get(("terms", operator.name))
+    if known is not None and known.operator is operator:
+        return known
+    found = _terms(problem, operator)
+    problem.worked_out["terms", operator.name] = found
+    return found
+
+
+def _terms(problem: Placement, operator: Operator) -> Terms:
     graph = problem.graph
     kept = kept_operations(problem, operator)
-    node = {int(i): k for k, i in enumerate(kept, start=1)}
     of_weights = graph.weights * operator.weight_factor if operator.weights is None else operator.weights
     sizes = [t.size for t in graph.tensors]
     bits = [s * operator.tensor_factor for s in sizes] if operator.tensors is None else operator.tensors.tolist()
-
-    # Tensor -1 is the raw input. Readers are kept operations, found through skipped ones from the last to the first.
-    readers: dict[int, set[int]] = {-1: {graph.place[name] for name in problem.input.readers}}
-    readers |= {t: {graph.place[name] for name in tensor.readers} for t, tensor in enumerate(graph.tensors)}
-    written: dict[int, list[int]] = {}
-    for t, tensor in enumerate(graph.tensors):
-        written.setdefault(graph.place[tensor.producer], []).append(t)
-    skipped = sorted({graph.place[name] for name in operator.skips}, reverse=True)
-    for i in skipped:
-        behind: set[int] = set().union(*(readers[t] for t in written.get(i, [])))
-        for found in readers.values():
-            if i in found:
-                found.discard(i)
-                found |= behind
-    flows = [Flow(0, tuple(sorted(node[i] for i in readers[-1])), problem.input.size)]
-    for t, tensor in enumerate(graph.tensors):
-        producer = graph.place[tensor.producer]
-        if producer in node and readers[t]:
-            flows.append(Flow(node[producer], tuple(sorted(node[i] for i in readers[t])), float(bits[t])))
-    groups = [tuple(node[graph.place[n]] for n in group if graph.place[n] in node) for group in graph.together]
-    return Terms(
+    node = np.zeros(len(graph), dtype=np.int64)  # 0 is none
+    node[kept] = np.arange(1, len(kept) + 1)
+    number = node.tolist()
+    groups = [tuple(number[graph.place[n]] for n in group if number[graph.place[n]]) for group in graph.together]
+    found = Terms(
         operator=operator,
-        names=tuple(graph.operations[i] for i in kept),
+        names=tuple([graph.operations[i] for i in kept.tolist()]),
         time=seconds(problem, operator)[kept],
         memory=of_weights[kept],
         allowed=problem.allowed[kept],
-        flows=tuple(flows),
+        flows=_flows(problem, operator, number, bits),
         private=problem.input.private,
         together=tuple(group for group in groups if len(group) > 1),
-        output=None if problem.output is None else node[graph.place[problem.output.operation]],
+        output=None if problem.output is None else number[graph.place[problem.output.operation]],
     )
+    for column in (found.time, found.memory, found.allowed):
+        column.flags.writeable = False
+    return found
+
+
+def _flows(problem: Placement, operator: Operator, node: list[int], bits: list[float]) -> tuple[Flow, ...]:
+    """What is sent between the nodes; `node` numbers the operations that are kept, and is 0 for the others."""
+    graph = problem.graph
+    # Tensor -1, the last here, is the raw input. Readers of skipped operations are found from the last to the first.
+    readers: list[tuple[int, ...]] = [*graph.reads, tuple(sorted(graph.place[name] for name in problem.input.readers))]
+    skipped = sorted({graph.place[name] for name in operator.skips}, reverse=True)
+    if skipped:
+        gone = set(skipped)
+        reading: dict[int, list[int]] = {i: [] for i in skipped}
+        written: dict[int, list[int]] = {i: [] for i in skipped}
+        for t, of in enumerate(readers):
+            for i in of:
+                if i in gone:
+                    reading[i].append(t)
+        for t, i in enumerate(graph.writes):
+            if i in gone:
+                written[i].append(t)
+        for i in skipped:
+            behind = {r for t in written[i] for r in readers[t]}
+            for t in reading[i]:
+                readers[t] = tuple(sorted(({*readers[t]} - {i}) | behind))
+    flows = [Flow(0, tuple([node[i] for i in readers[-1]]), problem.input.size)]
+    for producer, of, size in zip(graph.writes, readers, bits, strict=False):  # without the raw input
+        if of and node[producer]:
+            to = (node[of[0]],) if len(of) == 1 else tuple([node[i] for i in of])
+            flows.append(Flow(node[producer], to, float(size)))
+    return tuple(flows)
