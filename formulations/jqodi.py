@@ -188,7 +188,12 @@ def _start(problem: Jqodi, entries: dict[str, Candidate]) -> pyo.ConcreteModel:
 
 
 def unit(entries: dict[str, Candidate]) -> float:
-    """What the objective is divided by: a thousandth of the least energy that any plan takes."""
+    """What the objective is divided by: a thousandth of the least energy that any plan takes.
+
+    Parameters
+    ----------
+    entries : as `data` gives them.
+    """
     return min(each.setup_energy + float(each.energy.min(axis=1).sum()) for each in entries.values()) / 1000.0 or 1.0
 
 
@@ -258,6 +263,10 @@ def extract(model: Any, problem: Jqodi) -> JqodiPlan:
     """The plan that a solved model holds: the largest ``chosen``, and in each epoch the largest ``state``.
 
     Whether it keeps T_max is for the certificate to say.
+
+    Parameters
+    ----------
+    model : a solved `joint`.
     """
 
     def value(variable: Any) -> float:
@@ -273,7 +282,13 @@ def extract(model: Any, problem: Jqodi) -> JqodiPlan:
 
 
 def exclude(model: Any, problem: Jqodi, plan: JqodiPlan) -> None:
-    """Cut off one plan."""
+    """Cut off one plan.
+
+    Parameters
+    ----------
+    model : a `joint`, which gets a row more.
+    plan : the plan that becomes infeasible, and no other.
+    """
     problem = problem_of(Jqodi, problem)
     key = f"{plan.model}/{plan.bits}"
     states = states_of(data(problem)[key], plan).tolist()
@@ -353,7 +368,12 @@ def _products(candidate: Candidate, x: Any, y: Any, z: Any, form: str) -> list[A
 
 
 def extract_cvxpy(model: Any, problem: Jqodi) -> JqodiPlan:
-    """The plan that a solved `joint_cvxpy` holds."""
+    """The plan that a solved `joint_cvxpy` holds.
+
+    Parameters
+    ----------
+    model : a solved `joint_cvxpy`.
+    """
     entries = data(problem)
     values = model.var_dict
     i = list(entries)[int(np.argmax(values["chosen"].value))]

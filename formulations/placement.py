@@ -67,6 +67,10 @@ def operators(problem: Placement) -> dict[str, tuple[Terms, Labelling, tuple[Lim
 def joint(problem: Placement, form: str = "mip") -> pyo.ConcreteModel:
     """The choice of operator and tiers as one Pyomo model, in one of `FORMS`; see the head of this file.
 
+    Parameters
+    ----------
+    form : one of `FORMS`.
+
     Returns
     -------
     A model with ``chosen[o]``, ``above[o, v, k]``, ``sent[o, t, k]``, the rows named above and the expression
@@ -181,7 +185,12 @@ def _refuse_limits(problem: Placement, rows: Iterable[Limit], model: str) -> Non
 
 
 def unit(costs: Iterable[Labelling]) -> float:
-    """What the objective is divided by: a thousandth of the cheapest operator's cost when every tier is its dearest."""
+    """What the objective is divided by: a thousandth of the cheapest operator's cost when every tier is its dearest.
+
+    Parameters
+    ----------
+    costs : of every operator that may be taken.
+    """
     known = [np.where(np.isinf(c.unary), 0.0, c.unary).max(axis=1).sum() for c in costs]
     return float(min(known) or 1.0) / 1000.0
 
@@ -190,6 +199,10 @@ def extract(model: Any, problem: Placement) -> PlacementPlan:
     """The plan that a solved joint model holds: the operator with the largest ``chosen``, x at least half of it.
 
     Whether it keeps the limits is for the certificate to say.
+
+    Parameters
+    ----------
+    model : a solved `joint`.
     """
 
     problem = problem_of(Placement, problem)
@@ -206,7 +219,13 @@ def extract(model: Any, problem: Placement) -> PlacementPlan:
 
 
 def exclude(model: Any, problem: Placement, plan: PlacementPlan) -> None:
-    """Cut off one plan of a joint model of form ``mip``: some x must differ, if the operator stays."""
+    """Cut off one plan of a joint model of form ``mip``: some x must differ, if the operator stays.
+
+    Parameters
+    ----------
+    model : a `joint` of form ``mip``, which gets a row more.
+    plan : the plan that becomes infeasible, and no other.
+    """
     problem = problem_of(Placement, problem)
     y, own = model.chosen[plan.operator], terms(problem, problem.operator(plan.operator))
     differs = [
@@ -222,6 +241,10 @@ def cut_cvxpy(problem: Placement, operator: str) -> Any:
 
     Returns a `cvxpy.Problem` with one variable ``above``, (nodes, links); node 0 is the raw input. Its objective is
     divided by `unit`. Read the plan with `extract_cvxpy`.
+
+    Parameters
+    ----------
+    operator : name of one of the problem's operators.
 
     Raises
     ------
@@ -260,7 +283,13 @@ def cut_cvxpy(problem: Placement, operator: str) -> Any:
 
 
 def extract_cvxpy(model: Any, problem: Placement, operator: str) -> PlacementPlan:
-    """The plan that a solved `cut_cvxpy` holds."""
+    """The plan that a solved `cut_cvxpy` holds.
+
+    Parameters
+    ----------
+    model : a solved `cut_cvxpy`.
+    operator : the one that it is of.
+    """
     problem = problem_of(Placement, problem)
     own = terms(problem, problem.operator(operator))
     labels = (model.var_dict["above"].value[1:] >= 0.5).sum(axis=1)

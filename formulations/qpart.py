@@ -86,6 +86,10 @@ def scale(at: dict[int, Subproblem]) -> tuple[float, float]:
 
     The offset is the cheapest cut at the smallest widths, a lower bound; the unit is a thousandth of the way from
     there to the cheapest cut at the largest widths.
+
+    Parameters
+    ----------
+    at : data of each admissible cut, as `tables` gives them.
     """
     least = [s.base + float(s.cost[:, 0].sum()) for s in at.values()]
     most = [s.base + float(s.cost[:, -1].sum()) for s in at.values()]
@@ -262,6 +266,10 @@ def extract(model: Any, problem: QPart) -> QPartPlan:
 
     Binaries are rounded: the cut with the largest ``cut[p]``, then for each of its tensors the largest ``width``.
     Whether the plan keeps the limits is for the certificate to say.
+
+    Parameters
+    ----------
+    model : a solved joint model, of the same problem.
     """
     problem = problem_of(QPart, problem)
     cut, width = _values(model, problem)

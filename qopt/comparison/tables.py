@@ -35,6 +35,23 @@ def rows(
 
     A method that breaks off is one failed row; the others go on. The certificate's bound is reported, not the
     method's claim. The time limit goes to the methods that take one.
+
+    Parameters
+    ----------
+    problems : problems, bundled names or paths.
+    methods : names; default all.
+    time_limit : seconds.
+    progress : called with the names of problem and method before each is run.
+
+    Returns
+    -------
+    A dict for each problem and method: `HEAD`, the family's own columns (COLUMNS of its report), and ``message``. What
+    is not known is None.
+
+    Raises
+    ------
+    InputError
+        No problems or methods, an unknown one, or a time limit that is none.
     """
     asked = [as_problem(p) for p in _listed("problems", problems, "problems, bundled names or paths")]
     if not asked:

@@ -110,7 +110,16 @@ class Front:
         return all(point.proved for point in (*self.points, *self.dominated))
 
     def curve(self, x: str, y: str) -> tuple[list[float], list[float]]:
-        """Two criteria of the points on the front, ascending in the first: what a picture draws."""
+        """Two criteria of the points on the front, ascending in the first: what a picture draws.
+
+        Parameters
+        ----------
+        x, y : names of two criteria.
+
+        Returns
+        -------
+        A list of the values of each, in the criteria's units.
+        """
         pairs = sorted((point.values[x] or 0.0, point.values[y] or 0.0) for point in self.points)
         return [a for a, _ in pairs], [b for _, b in pairs]
 

@@ -92,6 +92,10 @@ def solve(
     time_limit : seconds of wall time for the method.
     threads, seed : handed to the solver.
 
+    Returns
+    -------
+    `Solution`: status, plan, objective and bound, and the certificate that says what is true of them.
+
     Raises
     ------
     InputError, MethodError

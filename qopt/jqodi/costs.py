@@ -30,8 +30,8 @@ class EpochCost(Brief):
     epoch : 1..K.
     server, cut : the state.
     times, energies : seconds and joules of each of `NODES`; a time is None where it would not end.
-    switch_time, switch_energy : of the change before it.
-    time, energy : of all that; None where the state is impossible.
+    switch_time, switch_energy : seconds and joules of the change before it.
+    time, energy : seconds and joules of all that; None where the state is impossible.
     counted : whether its energy is part of the objective.
     """
 
@@ -53,9 +53,10 @@ class InferenceCost:
 
     Attributes
     ----------
-    time, energy : of one request: layers 1..j on the device, `bits` up, the rest on the server.
+    time, energy : seconds and joules of one request: layers 1..j on the device, `bits` up, the rest on the server.
+    bits : that one request sends up.
     requests : how many are part of the objective.
-    total_time, total_energy : of all; the time is not part of T_max.
+    total_time, total_energy : seconds and joules of all; the time is not part of T_max.
     """
 
     time: float
@@ -72,14 +73,15 @@ class JqodiCost(Brief):
 
     Attributes
     ----------
+    model, bits : what is trained, and at which width.
     objective : joules of fine-tuning that count, and of inference requests; None where an epoch is impossible.
     energy, time : joules of fine-tuning that count, and seconds of all epochs, quantizing included.
-    setup_time, setup_energy, switch_time, switch_energy : of quantizing, and of all changes.
+    setup_time, setup_energy, switch_time, switch_energy : seconds and joules of quantizing, and of all changes.
     node_times, node_energies : sums over the epochs (energies over those that count) for each of `NODES`; None where
         an epoch is impossible there.
     epochs : each of them.
     inference : None where the problem does not say what a request sends, or the numbers are too large.
-    expected_losses, robust_losses : after 0, 1, ... epochs; empty where only K is known.
+    expected_losses, robust_losses : (1 + epochs,) after 0, 1, ... epochs; empty where only K is known.
     expected_epochs, robust_epochs : K by both estimates; None for never.
     """
 

@@ -88,12 +88,14 @@ def jqodi(
     ----------
     epochs : the largest K^exp, 1 to 5000; other widths need down to half as many.
     seed : of `numpy.random.default_rng`, >= 0.
+    mode : ``choice``, ``schedule`` or ``path``.
     servers : 1 to 200.
     cuts : admissible cuts of the first and deepest model, which has one layer more; 1 to 200.
     models : 1 to 20.
     widths : admissible bit-widths, 1 to 32. Every model has an entry at 32 bits too, for comparisons.
     conditions : whether speeds, rates and availability change by epoch. One server is always there.
     switching : whether changing server or cut costs; default where mode is ``path``, and only there it may.
+    estimate : ``expected`` or ``robust``.
     losses : whether loss changes are given, from which K follows, in place of K.
     requests : inference requests after fine-tuning.
     tightness : T_max lies this share of the way from the least time of any plan (0) to the time of one of least

@@ -49,8 +49,8 @@ class Candidate(Brief):
     time : (K, S) seconds; infinite where a state is impossible.
     energy : (K, S) joules that count: 0 from `counted` on, inference requests in the last epoch; infinite where the
         time is.
-    setup_time, setup_energy : of quantizing, once.
-    switch_time, switch_energy : (S, S) of changing from row to column before an epoch; None where all are 0. Before
+    setup_time, setup_energy : seconds and joules of quantizing, once.
+    switch_time, switch_energy : (S, S) seconds and joules of changing from row to column before an epoch; None where all are 0. Before
         an epoch from `counted` on, the energy does not count (`arcs`).
     """
 
@@ -103,6 +103,8 @@ def candidate_at(problem: Jqodi, model: str, bits: int, *, epochs: int | None = 
 
     Parameters
     ----------
+    model : name of a model.
+    bits : one of its widths.
     epochs : train so many; default K, and needed where the loss is never reached.
 
     Raises
@@ -225,7 +227,12 @@ def _request_energy(problem: Jqodi, model: Model, width: Width) -> FloatArray:
 
 
 def request_bits(model: Model, width: Width, cut: int) -> float | None:
-    """Bits that a request sends up at a cut: the input's, an activation's at the model's width, none after the last."""
+    """Bits that a request sends up at a cut: the input's, an activation's at the model's width, none after the last.
+
+    Parameters
+    ----------
+    cut : j.
+    """
     if cut == len(model):
         return 0.0
     if cut:
@@ -284,13 +291,23 @@ def terms_of(candidate: Candidate, states: Sequence[int] | IntArray) -> tuple[li
 
 
 def totals(candidate: Candidate, states: Sequence[int] | IntArray) -> tuple[float, float]:
-    """Energy and time of a plan, exactly rounded; infinite where a state is impossible."""
+    """Energy and time of a plan, exactly rounded; infinite where a state is impossible.
+
+    Parameters
+    ----------
+    states : (K,) index of the state in each epoch.
+    """
     energy, time = terms_of(candidate, states)
     return math.fsum(energy), math.fsum(time)
 
 
 def loosest_limit(some: Sequence[Candidate]) -> float:
-    """A T_max [s] that every plan of some candidates keeps: twice what the slowest takes at most, up to `LARGEST`."""
+    """A T_max [s] that every plan of some candidates keeps: twice what the slowest takes at most, up to `LARGEST`.
+
+    Parameters
+    ----------
+    some : candidates, one for each model and width.
+    """
     most = 1.0
     for candidate in some:
         longest = np.where(np.isfinite(candidate.time), candidate.time, 0.0).max(axis=1)
@@ -300,7 +317,12 @@ def loosest_limit(some: Sequence[Candidate]) -> float:
 
 
 def keeps_limit(problem: Jqodi, candidate: Candidate, states: Sequence[int] | IntArray) -> bool:
-    """Whether a plan is possible in every epoch and within T_max, in the exact test."""
+    """Whether a plan is possible in every epoch and within T_max, in the exact test.
+
+    Parameters
+    ----------
+    states : (K,) index of the state in each epoch.
+    """
     return within(terms_of(candidate, states)[1], problem.time_limit)
 
 
@@ -311,7 +333,12 @@ def states_of(candidate: Candidate, plan: JqodiPlan) -> IntArray:
 
 
 def plan_of(problem: Jqodi, candidate: Candidate, states: Sequence[int] | IntArray) -> JqodiPlan:
-    """The plan of a state in each epoch."""
+    """The plan of a state in each epoch.
+
+    Parameters
+    ----------
+    states : (K,) index of the state in each epoch.
+    """
     chosen = [candidate.states[int(s)] for s in states]
     return JqodiPlan(
         problem=problem.name,

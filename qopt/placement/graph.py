@@ -40,7 +40,7 @@ class Graph(Frozen):
     operations : (n,) names.
     work : (n,) MACs of each operation.
     weights : (n,) bytes of weights that the tier which runs it must hold.
-    tensors : what the operations write. An operation may write several tensors, or none that is read.
+    tensors : all that the operations write. An operation may write several tensors, or none that is read.
     time : seconds on every tier, for operations whose time is not work / speed: pre- and post-processing.
     together : groups of operations that must run on one tier (blocks that cannot be split).
     """

@@ -21,7 +21,7 @@ class Tie(Frozen):
 
     Attributes
     ----------
-    layers : at least two layers, ascending.
+    layers : two or more, each once, ascending.
     shared : whether they are one tensor, sent and stored once (their numbers of weights are equal); by default
         they are only grouped.
     """

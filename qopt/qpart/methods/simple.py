@@ -33,7 +33,7 @@ def _best_cut(problem: QPart, widths_at: Callable[[Subproblem], IntArray | None]
 
 
 def solve_uniform(problem: QPart, options: Options) -> Outcome:
-    """One width for every tensor: the smallest that keeps the limits, at the best cut."""
+    """One width for every tensor: the smallest that keeps the limits, at the best cut by Eq. 17."""
     del options
 
     def widths_at(subproblem: Subproblem) -> IntArray | None:
@@ -47,7 +47,7 @@ def solve_uniform(problem: QPart, options: Options) -> Outcome:
 
 
 def solve_round_up(problem: QPart, options: Options) -> Outcome:
-    """The closed form's real-valued widths, rounded up, at the best cut.
+    """The closed form's real-valued widths, rounded up, at the best cut by Eq. 17.
 
     Under noise that does not follow the law the closed form takes the fitted coefficients s; where the noise
     in force is then above the limit, every width rises by one bit until it is not.
