@@ -98,7 +98,7 @@ def summarize(
     Parameters
     ----------
     samples, group, value, alpha
-        As for `compare`; a single group will do.
+        As for `compare`, one list for each group; a single group will do.
 
     Returns
     -------

@@ -103,7 +103,7 @@ class Certificate:
     proved : the plan is feasible and optimal within tolerance, by this bound.
     infeasible : no plan exists, proved.
     kkt : residuals, real-valued bits only.
-    notes : remarks, for example why a witness was rejected.
+    notes : a line for each remark, for example why a witness was rejected.
     seconds : seconds that it took to certify.
     """
 

@@ -75,7 +75,7 @@ class Front:
     criteria : what is weighed against each other.
     points : those that no other point is at least as good as in all criteria and better in one; in the order of the
         first criterion, the best first.
-    dominated : candidates off the front, and those without a plan, in the same order.
+    dominated : all candidates off the front, and those without a plan, in the same order.
     """
 
     problem: str

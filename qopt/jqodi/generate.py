@@ -92,7 +92,7 @@ def jqodi(
     servers : 1 to 200.
     cuts : admissible cuts of the first and deepest model, which has one layer more; 1 to 200.
     models : 1 to 20.
-    widths : admissible bit-widths, 1 to 32. Every model has an entry at 32 bits too, for comparisons.
+    widths : a list of admissible bit-widths, 1 to 32. Every model has an entry at 32 bits too, for comparisons.
     conditions : whether speeds, rates and availability change by epoch. One server is always there.
     switching : whether changing server or cut costs; default where mode is ``path``, and only there it may.
     estimate : ``expected`` or ``robust``.

@@ -31,7 +31,7 @@ def losses(start: tuple[float, ...], changes: tuple[Change, ...], epochs: int) -
 
     Parameters
     ----------
-    start : terms of the loss before the first epoch: L_a and gamma.
+    start : two terms of the loss before the first epoch, one for L_a and one for gamma.
     changes : gamma^update and gamma^run, a number for all epochs or one for each.
     epochs : how many at most.
     """
@@ -50,7 +50,7 @@ def fewest_epochs(start: tuple[float, ...], changes: tuple[Change, ...], limit: 
 
     Parameters
     ----------
-    start : terms of the loss before the first epoch: L_a and gamma.
+    start : two terms of the loss before the first epoch, one for L_a and one for gamma.
     changes : gamma^update and gamma^run, a number for all epochs or one for each.
     limit : L_max.
     """
@@ -74,7 +74,7 @@ def least_loss(start: tuple[float, ...], changes: tuple[Change, ...], epochs: in
 
     Parameters
     ----------
-    start : terms of the loss before the first epoch: L_a and gamma.
+    start : two terms of the loss before the first epoch, one for L_a and one for gamma.
     changes : gamma^update and gamma^run, a number for all epochs or one for each.
     epochs : how many at most.
     """

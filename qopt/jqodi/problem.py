@@ -110,7 +110,7 @@ class Device(Frozen):
     name : of the device, each once.
     speed, energy : v_d [MAC/s] and e_d [J/MAC].
     training, validation : images.
-    links : servers that can serve it; one that is not listed cannot.
+    links : one for each server that can serve it; one that is not listed cannot.
     """
 
     name: Name
@@ -175,7 +175,7 @@ class Switching(Frozen):
     Attributes
     ----------
     server_time, server_energy : seconds and joules; a number, or a matrix from row to column over all servers.
-    cut_time, cut_energy : seconds and joules likewise, over the cuts 0..n of the deepest model.
+    cut_time, cut_energy : seconds and joules likewise, rows and columns over the cuts 0..n of the deepest model.
     """
 
     server_time: AmountOrRows = 0.0
@@ -211,7 +211,7 @@ class Jqodi(Problem):
     device : name of the device that is decided for; default the first.
     training_passes : passes over a training image in an epoch (forward and backward), in units of an inference.
     models : one of them is chosen.
-    widths : admissible bit-widths; default all. Others serve comparisons only (full-model and minimal-model).
+    widths : list of admissible bit-widths; default all. Others serve comparisons only (full-model and minimal-model).
     estimate : ``expected``: K^exp epochs in time and energy. ``robust``: K^rob epochs must fit T_max, the energy of
         the first K^exp counts.
     conditions, switching, inference : what changes by epoch, what changing costs, what is served afterwards.

@@ -50,8 +50,8 @@ class Candidate(Brief):
     energy : (K, S) joules that count: 0 from `counted` on, inference requests in the last epoch; infinite where the
         time is.
     setup_time, setup_energy : seconds and joules of quantizing, once.
-    switch_time, switch_energy : (S, S) seconds and joules of changing from row to column before an epoch; None where all are 0. Before
-        an epoch from `counted` on, the energy does not count (`arcs`).
+    switch_time, switch_energy : (S, S) seconds and joules of changing from row to column before an epoch; None where
+        all are 0. Before an epoch from `counted` on, the energy does not count (`arcs`).
     """
 
     model: str

@@ -198,7 +198,7 @@ class Placement(Problem):
     ----------
     graph, input, output : the network, its raw input, and where its result goes (nowhere unless given).
     tiers, links : each of the line, from the device up; ``links[i]`` leads from ``tiers[i]`` to the next.
-    operators : one is chosen for the whole network.
+    operators : one of them is chosen for the whole network.
     pins : tiers on which an operation may run, where not all.
     objective, targets : what is minimised, and what must be reached.
     """

@@ -39,7 +39,7 @@ class Terms(Brief):
     allowed : (n, tiers) where each may run.
     flows : one for each tensor sent, the raw input first (mean size).
     private : the raw input may cross no link.
-    together : groups of nodes that run on one tier.
+    together : lists of nodes that run on one tier.
     output : node of the output's operation, None without an output that returns.
     """
 

@@ -71,7 +71,7 @@ def qpart(
     insensitive : probability that a tensor's robustness is unbounded (null): its noise does not count.
     memory : device memory as a multiple of what all weights take at `reference_bits`; default no limit. Below
         1 it can rule out deep cuts; cut 0 stays feasible where it is admissible.
-    cuts : admissible cuts, default all.
+    cuts : list of admissible cuts, default all.
     objective_scale, noise_scale : multiply all weights of the objective, and all noise with its limits.
     name : default ``random-<layers>-<seed>``, with the options that are not the defaults behind it.
 

@@ -53,7 +53,7 @@ class NetworkColumns(Frozen):
         of layer i); the default i + 1 is a chain. A cut p is crossed by every tensor i <= p with
         ``last_reader[i] > p``. The output's entry is L + 1.
     layers : names, optional.
-    ties : layers whose weights share a bit-width, or are one tensor.
+    ties : lists of layers whose weights share a bit-width, or are one tensor.
     """
 
     macs: Amounts

@@ -37,18 +37,18 @@ DEEDS = frozenset(
 )
 """First words of docstrings that say what is done: what comes of it is another matter."""
 
-LISTED = re.compile(r"Array|ndarray|Sequence|Iterable|list\[|tuple\[\w+, \.\.\.\]|Floats|Ints|Rows|Amounts|Counts|Widths")
+LISTED = re.compile(r"Array|ndarray|Sequence|Iterable|list\[|tuple\[\w+, \.\.\.\]|Floats|Ints|Rows|Amounts|Counts")
 """Annotations of more than one number."""
 
 SHAPE = re.compile(
-    r"\([\w+*^/ -]+,[^()]*\)|\b(?:a|an|one|each|every|for|per|by) \w+|"
-    r"\b(?:rows?|list|pairs?|names?|all|of)\b",
+    r"\([\w+*^/ -]+,[^()]*\)|\b(?:each|every|per|all) \w+|\b(?:a|an|one) \w+ (?:a|an|for|of|by)\b|\bone (?:a|an)\b|"
+    r"\b(?:rows?|columns?|lists?|pairs?|names?|one (?:for|of|or)|two or|words)\b"
 )
 """A shape, or in words what there is one for."""
 
 NUMBER = re.compile(r"\bfloat\b|Amount|Positive|Array|Floats|Rows")
 UNITS = {
-    r"(?:\w+_)?(?:time|seconds|latency|delay|elapsed)": r"\[(?:1/)?s\]|\bsecond|\[seconds\]|in time|T_max|quick|soon|clock",
+    r"(?:\w+_)?(?:time|seconds|latency|delay|elapsed)": r"\[(?:1/)?s\]|\bsecond",
     r"(?:\w+_)?(?:energy|joules)": r"\[(?:1/)?J\b|joule|J/",
     r"(?:\w+_)?rates?": r"bits? (?:a|per) second|\[bit/s\]|bit/s|b/s|per second|Eq",
     r"(?:\w+_)?(?:power)": r"\[W\]|watt",
