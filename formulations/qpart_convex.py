@@ -35,7 +35,7 @@ by f_i(a).
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyomo.environ as pyo
@@ -47,6 +47,9 @@ from qopt.core.reading import problem_of
 from qopt.qpart.plan import QPartPlan
 from qopt.qpart.problem import QPart
 from qopt.qpart.subproblem import Subproblem, subproblems
+
+if TYPE_CHECKING:
+    import cvxpy as cp
 
 LN2, LN4 = math.log(2.0), math.log(4.0)
 
@@ -212,7 +215,7 @@ def convex(problem: QPart, cut: int) -> pyo.ConcreteModel:
     return model
 
 
-def add_tangents(model: Any, subproblem: Subproblem, width: FloatArray, noise_model: str) -> list[Any]:
+def add_tangents(model: pyo.ConcreteModel, subproblem: Subproblem, width: FloatArray, noise_model: str) -> list[Any]:
     """Add the tangent of every noisy tensor at its width, divided by its share there; returns the rows.
 
     Parameters
@@ -234,7 +237,7 @@ def add_tangents(model: Any, subproblem: Subproblem, width: FloatArray, noise_mo
     return rows
 
 
-def convex_cvxpy(problem: QPart, cut: int) -> Any:
+def convex_cvxpy(problem: QPart, cut: int) -> cp.Problem:
     """The cone form in CVXPY, for noise that follows the law; ``width`` in the order of the subproblem's tensors.
 
     Returns a `cvxpy.Problem` whose objective is (Eq. 17 - offset) / unit, see `units`. The accuracy row is
@@ -277,7 +280,7 @@ def convex_cvxpy(problem: QPart, cut: int) -> Any:
     return cp.Problem(cp.Minimize(cost), constraints)
 
 
-def extract_widths(model: Any, subproblem: Subproblem) -> FloatArray:
+def extract_widths(model: pyo.ConcreteModel | cp.Problem, subproblem: Subproblem) -> FloatArray:
     """(n,) widths of a solved model, Pyomo's or CVXPY's, clipped to [lo, hi].
 
     Parameters
@@ -292,7 +295,7 @@ def extract_widths(model: Any, subproblem: Subproblem) -> FloatArray:
     return clipped
 
 
-def extract(model: Any, problem: QPart, cut: int) -> QPartPlan:
+def extract(model: pyo.ConcreteModel | cp.Problem, problem: QPart, cut: int) -> QPartPlan:
     """The plan of a solved model at its cut; whether it keeps the limits to the last digit is not checked.
 
     Parameters

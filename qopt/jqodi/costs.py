@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from qopt.core.arrays import FloatArray
 from qopt.core.display import Brief, listed, number
 from qopt.core.reading import problem_of
 from qopt.jqodi.losses import losses
@@ -120,7 +121,7 @@ class JqodiCost(Brief):
         """Epochs, from 1 on, whose server and cut are impossible."""
         return tuple(row.epoch for row in self.epochs if row.time is None)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain data."""
         return asdict(self)
 
@@ -180,7 +181,7 @@ def _duration(amount: float, rate: float) -> float | None:
     return amount / rate if rate > 0 else None
 
 
-def _factor(column: Any, k: int) -> float:
+def _factor(column: FloatArray | None, k: int) -> float:
     return 1.0 if column is None else float(column[k])
 
 

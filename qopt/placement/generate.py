@@ -214,7 +214,7 @@ def _assembled(asked: _Asked, drawn: _Drawn) -> dict[str, Any]:
     }
 
 
-def _tensors(names: list[str], drawn: _Drawn) -> list[dict[str, Any]]:
+def _tensors(names: list[str], drawn: _Drawn) -> list[dict[str, object]]:
     """The tensors that somebody reads."""
     n, tensors = len(names), []
     for u in range(n):
@@ -224,7 +224,7 @@ def _tensors(names: list[str], drawn: _Drawn) -> list[dict[str, Any]]:
     return tensors
 
 
-def _operators(names: list[str], speeds: FloatArray) -> list[dict[str, Any]]:
+def _operators(names: list[str], speeds: FloatArray) -> list[dict[str, object]]:
     """The four operators. Quantized operations are slower on the first tier and faster on the others."""
     n = len(names)
     slower = np.array([1.3, *([0.8] * (len(speeds) - 1))])

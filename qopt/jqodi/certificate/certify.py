@@ -16,7 +16,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
@@ -39,7 +38,7 @@ TOLERANCE = 1e-9
 AIM = 1e-11
 """An enumeration looks for plans that are cheaper by this share."""
 
-IN_SOLVE: Mapping[str, Any] = {}
+IN_SOLVE: Mapping[str, object] = {}
 """Effort that `qopt.solve` asks for: the usual."""
 
 ROUNDING = 1e-12
@@ -52,7 +51,7 @@ QUICK = 1_000_000
 """Work up to which a tree is followed before anything is enumerated."""
 
 
-def certify(problem: Jqodi, plan: JqodiPlan | None, witness: Any = None, *, labels: int = LABELS) -> Certificate:
+def certify(problem: Jqodi, plan: JqodiPlan | None, witness: object = None, *, labels: int = LABELS) -> Certificate:
     """What is true of a plan, or of the claim that there is none.
 
     Parameters
@@ -101,7 +100,7 @@ def violations(problem: Jqodi, plan: JqodiPlan) -> list[str]:
     return _constraints(problem, plan, breakdown(problem, plan))[1]
 
 
-def _trees(witness: Any, notes: list[str]) -> tuple[str, dict[str, Any]]:
+def _trees(witness: object, notes: list[str]) -> tuple[str, dict[str, object]]:
     """Kind and trees of a witness."""
     if witness is None:
         return "", {}
@@ -123,7 +122,7 @@ def _less(objective: float, share: float) -> Fraction:
 
 
 def _least(
-    problem: Jqodi, kind: str, trees: dict[str, Any], objective: float | None, labels: int, notes: list[str]
+    problem: Jqodi, kind: str, trees: dict[str, object], objective: float | None, labels: int, notes: list[str]
 ) -> tuple[Bound, str | None]:
     """A bound on every plan, infinite if there is none, and its kind."""
     least: Bound = math.inf
@@ -154,7 +153,7 @@ def _best_choice(problem: Jqodi, candidate: Arrays) -> Bound:
 
 
 def _candidate_bound(
-    problem: Jqodi, candidate: Arrays, kind: str, tree: Any, objective: float | None, labels: int, notes: list[str]
+    problem: Jqodi, candidate: Arrays, kind: str, tree: object, objective: float | None, labels: int, notes: list[str]
 ) -> tuple[Bound, str]:
     """A bound on the plans of one candidate, as good as the target if that can be shown, and how."""
     limit, target = problem.time_limit, None if objective is None else _less(objective, TOLERANCE)
