@@ -40,7 +40,7 @@ Scaling: the objective is divided by `model.unit`, time rows by T_max. `model.co
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyomo.environ as pyo
@@ -53,6 +53,9 @@ from qopt.jqodi.plan import JqodiPlan
 from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.reductions import possible
 from qopt.jqodi.terms import Candidate, arcs, candidates, plan_of, states_of, terms_of
+
+if TYPE_CHECKING:
+    import cvxpy as cp
 
 FORMS = ("flow", "assignment")
 """Forms of mode path."""
@@ -188,7 +191,12 @@ def _start(problem: Jqodi, entries: dict[str, Candidate]) -> pyo.ConcreteModel:
 
 
 def unit(entries: dict[str, Candidate]) -> float:
-    """What the objective is divided by: a thousandth of the least energy that any plan takes."""
+    """What the objective is divided by: a thousandth of the least energy that any plan takes.
+
+    Parameters
+    ----------
+    entries : as `data` gives them.
+    """
     return min(each.setup_energy + float(each.energy.min(axis=1).sum()) for each in entries.values()) / 1000.0 or 1.0
 
 
@@ -213,7 +221,7 @@ def _change(candidate: Candidate, k: int, r: int, s: int) -> tuple[float, float]
     return energy, 0.0 if seconds is None else float(seconds[r, s])
 
 
-def _states(model: Any, entries: dict[str, Candidate], relaxed: bool) -> None:
+def _states(model: pyo.ConcreteModel, entries: dict[str, Candidate], relaxed: bool) -> None:
     """y, x and the rows between them."""
     model.chosen = pyo.Var(list(entries), domain=_domain(relaxed))
     model.state = pyo.Var(
@@ -228,7 +236,7 @@ def _states(model: Any, entries: dict[str, Candidate], relaxed: bool) -> None:
     )
 
 
-def _energy(model: Any, entries: dict[str, Candidate]) -> Any:
+def _energy(model: pyo.ConcreteModel, entries: dict[str, Candidate]) -> Any:
     """Energy of quantizing and of the epochs."""
     x, y = model.state, model.chosen
     return sum(each.setup_energy * y[i] for i, each in entries.items()) + sum(
@@ -236,7 +244,7 @@ def _energy(model: Any, entries: dict[str, Candidate]) -> Any:
     )
 
 
-def _time(model: Any, problem: Jqodi, entries: dict[str, Candidate], changing: dict[str, Any]) -> None:
+def _time(model: pyo.ConcreteModel, problem: Jqodi, entries: dict[str, Candidate], changing: dict[str, Any]) -> None:
     """T_max for each model and width, whose changes take some seconds."""
     x, y = model.state, model.chosen
     limit = limit_with_slack(problem.time_limit)
@@ -249,15 +257,19 @@ def _time(model: Any, problem: Jqodi, entries: dict[str, Candidate], changing: d
     model.time = pyo.Constraint(list(entries), rule=row)
 
 
-def _minimise(model: Any, energy: Any) -> None:
+def _minimise(model: pyo.ConcreteModel, energy: Any) -> None:
     model.cost = pyo.Expression(expr=energy)
     model.objective = pyo.Objective(expr=model.cost / model.unit)
 
 
-def extract(model: Any, problem: Jqodi) -> JqodiPlan:
+def extract(model: pyo.ConcreteModel, problem: Jqodi) -> JqodiPlan:
     """The plan that a solved model holds: the largest ``chosen``, and in each epoch the largest ``state``.
 
     Whether it keeps T_max is for the certificate to say.
+
+    Parameters
+    ----------
+    model : a solved `joint`.
     """
 
     def value(variable: Any) -> float:
@@ -272,8 +284,14 @@ def extract(model: Any, problem: Jqodi) -> JqodiPlan:
     return plan_of(problem, entries[i], states)
 
 
-def exclude(model: Any, problem: Jqodi, plan: JqodiPlan) -> None:
-    """Cut off one plan."""
+def exclude(model: pyo.ConcreteModel, problem: Jqodi, plan: JqodiPlan) -> None:
+    """Cut off one plan.
+
+    Parameters
+    ----------
+    model : a `joint`, which gets a row more.
+    plan : the plan that becomes infeasible, and no other.
+    """
     problem = problem_of(Jqodi, problem)
     key = f"{plan.model}/{plan.bits}"
     states = states_of(data(problem)[key], plan).tolist()
@@ -284,7 +302,7 @@ def exclude(model: Any, problem: Jqodi, plan: JqodiPlan) -> None:
         model.excluded.add(taken <= (len(states) - 1) * model.chosen[key])
 
 
-def joint_cvxpy(problem: Jqodi, form: str | None = None, *, relaxed: bool = False) -> Any:
+def joint_cvxpy(problem: Jqodi, form: str | None = None, *, relaxed: bool = False) -> cp.Problem:
     """The model of the problem's mode in CVXPY, on arrays. Parameters and errors as `joint`.
 
     Returns a `cvxpy.Problem`, its objective divided by `unit`. Its variables are ``chosen`` (one entry for each model
@@ -352,8 +370,13 @@ def _products(candidate: Candidate, x: Any, y: Any, z: Any, form: str) -> list[A
     return rows
 
 
-def extract_cvxpy(model: Any, problem: Jqodi) -> JqodiPlan:
-    """The plan that a solved `joint_cvxpy` holds."""
+def extract_cvxpy(model: cp.Problem, problem: Jqodi) -> JqodiPlan:
+    """The plan that a solved `joint_cvxpy` holds.
+
+    Parameters
+    ----------
+    model : a solved `joint_cvxpy`.
+    """
     entries = data(problem)
     values = model.var_dict
     i = list(entries)[int(np.argmax(values["chosen"].value))]

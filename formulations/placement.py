@@ -40,7 +40,7 @@ rows by their limits. `model.cost` is in the problem's units.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyomo.environ as pyo
@@ -53,6 +53,9 @@ from qopt.placement.costs import Labelling, Limit, binding, labellings, limits, 
 from qopt.placement.plan import PlacementPlan, labels_of, plan_of
 from qopt.placement.problem import Placement
 from qopt.placement.terms import Terms, terms
+
+if TYPE_CHECKING:
+    import cvxpy as cp
 
 FORMS = ("mip", "lp")
 """Forms of the joint model: ``lp`` is ``mip`` without limits and with x, y between 0 and 1."""
@@ -72,6 +75,7 @@ def joint(problem: Placement, form: str = "mip", *, below: float | None = None) 
 
     Parameters
     ----------
+    form : one of `FORMS`.
     below : what a known plan costs: tiers and links that alone cost more are left out, so that numbers which mean
         "not here" do not set the scale.
 
@@ -120,21 +124,23 @@ def joint(problem: Placement, form: str = "mip", *, below: float | None = None) 
     return model
 
 
-def _on(model: Any, o: str, v: int, k: int) -> Any:
+def _on(model: pyo.ConcreteModel, o: str, v: int, k: int) -> Any:
     """1 if v runs on tier k: x_v,k-1 - x_vk."""
     x, y = model.above, model.chosen
     above = x[o, v, k - 1] if k > 0 else y[o]
     return above - x[o, v, k] if (o, v, k) in x else above  # nothing runs above the last tier
 
 
-def _total(model: Any, o: str, unary: FloatArray, weight: FloatArray) -> Any:
+def _total(model: pyo.ConcreteModel, o: str, unary: FloatArray, weight: FloatArray) -> Any:
     """What operator o's plan costs, or uses of a limit; per node and tier, and per tensor and link."""
     run = sum(float(unary[v, k]) * _on(model, o, v, k) for v, k in np.ndindex(unary.shape) if unary[v, k] < np.inf)
     carry = sum(float(weight[t, k]) * model.sent[o, t, k] for t, k in np.ndindex(weight.shape) if weight[t, k] < np.inf)
     return run + carry
 
 
-def _order_tiers(model: Any, labels: dict[str, Labelling], nodes: list[tuple[str, int]], links: range) -> None:
+def _order_tiers(
+    model: pyo.ConcreteModel, labels: dict[str, Labelling], nodes: list[tuple[str, int]], links: range
+) -> None:
     """Rows ``rising``, x_v,k+1 <= x_vk, and ``pinned``: no node on a tier where it may not run."""
     x, y = model.above, model.chosen
 
@@ -147,7 +153,7 @@ def _order_tiers(model: Any, labels: dict[str, Labelling], nodes: list[tuple[str
 
 
 def _follow_data(
-    model: Any, labels: dict[str, Labelling], tensors: list[tuple[str, int]], links: range, free: bool
+    model: pyo.ConcreteModel, labels: dict[str, Labelling], tensors: list[tuple[str, int]], links: range, free: bool
 ) -> None:
     """Rows ``upward``, x_uk <= x_rk, and ``crossing``, z_tk >= x_rk - x_uk, for each reader r of a tensor.
 
@@ -170,7 +176,7 @@ def _follow_data(
     model.crossing = pyo.Constraint(readings, links, rule=crossing)
 
 
-def _keep_limits(model: Any, limits_of: dict[str, tuple[Limit, ...]]) -> None:
+def _keep_limits(model: pyo.ConcreteModel, limits_of: dict[str, tuple[Limit, ...]]) -> None:
     """Rows ``limits``: memory of each tier and latency, of each operator."""
     model.limits = pyo.ConstraintList(doc="memory of each tier and latency, of each operator")
     for o, rows in limits_of.items():
@@ -187,15 +193,24 @@ def _refuse_limits(problem: Placement, rows: Iterable[Limit], model: str) -> Non
 
 
 def unit(costs: Iterable[Labelling]) -> float:
-    """What the objective is divided by: a thousandth of the cheapest operator's cost when every tier is its dearest."""
+    """What the objective is divided by: a thousandth of the cheapest operator's cost when every tier is its dearest.
+
+    Parameters
+    ----------
+    costs : of every operator that may be taken.
+    """
     known = [np.where(np.isinf(c.unary), 0.0, c.unary).max(axis=1).sum() for c in costs]
     return float(min(known) or 1.0) / 1000.0
 
 
-def extract(model: Any, problem: Placement) -> PlacementPlan:
+def extract(model: pyo.ConcreteModel, problem: Placement) -> PlacementPlan:
     """The plan that a solved joint model holds: the operator with the largest ``chosen``, x at least half of it.
 
     Whether it keeps the limits is for the certificate to say.
+
+    Parameters
+    ----------
+    model : a solved `joint`.
     """
 
     problem = problem_of(Placement, problem)
@@ -211,8 +226,14 @@ def extract(model: Any, problem: Placement) -> PlacementPlan:
     return plan_of(problem, own, labels)
 
 
-def exclude(model: Any, problem: Placement, plan: PlacementPlan) -> None:
-    """Cut off one plan of a joint model of form ``mip``: some x must differ, if the operator stays."""
+def exclude(model: pyo.ConcreteModel, problem: Placement, plan: PlacementPlan) -> None:
+    """Cut off one plan of a joint model of form ``mip``: some x must differ, if the operator stays.
+
+    Parameters
+    ----------
+    model : a `joint` of form ``mip``, which gets a row more.
+    plan : the plan that becomes infeasible, and no other.
+    """
     problem = problem_of(Placement, problem)
     y, own = model.chosen[plan.operator], terms(problem, problem.operator(plan.operator))
     differs = [
@@ -223,11 +244,15 @@ def exclude(model: Any, problem: Placement, plan: PlacementPlan) -> None:
     model.excluded.add(sum(differs) >= y)
 
 
-def cut_cvxpy(problem: Placement, operator: str, *, below: float | None = None) -> Any:
+def cut_cvxpy(problem: Placement, operator: str, *, below: float | None = None) -> cp.Problem:
     """The minimum cut of one operator in CVXPY, as the mathematics writes it: w max_r (x_r - x_u)^+ once per tensor.
 
     Returns a `cvxpy.Problem` with one variable ``above``, (nodes, links); node 0 is the raw input. Its objective is
     divided by `unit`; `below` as in `joint`. Read the plan with `extract_cvxpy`.
+
+    Parameters
+    ----------
+    operator : name of one of the problem's operators.
 
     Raises
     ------
@@ -266,8 +291,14 @@ def cut_cvxpy(problem: Placement, operator: str, *, below: float | None = None) 
     return cp.Problem(cp.Minimize((run + cp.sum(carry)) / unit([costs])), constraints)
 
 
-def extract_cvxpy(model: Any, problem: Placement, operator: str) -> PlacementPlan:
-    """The plan that a solved `cut_cvxpy` holds."""
+def extract_cvxpy(model: cp.Problem, problem: Placement, operator: str) -> PlacementPlan:
+    """The plan that a solved `cut_cvxpy` holds.
+
+    Parameters
+    ----------
+    model : a solved `cut_cvxpy`.
+    operator : the one that it is of.
+    """
     problem = problem_of(Placement, problem)
     own = terms(problem, problem.operator(operator))
     labels = (model.var_dict["above"].value[1:] >= 0.5).sum(axis=1)

@@ -39,7 +39,7 @@ is ``(cost - offset) / unit`` with the numbers ``model.offset`` and ``model.unit
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyomo.environ as pyo
@@ -52,6 +52,9 @@ from qopt.core.reading import problem_of
 from qopt.qpart.plan import QPartPlan
 from qopt.qpart.problem import QPart
 from qopt.qpart.subproblem import Subproblem, subproblems
+
+if TYPE_CHECKING:
+    import cvxpy as cp
 
 FORMS = ("one-hot", "aggregated", "big-m", "hull")
 """Forms of the joint model."""
@@ -86,6 +89,10 @@ def scale(at: dict[int, Subproblem]) -> tuple[float, float]:
 
     The offset is the cheapest cut at the smallest widths, a lower bound; the unit is a thousandth of the way from
     there to the cheapest cut at the largest widths.
+
+    Parameters
+    ----------
+    at : data of each admissible cut, as `tables` gives them.
     """
     least = [s.base + float(s.cost[:, 0].sum()) for s in at.values()]
     most = [s.base + float(s.cost[:, -1].sum()) for s in at.values()]
@@ -180,7 +187,7 @@ def gdp(problem: QPart) -> pyo.ConcreteModel:
     model.objective = pyo.Objective(expr=model.total)
     width = model.width
 
-    def at_cut(disjunct: Any, p: int) -> None:
+    def at_cut(disjunct: Disjunct, p: int) -> None:
         subproblem, choices = at[p], list(items(at[p]))
         chosen = {(i, b) for i, b, *_ in choices}
         idle = [width[i, b] for i in tensors for b in bits if (i, b) not in chosen]
@@ -206,7 +213,7 @@ def gdp(problem: QPart) -> pyo.ConcreteModel:
     return model
 
 
-def joint_cvxpy(problem: QPart) -> Any:
+def joint_cvxpy(problem: QPart) -> cp.Problem:
     """The ``one-hot`` model in CVXPY; boolean vectors named ``cut`` and ``width`` (items in the order of `items`).
 
     Returns a `cvxpy.Problem`, whose objective is scaled like that of `joint`; read the plan with `extract`.
@@ -246,7 +253,9 @@ def joint_cvxpy(problem: QPart) -> Any:
     return cp.Problem(cp.Minimize((base - offset) / unit @ cut + cost / unit @ width), constraints)
 
 
-def _values(model: Any, problem: QPart) -> tuple[dict[int, float], dict[tuple[int, ...], float]]:
+def _values(
+    model: pyo.ConcreteModel | cp.Problem, problem: QPart
+) -> tuple[dict[int, float], dict[tuple[int, ...], float]]:
     """Values of ``cut[p]`` and ``width[...]`` of a solved model, Pyomo's or CVXPY's."""
     if hasattr(model, "var_dict"):
         at, found = tables(problem), model.var_dict
@@ -257,11 +266,15 @@ def _values(model: Any, problem: QPart) -> tuple[dict[int, float], dict[tuple[in
     return cut, {key: pyo.value(v, exception=False) or 0.0 for key, v in model.width.items()}
 
 
-def extract(model: Any, problem: QPart) -> QPartPlan:
+def extract(model: pyo.ConcreteModel | cp.Problem, problem: QPart) -> QPartPlan:
     """The plan that a solved joint model (any form, Pyomo or CVXPY) holds.
 
     Binaries are rounded: the cut with the largest ``cut[p]``, then for each of its tensors the largest ``width``.
     Whether the plan keeps the limits is for the certificate to say.
+
+    Parameters
+    ----------
+    model : a solved joint model, of the same problem.
     """
     problem = problem_of(QPart, problem)
     cut, width = _values(model, problem)

@@ -35,7 +35,7 @@ by f_i(a).
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyomo.environ as pyo
@@ -47,6 +47,9 @@ from qopt.core.reading import problem_of
 from qopt.qpart.plan import QPartPlan
 from qopt.qpart.problem import QPart
 from qopt.qpart.subproblem import Subproblem, subproblems
+
+if TYPE_CHECKING:
+    import cvxpy as cp
 
 LN2, LN4 = math.log(2.0), math.log(4.0)
 
@@ -65,7 +68,13 @@ def _log2_coefficients(subproblem: Subproblem) -> FloatArray:
 
 
 def log2_share(subproblem: Subproblem, width: FloatArray, model: str) -> FloatArray:
-    """(n,) log2 of f_i(b_i) = c_i g(b_i) / Delta; minus infinity where c_i = 0."""
+    """(n,) log2 of f_i(b_i) = c_i g(b_i) / Delta; minus infinity where c_i = 0.
+
+    Parameters
+    ----------
+    width : (n,) bits.
+    model : ``law`` or ``grid``: how noise falls with width.
+    """
     scaled = _log2_coefficients(subproblem)
     g = -2.0 * width
     if model == "grid":
@@ -74,7 +83,13 @@ def log2_share(subproblem: Subproblem, width: FloatArray, model: str) -> FloatAr
 
 
 def steepness(width: FloatArray, model: str) -> FloatArray:
-    """(n,) -f'(b) / f(b): ln 4 for the law, ln 4 / (1 - 2^-b) for the grid."""
+    """(n,) -f'(b) / f(b): ln 4 for the law, ln 4 / (1 - 2^-b) for the grid.
+
+    Parameters
+    ----------
+    width : (n,) bits.
+    model : ``law`` or ``grid``: how noise falls with width.
+    """
     return np.full(len(width), LN4) if model == "law" else LN4 / -np.expm1(-LN2 * width)
 
 
@@ -82,6 +97,11 @@ def width_at(subproblem: Subproblem, share: float | FloatArray, model: str) -> F
     """(n,) width at which a tensor spends a share of Delta, f_i^-1(share): log2(c / (Delta share)) / 2 for the law.
 
     Minus infinity for the law and 0 for the grid where c_i = 0.
+
+    Parameters
+    ----------
+    share : of Delta: one for all, or (n,).
+    model : ``law`` or ``grid``: how noise falls with width.
     """
     half: FloatArray = 0.5 * (_log2_coefficients(subproblem) - np.log2(share))
     # The grid's: log2(1 + sqrt(c / (Delta share))).
@@ -89,7 +109,12 @@ def width_at(subproblem: Subproblem, share: float | FloatArray, model: str) -> F
 
 
 def least_width(subproblem: Subproblem, model: str) -> FloatArray:
-    """(n,) width at which a tensor alone spends twice Delta, within [lo, hi]: no feasible point is below it."""
+    """(n,) width at which a tensor alone spends twice Delta, within [lo, hi]: no feasible point is below it.
+
+    Parameters
+    ----------
+    model : ``law`` or ``grid``: how noise falls with width.
+    """
     return np.clip(width_at(subproblem, 2.0, model), float(subproblem.bits[0]), float(subproblem.bits[-1]))
 
 
@@ -103,6 +128,10 @@ def noisy(subproblem: Subproblem) -> list[int]:
 
 def fixed_cut(problem: QPart, cut: int) -> Subproblem:
     """Data of one cut, for real-valued bits.
+
+    Parameters
+    ----------
+    cut : p, 0..L.
 
     Raises
     ------
@@ -131,7 +160,12 @@ def units(subproblem: Subproblem) -> tuple[float, float]:
 
 
 def first_guess(subproblem: Subproblem, model: str) -> FloatArray:
-    """(n,) widths at which every tensor spends noise in proportion to its price, clipped to their ranges."""
+    """(n,) widths at which every tensor spends noise in proportion to its price, clipped to their ranges.
+
+    Parameters
+    ----------
+    model : ``law`` or ``grid``: how noise falls with width.
+    """
     lo, hi = least_width(subproblem, model), float(subproblem.bits[-1])
     total = float(subproblem.price.sum()) or 1.0
     # A tensor without price spends nothing: hi, unless it makes no noise.
@@ -145,6 +179,10 @@ def convex(problem: QPart, cut: int) -> pyo.ConcreteModel:
     Variables ``width[tensor]`` and ``share[tensor]``, rows ``accuracy``, ``memory`` and ``tangents``, expression
     ``cost`` (Eq. 17); the objective is ``(cost - offset) / unit``. A linear relaxation of the convex problem:
     `qopt.qpart.methods.highs_cuts` tightens it until it is exact.
+
+    Parameters
+    ----------
+    cut : p, 1..L.
 
     Raises
     ------
@@ -177,8 +215,15 @@ def convex(problem: QPart, cut: int) -> pyo.ConcreteModel:
     return model
 
 
-def add_tangents(model: Any, subproblem: Subproblem, width: FloatArray, noise_model: str) -> list[Any]:
-    """Add the tangent of every noisy tensor at its width, divided by its share there; returns the rows."""
+def add_tangents(model: pyo.ConcreteModel, subproblem: Subproblem, width: FloatArray, noise_model: str) -> list[Any]:
+    """Add the tangent of every noisy tensor at its width, divided by its share there; returns the rows.
+
+    Parameters
+    ----------
+    model : a `convex` model, which gets the rows.
+    width : (n,) bits.
+    noise_model : ``law`` or ``grid``.
+    """
     last = width_at(subproblem, SMALLEST_SHARE, noise_model)
     at = np.clip(np.minimum(width, last), float(subproblem.bits[0]), float(subproblem.bits[-1]))
     inverse = np.exp2(-log2_share(subproblem, at, noise_model))  # 1 / f(a) <= 1 / SMALLEST_SHARE
@@ -192,11 +237,15 @@ def add_tangents(model: Any, subproblem: Subproblem, width: FloatArray, noise_mo
     return rows
 
 
-def convex_cvxpy(problem: QPart, cut: int) -> Any:
+def convex_cvxpy(problem: QPart, cut: int) -> cp.Problem:
     """The cone form in CVXPY, for noise that follows the law; ``width`` in the order of the subproblem's tensors.
 
     Returns a `cvxpy.Problem` whose objective is (Eq. 17 - offset) / unit, see `units`. The accuracy row is
     ``constraints[0]`` where any tensor makes noise, the memory row the last one where there is one.
+
+    Parameters
+    ----------
+    cut : p, 1..L.
 
     Raises
     ------
@@ -231,8 +280,13 @@ def convex_cvxpy(problem: QPart, cut: int) -> Any:
     return cp.Problem(cp.Minimize(cost), constraints)
 
 
-def extract_widths(model: Any, subproblem: Subproblem) -> FloatArray:
-    """(n,) widths of a solved model, Pyomo's or CVXPY's, clipped to [lo, hi]."""
+def extract_widths(model: pyo.ConcreteModel | cp.Problem, subproblem: Subproblem) -> FloatArray:
+    """(n,) widths of a solved model, Pyomo's or CVXPY's, clipped to [lo, hi].
+
+    Parameters
+    ----------
+    model : a solved `convex` or `convex_cvxpy`.
+    """
     if hasattr(model, "var_dict"):
         found = model.var_dict["width"].value if len(subproblem.tensors) else np.zeros(0)
     else:
@@ -241,7 +295,13 @@ def extract_widths(model: Any, subproblem: Subproblem) -> FloatArray:
     return clipped
 
 
-def extract(model: Any, problem: QPart, cut: int) -> QPartPlan:
-    """The plan of a solved model at its cut; whether it keeps the limits to the last digit is not checked."""
+def extract(model: pyo.ConcreteModel | cp.Problem, problem: QPart, cut: int) -> QPartPlan:
+    """The plan of a solved model at its cut; whether it keeps the limits to the last digit is not checked.
+
+    Parameters
+    ----------
+    model : a solved `convex` or `convex_cvxpy`.
+    cut : the one that it is of.
+    """
     subproblem = subproblems(problem_of(QPart, problem)).at(cut)
     return subproblem.plan(extract_widths(model, subproblem), "real", problem.name)

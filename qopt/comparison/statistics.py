@@ -60,14 +60,29 @@ def cliffs_delta(left: Sequence[float] | FloatArray, right: Sequence[float] | Fl
 
 
 def band(delta: float) -> str:
-    """Size of an effect: ``negligible`` below 0.147, ``small`` below 0.33, ``medium`` below 0.474, else ``large``."""
+    """Size of an effect: ``negligible`` below 0.147, ``small`` below 0.33, ``medium`` below 0.474, else ``large``.
+
+    Parameters
+    ----------
+    delta : Cliff's delta, in [-1, 1].
+
+    Raises
+    ------
+    InputError
+        A number outside of that.
+    """
     if not -1.0 <= delta <= 1.0:
         raise InputError("delta", shown(delta), "a number in [-1, 1]")
     return next((name for end, name in BANDS if abs(delta) < end), "large")
 
 
 def letter(delta: float) -> str:
-    """Sign and first letter of the size, as tables of effects print them: ``-L``, ``S``; a zero has no sign."""
+    """Sign and first letter of the size, as tables of effects print them: ``-L``, ``S``; a zero has no sign.
+
+    Parameters
+    ----------
+    delta : Cliff's delta, in [-1, 1]; errors as `band`.
+    """
     return ("-" if delta < 0 else "") + band(delta)[0].upper()
 
 
@@ -83,7 +98,7 @@ def summarize(
     Parameters
     ----------
     samples, group, value, alpha
-        As for `compare`; a single group will do.
+        As for `compare`, one list for each group; a single group will do.
 
     Returns
     -------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from qopt.core.arguments import is_number
 from qopt.core.errors import InputError, MethodError, shown
@@ -17,6 +17,8 @@ from qopt.core.solving import solve
 if TYPE_CHECKING:
     import pandas as pd
 
+
+Entry = TypeVar("Entry")
 
 HEAD = ("problem", "method", "bits", "status", "objective", "bound", "gap", "seconds", "verified", "proved")
 """Columns of every family; bits are left out where a family has none."""
@@ -33,11 +35,29 @@ def rows(
 
     A method that breaks off is one failed row; the others go on. The certificate's bound is reported, not the
     method's claim. The time limit goes to the methods that take one.
+
+    Parameters
+    ----------
+    problems : problems, bundled names or paths.
+    methods : names; default all.
+    time_limit : seconds.
+    progress : called with the names of problem and method before each is run.
+
+    Returns
+    -------
+    A dict for each problem and method: `HEAD`, the family's own columns (COLUMNS of its report), and ``message``. What
+    is not known is None.
+
+    Raises
+    ------
+    InputError
+        No problems or methods, an unknown one, or a time limit that is none.
     """
-    asked = [as_problem(p) for p in problems]
+    asked = [as_problem(p) for p in _listed("problems", problems, "problems, bundled names or paths")]
     if not asked:
         raise InputError("problems", "none", "at least one")
-    chosen = [_chosen(problem, methods) for problem in asked]
+    names = None if methods is None else list(_listed("methods", methods, "names of methods"))
+    chosen = [_chosen(problem, names) for problem in asked]
     if not all(chosen):
         raise InputError("methods", "none", "at least one")
     if time_limit is not None and not (is_number(time_limit) and 0 <= time_limit < float("inf")):
@@ -87,6 +107,13 @@ def rows(
             )
             records.append(record)
     return records
+
+
+def _listed(name: str, value: Iterable[Entry], of: str) -> Iterable[Entry]:
+    """A list; a single entry is none, though a text and a problem can be iterated over."""
+    if isinstance(value, str | os.PathLike | Problem) or not isinstance(value, Iterable):
+        raise InputError(name, shown(value), f"a list of {of}")
+    return value
 
 
 def _chosen(problem: Problem, names: Sequence[str] | None) -> list[Method]:

@@ -27,6 +27,14 @@ class Slack:
 
     With `at_least` the limit is one from below: `used` is what the plan reaches, and must be `limit` or more. With
     `yes_no` there is no amount: `used` counts or measures what is wrong, and must be 0.
+
+    Attributes
+    ----------
+    name : of the constraint.
+    used, limit : amounts in the unit of the constraint.
+    holds : whether it does in the exact test (`qopt.core.limits`).
+    at_least : whether the limit is one from below.
+    yes_no : whether there is no amount to tell.
     """
 
     name: str
@@ -38,7 +46,13 @@ class Slack:
 
     @classmethod
     def whether(cls, name: str, wrong: float) -> Slack:
-        """A constraint that holds or does not: it does if nothing is wrong."""
+        """A constraint that holds or does not: it does if nothing is wrong.
+
+        Parameters
+        ----------
+        name : of the constraint.
+        wrong : how much or how many are wrong; 0 for none.
+        """
         return cls(name, float(wrong), 0.0, float(wrong) == 0.0, yes_no=True)
 
     @property
@@ -56,7 +70,13 @@ class Slack:
 
 @dataclass(frozen=True)
 class KKT:
-    """Relative residuals of the optimality conditions at the plan's cut (real-valued bits), and the multiplier."""
+    """Relative residuals of the optimality conditions at the plan's cut (real-valued bits), and the multiplier.
+
+    Attributes
+    ----------
+    stationarity, complementarity, primal, dual : residuals, relative: 0 at an optimum.
+    multiplier : lambda of the accuracy constraint, objective for a unit of noise.
+    """
 
     stationarity: float
     complementarity: float
@@ -94,10 +114,10 @@ class Certificate:
     proved : the plan is feasible and optimal within tolerance, by this bound.
     infeasible : no plan exists, proved.
     kkt : residuals, real-valued bits only.
-    notes : remarks, for example why a witness was rejected.
+    notes : a line for each remark, for example why a witness was rejected.
     stopped : why proving ended early: ``time-limit``, or ``labels`` where the sums that an enumeration may make were
         used up; None where it came to its end. Feasibility is always certified; `notes` say what is left undone.
-    seconds : time it took to certify.
+    seconds : seconds that it took to certify.
     """
 
     bits: str | None

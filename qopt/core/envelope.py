@@ -35,7 +35,14 @@ LISTED = 12
 
 @dataclass(frozen=True)
 class Line:
-    """An objective ``intercept + slope * x``, where x is the parameter, or its inverse."""
+    """An objective ``intercept + slope * x``, where x is the parameter, or its inverse.
+
+    Attributes
+    ----------
+    intercept : objective where x is 0.
+    slope : objective for a unit of x.
+    inverse : whether x is the inverse of the parameter.
+    """
 
     intercept: float
     slope: float = 0.0
@@ -76,7 +83,7 @@ class Envelope:
     Attributes
     ----------
     problem, parameter, unit : name of the problem, field that varies, and its unit (empty for a number).
-    pieces : ascending; together they cover the range from `low` to `high`.
+    pieces : one for each range, ascending; together they cover the range from `low` to `high`.
     low, high : the range asked for.
     inverse : whether objectives are affine in the inverse of the parameter.
     limit : whether the parameter is a limit. A plan then holds from the value on that it uses itself, with the slack
@@ -171,6 +178,11 @@ class Envelope:
         Parameters
         ----------
         name : an attribute of the plans, such as ``cut``. The decision is None where there is no plan.
+
+        Raises
+        ------
+        InputError
+            The plans have no such attribute.
         """
         merged: list[tuple[float, float, object]] = []
         for piece in self.pieces:

@@ -75,7 +75,7 @@ class Front:
     criteria : what is weighed against each other.
     points : those that no other point is at least as good as in all criteria and better in one; in the order of the
         first criterion, the best first.
-    dominated : candidates off the front, and those without a plan, in the same order.
+    dominated : all candidates off the front, and those without a plan, in the same order.
     """
 
     problem: str
@@ -110,7 +110,16 @@ class Front:
         return all(point.proved for point in (*self.points, *self.dominated))
 
     def curve(self, x: str, y: str) -> tuple[list[float], list[float]]:
-        """Two criteria of the points on the front, ascending in the first: what a picture draws."""
+        """Two criteria of the points on the front, ascending in the first: what a picture draws.
+
+        Parameters
+        ----------
+        x, y : names of two criteria.
+
+        Returns
+        -------
+        A list of the values of each, in the criteria's units.
+        """
         pairs = sorted((point.values[x] or 0.0, point.values[y] or 0.0) for point in self.points)
         return [a for a, _ in pairs], [b for _, b in pairs]
 

@@ -14,7 +14,12 @@ from qopt.core.reading import read_json
 
 
 class Plan(Frozen):
-    """What plans of all families share: a format, and the name of the problem that they answer."""
+    """What plans of all families share: a format, and the name of the problem that they answer.
+
+    Attributes
+    ----------
+    problem : name of the problem that it answers; empty where it is not known.
+    """
 
     format: str
     version: int
@@ -61,7 +66,21 @@ def _plan(data: object, problem: Problem | None) -> Plan:
 
 
 def read_plan(path: str | os.PathLike[str]) -> Plan:
-    """Read a plan from a plan file or a solution file."""
+    """Read a plan from a plan file or a solution file.
+
+    Parameters
+    ----------
+    path : of a JSON file: a plan, or what ``qopt solve --json`` prints.
+
+    Returns
+    -------
+    The plan, of its family's class.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, is neither, or says that there is no plan.
+    """
     plan, _ = read_answer(path)
     if plan is None:
         raise InputError("plan", "none: the solution says that there is no plan", "a plan")
@@ -69,5 +88,11 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
 
 
 def save_plan(plan: Plan, path: str | os.PathLike[str]) -> None:
-    """Write a plan file."""
+    """Write a plan file.
+
+    Parameters
+    ----------
+    plan : of any family.
+    path : of the file to write, whole or not at all.
+    """
     write_whole(path, lambda file: file.write((json.dumps(plan.to_dict(), indent=1) + "\n").encode()))

@@ -14,7 +14,13 @@ MARKERS = ("o", "s", "D", "^", "v", "P")
 
 
 def axes_for(ax: Axes | None, width: float, height: float) -> Axes:
-    """The given Axes, or a new one without a box."""
+    """The given Axes, or a new one without a box.
+
+    Parameters
+    ----------
+    ax : where to draw; None for a new figure.
+    width, height : of a new figure, in inches.
+    """
     if ax is None:
         import matplotlib.pyplot as plt
 
@@ -24,4 +30,10 @@ def axes_for(ax: Axes | None, width: float, height: float) -> Axes:
 
 
 def number(x: float) -> str:
+    """A number of four digits, for a label.
+
+    Parameters
+    ----------
+    x : in any unit.
+    """
     return f"{x:.4g}"

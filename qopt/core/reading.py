@@ -98,6 +98,16 @@ def load(name: str | os.PathLike[str]) -> Any:
     Parameters
     ----------
     name : a bundled name such as ``"qpart/mnist-mlp6"`` (see `bundled`), or the path of an instance file.
+
+    Returns
+    -------
+    The problem, of its family's class.
+
+    Raises
+    ------
+    InputError
+        No such name or file, no JSON, or a field that is not as it should be: its path, what was found, what is
+        allowed.
     """
     if not isinstance(name, str | os.PathLike):
         raise InputError("instance", shown(name), "a bundled name or the path of an instance file")
@@ -172,5 +182,11 @@ def to_json(problem: Problem) -> str:
 
 
 def save(problem: Problem, path: str | os.PathLike[str]) -> None:
-    """Write a problem as an instance file."""
+    """Write a problem as an instance file.
+
+    Parameters
+    ----------
+    problem : of any family.
+    path : of the file to write, whole or not at all.
+    """
     write_whole(path, lambda file: file.write(to_json(problem).encode()))

@@ -118,6 +118,10 @@ def solve(
         left unproved the message and the certificate say. Importing a solver does not count.
     threads, seed : handed to the solver.
 
+    Returns
+    -------
+    `Solution`: status, plan, objective and bound, and the certificate that says what is true of them.
+
     Raises
     ------
     InputError, MethodError

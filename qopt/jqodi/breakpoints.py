@@ -66,6 +66,8 @@ def breakpoints(
     if not low < high:
         raise InputError("low", f"{low:g} with high {high:g}", "low < high")
     whole("max_solves", max_solves, 1, 10**9)
+    if max_labels is not None:
+        whole("max_labels", max_labels, 0)
     admissible = candidates(problem)
     points: Iterator[Point]
     if problem.mode == "choice":

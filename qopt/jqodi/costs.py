@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from qopt.core.arrays import FloatArray
 from qopt.core.display import Brief, listed, number
 from qopt.core.reading import problem_of
 from qopt.jqodi.losses import losses
@@ -30,8 +31,8 @@ class EpochCost(Brief):
     epoch : 1..K.
     server, cut : the state.
     times, energies : seconds and joules of each of `NODES`; a time is None where it would not end.
-    switch_time, switch_energy : of the change before it.
-    time, energy : of all that; None where the state is impossible.
+    switch_time, switch_energy : seconds and joules of the change before it.
+    time, energy : seconds and joules of all that; None where the state is impossible.
     counted : whether its energy is part of the objective.
     """
 
@@ -53,9 +54,10 @@ class InferenceCost:
 
     Attributes
     ----------
-    time, energy : of one request: layers 1..j on the device, `bits` up, the rest on the server.
+    time, energy : seconds and joules of one request: layers 1..j on the device, `bits` up, the rest on the server.
+    bits : that one request sends up.
     requests : how many are part of the objective.
-    total_time, total_energy : of all; the time is not part of T_max.
+    total_time, total_energy : seconds and joules of all; the time is not part of T_max.
     """
 
     time: float
@@ -72,14 +74,15 @@ class JqodiCost(Brief):
 
     Attributes
     ----------
+    model, bits : what is trained, and at which width.
     objective : joules of fine-tuning that count, and of inference requests; None where an epoch is impossible.
     energy, time : joules of fine-tuning that count, and seconds of all epochs, quantizing included.
-    setup_time, setup_energy, switch_time, switch_energy : of quantizing, and of all changes.
+    setup_time, setup_energy, switch_time, switch_energy : seconds and joules of quantizing, and of all changes.
     node_times, node_energies : sums over the epochs (energies over those that count) for each of `NODES`; None where
         an epoch is impossible there.
     epochs : each of them.
     inference : None where the problem does not say what a request sends, or the numbers are too large.
-    expected_losses, robust_losses : after 0, 1, ... epochs; empty where only K is known.
+    expected_losses, robust_losses : (1 + epochs,) after 0, 1, ... epochs; empty where only K is known.
     expected_epochs, robust_epochs : K by both estimates; None for never.
     """
 
@@ -118,7 +121,7 @@ class JqodiCost(Brief):
         """Epochs, from 1 on, whose server and cut are impossible."""
         return tuple(row.epoch for row in self.epochs if row.time is None)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain data."""
         return asdict(self)
 
@@ -178,7 +181,7 @@ def _duration(amount: float, rate: float) -> float | None:
     return amount / rate if rate > 0 else None
 
 
-def _factor(column: Any, k: int) -> float:
+def _factor(column: FloatArray | None, k: int) -> float:
     return 1.0 if column is None else float(column[k])
 
 

@@ -109,13 +109,26 @@ Step = tuple[str, dict[str, object], str, dict[str, float]]
 
 
 def vertex(candidate: Candidate, k: int, state: int) -> str:
-    """Name of a state's vertex in epoch k, from 0."""
+    """Name of a state's vertex in epoch k, from 0.
+
+    Parameters
+    ----------
+    k : epoch, from 0.
+    state : index into the candidate's states.
+    """
     server, cut = candidate.states[state]
     return f"{candidate.key}/{k + 1}/{server}/{cut}"
 
 
 def arc(candidate: Candidate, k: int, before: int | None, state: int) -> dict[str, float]:
-    """Energy and time of epoch k, from 0, and of the change before it."""
+    """Energy and time of epoch k, from 0, and of the change before it.
+
+    Parameters
+    ----------
+    k : epoch, from 0.
+    before : state of the epoch before, an index; None for the first epoch.
+    state : index into the candidate's states.
+    """
     energy, time = step_terms(candidate, k, before, state)
     return {"energy": sum(energy), "time": sum(time)}
 
@@ -172,7 +185,14 @@ def _tree(problem: Jqodi, candidate: Candidate) -> Iterator[Step]:
 
 
 def step_terms(candidate: Candidate, k: int, before: int | None, state: int) -> tuple[list[float], list[float]]:
-    """Energies and times of epoch k, from 0: the epoch's own, then those of the change before it."""
+    """Energies and times of epoch k, from 0: the epoch's own, then those of the change before it.
+
+    Parameters
+    ----------
+    k : epoch, from 0.
+    before : state of the epoch before, an index; None for the first epoch.
+    state : index into the candidate's states.
+    """
     energy, time = [float(candidate.energy[k, state])], [float(candidate.time[k, state])]
     if before is not None and candidate.switch_energy is not None and k < candidate.counted:
         energy.append(float(candidate.switch_energy[before, state]))
@@ -182,7 +202,12 @@ def step_terms(candidate: Candidate, k: int, before: int | None, state: int) -> 
 
 
 def plan_vertices(problem: Jqodi, plan: JqodiPlan, *, tree: bool = False) -> list[str]:
-    """The vertices of a plan's path through the diagram."""
+    """The vertices of a plan's path through the diagram.
+
+    Parameters
+    ----------
+    tree : whether the diagram is a tree.
+    """
     checked_plan(problem_of(Jqodi, problem), plan)
     key = f"{plan.model}/{plan.bits}"
     pairs = [f"{server}/{cut}" for server, cut in zip(plan.servers, plan.cuts, strict=True)]
@@ -192,6 +217,11 @@ def plan_vertices(problem: Jqodi, plan: JqodiPlan, *, tree: bool = False) -> lis
 
 def write_diagram(graph: nx.DiGraph, path: str | os.PathLike[str]) -> None:
     """Write a diagram to a file, as GraphML (``.graphml``) or as node-link JSON (``.json``).
+
+    Parameters
+    ----------
+    graph : as `diagram` makes it.
+    path : of the file to write; its ending says how.
 
     Raises
     ------

@@ -23,9 +23,9 @@ GONE = 0.05
 """Share of epochs in which a server is not available, under changing conditions."""
 
 # Orders of magnitude of the bundled jqodi/data1: CIFAR-10, a Raspberry Pi 5, two graphics cards and a cloud.
-CLOUD: dict[str, Any] = {"speed": 5e12, "energy": 5e-11}
-DEVICE: dict[str, Any] = {"speed": 2e10, "energy": 2e-10, "training": 2000.0, "validation": 500.0}
-INPUT: dict[str, Any] = {"input_size": 3072.0, "input_bits": 8}  # a picture of 32 x 32 in three colors
+CLOUD: dict[str, object] = {"speed": 5e12, "energy": 5e-11}
+DEVICE: dict[str, object] = {"speed": 2e10, "energy": 2e-10, "training": 2000.0, "validation": 500.0}
+INPUT: dict[str, object] = {"input_size": 3072.0, "input_bits": 8}  # a picture of 32 x 32 in three colors
 SERVER_SPEED, SERVER_ENERGY = 4e11, 4e-10
 NETWORK_MACS, NETWORK_PARAMETERS, LAYER_ACTIVATIONS = 1e8, 1e6, 2e4
 
@@ -88,12 +88,14 @@ def jqodi(
     ----------
     epochs : the largest K^exp, 1 to 5000; other widths need down to half as many.
     seed : of `numpy.random.default_rng`, >= 0.
+    mode : ``choice``, ``schedule`` or ``path``.
     servers : 1 to 200.
     cuts : admissible cuts of the first and deepest model, which has one layer more; 1 to 200.
     models : 1 to 20.
-    widths : admissible bit-widths, 1 to 32. Every model has an entry at 32 bits too, for comparisons.
+    widths : a list of admissible bit-widths, 1 to 32. Every model has an entry at 32 bits too, for comparisons.
     conditions : whether speeds, rates and availability change by epoch. One server is always there.
     switching : whether changing server or cut costs; default where mode is ``path``, and only there it may.
+    estimate : ``expected`` or ``robust``.
     losses : whether loss changes are given, from which K follows, in place of K.
     requests : inference requests after fine-tuning.
     tightness : T_max lies this share of the way from the least time of any plan (0) to the time of one of least
@@ -174,11 +176,11 @@ def _bits(widths: object) -> list[int]:
 class _Drawn:
     """What chance decides, as parts of the problem."""
 
-    models: list[dict[str, Any]]
-    servers: list[dict[str, Any]]
-    links: list[dict[str, Any]]
-    conditions: dict[str, Any] | None
-    switching: dict[str, Any] | None
+    models: list[dict[str, object]]
+    servers: list[dict[str, object]]
+    links: list[dict[str, object]]
+    conditions: dict[str, object] | None
+    switching: dict[str, object] | None
 
 
 def _draw(asked: _Asked) -> _Drawn:
@@ -220,7 +222,7 @@ def _assembled(asked: _Asked, drawn: _Drawn) -> dict[str, Any]:
     return data if drawn.switching is None else {**data, "switching": drawn.switching}
 
 
-def _model(rng: np.random.Generator, number: int, asked: _Asked) -> dict[str, Any]:
+def _model(rng: np.random.Generator, number: int, asked: _Asked) -> dict[str, object]:
     """A model whose work is in its early layers and whose parameters are in the late ones."""
     cuts, epochs, bits = asked.cuts, asked.epochs, asked.widths
     n = cuts + 1 if number == 0 else int(rng.integers(max(2, (cuts + 1) // 2), cuts + 2))
@@ -250,9 +252,9 @@ def _model(rng: np.random.Generator, number: int, asked: _Asked) -> dict[str, An
     return {**model, "loss": LOSS, "loss_limit": LOSS_LIMIT} if asked.losses else model
 
 
-def _width(rng: np.random.Generator, bits: int, epochs: int, losses: bool) -> dict[str, Any]:
+def _width(rng: np.random.Generator, bits: int, epochs: int, losses: bool) -> dict[str, object]:
     """A width that needs so many epochs: given, or by losses that quantizing raises, from `LOSS` to `LOSS_LIMIT`."""
-    entry: dict[str, Any] = {
+    entry: dict[str, object] = {
         "bits": bits,
         "quantize_time": float(rng.uniform(0.0, QUANTIZING[0])),
         "quantize_energy": float(rng.uniform(0.0, QUANTIZING[1])),
@@ -274,7 +276,7 @@ def _width(rng: np.random.Generator, bits: int, epochs: int, losses: bool) -> di
     }
 
 
-def _servers(rng: np.random.Generator, names: list[str]) -> list[dict[str, Any]]:
+def _servers(rng: np.random.Generator, names: list[str]) -> list[dict[str, object]]:
     """Servers whose MACs take the more energy the faster they are."""
     speed = log_uniform(rng, 1.0, SERVER_SPEED, len(names))
     joules = SERVER_ENERGY * (speed / SERVER_SPEED) ** FASTER_TAKES_MORE * log_uniform(rng, 0.5, 1.0, len(names))
@@ -297,7 +299,7 @@ def _walk(rng: np.random.Generator, epochs: int, low: float) -> FloatArray:
     return factors
 
 
-def _conditions(rng: np.random.Generator, names: list[str], epochs: int) -> dict[str, Any]:
+def _conditions(rng: np.random.Generator, names: list[str], epochs: int) -> dict[str, object]:
     there = rng.random((len(names), epochs)) >= GONE
     there[int(rng.integers(len(names)))] = True
     return {
@@ -313,7 +315,7 @@ def _conditions(rng: np.random.Generator, names: list[str], epochs: int) -> dict
     }
 
 
-def _switching(rng: np.random.Generator, servers: int, cuts: int) -> dict[str, Any]:
+def _switching(rng: np.random.Generator, servers: int, cuts: int) -> dict[str, object]:
     """Costs of changing the server, pair by pair, and of moving the cut, layer by layer."""
     between = rng.uniform(*SERVER_CHANGE, (servers, servers))
     np.fill_diagonal(between, 0.0)

@@ -77,7 +77,7 @@ class Walk(Brief):
     Attributes
     ----------
     labels : of every vertex; those of an epoch follow those of the epoch before.
-    plan, energy : the best plan, None if there is none.
+    plan, energy : the best plan and its joules, None if there is none.
     multipliers : lam of each model and width, ``MODEL/BITS`` [J/s].
     """
 
@@ -156,6 +156,10 @@ def labels(problem: Jqodi, *, rules: Collection[str] = RULES, max_labels: int = 
     ----------
     rules : those by which labels leave, of `RULES`; with fewer of them more labels stay, and the answer is the same.
     max_labels : labels made, at most.
+
+    Returns
+    -------
+    `Walk`: every label with its fate, and the best plan.
 
     Raises
     ------

@@ -116,6 +116,11 @@ def epochs_within(problem: Jqodi, model: Model, width: Width) -> int:
     """How many epochs of a model at a width fit T_max at most, in the problem's mode, up to 100 000.
 
     Under conditions, as many as they are given for at the most.
+
+    Parameters
+    ----------
+    model : one of the problem's.
+    width : one of the model's.
     """
     horizon = problem.horizon
     candidate = candidate_at(problem, model.name, width.bits, epochs=1 if horizon is None else horizon)
@@ -144,7 +149,13 @@ def epochs_within(problem: Jqodi, model: Model, width: Width) -> int:
 
 
 def rounded_up(value: float, digits: int = 6) -> str:
-    """The least number of so many digits that works as a limit, in the exact test, for terms that add up to a value."""
+    """The least number of so many digits that works as a limit, in the exact test, for terms that add up to a value.
+
+    Parameters
+    ----------
+    value : sum of the terms.
+    digits : significant ones.
+    """
     if value == 0:
         return "0"
     unit = 10.0 ** (math.floor(math.log10(abs(value))) - digits + 1)

@@ -31,8 +31,9 @@ def losses(start: tuple[float, ...], changes: tuple[Change, ...], epochs: int) -
 
     Parameters
     ----------
-    start : terms of the loss before the first epoch: L_a and gamma.
-    changes : gamma^update and gamma^run.
+    start : two terms of the loss before the first epoch, one for L_a and one for gamma.
+    changes : gamma^update and gamma^run, a number for all epochs or one for each.
+    epochs : how many at most.
     """
     listed = _listed(changes)
     after = [sum(map(Fraction, start), Fraction(0))]
@@ -46,6 +47,12 @@ def fewest_epochs(start: tuple[float, ...], changes: tuple[Change, ...], limit: 
     """The fewest epochs >= 1 after which the loss is within its limit; None if it never is.
 
     Lists of changes end: what they do not reach, is never reached.
+
+    Parameters
+    ----------
+    start : two terms of the loss before the first epoch, one for L_a and one for gamma.
+    changes : gamma^update and gamma^run, a number for all epochs or one for each.
+    limit : L_max.
     """
     allowed = Fraction(limit_with_slack(limit))
     listed = _listed(changes)
@@ -63,7 +70,14 @@ def fewest_epochs(start: tuple[float, ...], changes: tuple[Change, ...], limit: 
 
 
 def least_loss(start: tuple[float, ...], changes: tuple[Change, ...], epochs: int) -> float | None:
-    """The smallest limit >= 0 that some number of epochs up to `epochs` reaches, rounded up; None if there is none."""
+    """The smallest limit >= 0 that some number of epochs up to `epochs` reaches, rounded up; None if there is none.
+
+    Parameters
+    ----------
+    start : two terms of the loss before the first epoch, one for L_a and one for gamma.
+    changes : gamma^update and gamma^run, a number for all epochs or one for each.
+    epochs : how many at most.
+    """
     if _listed(changes) is None:  # the loss moves one way: the first or the last epoch is best
         step = sum((Fraction(c) for c in changes if isinstance(c, float)), Fraction(0))
         first = sum(map(Fraction, start), Fraction(0)) + step

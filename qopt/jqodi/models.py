@@ -45,14 +45,24 @@ class Epochs(Frozen):
 
 
 class Estimate(Frozen):
-    """One loss change, by both estimates."""
+    """One loss change, by both estimates.
+
+    Attributes
+    ----------
+    expected, robust : gamma, positive where the loss rises.
+    """
 
     expected: Finite
     robust: Finite
 
 
 class Estimates(Frozen):
-    """Loss changes by epoch, by both estimates: one number for every epoch, or one an epoch."""
+    """Loss changes by epoch, by both estimates: one number for every epoch, or one an epoch.
+
+    Attributes
+    ----------
+    expected, robust : a number for every epoch, or a list of one for each.
+    """
 
     expected: Series
     robust: Series
@@ -106,6 +116,7 @@ class Model(Frozen):
 
     Attributes
     ----------
+    name : of the model, each once.
     loss : L_a, the full-precision model's.
     loss_limit : L_max. Both are needed where K follows from the loss.
     macs : (n,) of each layer, for one image.
@@ -113,7 +124,7 @@ class Model(Frozen):
     activations : (n,) outputs of each layer; inference needs them.
     layers : names, optional.
     input_size, input_bits : values of one input and the bits of each; inference at cut 0 needs them.
-    cuts : admissible cuts j, layers 1..j on the device; default 1..n-1, 0 and n where they are listed.
+    cuts : all admissible cuts j, layers 1..j on the device; default 1..n-1, 0 and n where they are listed.
     cloud_work : F_a [MAC] that the cloud does in an epoch; default the whole model's, as on device and server.
     widths : bit-widths, each once.
     """
@@ -172,7 +183,12 @@ class Model(Frozen):
         return tuple(range(1, len(self))) if self.cuts is None else tuple(self.cuts.tolist())
 
     def width(self, bits: int) -> Width:
-        """The entry of a bit-width; KeyError if there is none."""
+        """The entry of a bit-width; KeyError if there is none.
+
+        Parameters
+        ----------
+        bits : q.
+        """
         return {width.bits: width for width in self.widths}[bits]
 
     def loss_parts(self, width: Width, estimate: str) -> tuple[tuple[float, ...], tuple[Change, ...]] | None:

@@ -21,6 +21,7 @@ from qopt.jqodi.plan import JqodiPlan, checked_plan
 from qopt.jqodi.problem import Jqodi
 
 if TYPE_CHECKING:
+    import networkx as nx
     from matplotlib.axes import Axes
 
 DRAWN = 400
@@ -103,7 +104,7 @@ def plot_diagram(
     return ax
 
 
-def _places(graph: Any, tree: bool) -> dict[str, tuple[float, float]]:
+def _places(graph: nx.DiGraph, tree: bool) -> dict[str, tuple[float, float]]:
     """Layers from left to right; every bit-width has a band of its own, so that no arc crosses another's."""
     import networkx as nx
 

@@ -36,7 +36,13 @@ from qopt.jqodi.models import Width as Width
 
 
 class Cloud(Frozen):
-    """The cloud server: speed v_c [MAC/s] and energy e_c [J/MAC]."""
+    """The cloud server: speed v_c [MAC/s] and energy e_c [J/MAC].
+
+    Attributes
+    ----------
+    speed : v_c [MAC/s].
+    energy : e_c [J/MAC].
+    """
 
     speed: Positive
     energy: Amount
@@ -47,6 +53,7 @@ class Server(Frozen):
 
     Attributes
     ----------
+    name : of the server, each once.
     speed, energy : v_x [MAC/s] and e_x [J/MAC].
     cloud_rate, cloud_energy : of its link with the cloud, v_cx [bit/s] and e_cx [J/bit]. No rate is no link.
     """
@@ -63,7 +70,9 @@ class Link(Frozen):
 
     Attributes
     ----------
+    server : its name.
     rate : v_xd [bit/s]; or `bandwidth` [Hz] and `snr` (a ratio, not decibels), then v_xd = B log2(1 + SNR).
+    bandwidth, snr : B [Hz], and the ratio of signal to noise.
     energy : e_xd [J/bit].
     """
 
@@ -98,9 +107,10 @@ class Device(Frozen):
 
     Attributes
     ----------
+    name : of the device, each once.
     speed, energy : v_d [MAC/s] and e_d [J/MAC].
     training, validation : images.
-    links : servers that can serve it; one that is not listed cannot.
+    links : one for each server that can serve it; one that is not listed cannot.
     """
 
     name: Name
@@ -123,7 +133,7 @@ class ServerConditions(Frozen):
 
     Attributes
     ----------
-    speed, cloud_rate, device_rate : (epochs,) factors; default 1.
+    speed, cloud_rate, device_rate : (epochs,) factors on MACs and bits a second; default 1.
     available : (epochs,) whether it can be used.
     """
 
@@ -138,7 +148,7 @@ class Conditions(Frozen):
 
     Attributes
     ----------
-    cloud_speed, device_speed : (epochs,) factors; default 1.
+    cloud_speed, device_speed : (epochs,) factors on MACs a second; default 1.
     servers : conditions of some servers, by name.
     """
 
@@ -165,7 +175,7 @@ class Switching(Frozen):
     Attributes
     ----------
     server_time, server_energy : seconds and joules; a number, or a matrix from row to column over all servers.
-    cut_time, cut_energy : likewise, over the cuts 0..n of the deepest model.
+    cut_time, cut_energy : seconds and joules likewise, rows and columns over the cuts 0..n of the deepest model.
     """
 
     server_time: AmountOrRows = 0.0
@@ -180,23 +190,28 @@ class Switching(Frozen):
 
 
 class Inference(Frozen):
-    """What is served after fine-tuning: requests, each one inference with the last epoch's server and cut."""
+    """What is served after fine-tuning: requests, each one inference with the last epoch's server and cut.
+
+    Attributes
+    ----------
+    requests : how many; 0 for none.
+    """
 
     requests: Amount = 0.0
 
 
 class Jqodi(Problem):
-    """Minimise the energy of fine-tuning over model, bit-width, server and cut.
+    """Minimise the energy of fine-tuning over model, bit-width, server and cut (Eq. 13; in mode choice Eq. 16).
 
     Attributes
     ----------
     mode : ``choice``, ``schedule`` or ``path``.
     time_limit : T_max [s].
-    cloud, servers, devices : the nodes.
+    cloud, servers, devices : the nodes, each with a name of its own.
     device : name of the device that is decided for; default the first.
     training_passes : passes over a training image in an epoch (forward and backward), in units of an inference.
-    models : what to choose from.
-    widths : admissible bit-widths; default all. Others serve comparisons only (full-model and minimal-model).
+    models : one of them is chosen.
+    widths : list of admissible bit-widths; default all. Others serve comparisons only (full-model and minimal-model).
     estimate : ``expected``: K^exp epochs in time and energy. ``robust``: K^rob epochs must fit T_max, the energy of
         the first K^exp counts.
     conditions, switching, inference : what changes by epoch, what changing costs, what is served afterwards.

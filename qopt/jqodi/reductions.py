@@ -131,7 +131,12 @@ def path_graph(candidate: Candidate) -> Layered:
 
 
 def path_states(candidate: Candidate, path: IntArray) -> IntArray:
-    """(K,) states of a path through `path_graph`."""
+    """(K,) states of a path through `path_graph`.
+
+    Parameters
+    ----------
+    path : (1 + K,) a state of each layer.
+    """
     states: IntArray = path[1:] % len(candidate.states)
     return states
 
@@ -142,6 +147,10 @@ def counting_graph(candidate: Candidate, parts: list[Block]) -> tuple[Digraph, I
     In the grid of n epochs and p states, vertex (j, k) says that k epochs have been given states up to j: an arc
     uses state j once more, another goes on to the next state. A path through a grid is a multiset of n states, so the
     n! orders of a plan are one path. The first arc is quantizing.
+
+    Parameters
+    ----------
+    parts : one for each of the candidate's `blocks`.
 
     Returns
     -------
@@ -164,7 +173,14 @@ def counting_graph(candidate: Candidate, parts: list[Block]) -> tuple[Digraph, I
 
 
 def counted_states(candidate: Candidate, parts: list[Block], used: IntArray, arcs: IntArray) -> IntArray:
-    """(K,) states of a path through `counting_graph`, equal ones next to each other in each block."""
+    """(K,) states of a path through `counting_graph`, equal ones next to each other in each block.
+
+    Parameters
+    ----------
+    parts : one for each of the candidate's `blocks`.
+    used : of every arc, as `counting_graph` gives it.
+    arcs : of the path, one for each step.
+    """
     states = np.zeros(candidate.epochs, dtype=np.int64)
     taken = used[arcs]
     for b, part in enumerate(parts):

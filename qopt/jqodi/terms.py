@@ -17,7 +17,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -49,9 +48,9 @@ class Candidate(Brief):
     time : (K, S) seconds; infinite where a state is impossible.
     energy : (K, S) joules that count: 0 from `counted` on, inference requests in the last epoch; infinite where the
         time is.
-    setup_time, setup_energy : of quantizing, once.
-    switch_time, switch_energy : (S, S) of changing from row to column before an epoch; None where all are 0. Before
-        an epoch from `counted` on, the energy does not count (`arcs`).
+    setup_time, setup_energy : seconds and joules of quantizing, once.
+    switch_time, switch_energy : (S, S) seconds and joules of changing from row to column before an epoch; None where
+        all are 0. Before an epoch from `counted` on, the energy does not count (`arcs`).
     """
 
     model: str
@@ -84,7 +83,7 @@ def _each(amount: FloatArray, rate: FloatArray) -> FloatArray:
         return np.where((np.isinf(quotient) & (rate > 0)) | np.isinf(rate), np.nan, quotient)
 
 
-def _varying(nominal: float, column: Any, epochs: int) -> FloatArray:
+def _varying(nominal: float, column: FloatArray | Sequence[bool] | None, epochs: int) -> FloatArray:
     """(epochs,) a speed or rate: its nominal value times the factors, where there are any."""
     with np.errstate(over="ignore"):
         return np.full(epochs, nominal) if column is None else nominal * np.asarray(column[:epochs], dtype=np.float64)
@@ -103,6 +102,8 @@ def candidate_at(problem: Jqodi, model: str, bits: int, *, epochs: int | None = 
 
     Parameters
     ----------
+    model : name of a model.
+    bits : one of its widths.
     epochs : train so many; default K, and needed where the loss is never reached.
 
     Raises
@@ -225,7 +226,12 @@ def _request_energy(problem: Jqodi, model: Model, width: Width) -> FloatArray:
 
 
 def request_bits(model: Model, width: Width, cut: int) -> float | None:
-    """Bits that a request sends up at a cut: the input's, an activation's at the model's width, none after the last."""
+    """Bits that a request sends up at a cut: the input's, an activation's at the model's width, none after the last.
+
+    Parameters
+    ----------
+    cut : j.
+    """
     if cut == len(model):
         return 0.0
     if cut:
@@ -284,13 +290,23 @@ def terms_of(candidate: Candidate, states: Sequence[int] | IntArray) -> tuple[li
 
 
 def totals(candidate: Candidate, states: Sequence[int] | IntArray) -> tuple[float, float]:
-    """Energy and time of a plan, exactly rounded; infinite where a state is impossible."""
+    """Energy and time of a plan, exactly rounded; infinite where a state is impossible.
+
+    Parameters
+    ----------
+    states : (K,) index of the state in each epoch.
+    """
     energy, time = terms_of(candidate, states)
     return math.fsum(energy), math.fsum(time)
 
 
 def loosest_limit(some: Sequence[Candidate]) -> float:
-    """A T_max [s] that every plan of some candidates keeps: twice what the slowest takes at most, up to `LARGEST`."""
+    """A T_max [s] that every plan of some candidates keeps: twice what the slowest takes at most, up to `LARGEST`.
+
+    Parameters
+    ----------
+    some : candidates, one for each model and width.
+    """
     most = 1.0
     for candidate in some:
         longest = np.where(np.isfinite(candidate.time), candidate.time, 0.0).max(axis=1)
@@ -300,7 +316,12 @@ def loosest_limit(some: Sequence[Candidate]) -> float:
 
 
 def keeps_limit(problem: Jqodi, candidate: Candidate, states: Sequence[int] | IntArray) -> bool:
-    """Whether a plan is possible in every epoch and within T_max, in the exact test."""
+    """Whether a plan is possible in every epoch and within T_max, in the exact test.
+
+    Parameters
+    ----------
+    states : (K,) index of the state in each epoch.
+    """
     return within(terms_of(candidate, states)[1], problem.time_limit)
 
 
@@ -311,7 +332,12 @@ def states_of(candidate: Candidate, plan: JqodiPlan) -> IntArray:
 
 
 def plan_of(problem: Jqodi, candidate: Candidate, states: Sequence[int] | IntArray) -> JqodiPlan:
-    """The plan of a state in each epoch."""
+    """The plan of a state in each epoch.
+
+    Parameters
+    ----------
+    states : (K,) index of the state in each epoch.
+    """
     chosen = [candidate.states[int(s)] for s in states]
     return JqodiPlan(
         problem=problem.name,

@@ -44,6 +44,8 @@ from itertools import accumulate, compress, pairwise
 from operator import getitem, is_not, itemgetter
 from typing import Generic, NamedTuple, NoReturn, TypeVar
 
+__all__ = ["Cut", "Knapsack", "Path", "Refused", "Verdict", "check", "main", "tree_bound"]
+
 LARGEST = 1e300
 MOST_SUMS, MOST_AT_ONCE = 50_000_000, 10_000_000
 """Sums that the leaves of a tree may ask for, in all and at one class."""
@@ -53,7 +55,15 @@ REMEMBERED = 64
 
 
 class Verdict(NamedTuple):
-    """The answer's cost and what everything costs at least (None: nothing is feasible); what is proved, or why not."""
+    """The answer's cost and what everything costs at least (None: nothing is feasible); what is proved, or why not.
+
+    Attributes
+    ----------
+    accepted : whether the witness proves what it claims.
+    objective : cost of the answer; None if there is none.
+    bound : what everything costs at least; None: nothing is feasible.
+    reason : one line.
+    """
 
     accepted: bool
     objective: Fraction | None
@@ -357,7 +367,7 @@ class Knapsack(Limited[tuple[int, int]]):
         super().__init__(self.row(data["cost"], "cost"), weights, limits)
 
     def row(self, table: object, what: str) -> Row:
-        """A number for each class and column, summed over each group."""
+        """A number for each class and column of a `table`, summed over each group; `what` names it in refusals."""
         rows = [
             _list(row, f"{what}[{i}]", self.widths[i]) for i, row in enumerate(_list(table, what, len(self.widths)))
         ]
@@ -369,7 +379,7 @@ class Knapsack(Limited[tuple[int, int]]):
         return Row([x for group in merged for x in group], shift, sum(group[0] for group in merged), step)
 
     def answer(self, choice: object) -> list[int]:
-        """The column that each group takes."""
+        """The column that each group takes, from the `choice` of a witness."""
         given = zip(_list(choice, "the choice", len(self.widths)), self.widths, strict=True)
         taken = [_index(c, width, "a choice") for c, width in given]
         if any(taken[i] != taken[group[0]] for group in self.groups for i in group):
@@ -421,6 +431,10 @@ class Knapsack(Limited[tuple[int, int]]):
         return (self.sums if node[0] == "sums" else self.rounded)(node, needed, limit)
 
     def rounded(self, node: Sequence[object], needed: int, limit: int) -> int:
+        """The cost that a `node` ``["rounded", mu, lam]`` shows under a `limit`, if it is the `needed` one.
+
+        Sums of cost + mu weight are multiples of a step.
+        """
         multipliers, below = _scaled([_number(x, "a multiplier") for x in node[1:]])
         if min(multipliers) < 0:
             _refuse("a multiplier is negative")
@@ -440,6 +454,10 @@ class Knapsack(Limited[tuple[int, int]]):
         return _reaches(cost.up(total - mu * limit, shift), needed)
 
     def sums(self, node: Sequence[object], needed: int, limit: int) -> int:
+        """The cost that a `node` ``["sums", classes]`` shows under a `limit`, if it is the `needed` one.
+
+        Sums over these classes, each completed as cheaply as the others allow.
+        """
         weight, cost = self.rows[0][0], self.cost
         named = [_index(i, len(self.allowed), "a class") for i in _list(node[1], "its classes")]
         if len(set(named)) != len(named):
@@ -479,6 +497,7 @@ class Knapsack(Limited[tuple[int, int]]):
         return least if not kept else _refuse("a sum is left that is cheaper")
 
     def verdict(self, witness: Mapping[str, object], gap: int | float) -> Verdict:
+        """What a `witness` proves, up to a `gap`: the share by which something may be cheaper."""
         objective = None if witness["choice"] is None else self.value(self.answer(witness["choice"]))
         return self.prove(objective, witness["tree"], _gap(gap, witness))
 
@@ -534,7 +553,7 @@ class Path(Limited[tuple[list[int], list[int]]]):
         super().__init__(rows[0], rows[1:], limits)
 
     def answer(self, path: object) -> list[int]:
-        """The places of arcs that lead from the source to the target."""
+        """The places of arcs that lead from the source to the target, from the `path` of a witness."""
         arcs = [self.place[_index(k, len(self.place), "an arc of the path")] for k in _list(path, "the path")]
         if [self.source, *(self.heads[at] for at in arcs)] != [*(self.tails[at] for at in arcs), self.target]:
             _refuse("the path does not lead from the source to the target")
@@ -594,6 +613,7 @@ class Path(Limited[tuple[list[int], list[int]]]):
         return best.get(self.target)
 
     def verdict(self, witness: Mapping[str, object], gap: int | float) -> Verdict:
+        """What a `witness` proves, up to a `gap`: the share by which something may be cheaper."""
         objective = None if witness["path"] is None else self.value(self.answer(witness["path"]))
         return self.prove(objective, witness["tree"], _gap(gap, witness))
 
@@ -610,6 +630,10 @@ class Cut:
     Collected by nodes, these are gains r[v][l] that v has for every link l below its label, so that everything costs
     at least  sum over v of  min over l of (unary[v][l] + r[v][0] + ... + r[v][l-1]).
     Where nothing is feasible, the same with unary and w at 0 is positive.
+
+    Parameters
+    ----------
+    data : fields of an instance of kind ``mincut``, as read from JSON.
     """
 
     def __init__(self, data: Mapping[str, object]) -> None:
@@ -637,6 +661,7 @@ class Cut:
         self.costs = Row(values, self.shift, 0, math.gcd(*values) or 1)
 
     def scaled(self, x: int | float, shift: int) -> int:
+        """A number `x` over 2^`shift`, rounded down."""
         top, below = x.as_integer_ratio()
         return (top << shift) // below
 
@@ -654,6 +679,7 @@ class Cut:
         )
 
     def verdict(self, witness: Mapping[str, object], gap: int | float) -> Verdict:
+        """What a `witness` proves, up to a `gap`: the share by which something may be cheaper."""
         share = _gap(gap, witness)
         objective = None if witness["labels"] is None else self.value(witness["labels"])
         flow: list[tuple[int, int, int, int | float]] = []
@@ -708,6 +734,8 @@ def check(instance: object, witness: object, gap: float = GAP) -> Verdict:
 
     Parameters
     ----------
+    instance : fields of an instance: kind, costs and limits.
+    witness : the answer, and its proof.
     gap : how much cheaper, as a share of the answer's cost, something may be. A witness may claim less, never more.
     """
     subject = "the gap"
@@ -748,7 +776,16 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Check two files; print one line."""
+    """Check two files; print one line.
+
+    Parameters
+    ----------
+    arguments : words of the command line.
+
+    Returns
+    -------
+    0 for yes, 1 for no.
+    """
     parser = argparse.ArgumentParser(prog="checker.py", description="Is a kernel's answer right?", allow_abbrev=False)
     parser.add_argument("files", nargs=2, metavar="FILE", help="INSTANCE.json and WITNESS.json")
     parser.add_argument(

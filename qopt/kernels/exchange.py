@@ -51,7 +51,15 @@ FIELDS = {
 
 
 class Knapsack(NamedTuple):
-    """Arguments of `mckp.solve`: cost (n, k), weight (R, n, k), limit (R,), infinite for none; tied classes."""
+    """Arguments of `mckp.solve`: cost (n, k), weight (R, n, k), limit (R,), infinite for none; tied classes.
+
+    Attributes
+    ----------
+    cost : (n, k).
+    weight : (R, n, k).
+    limit : (R,), infinite for none.
+    ties : lists of classes that take the same column.
+    """
 
     cost: FloatArray
     weight: FloatArray
@@ -60,14 +68,26 @@ class Knapsack(NamedTuple):
 
 
 class Route(NamedTuple):
-    """Arguments of `rcsp.solve`: a graph with R resources, limit (R,), infinite for none."""
+    """Arguments of `rcsp.solve`: a graph with R resources, limit (R,), infinite for none.
+
+    Attributes
+    ----------
+    graph : with R resources.
+    limit : (R,), infinite for none.
+    """
 
     graph: Digraph
     limit: FloatArray
 
 
 class Labelling(NamedTuple):
-    """Arguments of `mincut.solve`: unary (n, L), infinite where forbidden; each tensor (producer, readers, weights)."""
+    """Arguments of `mincut.solve`: unary (n, L), infinite where forbidden; each tensor (producer, readers, weights).
+
+    Attributes
+    ----------
+    unary : (n, L), infinite where forbidden.
+    tensors : (producer, readers, weights) of each.
+    """
 
     unary: FloatArray
     tensors: list[tuple[int, list[int], list[float]]]
@@ -175,14 +195,35 @@ def rcsp_witness(result: PathResult) -> dict[str, object]:
 
 
 def cut_witness(result: mincut.Result) -> dict[str, object]:
-    """The labels and the flow of a result of `mincut.solve`, which always has one."""
+    """The labels and the flow of a result of `mincut.solve`, which always has one.
+
+    Parameters
+    ----------
+    result : of `mincut.solve`.
+
+    Raises
+    ------
+    InputError
+        It is none.
+    """
     if not hasattr(result, "witness"):
         raise InputError("result", shown(result), "a result of mincut.solve")
     return result.witness()
 
 
 def save(path: str | os.PathLike[str], data: Mapping[str, object]) -> None:
-    """Write an instance or a witness; InputError if the path cannot be written, or the data are no JSON."""
+    """Write an instance or a witness.
+
+    Parameters
+    ----------
+    path : of the file to write, whole or not at all.
+    data : as the functions above make it.
+
+    Raises
+    ------
+    InputError
+        The path cannot be written, or the data are no JSON.
+    """
     try:
         text = json.dumps(data, allow_nan=False) + "\n"
     except (TypeError, ValueError, RecursionError) as error:
@@ -258,6 +299,14 @@ def _answer(chosen: IntArray | None) -> list[int] | None:
 def load(path: str | os.PathLike[str]) -> Knapsack | Route | Labelling:
     """Read an instance, to be solved by ``mckp.solve(**load(path)._asdict())``, ``rcsp.solve(*load(path))`` and so on.
 
+    Parameters
+    ----------
+    path : of a JSON file.
+
+    Returns
+    -------
+    `Knapsack`, `Route` or `Labelling`, by the instance's kind.
+
     Raises
     ------
     InputError
@@ -269,7 +318,17 @@ def load(path: str | os.PathLike[str]) -> Knapsack | Route | Labelling:
 
 
 def from_data(data: object) -> Knapsack | Route | Labelling:
-    """The arrays of an instance as parsed from JSON."""
+    """The arrays of an instance as parsed from JSON.
+
+    Parameters
+    ----------
+    data : an object with ``kind``.
+
+    Raises
+    ------
+    InputError
+        A field is missing, unknown, or holds what it may not.
+    """
     if not isinstance(data, dict):
         raise InputError("file", shown(data), f"an object of format {INSTANCE}")
     for field, allowed in (("format", INSTANCE), ("version", VERSION)):

@@ -60,6 +60,10 @@ def solve(
     max_labels : partial sums before the search stops, as at a time limit.
     on_grid : whether the tree may rely on costs and weights that lie on a grid (see `qopt.kernels.grid`).
 
+    Returns
+    -------
+    `Result`: status, choice, objective, bound, and the tree that proves it.
+
     Raises
     ------
     InputError
@@ -99,6 +103,14 @@ def prove(
     """A tree which shows that no choice within the limits costs less than a target; None if it gets too large or late.
 
     It holds without any rounding to a grid.
+
+    Parameters
+    ----------
+    cost : (n, k), a class a row.
+    weight : (n, k), or (R, n, k) for R rows.
+    limit : on the sum of weights, a number or (R,).
+    target : the cost that is to be shown.
+    max_nodes : nodes of the tree, at most.
     """
     labels = 0 if np.ndim(weight) == 2 else None  # with one row the search is the tree
     options: dict[str, Any] = {"branch_nodes": max_nodes, "max_labels": labels, "time_limit": time_limit}
@@ -107,7 +119,14 @@ def prove(
 
 
 def lp_bound(cost: ArrayLike, weight: ArrayLike, limit: float) -> float | None:
-    """Optimum of the linear relaxation with one row; None if even the lightest items break the limit."""
+    """Optimum of the linear relaxation with one row; None if even the lightest items break the limit.
+
+    Parameters
+    ----------
+    cost : (n, k), a class a row.
+    weight : (n, k), likewise.
+    limit : on the sum of weights.
+    """
     cost, weight, limit = checked(cost, weight, limit)
     if math.isinf(limit):
         return float(cost.min(axis=1).sum())

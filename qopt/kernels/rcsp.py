@@ -86,6 +86,10 @@ def solve(
     witness_nodes : nodes of branch and bound spent on the proof, fewer in large graphs; 0 for no proof.
         None, here and for `max_labels`, stands for what is usual.
 
+    Returns
+    -------
+    `Result`: status, path, objective, bound, and the tree that proves it.
+
     Raises
     ------
     InputError

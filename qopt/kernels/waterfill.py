@@ -51,6 +51,10 @@ def allocate(price: FloatArray, c: FloatArray, limit: float, lo: float, hi: floa
     limit : noise budget, >= 0, may be infinite.
     lo, hi : bounds on every width.
 
+    Returns
+    -------
+    `Allocation`: (n,) widths and the multiplier; None if it is infeasible.
+
     Notes
     -----
     A tensor of price 0 takes hi, one without noise takes lo. On a flat piece of the spending function

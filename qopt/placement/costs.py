@@ -39,6 +39,17 @@ class PlacementCost(Brief):
     Seconds, joules, bits; `computing`, `memory` [bytes] are per tier, `sending`, `bits` (of tensors, without overhead)
     per link; `returning` is the output's way back. `latencies` are those of each input size, `latency` that of their
     mean.
+
+    Attributes
+    ----------
+    operator, accuracy : name of the operator, and what it reaches, in [0, 1].
+    computing, memory : (tiers,) seconds, and bytes of weights, for each tier.
+    sending, bits : (links,) seconds, and bits of tensors without overhead, for each link.
+    returning : seconds of the output's way back.
+    latency, latencies : seconds at the mean of the input sizes, and at each of them.
+    computing_energy, transmission_energy : joules.
+    price : of computing and sending.
+    objective : weighted sum of latency, energy and price.
     """
 
     equations: ClassVar[str] = "recomputed from the problem's times, sizes and rates"
@@ -68,7 +79,12 @@ class PlacementCost(Brief):
 
 
 def way_back(problem: Placement, tier: int) -> list[tuple[int, float]]:
-    """Links on the output's way from a tier, each with its rate; empty without an output that returns."""
+    """Links on the output's way from a tier, each with its rate; empty without an output that returns.
+
+    Parameters
+    ----------
+    tier : index of the tier that has the output.
+    """
     if problem.output is None:
         return []
     goal = problem.tier_names.index(problem.output.tier)
@@ -78,7 +94,12 @@ def way_back(problem: Placement, tier: int) -> list[tuple[int, float]]:
 
 
 def breakdown(problem: Placement, plan: PlacementPlan) -> PlacementCost:
-    """Cost of a plan, term by term. The plan's shape must fit the problem (`checked_placement`)."""
+    """Cost of a plan, term by term. The plan's shape must fit the problem (`checked_placement`).
+
+    Parameters
+    ----------
+    plan : of the same problem.
+    """
     own = terms(problem, problem.operator(plan.operator))
     number = {name: k for k, name in enumerate(problem.tier_names)}
     at = [problem.birth, *(number[plan.tiers[name]] for name in own.names)]
@@ -259,7 +280,7 @@ class Limit(Brief):
     ----------
     name : ``memory of TIER`` or ``latency``.
     limit : bytes or seconds.
-    unary, weight : uses, shaped as a `Labelling`'s costs and finite.
+    unary, weight : (nodes, tiers) and (tensors, links) uses, shaped as a `Labelling`'s costs and finite.
     """
 
     name: str
@@ -295,13 +316,24 @@ def binding(problem: Placement, rows: tuple[Limit, ...]) -> Limit | None:
     """The first row that can bind, so that a minimum cut alone does not solve the problem; None if none can.
 
     A limit on a latency that is itself the objective is none: the least latency keeps it, or nothing does.
+
+    Parameters
+    ----------
+    rows : as `limits` gives them, one for each limit.
     """
     latency_alone = problem.objective.energy == 0 and problem.objective.price == 0
     return next((row for row in rows if row.name != "latency" or not latency_alone), None)
 
 
 def used(costs: Labelling, unary: FloatArray, weight: FloatArray, labels: list[int]) -> list[float]:
-    """The terms that add up to what labels (node 0 included) cost, or use of a row."""
+    """The terms that add up to what labels (node 0 included) cost, or use of a row.
+
+    Parameters
+    ----------
+    unary : (nodes, tiers) of the row, or of the costs.
+    weight : (tensors, links) likewise.
+    labels : tier of each node, node 0 included.
+    """
     at = np.array(labels, dtype=np.int64)
     crossed = costs.reads.crossed(at, weight.shape[1])
     found: list[float] = [*unary[np.arange(len(at)), at].tolist(), *weight[crossed].tolist()]
@@ -317,6 +349,12 @@ def relaxed(costs: Labelling, rows: tuple[Limit, ...], multipliers: list[float],
 
     The least cost of labels, less the sum of multiplier times limit, bounds every plan that keeps the rows; with
     share 0, a value > 0 proves that no plan keeps them.
+
+    Parameters
+    ----------
+    rows : as `limits` gives them, one for each limit.
+    multipliers : >= 0, one for each row.
+    share : of the costs: 1, or 0 to prove that there is no plan.
     """
     if share == 1.0 and not any(multipliers):
         return costs

@@ -53,7 +53,7 @@ def placement(
     operators : how many of identity, quantized, early exit, quantized early exit; an early exit skips two operations
         that follow each other near the end (from five operations on).
     pins : probability that an operation is pinned to some of the tiers; a plan always exists as far as pins go.
-    memory : of every tier but the last, as a multiple of the identity's weights; default no limit.
+    memory : of every tier but the last, as a multiple of the identity's bytes of weights; default no limit.
     private : the raw input may not leave its tier.
     spread : decades over which work, weights and sizes range, 0 to 12.
     objective : weights, default latency alone.
@@ -214,7 +214,7 @@ def _assembled(asked: _Asked, drawn: _Drawn) -> dict[str, Any]:
     }
 
 
-def _tensors(names: list[str], drawn: _Drawn) -> list[dict[str, Any]]:
+def _tensors(names: list[str], drawn: _Drawn) -> list[dict[str, object]]:
     """The tensors that somebody reads."""
     n, tensors = len(names), []
     for u in range(n):
@@ -224,7 +224,7 @@ def _tensors(names: list[str], drawn: _Drawn) -> list[dict[str, Any]]:
     return tensors
 
 
-def _operators(names: list[str], speeds: FloatArray) -> list[dict[str, Any]]:
+def _operators(names: list[str], speeds: FloatArray) -> list[dict[str, object]]:
     """The four operators. Quantized operations are slower on the first tier and faster on the others."""
     n = len(names)
     slower = np.array([1.3, *([0.8] * (len(speeds) - 1))])

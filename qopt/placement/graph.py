@@ -40,9 +40,9 @@ class Graph(Frozen):
     operations : (n,) names.
     work : (n,) MACs of each operation.
     weights : (n,) bytes of weights that the tier which runs it must hold.
-    tensors : what the operations write. An operation may write several tensors, or none that is read.
+    tensors : all that the operations write. An operation may write several tensors, or none that is read.
     time : seconds on every tier, for operations whose time is not work / speed: pre- and post-processing.
-    together : groups of operations that must run on one tier (blocks that cannot be split).
+    together : lists of operations that must run on one tier (blocks that cannot be split).
     """
 
     operations: Annotated[Names, Field(min_length=1, max_length=100_000)]

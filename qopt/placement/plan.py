@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 
 class PlacementPlan(Plan):
-    """An operator, and the name of the tier that runs each operation it keeps."""
+    """An operator, and the name of the tier that runs each operation it keeps.
+
+    Attributes
+    ----------
+    operator : its name.
+    tiers : name of the tier of each kept operation, by name of the operation.
+    """
 
     format: Literal["qopt/placement-plan"] = "qopt/placement-plan"
     version: Literal[1] = 1
@@ -63,7 +69,12 @@ def labels_of(problem: Placement, own: Terms, plan: PlacementPlan) -> list[int]:
 
 
 def plan_of(problem: Placement, own: Terms, labels: Sequence[int] | IntArray) -> PlacementPlan:
-    """The plan of tier indices, one for each kept operation."""
+    """The plan of tier indices, one for each kept operation.
+
+    Parameters
+    ----------
+    labels : (n,) index of the tier of each kept operation.
+    """
     names = problem.tier_names
     tiers = {name: names[int(k)] for name, k in zip(own.names, labels, strict=True)}
     return PlacementPlan(problem=problem.name, operator=own.operator.name, tiers=tiers)

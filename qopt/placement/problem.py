@@ -65,7 +65,14 @@ class Input(Frozen):
 
 
 class Output(Frozen):
-    """The result's way back: `size` bits from the tier of `operation` to `tier`, link by link."""
+    """The result's way back: `size` bits from the tier of `operation` to `tier`, link by link.
+
+    Attributes
+    ----------
+    operation : name of the one whose result goes back.
+    size : bits.
+    tier : name of the tier that wants it.
+    """
 
     operation: Name
     size: Amount
@@ -77,6 +84,7 @@ class Tier(Frozen):
 
     Attributes
     ----------
+    name : of the tier, each once.
     speed : MACs per second; an operator may have its own.
     memory : bytes for weights; none given is no limit.
     power : watts while it computes.
@@ -114,11 +122,14 @@ class Operator(Frozen):
 
     Attributes
     ----------
+    name : of the operator, each once.
     accuracy : of the network so treated, in [0, 1].
     skips : operations that it leaves out (an early exit). What read their outputs reads their inputs instead, which
         for a skipped block is the tensor that enters it.
     weight_factor : multiplies all weights; `weights`, (n,) bytes, replaces them instead.
+    weights : (n,) bytes.
     tensor_factor : multiplies the tensors between operations; `tensors`, bits of each, replaces them instead.
+    tensors : bits, one for each tensor.
     speeds : MACs per second of each tier under this operator; default the tiers'.
     time : (n, tiers) seconds of each operation on each tier; default work / speed. Rows of skipped operations count
         for nothing.
@@ -145,7 +156,14 @@ class Operator(Frozen):
 
 
 class Weights(Frozen):
-    """Objective: weights of a second of latency, a joule and a unit of price. By default latency alone."""
+    """Objective: weights of a second of latency, a joule and a unit of price. By default latency alone.
+
+    Attributes
+    ----------
+    time : w_t [1/s].
+    energy : w_e [1/J].
+    price : w_c, of a unit of price.
+    """
 
     time: Amount = 1.0
     energy: Amount = 0.0
@@ -159,7 +177,13 @@ class Weights(Frozen):
 
 
 class Targets(Frozen):
-    """What the operator and the plan must reach: accuracy at least, latency [s] at most."""
+    """What the operator and the plan must reach: accuracy at least, latency [s] at most.
+
+    Attributes
+    ----------
+    accuracy : in [0, 1]; 0 asks for none.
+    latency : seconds; none given is no limit.
+    """
 
     accuracy: Share = 0.0
     latency: Amount | None = None
@@ -173,8 +197,8 @@ class Placement(Problem):
     Attributes
     ----------
     graph, input, output : the network, its raw input, and where its result goes (nowhere unless given).
-    tiers, links : the line, from the device up; ``links[i]`` leads from ``tiers[i]`` to the next.
-    operators : one is chosen for the whole network.
+    tiers, links : each of the line, from the device up; ``links[i]`` leads from ``tiers[i]`` to the next.
+    operators : one of them is chosen for the whole network.
     pins : tiers on which an operation may run, where not all.
     objective, targets : what is minimised, and what must be reached.
     """

@@ -16,7 +16,13 @@ from qopt.placement.problem import Operator, Placement
 
 
 class Flow(NamedTuple):
-    """A tensor between nodes: who writes it, who reads it, its bits. Node 0 is the raw input, i the i-th operation."""
+    """A tensor between nodes: who writes it, who reads it, its bits. Node 0 is the raw input, i the i-th operation.
+
+    Attributes
+    ----------
+    producer, readers : a node, and a node for each reader.
+    bits : of the tensor, without overhead.
+    """
 
     producer: int
     readers: tuple[int, ...]
@@ -63,13 +69,14 @@ class Terms(Brief):
 
     Attributes
     ----------
+    operator : the one that these are of.
     names : (n,) of the kept operations.
     time : (n, tiers) seconds of each on each tier.
     memory : (n,) bytes of weights.
     allowed : (n, tiers) where each may run.
-    flows : what is sent, the raw input first (mean size).
+    flows : one for each tensor sent, the raw input first (mean size).
     private : the raw input may cross no link.
-    together : groups of nodes that run on one tier.
+    together : lists of nodes that run on one tier.
     output : node of the output's operation, None without an output that returns.
     """
 

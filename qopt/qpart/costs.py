@@ -107,7 +107,12 @@ def base_costs(problem: QPart) -> FloatArray:
 
 
 def fixed_upload(problem: QPart, cut: int) -> float:
-    """Bits that go up at a cut whatever the widths: the raw input if it crosses, and overhead of the outputs."""
+    """Bits that go up at a cut whatever the widths: the raw input if it crosses, and overhead of the outputs.
+
+    Parameters
+    ----------
+    cut : p.
+    """
     net = problem.network
     bits = net.input_bits * net.input_size if 0 in net.crossing(cut) else 0.0
     if net.overhead_activations is not None:
@@ -121,6 +126,15 @@ class Cost(Brief):
 
     Payloads in bits, times in seconds, energies in joules. `download` is what one plan sends to the device;
     time and energy charge each inference its share of it.
+
+    Attributes
+    ----------
+    download, upload : bits that the plan sends to the device, and one inference back (Eq. 14).
+    device_time, server_time, transmission_time : seconds of one inference.
+    device_energy, transmission_energy, server_energy : joules of one inference.
+    price : of the server for one inference.
+    objective : J of Eq. 17.
+    transmission_cost : the part of J that goes with what is sent.
     """
 
     equations: ClassVar[str] = "recomputed from Eqs. 5-17"

@@ -71,7 +71,7 @@ def qpart(
     insensitive : probability that a tensor's robustness is unbounded (null): its noise does not count.
     memory : device memory as a multiple of what all weights take at `reference_bits`; default no limit. Below
         1 it can rule out deep cuts; cut 0 stays feasible where it is admissible.
-    cuts : admissible cuts, default all.
+    cuts : list of admissible cuts, default all.
     objective_scale, noise_scale : multiply all weights of the objective, and all noise with its limits.
     name : default ``random-<layers>-<seed>``, with the options that are not the defaults behind it.
 
@@ -173,7 +173,7 @@ class _Drawn:
     input_size: float
     tilt: float
     last_reader: IntArray | None
-    table: dict[str, Any] | None
+    table: dict[str, object] | None
 
 
 def _draw(asked: _Asked) -> _Drawn:
@@ -216,7 +216,7 @@ def _last_readers(rng: np.random.Generator, layers: int) -> IntArray:
 
 def _noise_table(
     rng: np.random.Generator, bits: BitRange, s_weights: FloatArray, s_activations: FloatArray
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The law times log-normal disturbances, one for each tensor and width."""
     widths = np.arange(bits.lo, bits.hi + 1)
     law = np.ldexp(1.0, -2 * widths)

@@ -21,7 +21,7 @@ class Tie(Frozen):
 
     Attributes
     ----------
-    layers : at least two layers, ascending.
+    layers : two or more, each once, ascending.
     shared : whether they are one tensor, sent and stored once (their numbers of weights are equal); by default
         they are only grouped.
     """
@@ -53,7 +53,7 @@ class NetworkColumns(Frozen):
         of layer i); the default i + 1 is a chain. A cut p is crossed by every tensor i <= p with
         ``last_reader[i] > p``. The output's entry is L + 1.
     layers : names, optional.
-    ties : layers whose weights share a bit-width, or are one tensor.
+    ties : lists of layers whose weights share a bit-width, or are one tensor.
     """
 
     macs: Amounts

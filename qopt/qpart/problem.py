@@ -35,7 +35,15 @@ def serving_rows(levels: FloatArray, asked: FloatArray | float) -> IntArray:
 
 
 class Device(Frozen):
-    """The device: g_d cycles per MAC, clock f_d, energy k_d f_d^2 per cycle (Eqs. 5-6), memory for weights [bits]."""
+    """The device: g_d cycles per MAC, clock f_d, energy k_d f_d^2 per cycle (Eqs. 5-6), memory for weights [bits].
+
+    Attributes
+    ----------
+    cycles_per_mac : g_d.
+    clock : f_d [Hz].
+    energy_coefficient : k_d [J s^2].
+    memory : for weights [bits]; none given is no limit.
+    """
 
     cycles_per_mac: Positive
     clock: Positive
@@ -47,6 +55,14 @@ class Server(Frozen):
     """The server: g_s cycles per MAC, clock f_s, price zeta per second (Eqs. 7-8).
 
     Its energy (k_s) is known but, as in the paper's text, charged only with `charge_energy`.
+
+    Attributes
+    ----------
+    cycles_per_mac : g_s.
+    clock : f_s [Hz].
+    price : zeta, per second.
+    energy_coefficient : k_s [J s^2].
+    charge_energy : whether its energy is part of the objective.
     """
 
     cycles_per_mac: Positive
@@ -108,7 +124,14 @@ class Channel(Frozen):
 
 
 class Objective(Frozen):
-    """Weights w_t [1/s], w_e [1/J], w_c [1/price] of Eq. 17."""
+    """Weights w_t [1/s], w_e [1/J], w_c [1/price] of Eq. 17.
+
+    Attributes
+    ----------
+    time : w_t [1/s].
+    energy : w_e [1/J].
+    price : w_c [1/price].
+    """
 
     time: Amount = 1.0
     energy: Amount = 1.0
@@ -116,7 +139,14 @@ class Objective(Frozen):
 
 
 class NoiseTable(Frozen):
-    """Measured noise N_i(b): a row for each tensor, a column for each width in `bits`."""
+    """Measured noise N_i(b): a row for each tensor, a column for each width in `bits`.
+
+    Attributes
+    ----------
+    bits : (k,) consecutive widths.
+    weights : (L, k) noise of the weights of each layer.
+    activations : (L, k) noise of the output of each layer.
+    """
 
     bits: Widths
     weights: AmountRows
@@ -187,7 +217,12 @@ class Accuracy(Frozen):
 
 
 class BitRange(Frozen):
-    """Admissible bit-widths."""
+    """Admissible bit-widths.
+
+    Attributes
+    ----------
+    lo, hi : least and largest width.
+    """
 
     lo: Width = 1
     hi: Width = 16
@@ -204,7 +239,13 @@ class QPart(Problem):
 
     Attributes
     ----------
+    network : L layers as columns.
+    device, server, channel : who computes, and the link between them.
+    objective : weights of Eq. 17.
+    noise : of every tensor by its width (Eq. 18, or measured).
+    accuracy : levels a, and Delta(a, p), the noise that each allows at a cut.
     level : accuracy level a of this request, one of ``accuracy.levels``.
+    bits : admissible widths.
     cuts : admissible cuts, default all of 0..L.
     inferences : how many inferences share one download of the weights (the paper: 1).
     tie_cut : Eq. 14 to the letter, the activation of layer p has its weights' width b_p; by default it has its own.

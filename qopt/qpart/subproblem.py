@@ -43,7 +43,7 @@ class Subproblem(Brief):
     memory : device memory for weights [bits]; infinite if not limited.
     bits : (k,) admissible widths.
     owner : (m,) item of each tensor of the plan: weights of layers 1..p, then the outputs that cross.
-    outputs : layers whose outputs those are, ascending.
+    outputs : (m - p,) layers whose outputs those are, ascending.
     """
 
     cut: int
@@ -76,11 +76,21 @@ class Subproblem(Brief):
         return self.stored[:, None] * self.bits + self.overhead[:, None]
 
     def memory_of(self, width: FloatArray | IntArray) -> FloatArray:
-        """(n,) bits of device memory of every item at real-valued or whole widths."""
+        """(n,) bits of device memory of every item at real-valued or whole widths.
+
+        Parameters
+        ----------
+        width : (n,) bits.
+        """
         return self.stored * width + self.overhead
 
     def stored_bits(self, width: FloatArray | IntArray) -> float:
-        """Bits that the server sends and the device stores at these widths."""
+        """Bits that the server sends and the device stores at these widths.
+
+        Parameters
+        ----------
+        width : (n,) bits.
+        """
         return float(self.stored @ width) + float(self.overhead.sum())
 
     def keeps_memory(self, columns: IntArray) -> bool:
@@ -88,12 +98,23 @@ class Subproblem(Brief):
         return math.isinf(self.memory) or within(self.storage[np.arange(len(columns)), columns], self.memory)
 
     def keeps(self, columns: IntArray) -> bool:
-        """The exact test of both limits."""
+        """The exact test of both limits.
+
+        Parameters
+        ----------
+        columns : (n,) index of the width of each item.
+        """
         noise = self.noise[np.arange(len(columns)), columns]
         return (self.cut == 0 or within(noise, self.limit)) and self.keeps_memory(columns)
 
     def plan(self, chosen: FloatArray | IntArray, kind: Literal["whole", "real"], name: str = "") -> QPartPlan:
-        """The plan that gives item i the width ``chosen[i]``."""
+        """The plan that gives item i the width ``chosen[i]``.
+
+        Parameters
+        ----------
+        kind : ``whole`` or ``real``.
+        name : of the problem.
+        """
         widths = np.asarray(chosen, dtype=np.float64)[self.owner].tolist()
         return QPartPlan(
             problem=name,
@@ -105,7 +126,12 @@ class Subproblem(Brief):
 
 
 class SubproblemTable:
-    """Columns of a problem from which the `Subproblem` of any cut is sliced."""
+    """Columns of a problem from which the `Subproblem` of any cut is sliced.
+
+    Parameters
+    ----------
+    problem : a request.
+    """
 
     def __init__(self, problem: QPart) -> None:
         self.problem = problem

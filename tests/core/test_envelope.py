@@ -117,6 +117,18 @@ def test_every_family_gives_the_same_kinds_of_objects() -> None:
         (lambda: qopt.front("placement/teaching-5", low=1), "low: found 1; allowed: nothing: "),
         (lambda: qopt.front("qpart/teaching-3"), "problem: found 'teaching-3', a qpart problem; allowed: a placement"),
         (lambda: qopt.certify(3, None), "problem: found 3"),
+        (lambda: qopt.certify("qpart/teaching-3", None, labels="x"), "labels: found 'x'; allowed: a whole number >= 0"),
+        (lambda: qopt.certify("jqodi/fig5", None, labels=-1), "labels: found -1; allowed: a whole number >= 0"),
+        (lambda: qopt.certify("qpart/teaching-3", {}), "plan: found a dict; allowed: a plan for a qpart problem"),
+        (
+            lambda: qopt.breakpoints("jqodi/fig5", "time_limit", max_labels="x"),
+            "max_labels: found 'x'; allowed: a",
+        ),
+        (lambda: qopt.breakpoints("qpart/teaching-3", "rate", low="x"), "low: found 'x'; allowed: a number"),
+        (lambda: qopt.compare(3), "problems: found 3; allowed: a list of problems"),
+        (lambda: qopt.compare("qpart/teaching-3"), "problems: found 'qpart/teaching-3'; allowed: a list of problems"),
+        (lambda: qopt.compare(["qpart/teaching-3"], "mckp"), "methods: found 'mckp'; allowed: a list of names"),
+        (lambda: qopt.compare(["qpart/teaching-3"], 5), "methods: found 5; allowed: a list of names"),
     ],
 )
 def test_options_that_a_family_does_not_take(call: Any, line: str) -> None:

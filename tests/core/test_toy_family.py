@@ -75,9 +75,12 @@ def test_what_is_shown(shelf: Path, qopt_cli: Any) -> None:
     solution = qopt.solve(shelf)
     assert "pick board" in solution.report()
     assert "budget" in solution.report()
-    for thing in (qopt.load(shelf), solution, solution.plan, solution.certificate, qopt.front(shelf)):
+    by_rate, front = qopt.breakpoints(shelf, "rate"), qopt.front(shelf)
+    for thing in (qopt.load(shelf), solution, solution.plan, solution.certificate, by_rate, front):
         assert 0 < len(repr(thing)) <= 500
         assert len(str(thing).splitlines()) <= 6
+    assert str(by_rate).splitlines()[1:] == ["  0 to 3: item board", "  3 to inf: item glass"]
+    assert [line.split()[0] for line in str(front).splitlines()[1:]] == ["board:", "glass:"]
     done = qopt_cli("solve", shelf, "--save-plan", shelf.with_name("plan.json"))
     assert done.code == 0
     assert "pick board" in done.out
@@ -92,6 +95,12 @@ def test_a_plan_of_another_family_and_a_bad_field_are_one_line(shelf: Path) -> N
         qopt.certify(shelf, qopt.solve("qpart/teaching-3").plan)
     with pytest.raises(qopt.InputError, match=r"items\[0\].weight: found -1"):
         qopt.load(shelf).replace({"items[0].weight": -1})
+    with pytest.raises(qopt.InputError, match="parameter: found 'budget'; allowed: 'rate'"):
+        qopt.breakpoints(shelf, "budget")
+    with pytest.raises(qopt.InputError, match="foo: found 1; allowed: nothing: breakpoints of a toy problem"):
+        qopt.breakpoints(shelf, "rate", foo=1)
+    with pytest.raises(qopt.InputError, match="labels: found 5; allowed: nothing: the certificate of a toy problem"):
+        qopt.certify(shelf, None, labels=5)
 
 
 def test_it_touches_two_files_outside_its_room() -> None:

@@ -8,7 +8,7 @@ and rechecks the point.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -16,6 +16,9 @@ from scipy.sparse import csr_array
 from qopt.core.arrays import BoolArray, FloatArray
 from qopt.core.display import Brief
 from qopt.core.errors import QoptError
+
+if TYPE_CHECKING:
+    import highspy
 
 
 class SolverError(QoptError, RuntimeError):
@@ -73,7 +76,7 @@ def solve_milp(
     return _answer(h)
 
 
-def _solver(time_limit: float | None, threads: int | None, seed: int | None) -> Any:
+def _solver(time_limit: float | None, threads: int | None, seed: int | None) -> highspy.Highs:
     """A fresh HiGHS that proves what it returns, as tightly as it can."""
     import highspy
 
@@ -101,7 +104,7 @@ def _solver(time_limit: float | None, threads: int | None, seed: int | None) -> 
 
 
 def _pass_model(
-    h: Any,
+    h: highspy.Highs,
     cost: FloatArray,
     matrix: csr_array,
     row_lower: FloatArray,
@@ -134,7 +137,7 @@ def _pass_model(
         raise SolverError("HiGHS refuses the model: a coefficient is out of its range")
 
 
-def _answer(h: Any) -> MilpResult:
+def _answer(h: highspy.Highs) -> MilpResult:
     """What a solver that has run says."""
     import highspy
 

@@ -9,13 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qopt.core.arguments import is_whole
 from qopt.core.clock import Clock
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.method import Options
 from qopt.core.solution import Status
+
+if TYPE_CHECKING:
+    import pyomo.environ as pyo
+    from pyomo.contrib.solver.solvers.highs import Highs
 
 SOLVERS = ("highs", "cbc", "glpk")
 """Solvers that a model in Pyomo can be handed to, the usual one first."""
@@ -39,7 +43,7 @@ class Answer:
     message: str = ""
 
 
-def choose(options: Options) -> Callable[[Any, Clock], Answer]:
+def choose(options: Options) -> Callable[[pyo.ConcreteModel, Clock], Answer]:
     """The solver that options name, HiGHS by default: a function of a model in Pyomo and the clock to stop by.
 
     It solves to gap 0, loads the point into the model if there is one, and tells how the solver stopped.
@@ -59,7 +63,7 @@ def choose(options: Options) -> Callable[[Any, Clock], Answer]:
     if solver == "glpk" and options.threads not in (None, 1):
         raise InputError("threads", shown(options.threads), "1, because glpk runs on one thread")
 
-    def run(model: Any, clock: Clock) -> Answer:
+    def run(model: pyo.ConcreteModel, clock: Clock) -> Answer:
         if solver == "highs":
             return run_highs(model, clock.left, options)
         answer = run_external(solver, model, clock.left, options)
@@ -70,7 +74,7 @@ def choose(options: Options) -> Callable[[Any, Clock], Answer]:
     return run
 
 
-def fresh_highs(threads: int | None) -> Any:
+def fresh_highs(threads: int | None) -> Highs:
     """A HiGHS of Pyomo's that has solved nothing yet.
 
     HiGHS's pool of threads is global to the process: without its reset a second number of threads is an error.
@@ -87,7 +91,7 @@ def _finite(number: float | None) -> float | None:
     return float(number) if number is not None and math.isfinite(number) and abs(number) < 1e29 else None
 
 
-def run_highs(model: Any, left: float | None, options: Options) -> Answer:
+def run_highs(model: pyo.ConcreteModel, left: float | None, options: Options) -> Answer:
     """Solve with HiGHS to gap 0 and load its point, if there is one.
 
     HiGHS 1.15 gave a wrong answer on about one in 500 small models of the forms big-m and hull, with presolve or
@@ -155,7 +159,7 @@ def _reading(results: Any, point: bool) -> Answer:
     return Answer(status, point and status != "infeasible", bound, None if nodes is None else int(nodes), message)
 
 
-def run_external(name: str, model: Any, left: float | None, options: Options) -> Answer:
+def run_external(name: str, model: pyo.ConcreteModel, left: float | None, options: Options) -> Answer:
     """Solve with the program of ``cbc`` or ``glpk`` to gap 0 and load its point, if there is one."""
     import pyomo.environ as pyo
     from pyomo.opt import SolverStatus, TerminationCondition

@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
@@ -57,7 +56,7 @@ LARGEST = 1e290
 # --- trees --------------------------------------------------------------------------------------------------------
 
 
-def tree_work(candidate: Arrays, kind: str, tree: Any) -> float:
+def tree_work(candidate: Arrays, kind: str, tree: object) -> float:
     """How much there is to do to check a tree; infinite where it is too much."""
     nodes = len(tree) if isinstance(tree, list) else 1
     if kind == "mckp":
@@ -68,7 +67,7 @@ def tree_work(candidate: Arrays, kind: str, tree: Any) -> float:
     return work if size <= TREE_ARCS and work <= TREE_WORK else math.inf
 
 
-def tree_bound(candidate: Arrays, limit: float, kind: str, tree: Any, target: Fraction | None) -> Bound:
+def tree_bound(candidate: Arrays, limit: float, kind: str, tree: object, target: Fraction | None) -> Bound:
     """What a tree proves of a candidate that is possible in every epoch.
 
     Parameters
@@ -95,7 +94,7 @@ def tree_bound(candidate: Arrays, limit: float, kind: str, tree: Any, target: Fr
     return min(bound, Fraction(LARGEST)) if bound > -LARGEST else -math.inf  # a multiplier may be too large for floats
 
 
-def first_multiplier(tree: Any) -> float | None:
+def first_multiplier(tree: object) -> float | None:
     """The multiplier of a tree's first leaf, as a guess; None if there is none to use."""
     for node in tree if isinstance(tree, list) else ():
         if isinstance(node, list) and len(node) == 3 and node[0] == "leaf" and node[1] == 1:

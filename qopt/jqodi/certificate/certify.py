@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -40,7 +40,7 @@ TOLERANCE = 1e-9
 AIM = 1e-11
 """An enumeration looks for plans that are cheaper by this share."""
 
-IN_SOLVE: Mapping[str, Any] = {}
+IN_SOLVE: Mapping[str, object] = {}
 """Effort that `qopt.solve` asks for: the usual."""
 
 ROUNDING = 1e-12
@@ -57,7 +57,7 @@ QUICK = 1_000_000
 
 
 def certify(
-    problem: Jqodi, plan: JqodiPlan | None, witness: Any = None, *, labels: int = LABELS, clock: Clock = ENDLESS
+    problem: Jqodi, plan: JqodiPlan | None, witness: object = None, *, labels: int = LABELS, clock: Clock = ENDLESS
 ) -> Certificate:
     """What is true of a plan, or of the claim that there is none.
 
@@ -111,7 +111,7 @@ class _Proof:
 
     problem: Jqodi
     kind: str
-    trees: dict[str, Any]
+    trees: dict[str, object]
     notes: list[str]
     labels: int
     clock: Clock
@@ -130,7 +130,7 @@ def violations(problem: Jqodi, plan: JqodiPlan) -> list[str]:
     return _constraints(problem, plan, breakdown(problem, plan))[1]
 
 
-def _trees(witness: Any) -> tuple[str, dict[str, Any], list[str]]:
+def _trees(witness: object) -> tuple[str, dict[str, object], list[str]]:
     """Kind and trees of a witness, and what is wrong with it."""
     if witness is None:
         return "", {}, []

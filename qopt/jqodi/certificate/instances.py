@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -65,7 +64,7 @@ def blocks(candidate: Arrays) -> list[Block]:
     return parts
 
 
-def knapsack(candidate: Arrays, limit: float) -> dict[str, Any]:
+def knapsack(candidate: Arrays, limit: float) -> dict[str, object]:
     """A candidate that is possible in each epoch and whose changes cost nothing, as `checker.Knapsack` reads it.
 
     Parameters
@@ -84,7 +83,7 @@ def knapsack(candidate: Arrays, limit: float) -> dict[str, Any]:
     return {"cost": cost, "weight": [weight], "limit": [limit]}
 
 
-def layered(candidate: Arrays, limit: float) -> dict[str, Any]:
+def layered(candidate: Arrays, limit: float) -> dict[str, object]:
     """A candidate as `checker.Path` reads it: S^2 arcs an epoch.
 
     Parameters

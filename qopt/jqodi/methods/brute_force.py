@@ -38,7 +38,7 @@ def sequences(problem: Jqodi, candidate: Candidate) -> Iterable[tuple[int, ...]]
 
 
 def solve(problem: Jqodi, options: Options) -> Outcome:
-    """The cheapest of all plans; of equal ones the first. Takes time_limit."""
+    """The cheapest of all plans (Eqs. 13 and 16); of equal ones the first. Takes time_limit."""
     clock = options.clock()
     best, best_value, looked_at = None, math.inf, 0
     for candidate in candidates(problem):

@@ -36,7 +36,13 @@ class Tensors(Brief):
 
     @classmethod
     def of(cls, rows: Iterable[Tensor], links: int) -> Tensors:
-        """From a list of ``(producer, readers, weights)`` with `links` = L-1 weights each."""
+        """From a list `rows` of ``(producer, readers, weights)`` with `links` = L-1 weights each.
+
+        Raises
+        ------
+        InputError
+            A row that is not such a triple, or has another number of weights.
+        """
         rows = list(rows)
         for t, row in enumerate(rows):
             try:

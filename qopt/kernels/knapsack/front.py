@@ -145,7 +145,17 @@ class Front(Brief):
         return found
 
     def choices(self, points: ArrayLike) -> IntArray:
-        """(P, n) the columns at some points; InputError if there is no such point."""
+        """(P, n) the columns at some points.
+
+        Parameters
+        ----------
+        points : (P,) their positions, from 0.
+
+        Raises
+        ------
+        InputError
+            There is no such point.
+        """
         try:
             chosen = np.asarray(points)
         except ValueError:

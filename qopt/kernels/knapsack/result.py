@@ -25,7 +25,7 @@ class Result(Brief):
     choice : (n,) item of each class, None if there is none.
     objective : sum of the chosen costs, None if there is none.
     bound : lower bound on the optimum, None if infeasible.
-    tree : proof that nothing is better than `bound` says, in preorder; None where none is kept.
+    tree : list of nodes, a proof that nothing is better than `bound` says, in preorder; None where none is kept.
     details : figures of the search.
     """
 

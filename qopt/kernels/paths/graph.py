@@ -27,7 +27,7 @@ class Layered(Brief):
     node_resource : (R, K, S), or (K, S) for one resource.
     arc_cost : (S, S) cost of a transition from row to column, the same between all layers, or (K-1, S, S);
         None for zero. Broadcast, never copied.
-    arc_resource : likewise with a leading axis R where `node_resource` has one; None for zero.
+    arc_resource : likewise, (R, S, S) or (R, K-1, S, S) where `node_resource` has one; None for zero.
 
     Raises
     ------
@@ -292,6 +292,14 @@ def read_orlib(file: str | Path) -> tuple[Digraph, FloatArray, FloatArray]:
     in passing through it; for each arc its tail, head, cost and K amounts. The path leads from the first vertex to
     the last. An arc takes over what its head consumes; the first vertex's amounts, which every path consumes, are
     taken off the limits.
+
+    Parameters
+    ----------
+    file : its path.
+
+    Returns
+    -------
+    The graph, and (K,) lower and (K,) upper limits.
 
     Raises
     ------

@@ -26,11 +26,11 @@ class Result(Brief):
         or a cheaper path exceeds a limit by no more than rounding, and the graph is too large to be searched in
         exact arithmetic).
     path : (K,) states of a layered graph, or the vertices of a digraph's path; None if there is none.
-    arcs : arcs of the path; of a layered graph, those of `Layered.digraph`.
+    arcs : (m,) arcs of the path; of a layered graph, those of `Layered.digraph`.
     objective : sum of the path's costs.
     used : (R,) sums of its resources.
     bound : lower bound on the optimum; None if infeasible or if there is none yet.
-    tree : proof that no path costs less than `bound`, or that there is none; None if it was not found.
+    tree : list of nodes, a proof that no path costs less than `bound`, or that there is none; None if it was not found.
     details : bound of the root and the tree's leaf that proves it, labels, nodes, elements left after fixing.
     """
 

@@ -39,7 +39,10 @@ def rising(problem: Placement, candidate: Candidate) -> Iterator[list[int]]:
 
 
 def solve(problem: Placement, options: Options) -> Outcome:
-    """The best of all plans; ties go to the most accurate operator, then to the first in lexicographic order."""
+    """The best of all plans, as `qopt.formulations.placement` states them.
+
+    Ties go to the most accurate operator, then to the first in lexicographic order.
+    """
     clock = options.clock()
     best: PlacementPlan | None = None
     best_value, looked_at = math.inf, 0

@@ -15,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 
+from qopt.core.arguments import whole
 from qopt.core.arrays import FloatArray
 from qopt.core.certificate import Certificate, Slack
 from qopt.core.clock import ENDLESS, Clock, OutOfTime
@@ -69,9 +70,11 @@ def certify(
     Raises
     ------
     InputError
-        The plan's shape does not fit the problem, or real-valued bits are asked of a measured noise table.
+        The plan's shape does not fit the problem, real-valued bits are asked of a measured noise table, or `labels`
+        is no whole number >= 0.
     """
     start = time.perf_counter()
+    labels = whole("labels", labels, 0)
     if plan is not None:
         checked_plan(problem, plan)
     bits = bits if bits is not None else plan.bits if plan is not None else "whole"

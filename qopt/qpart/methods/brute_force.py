@@ -31,7 +31,7 @@ def too_large(problem: QPart) -> str | None:
 
 
 def solve(problem: QPart, options: Options) -> Outcome:
-    """The best of all plans; ties go to the smallest cut, then to the first in lexicographic order."""
+    """The best of all plans by Eq. 17; ties go to the smallest cut, then to the first in lexicographic order."""
     clock = options.clock()
     table = subproblems(problem)
     best, best_value, looked_at = None, math.inf, 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from qopt.qpart.methods.cut_search import AtCut, best_cut, objective
 from qopt.qpart.methods.repair import holds, least_noise, noise_of, repair
 from qopt.qpart.problem import QPart
 from qopt.qpart.subproblem import Subproblem
+
+if TYPE_CHECKING:
+    from pyomo.contrib.solver.solvers.highs import Highs
 
 GAP = 1e-9
 """The best mended point, which breaks no limit, must come this close to the LP's bound, relative to the sum of prices.
@@ -99,7 +102,7 @@ def polished(subproblem: Subproblem, dual: float, width: FloatArray, model: str)
     return best
 
 
-def _solver(options: Options) -> Any:
+def _solver(options: Options) -> Highs:
     """A HiGHS that keeps its model: rows are added to it and the simplex method goes on from its last basis."""
     solver = fresh_highs(options.threads)
     solver.config.load_solutions = False

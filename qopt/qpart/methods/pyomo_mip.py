@@ -8,7 +8,7 @@ tensor, and the model is solved again. What remains unchecked is the solver's cl
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from qopt.qpart.costs import breakdown
 from qopt.qpart.plan import QPartPlan
 from qopt.qpart.problem import QPart
 from qopt.qpart.subproblem import Subproblem, subproblems
+
+if TYPE_CHECKING:
+    import pyomo.environ as pyo
 
 
 def chosen_columns(subproblem: Subproblem, plan: QPartPlan) -> IntArray:
@@ -40,7 +43,7 @@ def broken_use(subproblem: Subproblem, columns: IntArray) -> FloatArray | None:
     return None
 
 
-def exclude(model: Any, subproblem: Subproblem, columns: IntArray, use: FloatArray) -> None:
+def exclude(model: pyo.ConcreteModel, subproblem: Subproblem, columns: IntArray, use: FloatArray) -> None:
     """Cut off every plan of this cut that uses, tensor by tensor, at least as much as a plan that breaks the limit."""
     p, n = subproblem.cut, len(columns)
     shared = model.width.dim() == 2

@@ -38,7 +38,7 @@ def _best_cut(problem: QPart, clock: Clock, widths_at: Callable[[Subproblem], In
 
 
 def solve_uniform(problem: QPart, options: Options) -> Outcome:
-    """One width for every tensor: the smallest that keeps the limits, at the best cut. Takes time_limit."""
+    """One width for every tensor: the smallest that keeps the limits, at the best cut by Eq. 17. Takes time_limit."""
 
     def widths_at(subproblem: Subproblem) -> IntArray | None:
         for width in subproblem.bits:
@@ -51,7 +51,7 @@ def solve_uniform(problem: QPart, options: Options) -> Outcome:
 
 
 def solve_round_up(problem: QPart, options: Options) -> Outcome:
-    """The closed form's real-valued widths, rounded up, at the best cut.
+    """The closed form's real-valued widths, rounded up, at the best cut by Eq. 17.
 
     Under noise that does not follow the law the closed form takes the fitted coefficients s; where the noise
     in force is then above the limit, every width rises by one bit until it is not. Takes time_limit.

@@ -162,6 +162,11 @@ def plot_published(problems: Sequence[QPart], ax: Axes | None = None) -> Axes:
     ----------
     problems : requests; one without an admissible plan, or for which the published algorithm has none, is left out.
     ax : where to draw.
+
+    Raises
+    ------
+    InputError
+        No request that both can answer.
     """
     share, excess, kept = [], [], []
     for i, given in enumerate(problems):

@@ -34,6 +34,7 @@ class Curve(Brief):
 
     Attributes
     ----------
+    cut : p.
     level, spent : (k,) breakpoints of the weights' water level and the noise they spend there.
     bits_down : (k,) bits that go down there, overhead included, except for `down`.
     down, up, c : (u,) of the items that go up: bits down and bits up per bit of width, noise at width 0.
@@ -59,7 +60,12 @@ class Curve(Brief):
     leanest: float
 
     def at(self, ratio: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Bits down and quantized bits up of the best plans at ratios of the prices of a bit, up over down."""
+        """Bits down and quantized bits up of the best plans at ratios of the prices of a bit, up over down.
+
+        Parameters
+        ----------
+        ratio : (n,) price of a bit up over that of a bit down.
+        """
         price = self.down + ratio[:, None] * self.up  # (n, u) in units of a bit down
         level = self._level(price)
         with np.errstate(divide="ignore"):
@@ -100,7 +106,12 @@ class Curve(Brief):
         return level
 
     def within_memory(self, ratio: FloatArray, memory: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Bits down and up of the best plans that fit the memory; infinite where none does."""
+        """Bits down and up of the best plans that fit the memory; infinite where none does.
+
+        Parameters
+        ----------
+        ratio : (n,) price of a bit up over that of a bit down.
+        """
         down, up = self.at(ratio)
         allowed = limits_with_slack(memory)
         tight = np.flatnonzero(down > allowed)

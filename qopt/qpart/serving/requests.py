@@ -107,7 +107,12 @@ class Requests(Brief):
 
     @classmethod
     def from_dataframe(cls, frame: pd.DataFrame) -> Requests:
-        """Requests from a DataFrame whose columns are field names, and perhaps ``network``."""
+        """Requests from a DataFrame whose columns are field names, and perhaps ``network``.
+
+        Parameters
+        ----------
+        frame : a row for each request.
+        """
         return cls.of({str(name): frame[name].to_numpy() for name in frame.columns})
 
     def to_dataframe(self) -> pd.DataFrame:
@@ -118,11 +123,22 @@ class Requests(Brief):
         return pd.DataFrame({"network": names, **self.columns})
 
     def take(self, rows: IntArray | BoolArray | slice) -> Requests:
-        """Some of the requests, by position."""
+        """Some of the requests, by position.
+
+        Parameters
+        ----------
+        rows : positions, or a mask, one for each request.
+        """
         return Requests({k: v[rows] for k, v in self.columns.items()}, self.network[rows], self.networks)
 
     def problem(self, row: int, network: QPart) -> QPart:
-        """One request as a problem of its own, to be solved directly."""
+        """One request as a problem of its own, to be solved directly.
+
+        Parameters
+        ----------
+        row : of the request, from 0.
+        network : what it does not say.
+        """
         changes: dict[str, Any] = {}
         for name, column in self.columns.items():
             value = float(column[row])
@@ -189,6 +205,20 @@ def fading_rates(
     """(n,) rates [bit/s] of a channel with Rayleigh fading (Eqs. 11-13).
 
     ``B log2(1 + P alpha h / N0)`` with h exponential of mean 1, drawn with a seed.
+
+    Parameters
+    ----------
+    n : how many.
+    seed : of `numpy.random.default_rng`, >= 0.
+    bandwidth : B [Hz].
+    gain : alpha, mean gain of the channel.
+    noise_power : N0 [W].
+    transmit_power : P [W].
+
+    Raises
+    ------
+    InputError
+        A number that is not finite and above 0.
     """
     n = whole("n", n, 0)
     for name, value in (

@@ -68,6 +68,10 @@ class Table(Brief):
         """Write one npz file: a JSON header and plain arrays, no pickle. `load_table` reads it.
 
         Curves of real-valued bits are left out: they take milliseconds to make anew.
+
+        Parameters
+        ----------
+        path : of the file to write, whole or not at all.
         """
         write_parts(self.bits, self.networks, self.whole, path)
 
@@ -80,6 +84,10 @@ def offline(problems: Problem | Iterable[Problem], bits: Literal["whole", "real"
     problems : one or several, or their names or paths: networks with their noise, limits, admissible cuts and
         widths. Their device, channel and objective are only defaults for requests that do not say.
     bits : ``whole`` or ``real`` (the law s 4^-b only).
+
+    Returns
+    -------
+    `Table`: for every network and level what the best plans can be, whatever the request.
 
     Raises
     ------
@@ -116,6 +124,14 @@ def offline(problems: Problem | Iterable[Problem], bits: Literal["whole", "real"
 def load_table(path: str | os.PathLike[str]) -> Table:
     """Read a table that `Table.save` wrote.
 
+    Parameters
+    ----------
+    path : of an npz file.
+
+    Returns
+    -------
+    The table; its curves of real-valued bits are made anew.
+
     Raises
     ------
     InputError
@@ -138,6 +154,7 @@ class Decisions(Brief):
     objective : (n,) J of the best plan; infinite where no plan keeps the limits.
     cut : (n,) its cut; -1 where there is none.
     entry : (n,) whole bits: its position in the table of its network and level; -1 where there is none.
+    table, requests : what was asked, and of what.
     """
 
     objective: FloatArray
@@ -159,7 +176,17 @@ class Decisions(Brief):
         return len(self.objective)
 
     def plan(self, row: int) -> QPartPlan | None:
-        """The plan of one request; None if there is none."""
+        """The plan of one request; None if there is none.
+
+        Parameters
+        ----------
+        row : of the request, from 0.
+
+        Raises
+        ------
+        InputError
+            No such row.
+        """
         if not 0 <= row < len(self):
             raise InputError("row", shown(row), f"a row from 0 to {len(self) - 1}")
         if self.cut[row] < 0:
@@ -195,11 +222,16 @@ def decide(
 
     Parameters
     ----------
-    table : of `offline`.
-    requests : columns by field name.
+    table : as `offline` makes it.
+    requests : columns of n numbers by dotted field name, such as ``channel.rate`` [bit/s]; ``network`` names a network
+        each.
     threads : of the processor, where no device is named.
     device : decide with torch there, such as ``cuda``: the same cuts and plans, objectives equal up to rounding. Where
         requests are tensors on a device already, `decide_tensors` spares them the way to it and back.
+
+    Returns
+    -------
+    `Decisions`: objective, cut and plan of each request.
 
     Raises
     ------

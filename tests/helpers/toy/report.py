@@ -8,6 +8,7 @@ from typing import Any
 from rich.text import Text
 
 from qopt.core.envelope import Envelope, of_lines
+from qopt.core.errors import InputError, shown
 from qopt.core.front import Criterion, Front, FrontPoint, front_of
 from qopt.core.solution import Solution
 from qopt.core.solving import solve
@@ -38,6 +39,8 @@ def plan_parts(problem: Toy, solution: Solution) -> list[Text]:
 
 def breakpoints(problem: Toy, parameter: str, *, low: float = 0.0, high: float = math.inf) -> Envelope:
     """The best item by the rate."""
+    if parameter != "rate":
+        raise InputError("parameter", shown(parameter), "'rate'")
     items = [item for item in problem.items if problem.fits(item)]
     plans = [ToyPlan(problem=problem.name, item=item.name) for item in items]
     where = {"problem": problem.name, "parameter": parameter, "unit": "1/kg", "low": low, "high": high}
