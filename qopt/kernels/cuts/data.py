@@ -11,7 +11,7 @@ import numpy as np
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.display import Brief
 from qopt.core.errors import InputError, shown
-from qopt.kernels.arguments import LARGEST
+from qopt.kernels.arguments import LARGEST, floats
 
 Tensor = tuple[int, Sequence[int] | IntArray, Sequence[float] | FloatArray]
 """(producer, readers, weights per link)."""
@@ -98,10 +98,7 @@ def _refuse(array: FloatArray | IntArray, name: str, wrong: BoolArray, allowed: 
 
 
 def _numbers(name: str, data: object) -> FloatArray:
-    try:
-        return np.asarray(data, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InputError(name, shown(data), "rows of numbers, all of one length") from None
+    return floats(name, data, shown(data), "rows of numbers, all of one length")
 
 
 def _nodes(name: str, data: object) -> IntArray:

@@ -12,7 +12,7 @@ from qopt.core.arguments import is_whole, whole
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.display import Brief
 from qopt.core.errors import InputError, shown
-from qopt.kernels.arguments import LARGEST, table
+from qopt.kernels.arguments import LARGEST, floats, table
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,11 +41,11 @@ class Layered(Brief):
     arc_resource: FloatArray | None = None
 
     def __post_init__(self) -> None:
-        cost = _numbers("node_cost", self.node_cost)
+        cost = floats("node_cost", self.node_cost, shown(self.node_cost), "an array of numbers")
         if cost.ndim != 2 or not cost.size:
             raise InputError("node_cost", f"shape {cost.shape}", "(layers, states), at least one of each")
         layers, states = cost.shape
-        resource = _numbers("node_resource", self.node_resource)
+        resource = floats("node_resource", self.node_resource, shown(self.node_resource), "an array of numbers")
         single = resource.ndim == 2
         resource = resource[None] if single else resource
         if resource.ndim != 3 or resource.shape[1:] != cost.shape or not len(resource):
@@ -54,14 +54,14 @@ class Layered(Brief):
             )
         arc_cost = self.arc_cost
         if arc_cost is not None:
-            arc_cost = _numbers("arc_cost", arc_cost)
+            arc_cost = floats("arc_cost", arc_cost, shown(arc_cost), "an array of numbers")
             if arc_cost.shape not in ((states, states), (layers - 1, states, states)):
                 raise InputError(
                     "arc_cost", f"shape {arc_cost.shape}", f"{(states, states)} or {(layers - 1, states, states)}"
                 )
         arc_resource = self.arc_resource
         if arc_resource is not None:
-            arc_resource = _numbers("arc_resource", arc_resource)
+            arc_resource = floats("arc_resource", arc_resource, shown(arc_resource), "an array of numbers")
             arc_resource = arc_resource[None] if single else arc_resource
             shapes = [(len(resource), states, states), (len(resource), layers - 1, states, states)]
             if arc_resource.shape not in shapes:
@@ -247,7 +247,7 @@ class Digraph(Brief):
     def __post_init__(self) -> None:
         object.__setattr__(self, "vertices", whole("vertices", self.vertices, 1))
         cost = table("cost", self.cost, "(arcs)", infinite=True)
-        resource = _numbers("resource", self.resource)
+        resource = floats("resource", self.resource, shown(self.resource), "an array of numbers")
         if resource.ndim not in (1, 2) or resource.shape[-1] != len(cost) or (resource.ndim == 2 and not len(resource)):
             raise InputError("resource", f"shape {resource.shape}", f"({len(cost)},) or (resources, {len(cost)})")
         _refuse("resource", resource, lambda a: ~((a >= 0) & (a <= LARGEST)), f"numbers from 0 to {LARGEST:g}")
@@ -331,14 +331,6 @@ def _whole(number: float) -> int:
     if number < 0 or number != int(number):
         raise ValueError(f"{number} is no whole number >= 0")
     return int(number)
-
-
-def _numbers(name: str, value: object) -> FloatArray:
-    try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        raise InputError(name, shown(value), "an array of numbers") from None
-    return array
 
 
 def _vertices(name: str, value: object, arcs: int, vertices: int) -> IntArray:
