@@ -61,7 +61,7 @@ def entries(problem: QPart) -> Entries:
         subproblem = table.at(int(cut))
         fixed = fixed_upload(problem, int(cut))
         down, up, plans = _plans(subproblem, problem.network.activations)
-        keep, extreme = _front(down, up)
+        keep, extreme = front(down, up + fixed)
         for i, corner in zip(keep, extreme, strict=True):
             cuts.append(int(cut))
             downloads.append(down[i])
@@ -110,7 +110,7 @@ def upload_sizes(subproblem: Subproblem, activations: FloatArray) -> FloatArray:
     return sizes
 
 
-def _front(down: FloatArray, up: FloatArray) -> tuple[list[int], list[bool]]:
+def front(down: FloatArray, up: FloatArray) -> tuple[list[int], list[bool]]:
     """Plans that no other beats in both directions, and which of them are corners of the lower hull."""
     order = np.lexsort((up, down))
     front: list[int] = []
