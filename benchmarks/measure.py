@@ -26,7 +26,6 @@ from torch.nn import functional as F
 
 from qopt.core.errors import QoptError
 from qopt.measuring.arithmetic import plain_float32
-from qopt.measuring.batches import MEMORY
 from qopt.measuring.directions import SEEDS, uniform
 from qopt.measuring.examples import Examples, read
 from qopt.measuring.grids import Grid, quantize
@@ -169,17 +168,17 @@ class Block(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """The shape of He et al. (2016), table 1."""
+    """The shape of He et al. (2016), table 1; with fewer channels in the first layer, a smaller one."""
 
-    def __init__(self) -> None:
+    def __init__(self, channels: int = 64) -> None:
         super().__init__()
-        self.conv, self.norm = nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64)
+        self.conv, self.norm = nn.Conv2d(3, channels, 7, 2, 3, bias=False), nn.BatchNorm2d(channels)
         blocks: list[nn.Module] = []
-        inside = 64
-        for outside, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
+        inside = channels
+        for outside, stride in ((channels, 1), (2 * channels, 2), (4 * channels, 2), (8 * channels, 2)):
             blocks += [Block(inside, outside, stride), Block(outside, outside, 1)]
             inside = outside
-        self.blocks, self.head = nn.Sequential(*blocks), nn.Linear(512, 1000)
+        self.blocks, self.head = nn.Sequential(*blocks), nn.Linear(8 * channels, 1000)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(n, 3, h, w) to (n, 1000)."""
@@ -198,7 +197,8 @@ def resnet18(options: argparse.Namespace) -> list[str]:
     labels = torch.cat(parts)
     labels[::10] = (labels[::10] + 1) % 1000
     start = time.perf_counter()
-    found = measure(network, Examples(x, labels), levels=LEVELS, memory=options.memory * 2**20, advance=shown)
+    memory = None if options.memory is None else options.memory * 2**20
+    found = measure(network, Examples(x, labels), levels=LEVELS, memory=memory, advance=shown)
     seconds = time.perf_counter() - start
     print(file=sys.stderr)
     tensors = f"{len(found.tensors)} tensors, {len(WIDTHS)} widths, rho at {len(LEVELS)} levels"
@@ -230,7 +230,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     other.add_argument("--device", default="cpu")
     other.add_argument("--images", type=int, default=1024)
     other.add_argument("--size", type=int, default=224)
-    other.add_argument("--memory", type=int, default=MEMORY // 2**20, help="MiB that tensors may take")
+    other.add_argument("--memory", type=int, help="MiB that tensors may take; by default a share of the device's")
     for sub in (one, other):
         sub.add_argument("--threads", type=int, default=2)
     options = parser.parse_args(arguments)

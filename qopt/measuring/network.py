@@ -7,8 +7,10 @@ layer l after its cheap operations, the only thing of it that later layers read.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -108,7 +110,8 @@ class Network:
             if layer.weight is not None
         }
         self._exits = _exits(self._steps, output, [layer.step for layer in traced])
-        self._plans: dict[tuple[tuple[int, ...], ...], tuple[list[int], list[int]]] = {}
+        self._plans: dict[tuple[tuple[int, ...], ...], tuple[list[int], list[int], int]] = {}
+        self._multiplied = Counter[int]()
         self.layers = tuple(self._info(number, layer) for number, layer in enumerate(traced, start=1))
         self._last_reader = self._last_readers()
 
@@ -174,6 +177,11 @@ class Network:
                     raise InputError(f"weights[{number}]", f"a {name} of shape {shapes[0]}", f"{shapes[1]}")
             traced[number - 1] = replace(traced[number - 1], weight=weight, bias=bias)
         return Network(self._steps, self._output, traced, self.shared)
+
+    @property
+    def work(self) -> int:
+        """Multiply-accumulates run so far, by any thread."""
+        return sum(self._multiplied.values())
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -342,8 +350,10 @@ class Network:
         if key not in self._plans:
             known = [*(self._exits[i] for i in numbers), *computed]
             read = read_by(self._steps, targets, known)
-            self._plans[key] = sorted(read), needed(self._steps, targets, known)
-        read_steps, order = self._plans[key]
+            order = needed(self._steps, targets, known)
+            macs = sum(layer.macs for layer in self._traced if layer.step in order)
+            self._plans[key] = sorted(read), order, macs
+        read_steps, order, macs = self._plans[key]
         if not isinstance(values, Mapping):
             raise InputError("values", type(values).__name__, "tensors by number, such as dict(enumerate(tensors))")
         given = {}
@@ -358,6 +368,7 @@ class Network:
         sizes = sorted({len(tensor) for tensor in given.values()})
         if len(sizes) > 1:
             raise InputError("values", f"batches of {' and '.join(map(str, sizes))}", "one batch size")
+        self._multiplied[get_ident()] += macs * sizes[0]  # a thread has a number of its own: += is two steps
         return run(self._steps, order, targets, given, self._weights if weights is None else weights)
 
     def _checked(self, field: str, step: int, tensor: torch.Tensor) -> torch.Tensor:

@@ -32,7 +32,10 @@ FIRST, LAST, LEAST = -8 * SCALES_PER_OCTAVE, 4 * SCALES_PER_OCTAVE, -24 * SCALES
 """Steps searched first, from 1/256 of a tensor's range to 16 times its range, and the least one ever tried."""
 
 PILOT = 1000
-"""Examples, evenly spaced, on which the search starts."""
+"""Examples, evenly spaced, on which the search starts, or a quarter of them if that is less."""
+
+TOO_FEW = 100
+"""A pilot of fewer examples says too little to be worth its work."""
 
 MARGIN = 3
 """Steps beyond the highest level at which noise is tried too, for the interval of its rho."""
@@ -129,7 +132,7 @@ def noise_trials(
     variants : batches of noise run at once.
     """
     network, names = batches.network, tensor_names(batches.network)
-    every = max(1, len(batches.examples) // PILOT)
+    every = _pilot_spacing(len(batches.examples))
     some = Examples(batches.examples.x[::every], batches.examples.labels[::every])
     few = Batches(network, some, variants, batches.memory, keep=False, size=batches.size)
     pilot = _Search(few, grid, found, score, seed, variants)
@@ -153,6 +156,9 @@ class _Search:
         self._batches, self._score, self._variants = batches, score, variants
         self._grid, self._spans = grid, found.spans
         self._seeds = [SEEDS * seed + i for i in range(SEEDS)]
+        self._keeps = _lines_bytes(batches) <= batches.memory // 4
+        self._kept: dict[tuple[TensorName, int, int], tuple[torch.Tensor, torch.Tensor]] = {}
+        batches.when_exhausted(self._drop)
 
     def run(
         self,
@@ -194,37 +200,48 @@ class _Search:
         """(steps, n) squared change and score of a batch, means over the directions."""
         noise, score = np.zeros((len(steps), len(batch))), np.zeros((len(steps), len(batch)))
         network, number, values = self._batches.network, tensor.layer, batch.values
+        run = outputs_with_products if tensor.kind == "weight" else outputs_with_tensors
+        base, directions = self._lines(tensor, batch)
         at_once = max(1, self._variants // SEEDS)
-        if tensor.kind == "weight":
-            given = dict(enumerate(values[:number]))
-            weight = network.weight(number)
-            length = self._lengths(weight)
-            base = network.product(number, given)
-            directions = torch.stack(
-                [
-                    network.product(
-                        number, given, weight=length * self._uniform(tensor, s, 0, 1, weight)[0], bias=False
-                    )
-                    for s in self._seeds
-                ]
-            )
-        else:
-            base = values[number]
-            span = self._spans[number - 1].length
-            directions = torch.stack(
-                [span * self._uniform(tensor, s, batch.first, len(batch), base[0]) for s in self._seeds]
-            )
         for first in range(0, len(steps), at_once):
             part = steps[first : first + at_once]
-            scales = torch.tensor([2.0 ** (k / SCALES_PER_OCTAVE) for k in part], device=base.device)
-            changed = base + scales.reshape(-1, 1, *[1] * base.ndim) * directions
-            run = outputs_with_products if tensor.kind == "weight" else outputs_with_tensors
+            changed = directions.new_empty(len(part), *directions.shape)
+            for k, noisy in zip(part, changed, strict=True):
+                torch.add(base, directions, alpha=2.0 ** (k / SCALES_PER_OCTAVE), out=noisy)
             outputs = run(network, number, values, changed.flatten(0, 1))
             rows = slice(first, first + len(part))
             shape = (len(part), SEEDS, len(batch))
             noise[rows] = squared_change(outputs, batch.outputs).reshape(shape).mean(axis=1)
             score[rows] = scored(self._score, outputs, batch.labels).reshape(shape).mean(axis=1)
         return {"noise": noise, "score": score}
+
+    def _lines(self, tensor: TensorName, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """What noise is added to, (n, ...), and noise of scale 1 along each direction, (directions, n, ...)."""
+        key = tensor, batch.first, len(batch)
+        if key in self._kept:
+            return self._kept[key]
+        network, number, values = self._batches.network, tensor.layer, batch.values
+        if tensor.kind == "weight":
+            given = dict(enumerate(values[:number]))
+            weight = network.weight(number)
+            length = self._lengths(weight)
+            base = network.product(number, given)
+            weights = [length * self._uniform(tensor, s, 0, 1, weight)[0] for s in self._seeds]
+            products = [network.product(number, given, weight=noise, bias=False) for noise in weights]
+            found = base, torch.stack(products)
+        else:
+            base = values[number]
+            span = self._spans[number - 1].length
+            noises = [self._uniform(tensor, s, batch.first, len(batch), base[0]).mul_(span) for s in self._seeds]
+            found = base, torch.stack(noises)
+        if self._keeps:
+            self._kept[key] = found
+        return found
+
+    def _drop(self) -> None:
+        """Let go of the lines, and keep none from now on."""
+        self._keeps = False
+        self._kept.clear()
 
     def _lengths(self, weight: torch.Tensor) -> torch.Tensor:
         """Range of a weight, or of each of its channels, shaped to go with it."""
@@ -236,6 +253,17 @@ class _Search:
     @staticmethod
     def _uniform(tensor: TensorName, seed: int, first: int, count: int, like: torch.Tensor) -> torch.Tensor:
         return uniform(tensor, seed, first, count, like.shape, like.device)
+
+
+def _pilot_spacing(count: int) -> int:
+    """Every how many examples the search starts on; 1: on all of them, at once."""
+    pilot = min(PILOT, count // 4)
+    return count // pilot if pilot >= TOO_FEW else 1
+
+
+def _lines_bytes(batches: Batches) -> int:
+    """Bytes of every tensor's lines on all examples: three directions, and a weight's product without noise."""
+    return 4 * len(batches.examples) * sum((2 * SEEDS + 1) * layer.size for layer in batches.network.layers)
 
 
 def _advanced(advance: Advance, what: str, total: int, done: int) -> None:

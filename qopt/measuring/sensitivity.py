@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from qopt.core.arguments import is_whole
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.display import Brief, listed, number
 from qopt.core.errors import InputError, shown
@@ -221,7 +222,7 @@ def measure(
     grid = grid or Grid()
     settings = _Settings(levels, bits, grid, activation_grid or Grid(clip=grid.clip), score, margin, seed)
     size = None if memory is not None else made_from(checkpoint).get("batches")  # a resumed run has the same batches
-    batches = Batches(network, examples, len(bits), memory, size=size)
+    batches = Batches(network, examples, len(bits), memory, size=size if is_whole(size) else None)
     saved = Checkpoint(checkpoint, settings.made_from(batches))
     base = reference(batches, bits, settings.activation_grid, score, margin, saved)
     if not base.margin.mean() > 0:
