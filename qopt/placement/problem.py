@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -335,7 +335,7 @@ class Placement(Problem):
 
     @cached_property
     def worked_out(self) -> dict[object, Any]:
-        """What the operators make of the graph, kept because a solve asks for it many times (`qopt.placement.terms`)."""
+        """What operators make of the graph, kept because a solve asks for it many times (`qopt.placement.terms`)."""
         return {}
 
     @cached_property

@@ -107,6 +107,13 @@ def kept_operations(problem: Placement, operator: Operator) -> IntArray:
     return np.array([i for i in range(len(problem.graph)) if i not in skipped], dtype=np.int64)
 
 
+def kept_weights(problem: Placement, operator: Operator) -> FloatArray:
+    """(n,) bytes of weights of the operations that an operator keeps."""
+    of_all = problem.graph.weights * operator.weight_factor if operator.weights is None else operator.weights
+    found: FloatArray = of_all[kept_operations(problem, operator)]
+    return found
+
+
 def seconds(problem: Placement, operator: Operator) -> FloatArray:
     """(operations, tiers) seconds: the operator's table, the graph's for pre- and post-processing, or work / speed."""
     if operator.time is not None:
@@ -137,7 +144,6 @@ def terms(problem: Placement, operator: Operator) -> Terms:
 def _terms(problem: Placement, operator: Operator) -> Terms:
     graph = problem.graph
     kept = kept_operations(problem, operator)
-    of_weights = graph.weights * operator.weight_factor if operator.weights is None else operator.weights
     sizes = [t.size for t in graph.tensors]
     bits = [s * operator.tensor_factor for s in sizes] if operator.tensors is None else operator.tensors.tolist()
     node = np.zeros(len(graph), dtype=np.int64)  # 0 is none
@@ -148,7 +154,7 @@ def _terms(problem: Placement, operator: Operator) -> Terms:
         operator=operator,
         names=tuple([graph.operations[i] for i in kept.tolist()]),
         time=seconds(problem, operator)[kept],
-        memory=of_weights[kept],
+        memory=kept_weights(problem, operator),
         allowed=problem.allowed[kept],
         flows=_flows(problem, operator, number, bits),
         private=problem.input.private,

@@ -226,7 +226,7 @@ def test_options_and_bits_are_refused() -> None:
     with pytest.raises(InputError, match="no bits"):
         qopt.solve(problem, bits="whole")
     with pytest.raises(InputError, match="mincut does not take"):
-        qopt.solve(problem, "mincut", time_limit=1)
+        qopt.solve(problem, "mincut", threads=1)
     with pytest.raises(InputError, match="method"):
         qopt.solve(problem, "mckp")
     with pytest.raises(InputError, match="plan"):

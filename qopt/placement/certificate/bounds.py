@@ -26,12 +26,13 @@ from fractions import Fraction
 import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray
+from qopt.core.clock import ENDLESS, Clock, OutOfTime
 from qopt.core.errors import QoptError
 from qopt.core.limits import limit_with_slack, within
 from qopt.kernels import mincut
 from qopt.kernels.checker import check
 from qopt.kernels.cuts.data import Tensor
-from qopt.placement.costs import Labelling, Limit, relaxed, used
+from qopt.placement.costs import CUT_RATE, Labelling, Limit, relaxed, used
 from qopt.placement.problem import Placement
 from qopt.placement.terms import Terms
 
@@ -97,7 +98,7 @@ def leaf_bound(
 
 
 def tree_bound(
-    problem: Placement, own: Terms, costs: Labelling, rows: tuple[Limit, ...], tree: object
+    problem: Placement, own: Terms, costs: Labelling, rows: tuple[Limit, ...], tree: object, clock: Clock = ENDLESS
 ) -> Fraction | float:
     """What a tree proves of one operator.
 
@@ -105,6 +106,8 @@ def tree_bound(
     ------
     WitnessRefused
         It is not a proof.
+    OutOfTime
+        There is no time to follow it to its end.
     """
     if not isinstance(tree, list) or len(tree) > MAX_NODES:
         raise WitnessRefused(f"the tree is not a list of at most {MAX_NODES} nodes")
@@ -133,6 +136,7 @@ def tree_bound(
                         )
                     multipliers[names.index(name)] = float(value)
                 part = Labelling(np.where(here, costs.unary, np.inf), costs.producer, costs.readers, costs.weight)
+                _afford(costs, clock)
                 bound = leaf_bound(part, rows, float(share), multipliers, labels, flow)
                 least = bound if bound < least else least
             case ["plan"]:
@@ -153,16 +157,29 @@ def _last_plan(costs: Labelling, rows: tuple[Limit, ...]) -> Fraction | float:
     return _value(costs, rows, np.argmax(left, axis=1).tolist()) if left.any(axis=1).all() else math.inf
 
 
+def _afford(costs: Labelling, clock: Clock, times: int = 1) -> None:
+    """Raise `OutOfTime` where there is no time to check a flow so many times."""
+    if not clock.affords(times * costs.size, CUT_RATE):
+        raise OutOfTime("there is no time to check a flow")
+
+
 def _known(number: dict[str, int], tier: object) -> int:
     if not isinstance(tier, str) or tier not in number:
         raise WitnessRefused("a split with an unknown tier")
     return number[tier]
 
 
-def own_bound(costs: Labelling, rows: tuple[Limit, ...]) -> Fraction | float | None:
+def cheap_bound(costs: Labelling) -> Fraction:
+    """What every operation costs on its cheapest tier, and no tensor anything: a bound in no time."""
+    least = costs.unary.min(axis=1)
+    return sum(map(Fraction, least[np.isfinite(least)].tolist()), Fraction(0))
+
+
+def own_bound(costs: Labelling, rows: tuple[Limit, ...], clock: Clock = ENDLESS) -> Fraction | float | None:
     """A bound without a witness: the minimum cut without limits, and whether a limit alone rules out all plans.
 
-    The kernel finds the flows; each is checked as a stranger's would be. None: no flow was accepted.
+    The kernel finds the flows; each is checked as a stranger's would be. None: no flow was accepted. Raises `OutOfTime`
+    where there is no time for the first; later ones are left out.
     """
     tests = [(1.0, [0.0] * len(rows))]
     tests += [(0.0, [1.0 if row is other else 0.0 for other in rows]) for row in rows]
@@ -171,6 +188,12 @@ def own_bound(costs: Labelling, rows: tuple[Limit, ...]) -> Fraction | float | N
         tests.append((0.0, stored))
     bound: Fraction | float | None = None
     for share, multipliers in tests:
+        try:
+            _afford(costs, clock, 2)
+        except OutOfTime:
+            if bound is None:
+                raise
+            break
         found = mincut.solve(*_kernel(relaxed(costs, rows, multipliers, share)))
         proof = found.witness()
         try:
@@ -181,8 +204,13 @@ def own_bound(costs: Labelling, rows: tuple[Limit, ...]) -> Fraction | float | N
     return bound
 
 
-def least_of_all(costs: Labelling, rows: tuple[Limit, ...], most: int = ENUMERATED) -> Fraction | float | None:
-    """The cheapest labels that keep the limits, by looking at all; infinite if none do, None if there are too many."""
+def least_of_all(
+    costs: Labelling, rows: tuple[Limit, ...], most: int = ENUMERATED, clock: Clock = ENDLESS
+) -> Fraction | float | None:
+    """The cheapest labels that keep the limits, by looking at all; infinite if none do, None if there are too many.
+
+    Raises `OutOfTime` where there is no time for all.
+    """
     n = len(costs.unary)
     below: list[list[int]] = [[] for _ in range(n)]
     for u, readers in zip(costs.producer, costs.readers, strict=True):
@@ -192,10 +220,11 @@ def least_of_all(costs: Labelling, rows: tuple[Limit, ...], most: int = ENUMERAT
     allowed = [np.flatnonzero(row).tolist() for row in np.isfinite(costs.unary)]
     labellings: list[list[int]] = [[]]
     for v in range(n):
+        clock.check()
         labellings = [[*at, k] for at in labellings for k in allowed[v] if all(at[u] <= k for u in below[v])]
         if len(labellings) > most:  # every one of them can go on: with the last tier, unless a pin forbids it
             return None
-    return min((_value(costs, rows, at) for at in labellings), default=math.inf)
+    return min((_value(costs, rows, at) for at in clock.watching(labellings)), default=math.inf)
 
 
 def _value(costs: Labelling, rows: tuple[Limit, ...], at: list[int]) -> Fraction | float:

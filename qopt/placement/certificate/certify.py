@@ -17,11 +17,19 @@ from fractions import Fraction
 import numpy as np
 
 from qopt.core.certificate import Certificate, Slack
+from qopt.core.clock import ENDLESS, Clock, OutOfTime
 from qopt.core.limits import within
-from qopt.placement.certificate.bounds import WitnessRefused, least_of_all, own_bound, tree_bound
-from qopt.placement.costs import breakdown, labelling, labellings, limits, used
+from qopt.placement.certificate.bounds import (
+    ENUMERATED,
+    WitnessRefused,
+    cheap_bound,
+    least_of_all,
+    own_bound,
+    tree_bound,
+)
+from qopt.placement.costs import PlacementCost, breakdown, labelling, limits, used
 from qopt.placement.plan import PlacementPlan, checked_placement
-from qopt.placement.problem import Placement
+from qopt.placement.problem import Operator, Placement
 from qopt.placement.terms import Terms, terms
 
 TOLERANCE = 1e-9
@@ -30,11 +38,16 @@ TOLERANCE = 1e-9
 IN_SOLVE: Mapping[str, object] = {}
 """Effort that `qopt.solve` asks for: the usual."""
 
+CHEAP = 20_000
+"""Operations times tiers of a network that is looked at even where the time is over: milliseconds."""
+
 ROUNDING = 1e-12
 """The cost term by term and as a sum over labels may differ by this share of the objective."""
 
 
-def certify(problem: Placement, plan: PlacementPlan | None, witness: object = None) -> Certificate:
+def certify(
+    problem: Placement, plan: PlacementPlan | None, witness: object = None, *, clock: Clock = ENDLESS
+) -> Certificate:
     """What is true of a plan, or of the claim that there is none.
 
     Parameters
@@ -42,6 +55,8 @@ def certify(problem: Placement, plan: PlacementPlan | None, witness: object = No
     problem : the problem.
     plan : the plan, or None to ask whether the problem is infeasible.
     witness : an untrusted proof (`qopt.placement.certificate.bounds`).
+    clock : what is proved of optimality, or of the claim that there is no plan, is what there is time for. Feasibility
+        is certified whatever it says.
 
     Raises
     ------
@@ -51,9 +66,9 @@ def certify(problem: Placement, plan: PlacementPlan | None, witness: object = No
     start = time.perf_counter()
     if plan is not None:
         checked_placement(problem, plan)
-    target = None if plan is None else _target(breakdown(problem, plan).objective)
-    least, kind, notes = _least(problem, witness, target)
-    if plan is None:
+    cost = None if plan is None else breakdown(problem, plan)
+    least, kind, notes, late = _least(problem, witness, None if cost is None else _target(cost.objective), clock)
+    if plan is None or cost is None:
         infeasible = least == math.inf
         found = Certificate(
             bits=None,
@@ -66,16 +81,17 @@ def certify(problem: Placement, plan: PlacementPlan | None, witness: object = No
             notes=tuple(notes),
         )
     else:
-        found = _with_plan(problem, plan, least, kind, notes)
-    return replace(found, seconds=time.perf_counter() - start)
+        found = _with_plan(problem, plan, cost, least, kind, notes)
+    return replace(found, stopped="time-limit" if late else None, seconds=time.perf_counter() - start)
 
 
 def _least(
-    problem: Placement, witness: object, target: Fraction | None
-) -> tuple[Fraction | float | None, str | None, list[str]]:
-    """A bound on every plan, its kind, and remarks. Infinite: there is no plan; None: nothing is proved.
+    problem: Placement, witness: object, target: Fraction | None, clock: Clock
+) -> tuple[Fraction | float | None, str | None, list[str], bool]:
+    """A bound on every plan, its kind, remarks, and whether the clock kept it from being better.
 
-    Operators whose bound does not reach the target (None: infinity) are enumerated where they are small.
+    The bound is infinite where there is no plan, None where nothing is proved. Operators whose bound does not reach the
+    target (None: infinity) are enumerated where they are small.
     """
     notes: list[str] = []
     trees: dict[str, object] = {}
@@ -91,25 +107,55 @@ def _least(
         else:
             notes.append("witness rejected: not an object of format qopt/placement-witness, version 1")
     least: Fraction | float | None = math.inf
-    kind = "flow" if problem.eligible else "enumeration"
-    for name, (own, costs) in labellings(problem).items():
-        rows = limits(problem, own, costs)
-        bound: Fraction | float | None = None
+    kinds: set[str] = set()
+    late: list[str] = []
+    for operator in problem.eligible:
+        if clock.over and len(problem.graph) * len(problem.tiers) > CHEAP:
+            late.append(operator.name)
+            least = None
+            break
+        bound, kind, slow = _operator(problem, operator, trees, target, clock, notes)
+        kinds.add(kind)
+        late += [operator.name] if slow else []
+        if bound is None:
+            notes.append(f"{operator.name}: no flow was accepted, nothing is proved")
+        least = None if least is None or bound is None else min(least, bound)
+    if late:
+        notes.append(f"the time limit is reached: operator {late[0]}, perhaps others too, has less than a flow")
+    order = ("enumeration", "witness", "flow", "cheapest")
+    of = next((kind for kind in order if kind in kinds), "enumeration")
+    return least, of if least is not None else None, notes, bool(late)
+
+
+def _operator(
+    problem: Placement,
+    operator: Operator,
+    trees: dict[str, object],
+    target: Fraction | None,
+    clock: Clock,
+    notes: list[str],
+) -> tuple[Fraction | float | None, str, bool]:
+    """A bound on the plans of one operator (None: nothing is proved), its kind, and whether the clock stopped more."""
+    own = terms(problem, operator)
+    costs = labelling(problem, own)
+    rows = limits(problem, own, costs)
+    bound: Fraction | float | None = None
+    kind, name = "flow", operator.name
+    try:
         if name in trees:
             try:
-                bound = tree_bound(problem, own, costs, rows, trees[name])
+                bound = tree_bound(problem, own, costs, rows, trees[name], clock)
                 kind = "witness" if rows else kind
             except WitnessRefused as why:
                 notes.append(f"witness rejected for {name}: {why}")
         if bound is None:
-            bound = own_bound(costs, rows)
+            bound = own_bound(costs, rows, clock)
         if rows and (bound is None or bound < (math.inf if target is None else target)):
-            exact = least_of_all(costs, rows)
+            exact = least_of_all(costs, rows, ENUMERATED, clock)
             bound, kind = (bound, kind) if exact is None else (exact, "enumeration")
-        if bound is None:
-            notes.append(f"{name}: no flow was accepted, nothing is proved")
-        least = None if least is None or bound is None else min(least, bound)
-    return least, kind if least is not None else None, notes
+    except OutOfTime:
+        return (cheap_bound(costs), "cheapest", True) if bound is None else (bound, kind, True)
+    return bound, kind, False
 
 
 def _target(objective: float) -> Fraction:
@@ -118,15 +164,19 @@ def _target(objective: float) -> Fraction:
 
 
 def _with_plan(
-    problem: Placement, plan: PlacementPlan, least: Fraction | float | None, kind: str | None, notes: list[str]
+    problem: Placement,
+    plan: PlacementPlan,
+    cost: PlacementCost,
+    least: Fraction | float | None,
+    kind: str | None,
+    notes: list[str],
 ) -> Certificate:
-    cost = breakdown(problem, plan)
     own = terms(problem, problem.operator(plan.operator))
     labels = _labels(problem, own, plan)
     constraints, broken = _constraints(problem, own, plan, labels)
     feasible = not broken
     if feasible:
-        costs = labellings(problem)[plan.operator][1]
+        costs = labelling(problem, own)
         linear = math.fsum(used(costs, costs.unary, costs.weight, labels))
         if abs(linear - cost.objective) > ROUNDING * abs(cost.objective):
             notes.append(f"error: the cost term by term is {cost.objective:.17g}, as a sum of labels {linear:.17g}")

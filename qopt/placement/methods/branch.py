@@ -18,13 +18,13 @@ import numpy as np
 from scipy.optimize import linprog
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
-from qopt.core.clock import Clock
+from qopt.core.clock import Clock, OutOfTime
 from qopt.core.limits import limit_with_slack, within
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
 from qopt.kernels import mincut
 from qopt.kernels.nodes import Node
-from qopt.placement.costs import Labelling, relaxed, used
+from qopt.placement.costs import CUT_RATE, Labelling, relaxed, used
 from qopt.placement.methods.candidates import NO_OPERATOR, Candidate, candidates
 from qopt.placement.plan import plan_of
 from qopt.placement.problem import Placement
@@ -34,10 +34,6 @@ CLOSED = 1e-10
 
 PLANES = 40
 """Cutting planes at one node, at most."""
-
-
-class _OutOfTime(Exception):
-    """The clock stopped the search."""
 
 
 @dataclass
@@ -67,7 +63,7 @@ class _Search:
         waiting = [np.ones(candidate.costs.unary.shape, dtype=bool)]
         while waiting:
             if self.clock.over:
-                raise _OutOfTime
+                raise OutOfTime
             here = waiting.pop()
             self.nodes += 1
             leaf, split = self._node(candidate, here)
@@ -89,6 +85,8 @@ class _Search:
     def _cut(self, candidate: Candidate, here: Labelling, m: list[float], share: float) -> tuple[mincut.Result, float]:
         """A minimum cut of the relaxed costs, and the bound that it is."""
         self.cuts += 1
+        if not self.clock.affords(here.size, CUT_RATE):
+            raise OutOfTime("there is no time for another minimum cut")
         costs = relaxed(here, candidate.rows, m, share)
         found = mincut.solve(costs.unary, costs.rows)
         if found.bound is None:
@@ -145,7 +143,7 @@ class _Search:
         weights = np.zeros(len(points))
         for _ in range(PLANES):
             if self.clock.over:
-                raise _OutOfTime
+                raise OutOfTime
             multipliers, value, weights = _multipliers(points, scale)
             m = multipliers.tolist()
             found, bound = self._cut(candidate, here, m, 1.0)
@@ -200,21 +198,23 @@ def _branch(
 def solve(problem: Placement, options: Options) -> Outcome:
     """The best plan within all limits, with a tree of cuts as witness. Takes time_limit."""
     search = _Search(options.clock(), tier_names=problem.tier_names)
-    order = []
-    for candidate in candidates(problem):
-        least = mincut.solve(candidate.costs.unary, candidate.costs.rows).bound
-        order.append((math.inf if least is None else least, candidate))
-    order.sort(key=lambda pair: pair[0])
+    order: list[tuple[float, Candidate]] = []
     status, bound = "optimal", None
     done = 0
     try:
+        for candidate in candidates(problem, search.clock):
+            if not search.clock.affords(candidate.costs.size, CUT_RATE):
+                raise OutOfTime("there is no time for a minimum cut")
+            least = mincut.solve(candidate.costs.unary, candidate.costs.rows).bound
+            order.append((math.inf if least is None else least, candidate))
+        order.sort(key=lambda pair: pair[0])
         for _, candidate in order:
             search.operator(candidate)
             done += 1
-    except _OutOfTime:
+    except OutOfTime:
         status = "time-limit"
-        bound = min(least for least, _ in order[done:])
-        bound = min(bound, search.best)
+        if len(order) == len(problem.eligible):
+            bound = min([search.best, *(least for least, _ in order[done:])])
     details = {"nodes": search.nodes, "cuts": search.cuts}
     witness = {"format": "qopt/placement-witness", "version": 1, "operators": search.trees}
     if search.found is None:

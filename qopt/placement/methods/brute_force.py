@@ -6,6 +6,9 @@ import itertools
 import math
 from collections.abc import Iterator
 
+import numpy as np
+
+from qopt.core.clock import OutOfTime
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
 from qopt.placement.costs import used
@@ -13,6 +16,7 @@ from qopt.placement.limits import keeps_rows
 from qopt.placement.methods.candidates import NO_OPERATOR, Candidate, candidates
 from qopt.placement.plan import PlacementPlan, plan_of
 from qopt.placement.problem import Placement
+from qopt.placement.terms import kept_operations
 
 MAX_PLANS = 300_000
 """Combinations of admissible tiers, of all operators together, that brute force is willing to look at."""
@@ -20,10 +24,11 @@ MAX_PLANS = 300_000
 
 def too_large(problem: Placement) -> str | None:
     """Why a problem has too many plans, or None."""
-    plans = 0
-    for candidate in candidates(problem):
-        plans += math.prod(candidate.own.allowed.sum(axis=1).tolist())
-        if plans > MAX_PLANS:
+    plans = 0.0
+    for operator in problem.eligible:
+        choices = problem.allowed[kept_operations(problem, operator)].sum(axis=1)
+        plans += float(np.exp2(min(float(np.log2(choices).sum()), 1000.0))) if choices.all() else 0.0
+        if plans > MAX_PLANS * (1.0 + 1e-9):
             return f"more than {MAX_PLANS} combinations to enumerate"
     return None
 
@@ -46,15 +51,16 @@ def solve(problem: Placement, options: Options) -> Outcome:
     clock = options.clock()
     best: PlacementPlan | None = None
     best_value, looked_at = math.inf, 0
-    for candidate in candidates(problem):
-        costs, rows = candidate.costs, candidate.rows
-        for labels in rising(problem, candidate):
-            if clock.over:
-                return Outcome("time-limit", best, details={"plans": looked_at})
-            looked_at += 1
-            value = math.fsum(used(costs, costs.unary, costs.weight, labels))
-            if value < best_value and keeps_rows(costs, rows, labels):
-                best, best_value = plan_of(problem, candidate.own, labels[1:]), value
+    try:
+        for candidate in candidates(problem, clock):
+            costs, rows = candidate.costs, candidate.rows
+            for labels in clock.watching(rising(problem, candidate)):
+                looked_at += 1
+                value = math.fsum(used(costs, costs.unary, costs.weight, labels))
+                if value < best_value and keeps_rows(costs, rows, labels):
+                    best, best_value = plan_of(problem, candidate.own, labels[1:]), value
+    except OutOfTime:
+        return Outcome("time-limit", best, details={"plans": looked_at})
     if best is None:
         message = "" if problem.eligible else NO_OPERATOR
         return Outcome("infeasible", message=message, details={"plans": looked_at})

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from qopt.core.arrays import IntArray
+from qopt.core.clock import ENDLESS, Clock
 from qopt.core.display import Brief
 from qopt.core.limits import within
 from qopt.core.solution import Outcome
 from qopt.kernels.nodes import Node
-from qopt.placement.costs import Labelling, Limit, labelling, labellings, limits, used
-from qopt.placement.costs import binding as binding_row
+from qopt.placement.costs import Labelling, Limit, labelling, limits, used
 from qopt.placement.plan import PlacementPlan, plan_of
-from qopt.placement.problem import Placement
-from qopt.placement.terms import Terms
+from qopt.placement.problem import Operator, Placement
+from qopt.placement.terms import Terms, kept_weights, terms
 
 
 @dataclass(frozen=True, repr=False)
@@ -31,18 +32,35 @@ class Candidate(Brief):
         return self.own.operator.name
 
 
-def candidates(problem: Placement) -> list[Candidate]:
-    """The operators that reach the accuracy target, the most accurate first: among equal costs it wins."""
-    found = [Candidate(own, costs, limits(problem, own, costs)) for own, costs in labellings(problem).values()]
-    return sorted(found, key=lambda c: -c.own.operator.accuracy)
+def candidates(problem: Placement, clock: Clock = ENDLESS) -> Iterator[Candidate]:
+    """The operators that reach the accuracy target, the most accurate first: among equal costs it wins.
+
+    Each is made when it is asked for; raises `OutOfTime` before one where the clock is over.
+    """
+    for operator in clock.watching(sorted(problem.eligible, key=lambda o: -o.accuracy)):
+        own = terms(problem, operator)
+        costs = labelling(problem, own)
+        yield Candidate(own, costs, limits(problem, own, costs))
+
+
+def weight_size(problem: Placement, operator: Operator) -> float:
+    """Bytes of an operator's weights, summed exactly."""
+    return math.fsum(kept_weights(problem, operator).tolist())
 
 
 def binding(problem: Placement) -> str | None:
-    """Why a method without limits cannot take a problem, or None."""
-    for candidate in candidates(problem):
-        row = binding_row(problem, candidate.rows)
-        if row is not None:
-            return f"the {row.name} can bind, and it takes no limits"
+    """Why a method without limits cannot take a problem, or None: a limit can bind.
+
+    A limit on a latency that is itself the objective is none: the least latency keeps it, or nothing does.
+    """
+    latency_alone = problem.objective.energy == 0 and problem.objective.price == 0
+    for operator in sorted(problem.eligible, key=lambda o: -o.accuracy):
+        total = weight_size(problem, operator)
+        tight = [f"memory of {t.name}" for t in problem.tiers if t.memory is not None and total > t.memory]
+        if problem.targets.latency is not None and not latency_alone:
+            tight.append("latency")
+        if tight:
+            return f"the {tight[0]} can bind, and it takes no limits"
     return None
 
 
@@ -63,15 +81,21 @@ def outcome(
     *,
     trees: dict[str, list[Node]] | None = None,
     details: Mapping[str, object] | None = None,
+    late: bool = False,
 ) -> Outcome:
-    """The cheapest of the operators' optimal labels (node 0 included), each with its cost; ties go to the first."""
+    """The cheapest of the operators' optimal labels (node 0 included), each with its cost; ties go to the first.
+
+    With `late` the clock kept some operators from an answer.
+    """
     best = min(answers, key=lambda answer: answer[1], default=None)
-    if best is None or not keeps_latency(problem, best[0].own, best[2]):
-        message = "" if problem.eligible else NO_OPERATOR
-        # Flows of the least cost do not prove that nothing keeps the latency: the certificate's own do.
-        return Outcome("infeasible", message=message, details=details or {})
     witness = None
     if trees is not None:
         witness = {"format": "qopt/placement-witness", "version": 1, "operators": trees}
+    if best is None or not keeps_latency(problem, best[0].own, best[2]):
+        # Flows of the least cost do not prove that nothing keeps the latency: the certificate's own do.
+        message = "" if problem.eligible else NO_OPERATOR
+        return Outcome("time-limit" if late else "infeasible", message=message, details=details or {})
     plan: PlacementPlan = plan_of(problem, best[0].own, best[2][1:])
+    if late:
+        return Outcome("time-limit", plan, witness=witness, details=details or {})
     return Outcome("optimal", plan, best[1], witness=witness, details=details or {})

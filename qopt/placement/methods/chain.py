@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from qopt.core.clock import ENDLESS, Clock, OutOfTime
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
 from qopt.placement.methods.candidates import Candidate, binding, candidates, outcome
 from qopt.placement.problem import Placement
-from qopt.placement.terms import Terms
+from qopt.placement.terms import Terms, terms
 
 
 def is_chain(own: Terms) -> bool:
@@ -24,32 +25,38 @@ def is_chain(own: Terms) -> bool:
 
 def refuses(problem: Placement) -> str | None:
     """Why a problem is not for this method, or None."""
-    for candidate in candidates(problem):
-        if not is_chain(candidate.own):
-            return f"the network of operator {candidate.name} is not a chain"
+    for operator in sorted(problem.eligible, key=lambda o: -o.accuracy):
+        if not is_chain(terms(problem, operator)):
+            return f"the network of operator {operator.name} is not a chain"
     return binding(problem)
 
 
 def solve(problem: Placement, options: Options) -> Outcome:
-    """The best operator's optimal placement of a chain."""
-    del options
+    """The best operator's optimal placement of a chain. Takes time_limit."""
+    clock, late = options.clock(), False
     answers = []
-    for candidate in candidates(problem):
-        labels, value = shortest(candidate)
-        if np.isfinite(value):
-            answers.append((candidate, value, labels))
-    return outcome(problem, answers)
+    try:
+        for candidate in candidates(problem, clock):
+            labels, value = shortest(candidate, clock)
+            if np.isfinite(value):
+                answers.append((candidate, value, labels))
+    except OutOfTime:
+        late = True
+    return outcome(problem, answers, late=late)
 
 
-def shortest(candidate: Candidate) -> tuple[list[int], float]:
-    """Labels of the chain's nodes, the raw input's first, and their cost; infinite if there are none."""
+def shortest(candidate: Candidate, clock: Clock = ENDLESS) -> tuple[list[int], float]:
+    """Labels of the chain's nodes, the raw input's first, and their cost; infinite if there are none.
+
+    Raises `OutOfTime` where the clock is over.
+    """
     unary, weight = candidate.costs.unary, candidate.costs.weight
     n, tiers = unary.shape
     together = np.zeros(n, dtype=bool)  # whether a node runs where the one before it does
     for group in candidate.own.together:
         together[min(group) + 1 : max(group) + 1] = True
     best, came = unary[0].copy(), np.zeros((n, tiers), dtype=np.int64)
-    for v in range(1, n):
+    for v in clock.watching(range(1, n)):
         came[v] = np.arange(tiers)
         arrive = best.copy()
         if not together[v]:

@@ -15,6 +15,7 @@ import math
 
 import numpy as np
 
+from qopt.core.clock import OutOfTime
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
 from qopt.placement.costs import breakdown
@@ -39,18 +40,21 @@ def split_point(own: Terms) -> int | None:
 
 
 def solve(problem: Placement, options: Options) -> Outcome:
-    """The best pair of tiers and operator for the two halves, among those that keep pins and limits."""
-    del options
+    """The best pair of tiers and operator for the halves, among those that keep pins and limits. Takes time_limit."""
+    clock = options.clock()
     best, best_value = None, math.inf
-    for candidate in candidates(problem):
-        point = split_point(candidate.own)
-        if point is None:
-            continue
-        for low, high in itertools.combinations(range(len(problem.tiers)), 2):
-            labels = [low if v < point else high for v in range(len(candidate.own.names))]
-            plan = plan_of(problem, candidate.own, labels)
-            value = breakdown(problem, plan).objective
-            if value < best_value and broken(problem, candidate.own, [problem.birth, *labels]) is None:
-                best, best_value = plan, value
+    try:
+        for candidate in candidates(problem, clock):
+            point = split_point(candidate.own)
+            if point is None:
+                continue
+            for low, high in clock.watching(itertools.combinations(range(len(problem.tiers)), 2)):
+                labels = [low if v < point else high for v in range(len(candidate.own.names))]
+                plan = plan_of(problem, candidate.own, labels)
+                value = breakdown(problem, plan).objective
+                if value < best_value and broken(problem, candidate.own, [problem.birth, *labels]) is None:
+                    best, best_value = plan, value
+    except OutOfTime:
+        return Outcome("time-limit", best)
     message = "" if best is not None else "no pair of tiers keeps the pins and limits"
     return Outcome("heuristic", best, message=message)

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.sparse import coo_array
 
 from qopt.core.arrays import BoolArray, FloatArray
-from qopt.core.clock import Clock
+from qopt.core.clock import Clock, OutOfTime
 from qopt.core.limits import limit_with_slack
 from qopt.core.method import Options
 from qopt.core.solution import Outcome, Status
@@ -49,9 +49,9 @@ def filled(unary: FloatArray) -> FloatArray:
 class _Model:
     """Rows of one operator's program, growing; columns x[v, k] and then z[t, k]."""
 
-    def __init__(self, candidate: Candidate) -> None:
+    def __init__(self, candidate: Candidate, clock: Clock) -> None:
         costs = candidate.costs
-        self.candidate = candidate
+        self.candidate, self.clock = candidate, clock
         self.nodes: int = costs.unary.shape[0]
         self.links: int = costs.unary.shape[1] - 1
         self.tensors = len(costs.producer)
@@ -84,7 +84,7 @@ class _Model:
     def _labels(self) -> None:
         """Labels rise one by one; a forbidden one is passed over."""
         forbidden = np.isinf(self.candidate.costs.unary)
-        for v in range(self.nodes):
+        for v in self.clock.watching(range(self.nodes)):
             for k in range(self.links - 1):
                 self._row([(self.x(v, k + 1), 1.0), (self.x(v, k), -1.0)], -math.inf, 0.0)
             for label in np.flatnonzero(forbidden[v]).tolist():
@@ -100,7 +100,7 @@ class _Model:
 
     def _tensors(self) -> None:
         costs = self.candidate.costs
-        for t, (u, readers) in enumerate(zip(costs.producer, costs.readers, strict=True)):
+        for t, (u, readers) in self.clock.watching(enumerate(zip(costs.producer, costs.readers, strict=True))):
             for k in range(self.links):
                 weight = float(costs.weight[t, k])
                 for r in readers:
@@ -173,10 +173,10 @@ def _cost(candidate: Candidate, labels: tuple[int, ...]) -> float:
 
 def _solved(candidate: Candidate, clock: Clock, options: Options) -> Found[tuple[int, ...]]:
     """One operator; again without what its plan prices out, while that makes the model's digits much finer."""
-    model = _Model(candidate)
+    model = _Model(candidate, clock)
     found = model.solve(clock, options)
     while found.status == "optimal" and found.point is not None:
-        finer = _Model(replace(candidate, costs=priced_out(candidate.costs, _cost(candidate, found.point))))
+        finer = _Model(replace(candidate, costs=priced_out(candidate.costs, _cost(candidate, found.point))), clock)
         if finer.unit > FAR_CHEAPER * model.unit:  # ends: floats span no more than 270 such steps
             break
         model, again = finer, finer.solve(clock, options)
@@ -192,21 +192,23 @@ def solve(problem: Placement, options: Options) -> Outcome:
     best, best_value, bound, nodes = None, math.inf, math.inf, 0
     worst: Status = "optimal"
     message = ""
-    for candidate in candidates(problem):
-        try:
+    try:
+        for candidate in candidates(problem, clock):
             found = _solved(candidate, clock, options) if problem.links else _alone(candidate)
-        except SolverError as error:
-            return Outcome("failed", message=str(error))
-        nodes += found.nodes or 0
-        if found.status not in ("optimal", "infeasible"):
-            worst, message = found.status, found.message
-        if found.point is not None:
-            value = _cost(candidate, found.point)
-            bound = min(bound, value if found.bound is None else min(found.bound, value))
-            if value < best_value:
-                best, best_value = plan_of(problem, candidate.own, found.point[1:]), value
-        elif found.status != "infeasible":
-            bound = -math.inf if found.bound is None else min(bound, found.bound)
+            nodes += found.nodes or 0
+            if found.status not in ("optimal", "infeasible"):
+                worst, message = found.status, found.message
+            if found.point is not None:
+                value = _cost(candidate, found.point)
+                bound = min(bound, value if found.bound is None else min(found.bound, value))
+                if value < best_value:
+                    best, best_value = plan_of(problem, candidate.own, found.point[1:]), value
+            elif found.status != "infeasible":
+                bound = -math.inf if found.bound is None else min(bound, found.bound)
+    except SolverError as error:
+        return Outcome("failed", message=str(error))
+    except OutOfTime:
+        worst, message, bound = "time-limit", "the models were not all built in time", -math.inf
     claimed = bound if math.isfinite(bound) else None
     details = {"nodes": nodes}
     if best is None:

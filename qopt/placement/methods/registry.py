@@ -14,6 +14,7 @@ METHODS: tuple[Method, ...] = (
         summary="a minimum cut for each operator",
         proves="optimal without binding limits, with a witness",
         target="qopt.placement.methods.mincut:solve",
+        options=("time_limit",),
         refuses=placement_candidates.binding,
     ),
     Method(
@@ -21,6 +22,7 @@ METHODS: tuple[Method, ...] = (
         summary="dynamic programming over operation and tier, chains only",
         proves="optimal without binding limits",
         target="qopt.placement.methods.chain:solve",
+        options=("time_limit",),
         refuses=placement_chain.refuses,
     ),
     Method(
@@ -59,7 +61,7 @@ METHODS: tuple[Method, ...] = (
         target="qopt.placement.methods.pyomo:solve_cvxpy",
         needs=("cvxpy",),
         solvers=(Backend("highs", module="highspy"), Backend("clarabel", module="clarabel")),
-        options=("solver",),
+        options=("time_limit", "solver"),
         refuses=placement_pyomo.one_tier,
     ),
     Method(
@@ -76,5 +78,6 @@ METHODS: tuple[Method, ...] = (
         proves="nothing: a heuristic",
         target="qopt.placement.methods.equal_size:solve",
         exact=False,
+        options=("time_limit",),
     ),
 )
