@@ -18,7 +18,8 @@ from qopt.measuring.arithmetic import plain_float32
 from qopt.measuring.batches import MEMORY, Batch, Batches
 from qopt.measuring.examples import Examples
 from qopt.measuring.grids import Steps
-from qopt.measuring.intervals import Estimate, paired_loss
+from qopt.measuring.intervals import Estimate
+from qopt.measuring.losses import paired_loss
 from qopt.measuring.network import Network
 from qopt.measuring.noise import QuantizedWeights
 from qopt.measuring.parallel import run_all
@@ -129,7 +130,7 @@ class PlanRunner:
         return scored(self._score, outputs, batch.labels)[0], squared_change(outputs, batch.outputs)[0]
 
     def loss(self, plan: Widths, *, seed: int = 0) -> Estimate:
-        """Mean score that a plan loses, with its paired-bootstrap interval."""
+        """Mean score that a plan loses, with its paired 95 % interval."""
         return paired_loss(self.reference, self.run(plan)[0], seed=seed)
 
     def _device(self, batch: Batch, widths: Sequence[int]) -> dict[int, torch.Tensor]:
