@@ -193,7 +193,7 @@ def calibrate(
 
 
 def before_first_failure(passed: BoolArray) -> np.ndarray[Any, np.dtype[np.intp]]:
-    """(draws,) how many tests of a fixed sequence pass before the first that fails, for each column of (tests, draws)."""
+    """(draws,) how many tests of a fixed sequence pass before the first that fails, for each of (tests, draws)."""
     found: np.ndarray[Any, np.dtype[np.intp]] = np.logical_and.accumulate(passed, axis=0).sum(axis=0)
     return found
 

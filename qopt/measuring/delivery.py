@@ -24,8 +24,8 @@ from qopt.measuring.checkpoint import Checkpoint
 from qopt.measuring.examples import Examples, read
 from qopt.measuring.grids import Grid, Range, Steps, quantize
 from qopt.measuring.intervals import Estimate
-from qopt.measuring.losses import paired_loss
 from qopt.measuring.loading import load_module
+from qopt.measuring.losses import paired_loss
 from qopt.measuring.network import Network
 from qopt.measuring.noise import reference
 from qopt.measuring.profile import trace

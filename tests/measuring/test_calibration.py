@@ -31,7 +31,7 @@ from qopt.measuring.coefficients import accuracy_fields, instance, noise_fields,
 from qopt.measuring.examples import Examples  # noqa: E402
 from qopt.measuring.grids import Grid, quantize  # noqa: E402
 from qopt.measuring.intervals import Estimate  # noqa: E402
-from qopt.measuring.losses import paired_loss, score_upper  # noqa: E402
+from qopt.measuring.losses import paired_loss  # noqa: E402
 from qopt.measuring.network import TensorName  # noqa: E402
 from qopt.measuring.plans import PlanRunner, Widths, crossing_outputs  # noqa: E402
 from qopt.measuring.profile import trace  # noqa: E402
