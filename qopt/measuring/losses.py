@@ -73,18 +73,25 @@ def score_upper(lost: Any, gained: Any, n: int, confidence: float = CONFIDENCE) 
     return high
 
 
+def binomial_end(count: Any, n: int, confidence: float) -> FloatArray:
+    """(...) upper end of Clopper and Pearson's two-sided interval for a share of which `count` of n were seen."""
+    from scipy.special import betaincinv
+
+    count = np.asarray(count, dtype=np.float64)
+    found: FloatArray = np.where(
+        count < n, betaincinv(count + 1.0, np.maximum(n - count, 1.0), 0.5 + confidence / 2.0), 1.0
+    )
+    return found
+
+
 def exact_upper(lost: Any, gained: Any, n: int, confidence: float = CONFIDENCE) -> FloatArray:
     """(...) upper end that holds for every n and every share: Clopper and Pearson's for b / n less theirs for c / n.
 
     Each takes half of the error that is allowed above.
     """
-    from scipy.special import betaincinv
-
-    tail = (1.0 - confidence) / 4.0
-    lost, gained = np.asarray(lost, dtype=np.float64), np.asarray(gained, dtype=np.float64)
-    most = np.where(lost < n, betaincinv(lost + 1.0, np.maximum(n - lost, 1.0), 1.0 - tail), 1.0)
-    least = np.where(gained > 0, betaincinv(np.maximum(gained, 1.0), n - gained + 1.0, tail), 0.0)
-    found: FloatArray = most - least
+    each = 0.5 + confidence / 2.0
+    not_gained = n - np.asarray(gained, dtype=np.float64)
+    found: FloatArray = binomial_end(lost, n, each) + binomial_end(not_gained, n, each) - 1.0
     return found
 
 

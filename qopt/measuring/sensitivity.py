@@ -32,7 +32,7 @@ from qopt.measuring.intervals import Estimate, Resamples
 from qopt.measuring.network import Network, TensorName
 from qopt.measuring.noise import Advance, Say, law_columns, noise_tables, reference, silent, unseen
 from qopt.measuring.robustness import noise_trials
-from qopt.measuring.scores import Margin, Score, adversarial_margin, correct, qualified_name
+from qopt.measuring.scores import Margin, Score, adversarial_margin, chance, correct, qualified_name
 from qopt.qpart.problem import SAME_LEVEL
 
 WIDTHS = range(1, MAX_BITS + 1)
@@ -215,7 +215,8 @@ def measure(
     Raises
     ------
     InputError
-        Settings outside these, outputs that are not finite, one class, a checkpoint of something else.
+        Settings outside these, outputs that are not finite, one class, labels that the network meets less often than
+        by guessing, a checkpoint of something else.
     """
     grid = grid or Grid()
     settings = _Settings(levels, bits, grid, activation_grid or Grid(clip=grid.clip), score, margin, seed)
@@ -224,6 +225,8 @@ def measure(
     base = reference(batches, bits, settings.activation_grid, score, margin, saved)
     if not base.margin.mean() > 0:
         raise InputError("logits", "the two largest equal for every example", "a network that tells classes apart")
+    if doubt := chance(score, base.score, batches.batch(0).outputs.shape[-1]):
+        say(f"warning: {doubt}")
     tables = noise_tables(batches, bits, grid, settings.activation_grid, base, score, saved, advance)
     trials = noise_trials(batches, grid, base, levels, score, seed, saved, len(bits), advance)
 
