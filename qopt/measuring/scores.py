@@ -65,8 +65,8 @@ def chance(score: Score, scores: FloatArray, classes: int) -> str | None:
 
     Returns
     -------
-    A warning where a score at chance, one in `classes`, lies within the 95 % interval of Clopper and Pearson; None where
-    the network is better.
+    A warning where a score at chance, one in `classes`, lies within the 95 % interval of Clopper and Pearson; None
+    where the network is better.
 
     Raises
     ------

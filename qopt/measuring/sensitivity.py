@@ -20,7 +20,7 @@ import torch
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.display import Brief, listed, number
 from qopt.core.errors import InputError, shown
-from qopt.core.files import write_whole
+from qopt.core.files import write_text
 from qopt.measuring import fingerprint
 from qopt.measuring.arithmetic import plain_float32
 from qopt.measuring.batches import MEMORY, Batches
@@ -163,8 +163,7 @@ class Sensitivity(Brief):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a JSON file."""
-        text = json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
-        write_whole(path, lambda file: file.write(text.encode()))
+        write_text(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Sensitivity:
