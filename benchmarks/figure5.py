@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import qopt
+from qopt.core.files import write_text
 from qopt.qpart.costs import Cost, breakdown
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -275,8 +276,8 @@ def draw(path: Path) -> None:
 def main() -> None:
     """Write the page's tables, the data and the picture."""
     page = DOCS / "figure5.md"
-    page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
-    (DOCS / "figure5.csv").write_text(comma_separated(), encoding="utf-8")
+    write_text(page, filled(page.read_text(encoding="utf-8")))
+    write_text(DOCS / "figure5.csv", comma_separated())
     (DOCS / "img").mkdir(exist_ok=True)
     draw(DOCS / "img" / "figure5.png")
     for statement in statements():

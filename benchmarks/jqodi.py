@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import qopt
+from qopt.core.files import write_text
 from qopt.core.solution import Solution
 from qopt.jqodi.generate import jqodi
 from qopt.jqodi.problem import Jqodi
@@ -154,8 +155,7 @@ def main() -> None:
     found = {name: run(given.quick) for name, run in SECTIONS.items() if not given.only or name in given.only}
     print(f"{time.perf_counter() - start:.0f} s in all")
     if given.out:
-        with open(given.out, "w", encoding="utf-8") as file:
-            json.dump(found, file, indent=1)
+        write_text(given.out, json.dumps(found, indent=1))
     if given.plot:
         drawn(found, given.plot)
 

@@ -24,6 +24,8 @@ import numpy as np
 from figures import machine
 from peers.process import Worker
 
+from qopt.core.files import write_text
+
 SOLVERS = {"qopt": "qopt_kernels", "highs": "highs", "pulp": "pulp_cbc", "cpsat": "cpsat", "scipy": "scipy_flow"}
 """Name in the table, and the file in peers/."""
 
@@ -350,7 +352,7 @@ def main(arguments: list[str] | None = None) -> None:
                 elif name in missing:
                     print(f"| {row.name} | {name} | missing: {missing[name]} |" + " - |" * 7, flush=True)
             if chosen.json:
-                chosen.json.write_text(json.dumps({"machine": machine(), "missing": missing, "records": records}))
+                write_text(chosen.json, json.dumps({"machine": machine(), "missing": missing, "records": records}))
     finally:
         for worker in workers.values():
             worker.stop()

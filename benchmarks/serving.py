@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import qopt
+from qopt.core.files import write_text
 from qopt.qpart.generate import qpart
 from qopt.qpart.problem import QPart
 
@@ -142,8 +143,7 @@ def main(arguments: list[str] | None = None) -> None:
         ax = qopt.plots.plot_published([_request(s) for s in range(many)])
         ax.figure.savefig(options.picture, dpi=90, bbox_inches="tight")
     if options.out:
-        with open(options.out, "w", encoding="utf-8") as file:
-            json.dump(figures, file)
+        write_text(options.out, json.dumps(figures))
 
 
 if __name__ == "__main__":

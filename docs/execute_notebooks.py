@@ -17,6 +17,8 @@ from typing import Any
 import nbformat
 from nbclient import NotebookClient
 
+from qopt.core.files import write_text
+
 FOLDER = Path(__file__).parent / "notebooks"
 TIMEOUT = 120
 """Seconds for one cell."""
@@ -84,7 +86,7 @@ def main() -> None:
     for source in sources(arguments.names):
         notebook = execute(build(source))
         if not arguments.check:
-            nbformat.write(notebook, source.with_suffix(".ipynb"))
+            write_text(source.with_suffix(".ipynb"), nbformat.writes(notebook) + "\n")
         print(f"{source.stem}: {len(notebook.cells)} cells")
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from qopt.core.families import FAMILIES, Family
+from qopt.core.files import write_text
 
 FOLDER = Path(__file__).resolve().parent / "schema"
 
@@ -54,4 +55,4 @@ def text(family: Family) -> str:
 
 if __name__ == "__main__":
     for each in FAMILIES.values():
-        path(each).write_text(text(each), encoding="utf-8")
+        write_text(path(each), text(each))

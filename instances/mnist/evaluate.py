@@ -21,6 +21,7 @@ import torch
 
 import qopt
 from qopt.core.errors import QoptError
+from qopt.core.files import write_text
 from qopt.core.reading import load
 from qopt.measuring.command import weights_left
 from qopt.measuring.intervals import Estimate
@@ -179,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found[name] = list(rows(problem, network, measured, runner))
             print("\n".join([*listed(found[name]), counted(found[name])]), end="\n\n", flush=True)
         if options.write:
-            PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), found, float32), encoding="utf-8")
+            write_text(PAGE, filled(PAGE.read_text(encoding="utf-8"), found, float32))
     except QoptError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

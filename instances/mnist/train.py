@@ -23,6 +23,7 @@ from safetensors.torch import save as serialized
 from torch import nn
 
 from qopt.core.errors import QoptError
+from qopt.core.files import write_whole
 from qopt.measuring.examples import Examples
 
 BOX = {"mlp6": 1.5, "cnn": 2.5, "resnet": 1.0}
@@ -115,7 +116,7 @@ def run(options: argparse.Namespace) -> None:
         tensors = {key: value.contiguous() for key, value in module.state_dict().items()}
         content = serialized(tensors, metadata={"qopt": json.dumps({**metadata, "torch": torch.__version__})})
         path = options.out / f"{name}.safetensors"
-        path.write_bytes(content)
+        write_whole(path, lambda file, content=content: file.write(content))
         say(f"wrote {path}, {len(content)} bytes")
 
 

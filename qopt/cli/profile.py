@@ -10,6 +10,7 @@ import typer
 
 from qopt.cli.common import AsJson, ExitCode, NetworkFunction, Weights, print_json
 from qopt.core.errors import InputError
+from qopt.core.files import write_text
 from qopt.measuring.extra import need_torch
 
 
@@ -29,9 +30,9 @@ def profile(
     columns, rows = traced.columns(), records(traced)
     if save is not None:
         try:
-            save.write_text(json.dumps(columns, indent=1) + "\n")
-        except OSError as error:
-            raise InputError("--save", str(save), f"a file that can be written ({error.strerror})") from error
+            write_text(save, json.dumps(columns, indent=1) + "\n")
+        except InputError as error:
+            raise InputError("--save", f"{save}: {error.found}", error.allowed) from None
     if as_json:
         print_json({"network": columns, "layers": rows})
     else:

@@ -49,3 +49,8 @@ def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], objec
         if partial:
             with contextlib.suppress(OSError):
                 os.unlink(partial)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file in UTF-8, whole or not at all; see `write_whole`."""
+    write_whole(path, lambda file: file.write(text.encode()))

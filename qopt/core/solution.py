@@ -72,7 +72,7 @@ class Solution:
     status : why the method stopped (`Status`).
     plan, objective, bound : None where there is none. `bound` is the method's claim; the proved one is the
         certificate's.
-    seconds : seconds of wall time of the method, its model's construction and the first plan included; the certificate's is its
+    seconds : seconds of wall time of the method, model building and the first plan included; the certificate's is its
         own. A time limit is for both together.
     certificate : what is true of the plan.
     witness, message, details : as the method handed them back (`Outcome`).

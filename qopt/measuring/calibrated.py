@@ -25,13 +25,13 @@ class Trial(Brief):
 
 @dataclass(frozen=True, repr=False)
 class Calibrated(Brief):
-    """Delta of one level and cut, and every limit that was tried, largest first.
+    """Delta of one level and cut, and every limit that was tried, smallest first.
 
     Attributes
     ----------
-    delta : the limit, with an interval from resampling the calibration examples. A lower end at the last limit tried
-        may lie lower still, and none lies above the natural scale. Zero where no limit holds: the instance then has no
-        plan at this level and cut.
+    delta : the limit, with an interval from resampling the calibration examples. An upper end at the last limit tried
+        may lie higher still, but not above the natural scale. Zero where the smallest limit does not hold: the
+        instance then has no plan at this level and cut.
     trials : what was tried.
     """
 

@@ -1,7 +1,10 @@
 """Delta(a, p): how much noise a cut may have, found by trying plans on data that nothing else uses.
 
 Eqs. 20-23 add the tensors' noise up as if their effects on the accuracy were independent. They are not quite,
-so the limit is not derived but calibrated: from its natural scale, mean ``||sigma*||^2``, downwards.
+so the limit is not derived but calibrated, by fixed-sequence testing: limits that were laid down before are tested from
+the smallest upwards, and the last before the first failure is kept. However many are tested, a limit that does not hold
+is kept with no more risk than one test's, because the first such limit must pass it. (Searching downwards for the first
+limit that passes is a maximum over looks, and its risk grows with their number.)
 """
 
 from __future__ import annotations
@@ -24,7 +27,8 @@ from qopt.measuring.calibrated import Calibrated, Trial
 from qopt.measuring.checkpoint import Arrays, Checkpoint
 from qopt.measuring.coefficients import payload_request
 from qopt.measuring.examples import Examples
-from qopt.measuring.intervals import Estimate, Resamples, paired_loss
+from qopt.measuring.intervals import Estimate, Resamples
+from qopt.measuring.losses import BoolArray, changes, check_decidable, exact_upper, paired_loss, refuted
 from qopt.measuring.network import Network
 from qopt.measuring.noise import Advance, Say, silent, unseen
 from qopt.measuring.plans import PlanRunner, Widths
@@ -33,13 +37,16 @@ from qopt.measuring.sensitivity import Sensitivity
 from qopt.qpart.subproblem import Subproblem, SubproblemTable
 
 RATIO = 2.0**0.25
-"""Ratio of neighbouring limits on the grid."""
+"""Ratio of neighbouring limits from the natural scale down to `FINE` steps below it."""
 
-IN_A_ROW = 3
-"""A limit holds if its plan and those of the next two smaller limits keep the accuracy."""
+FINE = 24
+"""Steps of `RATIO`: to a 64th of the natural scale. Limits measured on three networks lay above a seventh."""
+
+COARSE = 4.0
+"""Ratio of neighbouring limits below those: about a bit for every tensor (Eq. 19)."""
 
 FURTHER = 2
-"""Limits tried below those, for the interval of Delta."""
+"""Limits tried above the first that fails, for the interval of Delta."""
 
 SHARED_BY = tuple(10**k for k in range(7))
 """Inferences that share a download of the weights: from a bit down as dear as a bit up to next to nothing."""
@@ -52,11 +59,13 @@ class Losses(Brief):
     Parameters
     ----------
     difference : (n,) score of the unquantized network minus the plan's, of each example.
-    seed : of the intervals.
+    seed : of the resampling.
+    guarantee : whether intervals must hold for every number of examples; see `paired_loss`.
     """
 
     difference: Callable[[Widths], FloatArray]
     seed: int = 0
+    guarantee: bool = False
     _known: dict[Widths, tuple[FloatArray, Estimate]] = field(default_factory=dict)
     _drawn: dict[Widths, FloatArray] = field(default_factory=dict)
     _resamples: Resamples | None = None
@@ -65,68 +74,126 @@ class Losses(Brief):
         """Mean loss of a plan and its interval."""
         if plan not in self._known:
             difference = self.difference(plan)
-            loss = paired_loss(difference, np.zeros_like(difference), seed=self.seed)
+            loss = paired_loss(difference, np.zeros_like(difference), seed=self.seed, guarantee=self.guarantee)
             self._known[plan] = difference, loss
         return self._known[plan][1]
 
-    def upper_ends(self, plan: Widths) -> FloatArray:
-        """(draws,) upper end of the interval that resampled examples would give.
+    def keep_when_drawn(self, plan: Widths, level: float) -> BoolArray:
+        """(draws,) whether the upper end stays within a level on resampled calibration examples.
 
-        A draw's mean plus the data's distance from mean to upper end, in proportion to the draw's spread.
+        Where some examples change by a part of their score, a draw's upper end is its mean plus the data's distance
+        from mean to upper end, in proportion to the draw's spread.
         """
+        loss, difference = self.of(plan), self._known[plan][0]
+        n = len(difference)
         if plan not in self._drawn:
-            loss, difference = self.of(plan), self._known[plan][0]
             if self._resamples is None:
-                self._resamples = Resamples(len(difference), seed=self.seed)
-            mean, square = self._resamples.means(np.stack([difference, difference**2], axis=1)).T
-            spread = float(difference.std())
-            ratio = np.sqrt(np.maximum(square - mean**2, 0.0)) / spread if spread else np.zeros_like(mean)
-            self._drawn[plan] = mean + (loss.high - loss.value) * ratio
-        return self._drawn[plan]
+                self._resamples = Resamples(n, seed=self.seed)
+            self._drawn[plan] = self._resamples.means(np.stack([difference, difference**2], axis=1)).T
+        mean, square = self._drawn[plan]
+        if changes(difference) is None:
+            ratio = np.sqrt(np.maximum(square - mean**2, 0.0)) / float(difference.std())
+            found: BoolArray = mean + (loss.high - loss.value) * ratio <= level
+            return found
+        lost, gained = np.rint(n * (square + mean) / 2.0), np.rint(n * (square - mean) / 2.0)
+        return exact_upper(lost, gained, n) <= level if self.guarantee else refuted(lost, gained, n, level)
+
+
+Plans = tuple[Widths, ...]
+"""The cheapest plans under a limit, one for each ratio of prices."""
+
+
+class _Sequence:
+    """The limits of one cut in the order in which they were laid down, 0 the natural scale, and their plans.
+
+    The plans depend on the coefficients alone, not on the examples that test them.
+    """
+
+    def __init__(self, natural: float, plans: Callable[[float], Plans | None]) -> None:
+        self._natural, self._plans = natural, plans
+        self._finest = plans(0.0)
+        self._known: dict[int, Plans | None] = {}
+
+    def limit(self, step: int) -> float:
+        return self._natural * RATIO ** -min(step, FINE) * COARSE ** -max(step - FINE, 0)
+
+    def plans(self, step: int) -> Plans | None:
+        if step not in self._known:
+            self._known[step] = self._plans(self.limit(step))
+        return self._known[step]
+
+    def first(self) -> int | None:
+        """The step of the smallest limit worth a test: below it there are no plans, or the same; None: no plans at all.
+
+        Downwards this ends, because limits reach zero in double precision, where the plans are the finest if any.
+        """
+        step = FINE
+        while self._idle(step + 1) is False:
+            step += 1
+        while step > 0 and self._idle(step):
+            step -= 1
+        return None if self.plans(step) is None else step
+
+    def _idle(self, step: int) -> bool:
+        """Whether a limit has no plans, or those of the next larger one, which none below it changes."""
+        plans = self.plans(step)
+        return plans is None or (plans == self._finest and self.plans(step - 1) == plans)
 
 
 def calibrate(
-    natural: float, level: float, plans: Callable[[float], tuple[Widths, ...] | None], losses: Losses
+    natural: float,
+    level: float,
+    plans: Callable[[float], Plans | None],
+    losses: Losses,
+    *,
+    interaction: float = 1.0,
 ) -> Calibrated:
-    """Largest limit on the grid from `natural` downwards that the accuracy bears.
+    """Largest limit from the smallest upwards, at most `natural`, before the first that the accuracy does not bear.
 
     Which plan is best under a limit depends on the ratio of the prices of a weight's and an activation's bit,
     and plans of equal noise need not lose equally much. So a limit must hold for each of several prices.
 
     Parameters
     ----------
-    natural : mean ``||sigma*||^2``, where the search starts.
+    natural : mean ``||sigma*||^2``, where the sequence of limits ends.
     level : accuracy level a.
-    plans : the cheapest plans under a limit, one for each ratio of prices; None where there is none.
+    plans : the cheapest plans under a limit, one for each ratio of prices; None where there is none. What is cheapest
+        under a limit and keeps a smaller one is cheapest there too.
     losses : what plans lose.
+    interaction : how many times the sum the noise of tensors together may be (`qopt.measuring.interaction`): the limit
+        kept is the largest tested that this factor takes to a limit that holds.
+
+    Returns
+    -------
+    Delta zero where the smallest limit fails, or where no limit has a plan.
     """
+    sequence = _Sequence(natural, plans)
+    step = sequence.first()
     trials: list[Trial] = []
-    limit, held, further = natural, 0, 0
-    while further < FURTHER:
-        found = plans(limit)
-        if found is None:
-            break
-        trials.append(Trial(limit, found, tuple(losses.of(plan) for plan in found)))
-        further += held == IN_A_ROW
-        held = held if held == IN_A_ROW else held + 1 if trials[-1].keeps(level) else 0
-        limit /= RATIO
-    keeps = np.array([trial.keeps(level) for trial in trials], dtype=bool)
-    drawn = np.array(
-        [np.max([losses.upper_ends(plan) for plan in trial.plans], axis=0) <= level for trial in trials], dtype=bool
-    )
-    limits = np.array([trial.limit for trial in trials])
-    delta = float(_first_in_a_row(keeps[:, None], limits, 0.0)[0])
-    smallest = float(limits[-1]) if delta else 0.0
-    return Calibrated(Estimate.of(delta, _first_in_a_row(drawn, limits, smallest)), tuple(trials))
+    failed = 0
+    while step is not None and step >= 0 and failed <= FURTHER:
+        found = sequence.plans(step)
+        assert found is not None  # plans under a limit are plans under every larger one
+        trials.append(Trial(sequence.limit(step), found, tuple(losses.of(plan) for plan in found)))
+        failed += failed > 0 or not trials[-1].keeps(level)
+        step -= 1
+    if not trials:
+        return Calibrated(Estimate(0.0, 0.0, 0.0), ())
+    limits = np.array([0.0, *(trial.limit for trial in trials)])
+    keeps = np.array([[trial.keeps(level)] for trial in trials])
+    drawn = np.array([np.all([losses.keep_when_drawn(p, level) for p in trial.plans], axis=0) for trial in trials])
+    kept, kept_when_drawn = (limits[before_first_failure(passed)] for passed in (keeps, drawn))
+    if interaction > 1.0:
+        kept, kept_when_drawn = (
+            limits[np.searchsorted(limits, found / interaction * (1.0 + 1e-12), side="right") - 1]
+            for found in (kept, kept_when_drawn)
+        )
+    return Calibrated(Estimate.of(float(kept[0]), kept_when_drawn), tuple(trials))
 
 
-def _first_in_a_row(keeps: np.ndarray[Any, np.dtype[np.bool_]], limits: FloatArray, otherwise: float) -> FloatArray:
-    """(draws,) the first limit that keeps the level with the next two, for each column of (trials, draws)."""
-    windows = len(limits) - IN_A_ROW + 1
-    if windows < 1:
-        return np.full(keeps.shape[1] if keeps.ndim == 2 else 1, otherwise)
-    good = np.all([keeps[i : i + windows] for i in range(IN_A_ROW)], axis=0)
-    found: FloatArray = np.where(good.any(axis=0), limits[np.argmax(good, axis=0)], otherwise)
+def before_first_failure(passed: BoolArray) -> np.ndarray[Any, np.dtype[np.intp]]:
+    """(draws,) how many tests of a fixed sequence pass before the first that fails, for each of (tests, draws)."""
+    found: np.ndarray[Any, np.dtype[np.intp]] = np.logical_and.accumulate(passed, axis=0).sum(axis=0)
     return found
 
 
@@ -153,6 +220,8 @@ def calibrate_cuts(
     shared_by: Sequence[int] = SHARED_BY,
     cuts: Sequence[int] | None = None,
     score: Score = correct,
+    guarantee: bool = False,
+    interaction: float = 1.0,
     seed: int = 0,
     memory: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -172,6 +241,8 @@ def calibrate_cuts(
     shared_by : numbers of inferences that share one download of the weights; a limit must hold for the plans of each.
     cuts : which to calibrate; by default all. The others get Delta zero: no plan.
     score : as for `found`.
+    guarantee : whether the intervals of losses must hold for every number of examples; see `paired_loss`.
+    interaction : how many times the sum the noise of tensors together may be; see `calibrate`.
     seed : of the intervals.
     memory : bytes that tensors may take; by default what the device has.
     checkpoint : a folder for finished work, not that of `found`.
@@ -180,6 +251,12 @@ def calibrate_cuts(
     Returns
     -------
     A list for each level, with an entry for each cut 1..L.
+
+    Raises
+    ------
+    InputError
+        No such cut, no number of inferences, or a level that so many examples cannot decide, with the number that could
+        (where every example is right or wrong).
     """
     wanted = set(range(1, len(network) + 1) if cuts is None else cuts)
     if not wanted or not wanted <= set(range(1, len(network) + 1)):
@@ -188,7 +265,9 @@ def calibrate_cuts(
         raise InputError("shared_by", "nothing", "at least one number of inferences")
     saved = Checkpoint(checkpoint, _made_from(network, examples, found, score))
     runner = PlanRunner(network, examples, found, score=score, memory=memory)
-    losses = Losses(partial(_difference, runner, saved), seed)
+    if bool(np.isin(runner.reference, (0.0, 1.0)).all()):
+        check_decidable(found.levels, len(examples), guarantee=guarantee)
+    losses = Losses(partial(_difference, runner, saved), seed, guarantee)
     natural = found.natural.value
     results, done = [], 0
     for level in found.levels:
@@ -198,7 +277,8 @@ def calibrate_cuts(
             if cut not in wanted:
                 row.append(Calibrated(Estimate(0.0, 0.0, 0.0), ()))
                 continue
-            result = calibrate(natural, level, partial(_cheapest, [table.at(cut) for table in tables]), losses)
+            subproblems = [table.at(cut) for table in tables]
+            result = calibrate(natural, level, partial(_cheapest, subproblems), losses, interaction=interaction)
             row.append(result)
             done += 1
             advance("calibration", done, len(wanted) * len(found.levels))
@@ -229,7 +309,7 @@ def _difference(runner: PlanRunner, saved: Checkpoint, plan: Widths) -> FloatArr
     return saved.unit(f"plan-{plan.cut:03d}-{name}", measured)["difference"]
 
 
-def _cheapest(subproblems: Sequence[Subproblem], limit: float) -> tuple[Widths, ...] | None:
+def _cheapest(subproblems: Sequence[Subproblem], limit: float) -> Plans | None:
     """The cheapest plans of a cut under a limit, one for each ratio of prices; None where there is none."""
     plans = []
     for subproblem in subproblems:

@@ -7,11 +7,11 @@ weights, data or settings are refused.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
 import re
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Lock
@@ -21,10 +21,24 @@ import numpy as np
 
 from qopt.core.errors import InputError, shown
 from qopt.core.files import write_whole
+from qopt.measuring.archives import Arrays as Arrays
+from qopt.measuring.archives import read_arrays
 
-Arrays = dict[str, np.ndarray[Any, Any]]
+AS_WRITTEN = "a file as it was written; delete it to measure it again"
 
 _NAME = "made-from.json"
+
+_SEAL = "sha256"
+"""Member of a unit with the digest of all others: what was changed or lost there is not used."""
+
+
+def _sealed(arrays: Arrays) -> str:
+    """Digest of named arrays: names, types, shapes and entries."""
+    found = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        found.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
 
 
 def made_from(folder: str | os.PathLike[str] | None) -> dict[str, Any]:
@@ -65,7 +79,7 @@ class Checkpoint:
         if path.exists():
             try:
                 found = json.loads(path.read_text(encoding="utf-8"))
-            except (OSError, ValueError):
+            except (OSError, ValueError, RecursionError):
                 found = None
             if not isinstance(found, dict):
                 raise InputError("checkpoint", f"{path}, which cannot be read", "a folder of this program")
@@ -96,17 +110,14 @@ class Checkpoint:
         path = self.folder / f"{name}.npz"
         if path.exists():
             self._count(1, 0)
-            try:
-                with np.load(path, allow_pickle=False) as stored:
-                    return {key: stored[key] for key in stored.files}
-            except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-                found = f"{path}, which cannot be read ({type(error).__name__})"
-                raise InputError(
-                    "checkpoint", found, "a file as it was written; delete it to measure it again"
-                ) from None
+            found = read_arrays(path, AS_WRITTEN, field="checkpoint")
+            seal = found.pop(_SEAL, None)
+            if seal is None or seal.ndim or str(seal) != _sealed(found):
+                raise InputError("checkpoint", f"{path}, which holds other arrays than were written", AS_WRITTEN)
+            return found
         arrays = compute()
         buffer = io.BytesIO()
-        np.savez(buffer, **arrays)  # type: ignore[arg-type]
+        np.savez(buffer, **arrays, **{_SEAL: np.array(_sealed(arrays))})  # type: ignore[arg-type]
         write_whole(path, lambda file: file.write(buffer.getbuffer()))
         self._count(0, 1)
         return arrays

@@ -23,8 +23,9 @@ from qopt.measuring.batches import Batches
 from qopt.measuring.checkpoint import Checkpoint
 from qopt.measuring.examples import Examples, read
 from qopt.measuring.grids import Grid, Range, Steps, quantize
-from qopt.measuring.intervals import Estimate, paired_loss
+from qopt.measuring.intervals import Estimate
 from qopt.measuring.loading import load_module
+from qopt.measuring.losses import paired_loss
 from qopt.measuring.network import Network
 from qopt.measuring.noise import reference
 from qopt.measuring.profile import trace
@@ -230,7 +231,7 @@ class Checked(Brief):
     ----------
     examples : how many.
     reference, score : mean score of the unquantized network, and of device and server together.
-    loss : their difference, with its paired-bootstrap 95 % interval.
+    loss : their difference, with its 95 % interval.
     identical : whether device and server give, bit for bit, what the network with the quantizer's output gives.
     upload_bytes : sent for one inference; the raw input is not counted.
     """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from qopt.core.display import Brief
 from qopt.core.errors import InputError, shown
 from qopt.measuring import fingerprint
+from qopt.measuring.archives import read_arrays
 from qopt.measuring.idx import read_examples
 
 
@@ -91,21 +91,41 @@ def read(path: str | os.PathLike[str], shape: Sequence[int], split: str = "train
 def _arrays(name: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """``x`` in float32 and ``labels`` of an ``.npz`` file, which may not hold pickled objects."""
     allowed = "an .npz file with x (n, ...) and labels (n,), or a folder of IDX archives"
-    try:
-        with np.load(name, allow_pickle=False) as stored:
-            found = {key: stored[key] for key in ("x", "labels") if key in stored}
-    except FileNotFoundError:
-        raise InputError(name, "no such file", allowed) from None
-    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise InputError(name, f"something else ({type(error).__name__})", allowed) from None
+    found = read_arrays(name, allowed, ("x", "labels"))
     if len(found) < 2:
         raise InputError(name, f"no {'labels' if 'x' in found else 'x'}", allowed)
-    x, labels = found["x"], found["labels"]
+    return checked_arrays(found["x"], found["labels"], f"{name}: ")
+
+
+def checked_arrays(
+    x: np.ndarray[Any, Any], labels: np.ndarray[Any, Any], where: str = ""
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Inputs in float32 and labels in int64.
+
+    Parameters
+    ----------
+    x : (n, ...) floating-point numbers.
+    labels : (n,) whole numbers.
+    where : before the names of the fields, in messages.
+
+    Raises
+    ------
+    InputError
+        Numbers of other types, other shapes, or numbers that float32 or int64 does not have.
+    """
     if x.dtype.kind != "f":
         raise InputError(
-            f"{name}: x", f"numbers of type {x.dtype}", "floating-point numbers, scaled as the network wants"
+            f"{where}x", f"numbers of type {x.dtype}", "floating-point numbers, scaled as the network wants"
         )
     if labels.dtype.kind not in "iu" or labels.ndim != 1 or x.ndim < 2 or len(x) != len(labels):
         found_shapes = f"{labels.dtype} of shape {labels.shape} for x of shape {x.shape}"
-        raise InputError(f"{name}: labels", found_shapes, "a whole number for each input")
-    return x.astype(np.float32), labels
+        raise InputError(f"{where}labels", found_shapes, "a whole number for each input")
+    with np.errstate(over="ignore", invalid="ignore"):
+        single = x.astype(np.float32)
+    good = np.isfinite(single)
+    if not bool(good.all()):
+        at = np.unravel_index(int(np.argmin(good)), x.shape)
+        raise InputError(f"{where}x[{', '.join(map(str, at))}]", f"{x[at]}", "finite numbers of float32")
+    if labels.size and int(labels.max()) > np.iinfo(np.int64).max:
+        raise InputError(f"{where}labels", f"class {int(labels.max())}", "numbers of classes, from 0")
+    return single, labels.astype(np.int64)

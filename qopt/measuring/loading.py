@@ -15,6 +15,8 @@ from qopt.core.errors import InputError, shown
 
 SPELLING = "NET.py:FUNCTION, a function without arguments that returns (module, example input)"
 
+ONE_INPUT = "(module, example input): a module of one input, and that input as one tensor"
+
 
 def load_module(where: str, weights: Path | None = None) -> tuple[nn.Module, torch.Tensor]:
     """The module and the example input that a function in a Python file returns.
@@ -54,7 +56,8 @@ def load_module(where: str, weights: Path | None = None) -> tuple[nn.Module, tor
         and isinstance(found[0], nn.Module)
         and isinstance(found[1], torch.Tensor)
     ):
-        raise InputError("network", f"{shown(name)} returned {_kinds(found)}", SPELLING)
+        several = isinstance(found, (tuple, list)) and len(found) >= 2 and isinstance(found[0], nn.Module)
+        raise InputError("network", f"{shown(name)} returned {_kinds(found)}", ONE_INPUT if several else SPELLING)
     module, example = found
     if weights is not None:
         load_weights(module, weights)
@@ -87,5 +90,6 @@ def load_weights(module: nn.Module, path: Path) -> None:
 
 def _kinds(found: Any) -> str:
     if isinstance(found, (tuple, list)):
-        return f"({', '.join(type(item).__name__ for item in found)})"
+        kinds = (_kinds(item) if isinstance(item, (tuple, list)) else type(item).__name__ for item in found[:8])
+        return f"({', '.join(kinds)}{', ...' if len(found) > 8 else ''})"
     return type(found).__name__

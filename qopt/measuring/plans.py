@@ -19,7 +19,8 @@ from qopt.measuring.batches import Batch, Batches
 from qopt.measuring.checkpoint import Arrays
 from qopt.measuring.examples import Examples
 from qopt.measuring.grids import Steps
-from qopt.measuring.intervals import Estimate, paired_loss
+from qopt.measuring.intervals import Estimate
+from qopt.measuring.losses import paired_loss
 from qopt.measuring.memory import default_memory
 from qopt.measuring.network import Network
 from qopt.measuring.noise import QuantizedWeights
@@ -138,7 +139,7 @@ class PlanRunner:
         return {"score": score, "noise": noise}
 
     def loss(self, plan: Widths, *, seed: int = 0) -> Estimate:
-        """Mean score that a plan loses, with its paired-bootstrap interval."""
+        """Mean score that a plan loses, with its paired 95 % interval."""
         return paired_loss(self.reference, self.run(plan)[0], seed=seed)
 
     def _device(self, batch: Batch, widths: Sequence[int]) -> dict[int, torch.Tensor]:

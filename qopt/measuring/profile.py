@@ -6,6 +6,7 @@ parameters alone, become constants, multiplications become layers.
 
 from __future__ import annotations
 
+import inspect
 import io
 import itertools
 import logging
@@ -29,6 +30,8 @@ WRITTEN_OUT = (aten.einsum.default, aten.tensordot.default, aten.inner.default, 
 AGREEMENT = 1e-3
 """Largest difference, of the largest entry, between a module on a batch and on its examples one by one."""
 
+ONE_INPUT = "one input, a tensor (n, ...): wrap the module in one that makes the others from it, or keeps them"
+
 ALIKE = "a module that computes any number of examples, each alike and on its own"
 
 
@@ -45,8 +48,8 @@ def trace(module: nn.Module, example: torch.Tensor, *, names: Sequence[str] | No
     ------
     InputError
         Control flow that depends on data, an operation with weights that is neither linear nor a convolution over
-        one or two dimensions, no layer at all, an output that is not one tensor or not finite, or examples of a
-        batch that are not computed alike and on their own.
+        one or two dimensions, no layer at all, several inputs, an output that is not one tensor or not finite, or
+        examples of a batch that are not computed alike and on their own.
     """
     _check_arguments(module, example)
     with _evaluating(module), torch.no_grad():
@@ -117,6 +120,11 @@ def _quietly() -> Iterator[None]:
 def _check_arguments(module: nn.Module, example: torch.Tensor) -> None:
     if not isinstance(module, nn.Module):
         raise InputError("module", type(module).__name__, "a torch.nn.Module")
+    if isinstance(example, (tuple, list)) and any(isinstance(part, torch.Tensor) for part in example):
+        raise InputError("example", f"a {type(example).__name__} of {len(example)} inputs", ONE_INPUT)
+    inputs = _inputs(module)
+    if len(inputs) > 1:
+        raise InputError("module", f"{len(inputs)} inputs ({', '.join(inputs)})", ONE_INPUT)
     if not isinstance(example, torch.Tensor) or example.ndim == 0 or example.numel() == 0:
         found = f"shape {tuple(example.shape)}" if isinstance(example, torch.Tensor) else type(example).__name__
         raise InputError("example", found, "a tensor (n, ...) of at least one input")
@@ -128,6 +136,16 @@ def _check_arguments(module: nn.Module, example: torch.Tensor) -> None:
             raise InputError(f"module.{name}", str(parameter.dtype).removeprefix("torch."), "float32")
         if parameter.device != example.device:
             raise InputError("example", f"on {example.device}", f"on {parameter.device}, where the module is")
+
+
+def _inputs(module: nn.Module) -> list[str]:
+    """Names of what a module must be called with, where its signature says it."""
+    try:
+        parameters = inspect.signature(module.forward).parameters.values()
+    except (TypeError, ValueError):  # compiled, or made by a script
+        return []
+    given = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [p.name for p in parameters if p.kind in given and p.default is inspect.Parameter.empty]
 
 
 def _three(example: torch.Tensor) -> torch.Tensor:

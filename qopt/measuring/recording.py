@@ -22,6 +22,9 @@ ALLOWED = "linear, conv1d, conv2d, matmul and attention, and operations without 
 WITH_WEIGHTS = {"lstm", "gru", "rnn_tanh", "rnn_relu", "embedding", "embedding_bag", "bilinear", "_trilinear"}
 """Operations with weights of which the counter of flops sees nothing, or only some."""
 
+RECURRENT = {"lstm", "gru", "rnn_tanh", "rnn_relu"}
+"""Of those, the ones that use their weights at every step of a sequence."""
+
 PREFIX = "wrapped."
 """What the names of parameters begin with in a `Wrapped` module."""
 
@@ -166,6 +169,9 @@ class Recording:
             raise InputError("module", f"the operation {label}", NO_DATA_DEPENDENCE)
         if torch.Tag.data_dependent_output in tags or torch.Tag.dynamic_output_shape in tags:
             raise InputError("module", f"the operation {label}", NO_DATA_DEPENDENCE)
+        if (name := label.split(".")[0]) in WITH_WEIGHTS:  # before the tags: an LSTM's says random, for its dropout
+            why = "which is recurrent" if name in RECURRENT else "which has weights"
+            raise InputError("module", f"the operation {label}, {why}", ALLOWED)
         if torch.Tag.nondeterministic_seeded in tags and target not in RULES:
             raise InputError("module", f"the random operation {label}", "the same output every time in eval mode")
         if label.startswith("_assert"):
@@ -176,8 +182,6 @@ class Recording:
             return arguments[0][arguments[1]]
         if next(references((arguments, keywords)), None) is None:
             return target(*arguments, **keywords)
-        if label.split(".")[0] in WITH_WEIGHTS:
-            raise InputError("module", f"the operation {label}, which has weights", ALLOWED)
         if target in PASSED:
             return arguments[0]
         if target is aten._native_batch_norm_legit_no_training.default and self._folded(node, arguments):

@@ -14,6 +14,8 @@ import torch
 
 from qopt.core.arrays import FloatArray
 from qopt.core.errors import InputError, shown
+from qopt.measuring.intervals import CONFIDENCE
+from qopt.measuring.losses import binomial_end
 
 Score = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """``(output (n, ...), labels (n, ...)) -> (n,)``, from 0 to 1; each example by itself."""
@@ -50,6 +52,39 @@ def check_classes(logits: torch.Tensor) -> None:
     if logits.ndim != 2 or logits.shape[1] < 2:
         allowed = "(n, classes) with at least two classes; for other tasks give a score and a margin"
         raise InputError("logits", f"shape {tuple(logits.shape)}", allowed)
+
+
+def chance(score: Score, scores: FloatArray, classes: int) -> str | None:
+    """What is to be said where labels may not belong to their inputs: the network is no better than guessing.
+
+    Parameters
+    ----------
+    score : only of `correct` it is known what guessing gives.
+    scores : (n,) of the unquantized network, 0 or 1.
+    classes : how many the network tells apart.
+
+    Returns
+    -------
+    A warning where a score at chance, one in `classes`, lies within the 95 % interval of Clopper and Pearson; None
+    where the network is better.
+
+    Raises
+    ------
+    InputError
+        The network is worse than guessing, beyond doubt: labels in another order, or numbered from 1.
+    """
+    if score is not correct:
+        return None
+    n, right = len(scores), int(np.sum(scores == 1.0))
+    share, guessed = right / n, 1.0 / classes
+    most, least = (binomial_end(count, n, CONFIDENCE) for count in (right, n - right))
+    if most < guessed:
+        found = f"{share:.4f} right of {n}, where guessing gives {guessed:.4f}"
+        raise InputError("labels", found, "labels that belong to the inputs, in the order of the network's classes")
+    if 1.0 - least <= guessed:
+        found = f"{share:.4f} right of {n} is no better than guessing ({guessed:.4f})"
+        return f"{found}: do the labels belong to the inputs?"
+    return None
 
 
 def check_finite(logits: torch.Tensor, first: int) -> None:

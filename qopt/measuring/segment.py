@@ -8,8 +8,10 @@ activations as they are; only what crosses the cut is quantized.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import torch
 
 from qopt.core.display import one_line
@@ -163,10 +165,25 @@ class DeviceSegment:
         return cls(read_segment(path), network)
 
     @plain_float32()
-    def run(self, x: torch.Tensor) -> Sent:
-        """What the device sends for a batch of inputs (n, ...): by tensor, one row of bytes for each inference."""
+    @torch.no_grad()
+    def run(self, x: torch.Tensor | np.ndarray[Any, Any]) -> Sent:
+        """What the device sends for a batch of inputs.
+
+        Parameters
+        ----------
+        x : (n, ...) finite numbers, a tensor or an array; computed with in float32.
+
+        Returns
+        -------
+        By tensor, one row of bytes for each inference.
+
+        Raises
+        ------
+        InputError
+            Inputs of another shape, numbers that are not finite, or no numbers.
+        """
         network, cut = self._network, self.segment.header.plan.cut
-        values = {0: x}
+        values = {0: _inputs(x, network)}
         last = {i: layer.number for layer in network.layers[:cut] for i in layer.reads}
         crossing = network.crossing(cut)
         for number in range(1, cut + 1):
@@ -209,7 +226,8 @@ class ServerSegment:
         return cls(read_segment(path), network)
 
     @plain_float32()
-    def run(self, sent: Mapping[int, torch.Tensor]) -> torch.Tensor:
+    @torch.no_grad()
+    def run(self, sent: Mapping[int, torch.Tensor | np.ndarray[Any, Any]]) -> torch.Tensor:
         """What the network returns, (n, ...), from what the device sent.
 
         Raises
@@ -224,13 +242,16 @@ class ServerSegment:
         for i in network.crossing(cut):
             if i not in sent:
                 raise InputError(f"sent[{i}]", "nothing", f"tensor {i}, which crosses cut {cut}")
-            values[i] = self._received(i, sent[i].to(network.device))
+            if not isinstance(sent[i], (torch.Tensor, np.ndarray)):
+                raise InputError(f"sent[{i}]", type(sent[i]).__name__, "a tensor, as `DeviceSegment.run` returns it")
+            values[i] = self._received(i, torch.as_tensor(sent[i]).to(network.device))
         return network.resume(values, cut)
 
     def _received(self, tensor: int, data: torch.Tensor) -> torch.Tensor:
         steps = self._steps.get(tensor)
         if steps is None:
-            return data
+            shape = self._network.layers[tensor - 1].output if tensor else self._network.input_shape
+            return _numbers(f"sent[{tensor}]", data, shape, self._network.device)
         layer = self._network.layers[tensor - 1]
         if data.ndim != 2:
             raise InputError(f"sent[{tensor}]", f"shape {tuple(data.shape)}", "(n, bytes)")
@@ -249,6 +270,25 @@ def _shown(part: DeviceSegment | ServerSegment, segment: SegmentFile) -> str:
         ("sent", [a.tensor for a in header.activations]),
     )
     return one_line(type(part).__name__, (*fields, ("grid", header.grid)))
+
+
+def _inputs(x: Any, network: Network) -> torch.Tensor:
+    """A batch of inputs as the network takes them."""
+    if not isinstance(x, (torch.Tensor, np.ndarray)):
+        raise InputError("x", type(x).__name__, "a tensor or an array (n, ...)")
+    if isinstance(x, np.ndarray) and x.dtype.kind not in "fiub":
+        raise InputError("x", f"an array of {x.dtype}", "numbers")
+    return _numbers("x", torch.as_tensor(x), network.input_shape, network.device)
+
+
+def _numbers(field: str, x: torch.Tensor, shape: Sequence[int], device: torch.device) -> torch.Tensor:
+    """(n, ...) finite numbers in float32 on a device."""
+    if x.ndim != 1 + len(shape) or tuple(x.shape[1:]) != tuple(shape):
+        raise InputError(field, f"shape {tuple(x.shape)}", f"(n, {', '.join(map(str, shape))})")
+    found = x.to(device, torch.float32)
+    if x.is_complex() or not bool(torch.isfinite(found).all()):
+        raise InputError(field, "numbers that are not finite" if not x.is_complex() else str(x.dtype), "finite numbers")
+    return found
 
 
 def _first_layers(network: Network) -> dict[int, int]:

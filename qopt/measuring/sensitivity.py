@@ -21,7 +21,7 @@ from qopt.core.arguments import is_whole
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.display import Brief, listed, number
 from qopt.core.errors import InputError, shown
-from qopt.core.files import write_whole
+from qopt.core.files import write_text
 from qopt.measuring import fingerprint
 from qopt.measuring.arithmetic import plain_float32
 from qopt.measuring.batches import Batches
@@ -33,7 +33,7 @@ from qopt.measuring.intervals import Estimate, Resamples
 from qopt.measuring.network import Network, TensorName
 from qopt.measuring.noise import Advance, Say, law_columns, noise_tables, reference, silent, unseen
 from qopt.measuring.robustness import noise_trials
-from qopt.measuring.scores import Margin, Score, adversarial_margin, correct, qualified_name
+from qopt.measuring.scores import Margin, Score, adversarial_margin, chance, correct, qualified_name
 from qopt.qpart.problem import SAME_LEVEL
 
 WIDTHS = range(1, MAX_BITS + 1)
@@ -164,8 +164,7 @@ class Sensitivity(Brief):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a JSON file."""
-        text = json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
-        write_whole(path, lambda file: file.write(text.encode()))
+        write_text(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Sensitivity:
@@ -217,7 +216,8 @@ def measure(
     Raises
     ------
     InputError
-        Settings outside these, outputs that are not finite, one class, a checkpoint of something else.
+        Settings outside these, outputs that are not finite, one class, labels that the network meets less often than
+        by guessing, a checkpoint of something else.
     """
     grid = grid or Grid()
     settings = _Settings(levels, bits, grid, activation_grid or Grid(clip=grid.clip), score, margin, seed)
@@ -227,6 +227,8 @@ def measure(
     base = reference(batches, bits, settings.activation_grid, score, margin, saved)
     if not base.margin.mean() > 0:
         raise InputError("logits", "the two largest equal for every example", "a network that tells classes apart")
+    if doubt := chance(score, base.score, next(iter(batches)).outputs.shape[-1]):
+        say(f"warning: {doubt}")
     tables = noise_tables(batches, bits, grid, settings.activation_grid, base, score, saved, advance)
     trials = noise_trials(batches, grid, base, levels, score, seed, saved, len(bits), advance)
 

@@ -19,7 +19,8 @@ from qopt.core.limits import within
 from qopt.measuring.calibrated import Calibrated
 from qopt.measuring.calibration import exact_widths
 from qopt.measuring.coefficients import payload_request
-from qopt.measuring.intervals import Estimate, Resamples, paired_loss
+from qopt.measuring.intervals import Estimate, Resamples
+from qopt.measuring.losses import paired_loss
 from qopt.measuring.network import Network, TensorName
 from qopt.measuring.plans import PlanRunner, Widths, crossing_outputs
 from qopt.measuring.sensitivity import Sensitivity

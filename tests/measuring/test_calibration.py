@@ -1,4 +1,4 @@
-"""Delta by trying plans: the first limit that holds with the next two, for every price, with its interval."""
+"""Delta by trying plans: from the smallest limit upwards, the last before the first failure, for every price."""
 
 from __future__ import annotations
 
@@ -17,11 +17,21 @@ from torch import nn  # noqa: E402
 from qopt.core.errors import InputError  # noqa: E402
 from qopt.core.solving import solve  # noqa: E402
 from qopt.measuring.calibrated import Calibrated  # noqa: E402
-from qopt.measuring.calibration import FURTHER, IN_A_ROW, RATIO, Losses, calibrate, calibrate_cuts  # noqa: E402
+from qopt.measuring.calibration import (  # noqa: E402
+    COARSE,
+    FINE,
+    FURTHER,
+    RATIO,
+    Losses,
+    before_first_failure,
+    calibrate,
+    calibrate_cuts,
+)
 from qopt.measuring.coefficients import accuracy_fields, instance, noise_fields, payload_request  # noqa: E402
 from qopt.measuring.examples import Examples  # noqa: E402
 from qopt.measuring.grids import Grid, quantize  # noqa: E402
-from qopt.measuring.intervals import Estimate, paired_loss  # noqa: E402
+from qopt.measuring.intervals import Estimate  # noqa: E402
+from qopt.measuring.losses import paired_loss  # noqa: E402
 from qopt.measuring.network import TensorName  # noqa: E402
 from qopt.measuring.plans import PlanRunner, Widths, crossing_outputs  # noqa: E402
 from qopt.measuring.profile import trace  # noqa: E402
@@ -44,52 +54,103 @@ def losing(share: float, n: int = 4000) -> Any:
     return difference
 
 
-def two_tensors(limit: float) -> tuple[Widths, ...]:
-    """Equal widths for two tensors under the law 4^-b each."""
-    b = math.ceil(math.log(2 / limit, 4) - 1e-9)
-    return (Widths((max(1, b),), (max(1, b),)),)
+def two_tensors(limit: float) -> tuple[Widths, ...] | None:
+    """Equal widths for two tensors under the law 4^-b each, 16 bits at most."""
+    b = math.ceil(math.log(2 / limit, 4) - 1e-9) if limit else 17
+    return (Widths((max(1, b),), (max(1, b),)),) if b <= 16 else None
 
 
-def test_delta_is_the_first_of_three_limits_in_a_row() -> None:
+def test_delta_is_the_last_limit_before_the_first_failure() -> None:
     def difference(plan: Widths) -> Any:
-        # 4 and 5 bits lose too much, with a limit that holds alone between them
+        # 4 and 5 bits lose too much; 3 bits, with more noise, would do by luck
         return losing({1: 0.5, 2: 0.2, 3: 0.001, 4: 0.03, 5: 0.03}.get(plan.weights[0], 0.001))
 
     found = calibrate(1.0, 0.01, two_tensors, Losses(difference))
+    every = [RATIO**-k for k in range(FINE + 1)] + [RATIO**-FINE * COARSE**-k for k in range(1, 30)]
     limits = [trial.limit for trial in found.trials]
-    assert limits == pytest.approx([RATIO**-k for k in range(len(limits))])
+    assert two_tensors(limits[0]) is not None
+    assert two_tensors(limits[0] / COARSE) is None
+    assert limits == pytest.approx([limit for limit in sorted(every) if limits[0] <= limit <= limits[-1]], rel=1e-12)
     held = [trial.losses[0].high <= 0.01 for trial in found.trials]
-    first = next(i for i in range(len(held)) if all(held[i : i + IN_A_ROW]) and len(held[i:]) >= IN_A_ROW)
-    assert found.delta.value == limits[first]
-    assert len(limits) == first + IN_A_ROW + FURTHER
+    assert held == [True] * (len(held) - FURTHER - 1) + [False] * (FURTHER + 1)
+    assert found.delta.value == limits[-FURTHER - 2]
     assert found.chosen is not None
     assert found.chosen.plans == two_tensors(found.delta.value)
+    assert found.chosen.plans[0].weights == (6,)
     assert found.delta.low <= found.delta.value <= found.delta.high
 
 
-def test_a_limit_that_holds_alone_is_not_enough() -> None:
-    calls = []
-
-    def plans(limit: float) -> tuple[Widths, ...]:
-        calls.append(limit)
-        return (Widths((len(calls),), (1,)),)
-
+def test_a_limit_that_holds_behind_a_failure_is_not_taken() -> None:
     def difference(plan: Widths) -> Any:
-        return losing(0.0 if plan.weights[0] in (2, 3) or plan.weights[0] >= 6 else 0.1)
+        return losing(0.1 if plan.weights[0] in (1, 3) else 0.0)
 
-    found = calibrate(1.0, 0.01, plans, Losses(difference))
-    assert found.delta.value == pytest.approx(RATIO**-5)
+    found = calibrate(1.0, 0.01, two_tensors, Losses(difference))
+    assert found.chosen is not None
+    assert found.chosen.plans[0].weights == (4,)
+    assert all(trial.plans[0].weights[0] >= 3 for trial in found.trials)
+
+
+def test_the_smallest_limit_that_fails_is_a_refusal() -> None:
+    def difference(plan: Widths) -> Any:
+        return losing(0.1 if plan.weights[0] == 16 else 0.0)
+
+    found = calibrate(1.0, 0.01, two_tensors, Losses(difference))
+    assert found.delta.value == 0.0
+    assert found.chosen is None
+    assert len(found.trials) == 1 + FURTHER
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_plans_that_do_not_change_end_the_search(share: float) -> None:
+    """No tensor of the cut counts, so every limit has the same plan: one test decides."""
+    plan = Widths((1,), (1,))
+    found = calibrate(1.0, 0.01, lambda _: (plan,), Losses(lambda _: losing(share)))
+    assert [trial.limit for trial in found.trials] == [1.0]
+    assert found.delta.value == (0.0 if share else 1.0)
+
+    def two(limit: float) -> tuple[Widths, ...]:
+        return (Widths((1 if limit > 1e-200 else 5,), (1,)),)
+
+    found = calibrate(1.0, 0.01, two, Losses(lambda _: losing(share)))
+    assert found.trials[0].plans == two(0.0)
+    assert COARSE * found.trials[0].limit > 1e-200
+
+
+def test_labels_at_chance_end_with_no_limit() -> None:
+    rng = np.random.default_rng(0)
+    plan = Widths((1,), (1,))
+    found = calibrate(1.0, 0.01, lambda _: (plan,), Losses(lambda _: rng.choice([-1.0, 0.0, 1.0], 450)))
+    assert found.delta.value == 0.0
+
+
+def test_tests_before_the_first_failure_count() -> None:
+    columns = np.array([[1, 1, 1], [1, 0, 1], [0, 1, 1], [1, 1, 1]], dtype=bool)
+    assert before_first_failure(columns).tolist() == [2, 1, 4]
+
+
+def test_interaction_takes_delta_to_a_smaller_limit_that_was_tested() -> None:
+    def found(interaction: float) -> Calibrated:
+        losses = Losses(lambda plan: losing(0.0 if plan.weights[0] > 2 else 0.1))
+        return calibrate(1.0, 0.01, two_tensors, losses, interaction=interaction)
+
+    alone, by_two, by_a_bit_more = found(1.0).delta.value, found(2.0), found(2.01)
+    assert by_two.delta.value == pytest.approx(alone / 2.0)
+    assert by_two.chosen is not None
+    assert by_a_bit_more.delta.value == pytest.approx(alone / 2.0 / RATIO)
 
 
 def test_delta_holds_for_every_price() -> None:
-    def plans(limit: float) -> tuple[Widths, ...]:
-        cheap = two_tensors(limit)[0]
-        return (cheap, Widths((cheap.weights[0] + 2,), (cheap.activations[0] - 1,)))
+    def plans(limit: float) -> tuple[Widths, ...] | None:
+        cheap = two_tensors(limit)
+        return cheap and (cheap[0], Widths((cheap[0].weights[0] + 2,), (cheap[0].activations[0] - 1,)))
+
+    def first(limit: float) -> tuple[Widths, ...] | None:
+        return two_tensors(limit)
 
     def difference(plan: Widths) -> Any:
         return losing(0.0 if plan.activations[0] >= 4 else 0.1)
 
-    alone = calibrate(1.0, 0.01, lambda limit: plans(limit)[:1], Losses(difference))
+    alone = calibrate(1.0, 0.01, first, Losses(difference))
     both = calibrate(1.0, 0.01, plans, Losses(difference))
     assert both.delta.value < alone.delta.value
     assert both.chosen is not None
@@ -100,7 +161,7 @@ def test_no_limit_is_delta_zero() -> None:
     found = calibrate(1.0, 0.01, lambda x: two_tensors(x) if x > 1e-3 else None, Losses(lambda _: losing(0.5)))
     assert found.delta == Estimate(0.0, 0.0, 0.0)
     assert found.chosen is None
-    assert found.trials[-1].limit > 1e-3 >= found.trials[-1].limit / RATIO
+    assert found.trials[0].limit > 1e-3 >= found.trials[0].limit / COARSE
     assert calibrate(1.0, 0.01, lambda _: None, Losses(losing)).trials == ()
 
 
@@ -114,20 +175,21 @@ def test_a_plan_is_measured_once() -> None:
     losses = Losses(difference)
     for level in (0.01, 0.02):
         calibrate(1.0, level, two_tensors, losses)
-    assert len(seen) == len(set(seen)) < 2 * (IN_A_ROW + FURTHER)
+    assert len(seen) == len(set(seen)) == 16
 
 
-def test_upper_ends_are_those_of_a_bootstrap_of_the_bootstrap() -> None:
+@pytest.mark.parametrize("graded", [False, True])
+def test_what_is_kept_when_drawn_is_a_bootstrap_of_the_intervals(graded: bool) -> None:
     rng = np.random.default_rng(3)
     difference = (rng.random(1500) < 0.03).astype(float) - (rng.random(1500) < 0.01)
+    if graded:
+        difference *= rng.random(1500)
     losses, plan = Losses(lambda _: difference), Widths((1,), (1,))
-    drawn = losses.upper_ends(plan)
-    written_out = []
-    for _ in range(500):
-        again = rng.choice(difference, 1500)
-        written_out.append(paired_loss(again, np.zeros(1500), seed=int(rng.integers(2**31)), draws=500).high)
-    assert np.mean(drawn) == pytest.approx(np.mean(written_out), abs=0.0007)
-    assert np.std(drawn) == pytest.approx(np.std(written_out), rel=0.15)
+    nothing = np.zeros(1500)
+    drawn = [paired_loss(rng.choice(difference, 1500), nothing, seed=k).high for k in range(150)]
+    for level in np.quantile(drawn, [0.1, 0.5, 0.9]):
+        kept = losses.keep_when_drawn(plan, float(level))
+        assert kept.mean() == pytest.approx(np.mean(np.array(drawn) <= level), abs=0.08)
 
 
 def test_the_interval_of_delta_covers_what_other_examples_give() -> None:
@@ -135,8 +197,8 @@ def test_the_interval_of_delta_covers_what_other_examples_give() -> None:
     rng = np.random.default_rng(1)
     loss = {b: 0.4 * 2.0**-b for b in range(1, 30)}
 
-    def plans(limit: float) -> tuple[Widths, ...]:
-        return (Widths((math.ceil(1 - math.log2(limit) * 2),), (1,)),)
+    def plans(limit: float) -> tuple[Widths, ...] | None:
+        return (Widths((math.ceil(1 - math.log2(limit) * 2),), (1,)),) if limit > 1e-4 else None
 
     def found(n: int = 2000) -> Calibrated:
         base = rng.random(n)

@@ -49,8 +49,14 @@ class Counter(nn.Module):
         (Calls(lambda y: y * torch.nan), "NaN"),
         (Calls(lambda y: (y, y)), "type tuple"),
         (Calls(lambda y: {"logits": y}), "type dict"),
-        (Calls(lambda y, part: part(y[:, None])[0][:, 0], nn.LSTM(4, 4, batch_first=True)), "operation lstm"),
-        (Calls(lambda y, part: part(y[:, None])[0][:, 0], nn.GRU(4, 4, batch_first=True)), "operation gru"),
+        (
+            Calls(lambda y, part: part(y[:, None])[0][:, 0], nn.LSTM(4, 4, batch_first=True)),
+            "lstm.input, which is recurrent",
+        ),
+        (
+            Calls(lambda y, part: part(y[:, None])[0][:, 0], nn.GRU(4, 4, batch_first=True)),
+            "gru.input, which is recurrent",
+        ),
         (Calls(lambda y, part: part(y[:, None]), nn.ConvTranspose1d(1, 1, 3)), "operation conv_transpose1d"),
         (Calls(lambda y, part: part(y[:, None, None, None]), nn.Conv3d(1, 1, 1)), "operation conv3d"),
         (Calls(lambda y, part: part((y > 0).long()), nn.Embedding(2, 3)), "operation embedding"),
@@ -99,6 +105,10 @@ def test_bad_arguments() -> None:
         trace(nn.Linear(4, 4, device="meta"), torch.empty(1, 4, device="meta"))
     with pytest.raises(InputError, match="module: found str"):
         trace("resnet", torch.randn(1, 4))
+    with pytest.raises(InputError, match="example: found a tuple of 2 inputs; allowed: one input, a tensor"):
+        trace(nn.Linear(4, 4), (torch.zeros(1, 4), torch.zeros(1, 4)))
+    with pytest.raises(InputError, match=r"module: found 2 inputs \(input1, input2\); allowed: one input"):
+        trace(nn.Bilinear(4, 4, 4), torch.zeros(1, 4))
     with pytest.raises(InputError, match="example: found list"):
         trace(nn.Linear(4, 4), [1.0])
     with pytest.raises(InputError, match=r"example: found shape \(0, 4\)"):
@@ -188,6 +198,45 @@ def test_command(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert (json.loads(shown.out), shown.err) == (found, "built\n")
     assert main(["profile", f"{source}:network", "--save", str(tmp_path / "no" / "where.json")]) == 2
     assert "--save: found" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_finished_leaves_the_old_one(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A limit on the size of files stands in for a full disk."""
+    import resource
+    import signal
+
+    saved = tmp_path / "columns.json"
+    saved.write_text("old")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (16, before[1]))
+        code = main(["profile", f"{source}:network", "--save", str(saved)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert (code, saved.read_text()) == (2, "old")
+    assert "--save: found" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        ("torch.zeros(1, 4), torch.zeros(1, 4)", "returned (Linear, Tensor, Tensor); allowed: (module, example input)"),
+        ("(torch.zeros(1, 4), torch.zeros(1, 4))", "returned (Linear, (Tensor, Tensor)); allowed: (module, example"),
+    ],
+)
+def test_two_inputs_are_said_to_be_one_too_many(
+    returned: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "two.py"
+    path.write_text(f"import torch\ndef net():\n    return torch.nn.Linear(4, 4), {returned}\n")
+    assert main(["profile", f"{path}:net"]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert "a module of one input" in error
 
 
 def test_weights_of_the_command(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

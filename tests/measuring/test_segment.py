@@ -433,3 +433,37 @@ def test_what_is_sent_must_be_what_the_plan_says(tmp_path: Path) -> None:
         make(network, random_plan(network, 2, 1), Grid(), {})
     with pytest.raises(InputError, match="sent: found list"):
         server.run(list(sent.values()))
+
+
+def test_inputs_of_any_kind_of_number_are_taken_and_others_said() -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3)).eval()
+    network = trace(module, torch.zeros(1, 6))
+    plan = QPartPlan(cut=1, weights=(3.0,), activations=(4.0,))
+    segment = make(network, plan, Grid(), {1: Range(0.0, 3.0)})
+    device, server = DeviceSegment(segment, network), ServerSegment(segment, network)
+    x = torch.rand(5, 6)
+    sent = device.run(x)
+    for other in (x.numpy(), x.double(), x.double().numpy(), x.clone().requires_grad_(True)):
+        assert torch.equal(device.run(other)[1], sent[1])
+    assert device.run(np.ones((2, 6), dtype=np.int64))[1].shape == sent[1][:2].shape
+    assert torch.equal(server.run({1: sent[1].numpy()}), server.run(sent))
+    broken = x.clone()
+    broken[2, 3] = torch.nan
+    for given, words in (
+        (broken, "not finite"),
+        (np.full((1, 6), 1e300), "not finite"),
+        (x[0], r"shape \(6,\)"),
+        (x[:, :5], r"shape \(5, 5\); allowed: \(n, 6\)"),
+        ([[0.0] * 6], "x: found list"),
+        (np.array([["a"] * 6]), "x: found an array of"),
+    ):
+        with pytest.raises(InputError, match=words) as caught:
+            device.run(given)  # type: ignore[arg-type]
+        assert "\n" not in str(caught.value)
+    raw = QPartPlan(cut=0, weights=(), activations=())
+    whole = make(network, raw, Grid(), {})
+    with pytest.raises(InputError, match=r"sent\[0\]: found shape"):
+        ServerSegment(whole, network).run({0: x[:, :2]})
+    with pytest.raises(InputError, match=r"sent\[0\]: found list"):
+        ServerSegment(whole, network).run({0: [1.0]})  # type: ignore[dict-item]

@@ -34,6 +34,8 @@ from possible import TOLERANCE, System, add_totals, constant, epochs_of
 from profiles import PROFILES
 from scipy.optimize import least_squares
 
+from qopt.core.files import write_text
+
 STARTS = 24
 SEED = 20
 EXACTLY = 1e4
@@ -204,7 +206,7 @@ def main() -> None:
             entry["intervals"] = {"within": TOLERANCE, "speed_and_energy": intervals(data, radio, TOLERANCE)}
             found[data][radio] = entry
             tell(data, radio, entry)
-    (HERE / "fit.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    write_text(HERE / "fit.json", json.dumps(found, indent=1) + "\n")
 
 
 def tell(data: str, radio: str, entry: dict[str, Any]) -> None:

@@ -16,6 +16,8 @@ from fit import printed
 from make import RADIO
 from model import PARTS, RADIOS, Floats, ranges
 
+from qopt.core.files import write_text
+
 PAGE = HERE / "README.md"
 
 
@@ -180,7 +182,7 @@ def filled(text: str) -> str:
 
 def main() -> None:
     """Rewrite the page."""
-    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    write_text(PAGE, filled(PAGE.read_text(encoding="utf-8")))
 
 
 if __name__ == "__main__":

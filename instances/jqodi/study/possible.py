@@ -22,6 +22,8 @@ from model import RADIOS, Floats, ranges, work
 from profiles import PROFILES, Profile
 from scipy.optimize import Bounds, LinearConstraint, milp
 
+from qopt.core.files import write_text
+
 FULL_TRIED = tuple(range(1, 31))
 """Epochs of Data 1's Full Model that are tried."""
 
@@ -279,7 +281,7 @@ def main() -> None:
         for group, answers in groups.items():
             for name, answer in answers.items():
                 print(radio, group, name, answer, sep=": ")
-    (HERE / "possible.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    write_text(HERE / "possible.json", json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ from possible import TOLERANCE
 from sampling import Target, draw
 from scipy.stats import binomtest
 
+from qopt.core.files import write_text
+
 COUNT = 1000
 KEPT = 10
 DIGITS = 12
@@ -116,7 +118,7 @@ def main() -> None:
     for data, radio, full in ROWS:
         rows.append(row(data, radio, full))
         print(data, radio, full, {name: entry["of"] for name, entry in rows[-1]["shares"].items()}, flush=True)
-    (HERE / "robustness.json").write_text(json.dumps(rows) + "\n", encoding="utf-8")
+    write_text(HERE / "robustness.json", json.dumps(rows) + "\n")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ from data import HERE, SUBJECTS, read, strategies
 from model import MEBI, OPERATORS, TIERS, Parameters, latency, skipped, split
 from scipy.optimize import least_squares
 
+from qopt.core.files import write_text
+
 PEAK = {"M": 38.4e9, "E": 76.8e9, "C": 9.75e12}
 """MACs per second: cores x 2.4 GHz x 4 (128-bit vectors, multiply and add), and 19.5 TFLOP/s of the accelerator."""
 
@@ -50,7 +52,7 @@ def main() -> None:
     tell(nominal)
     data["nominal"] = nominal["rms"]
     print(f"\nroot mean square of log residuals: {misfit:.4f}; with overheads of 4/3: {nominal_misfit:.4f}")
-    (HERE / "fit.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    write_text(HERE / "fit.json", json.dumps(data, indent=1) + "\n")
 
 
 def unpack(x: np.ndarray) -> dict[str, Parameters]:

@@ -18,6 +18,8 @@ import numpy as np
 from data import HERE, SUBJECTS, implied, latencies, stated, strategies, within
 from scipy.optimize import least_squares
 
+from qopt.core.files import write_text
+
 STARTS = 48
 STEP = 0.005  # half of the last printed digit, and figures are cut off as often as rounded
 
@@ -64,7 +66,7 @@ def report(medians: dict[str, dict[str, float]], spread: float) -> None:
     head = "Medians [s] that medians.py reconstructs from the statements; the study prints those of quantity median."
     lines = [f"    {json.dumps(u)}: {json.dumps(medians[u])}" for u in SUBJECTS]
     text = "{\n" + f'  "note": {json.dumps(head)},\n  "medians": {{\n' + ",\n".join(lines) + "\n  }\n}\n"
-    (HERE / "medians.json").write_text(text, encoding="utf-8")
+    write_text(HERE / "medians.json", text)
 
 
 def _rows(

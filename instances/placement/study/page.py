@@ -16,6 +16,8 @@ import shapes
 import signs
 from data import HERE, SUBJECTS, implied, latencies, read, stated, strategies, within
 
+from qopt.core.files import write_text
+
 PAGE = HERE.parents[2] / "docs" / "placement-study.md"
 
 
@@ -142,7 +144,7 @@ def filled(text: str) -> str:
 
 def main(page: Path = PAGE) -> None:
     """Rewrite the page."""
-    page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
+    write_text(page, filled(page.read_text(encoding="utf-8")))
 
 
 if __name__ == "__main__":

@@ -176,10 +176,14 @@ def _solved(candidate: Candidate, clock: Clock, options: Options) -> Found[tuple
     model = _Model(candidate, clock)
     found = model.solve(clock, options)
     while found.status == "optimal" and found.point is not None:
-        finer = _Model(replace(candidate, costs=priced_out(candidate.costs, _cost(candidate, found.point))), clock)
-        if finer.unit > FAR_CHEAPER * model.unit:  # ends: floats span no more than 270 such steps
-            break
-        model, again = finer, finer.solve(clock, options)
+        narrowed = replace(candidate, costs=priced_out(candidate.costs, _cost(candidate, found.point)))
+        try:
+            finer = _Model(narrowed, clock)
+            if finer.unit > FAR_CHEAPER * model.unit:  # ends: floats span no more than 270 such steps
+                break
+            model, again = finer, finer.solve(clock, options)
+        except OutOfTime:
+            return replace(found, status="time-limit", message="the plan was not looked at again in finer digits")
         nodes = (found.nodes or 0) + (again.nodes or 0)
         better = again.point is not None and _cost(candidate, again.point) < _cost(candidate, found.point)
         found = replace(again, point=again.point if better else found.point, nodes=nodes)
