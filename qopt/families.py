@@ -34,6 +34,14 @@ ROWS = (
         report="qopt.jqodi.report",
         breakpoints="qopt.jqodi.breakpoints:breakpoints",
     ),
+    Family(
+        name="allocation",
+        problem="qopt.allocation.problem:Allocation",
+        plan="qopt.allocation.plan:AllocationPlan",
+        registry="qopt.allocation.methods.registry",
+        certificate="qopt.allocation.certificate.certify",
+        report="qopt.allocation.report",
+    ),
 )
 
 for row in ROWS:
