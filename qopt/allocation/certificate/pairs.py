@@ -106,11 +106,14 @@ def _dual(
     total = -paid
     stands = [_standing(problem, reading, g) for g in range(len(problem.groups))]
     for pair, sides in zip(problem.interactions, duals, strict=True):
-        places = [problem.place[name] for name in pair.groups]
-        for g, side in zip(places, sides, strict=True):
-            price[g] = [p + side[stands[g][c // pools]] for c, p in enumerate(price[g])]
-        first, second = places
+        first, second = (problem.place[name] for name in pair.groups)
         values = pair.damage.tolist()
+        if any(first in tie and second in tie for tie in reading.ties):  # one format for both: no pair at all
+            own = [Fraction(values[f][f]) for f in stands[first]]
+            price[first] = [p + own[c // pools] for c, p in enumerate(price[first])]
+            continue
+        for g, side in zip((first, second), sides, strict=True):
+            price[g] = [p + side[stands[g][c // pools]] for c, p in enumerate(price[g])]
         total += min(
             Fraction(values[f][e]) - sides[0][f] - sides[1][e]
             for f in sorted(set(stands[first]))
