@@ -1,8 +1,8 @@
 """An allocation as a multiple-choice knapsack on arrays: what methods and formulations share.
 
 A class for each group, a column for each item, which is a format and the pool that holds it: column f P + p with P
-pools. A column that is not on a group's menu (or not on that of a group tied to it) repeats the first that is, so that
-the table has no holes. Where something is fixed, one more class, with one choice, stands at the end.
+pools. A column whose format is not on a group's menu (or not on that of a group tied to it) repeats the first format
+that is, in the same pool, so that the table has no holes. Where something is fixed, one more class, with one choice, stands at the end.
 """
 
 from __future__ import annotations
@@ -94,9 +94,10 @@ class Items(Brief):
     def plan(self, choice: IntArray) -> AllocationPlan:
         """The plan of a column for each class; those of the last class count for nothing."""
         n = len(self.allowed)
+        formats, pools = np.divmod(choice[:n], self.pools)
         own = self.allowed[np.arange(n), choice[:n]]
-        column = np.where(own, choice[:n], np.argmax(self.allowed, axis=1))
-        return plan_of(self.problem, column // self.pools, column % self.pools)
+        formats = np.where(own, formats, np.argmax(self.allowed, axis=1) // self.pools)
+        return plan_of(self.problem, formats, pools)
 
     def choice(self, plan: AllocationPlan) -> IntArray:
         """(n,) columns of a plan."""

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -28,7 +28,7 @@ from pydantic import Field, model_validator
 from qopt.core.arrays import BoolArray, FloatArray
 from qopt.core.checks import check_length, twice, unknown
 from qopt.core.columns import AmountTable, TableRows, complaint
-from qopt.core.errors import shown
+from qopt.core.errors import InputError, shown
 from qopt.core.problem import Amount, Frozen, Problem
 
 Name = Annotated[str, Field(min_length=1, max_length=200, strict=True)]
@@ -235,6 +235,25 @@ class Allocation(Problem):
         found = f"{budget:.10g}{unit}, where plans use {low:.10g} to {high:.10g}"
         allowed = "a budget in the table's unit" + (f" (in range: {' or '.join(near[:2])})" if near else "")
         raise complaint(where, found, allowed + ", or null for none")
+
+    def with_budgets(self, **budgets: float | None) -> Self:
+        """A copy with other budgets, by the names of resources; faster than `replace`, for many of them.
+
+        Raises
+        ------
+        InputError
+            No such resource, or a budget that is none.
+        """
+        for name in budgets:
+            if name not in self.resources:
+                raise InputError(f"budgets.{shown(name)}", "no such resource", ", ".join(self.resources))
+        data: dict[str, Any] = {name: getattr(self, name) for name in type(self).model_fields}
+        data["resources"] = {
+            name: Resource(use=r.use, budget=budgets.get(name, r.budget), fixed=r.fixed, unit=r.unit)
+            for name, r in self.resources.items()
+        }
+        data["best_known"] = None
+        return type(self)(**data)
 
     def range_of(self, name: str) -> tuple[float, float]:
         """What the lightest and the heaviest formats use of a resource, what is fixed included."""

@@ -1,8 +1,8 @@
 """The knapsack under an allocation, as its certificate reads it: straight from the table, and by no method's code.
 
-Columns are items, a format f and a pool p of P, in the order f P + p, and a column that is on no menu (ties taken into
-account) repeats the group's first that is on one. A witness speaks of these columns, and of the classes that stay when
-tied groups stand at the place of their first. What is fixed is one class more, with one choice.
+Columns are items, a format f and a pool p of P, in the order f P + p, and a column whose format is not on the menu
+(ties taken into account) repeats the group's first format that is, in the same pool. A witness speaks of these
+columns, and of the classes that stay when tied groups stand at the place of their first. What is fixed is one class more, with one choice.
 """
 
 from __future__ import annotations

@@ -6,9 +6,14 @@ import numpy as np
 
 from qopt.allocation.items import items, why_infeasible
 from qopt.allocation.problem import Allocation
-from qopt.core.method import Options
+from qopt.core.arrays import FloatArray
+from qopt.core.method import Clock, Options
 from qopt.core.solution import Outcome, Status
 from qopt.kernels import mckp
+from qopt.kernels.knapsack.result import Result
+
+FIRST_LABELS = 400_000
+"""Partial sums that are tried without branching: those of the kernel's own first round."""
 
 
 def refuses(problem: Allocation) -> str | None:
@@ -22,7 +27,7 @@ def solve(problem: Allocation, options: Options) -> Outcome:
     own = items(problem)
     weights = own.use if own.budgets else np.zeros((1, *own.cost.shape))
     limits = np.array([budget.kernel_limit for budget in own.budgets] or [np.inf])
-    found = mckp.solve(own.cost, weights, limits, ties=own.ties or None, gap=gap, time_limit=clock.left)
+    found = _searched(own.cost, weights, limits, own.ties, gap, clock)
     details = {"rows": len(own.budgets), **found.details}
     witness = None
     if found.tree is not None:
@@ -40,3 +45,28 @@ def solve(problem: Allocation, options: Options) -> Outcome:
     if found.choice is None:
         return Outcome(status, bound=found.bound, message=message, details=details)
     return Outcome(status, own.plan(found.choice), found.bound, witness, message, details)
+
+
+def _searched(
+    cost: FloatArray,
+    weights: FloatArray,
+    limits: FloatArray,
+    ties: tuple[tuple[int, ...], ...],
+    gap: float,
+    clock: Clock,
+) -> Result:
+    """The kernel's answer. With one budget partial sums alone settle nearly all tables, and twice as fast."""
+    if len(weights) == 1:
+        first = mckp.solve(
+            cost,
+            weights,
+            limits,
+            ties=ties or None,
+            gap=gap,
+            time_limit=clock.left,
+            branch_nodes=0,
+            max_labels=FIRST_LABELS,
+        )
+        if first.status != "limit":
+            return first
+    return mckp.solve(cost, weights, limits, ties=ties or None, gap=gap, time_limit=clock.left)

@@ -62,12 +62,6 @@ def read_table(
 
 def _changed(problem: Allocation, budgets: dict[str, float | None], name: str | None) -> Allocation:
     """A problem with other budgets and another name, where some are given."""
-    for resource in budgets:
-        if resource not in problem.resources:
-            raise InputError(f"budgets.{resource}", "no such resource", ", ".join(problem.resources))
-    changes: dict[str, object] = {f"resources.{resource}.budget": value for resource, value in budgets.items()}
-    if name is not None:
-        changes["name"] = name
     if budgets:
-        changes["best_known"] = None
-    return problem.replace(changes) if changes else problem
+        problem = problem.with_budgets(**budgets)
+    return problem.replace({"name": name}) if name is not None else problem
