@@ -2,4 +2,6 @@
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=("jqodi", "placement", "qpart", "qpart_convex"))
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__, submodules=("allocation", "jqodi", "placement", "qpart", "qpart_convex")
+)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import qopt
+from qopt.allocation.plan import AllocationPlan
 from qopt.core.reading import bundled, load, save
 from qopt.jqodi.plan import JqodiPlan
 from qopt.qpart.plan import QPartPlan
@@ -23,6 +24,8 @@ def decision(plan: Any) -> dict[str, Any]:
         return {"cut": plan.cut, **widths}
     if isinstance(plan, JqodiPlan):
         return {"model": plan.model, "bits": plan.bits, "servers": list(plan.servers), "cuts": list(plan.cuts)}
+    if isinstance(plan, AllocationPlan):
+        return {"formats": dict(plan.formats), **({"pools": dict(plan.pools)} if plan.pools else {})}
     return {"operator": plan.operator, "tiers": dict(plan.tiers)}
 
 

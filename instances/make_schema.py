@@ -18,7 +18,12 @@ from qopt.core.files import write_text
 
 FOLDER = Path(__file__).resolve().parent / "schema"
 
-TITLES = {"qpart": "QPART request", "placement": "Placement of operations on tiers", "jqodi": "JQODI fine-tuning"}
+TITLES = {
+    "qpart": "QPART request",
+    "placement": "Placement of operations on tiers",
+    "jqodi": "JQODI fine-tuning",
+    "allocation": "Allocation of formats",
+}
 
 
 def path(family: Family) -> Path:

@@ -1,5 +1,6 @@
 """The public names, once: `qopt/__init__.py` loads them from here."""
 
+from . import allocation as allocation
 from . import cli as cli
 from . import comparison as comparison
 from . import core as core
@@ -12,6 +13,9 @@ from . import measuring as measuring
 from . import placement as placement
 from . import plots as plots
 from . import qpart as qpart
+from .allocation.plan import AllocationPlan as AllocationPlan
+from .allocation.problem import Allocation as Allocation
+from .allocation.tables.read import read_table as read_table
 from .comparison import statistics as statistics
 from .comparison.tables import compare as compare
 from .core.certificate import Certificate as Certificate

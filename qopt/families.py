@@ -37,6 +37,14 @@ ROWS = (
         breakpoints="qopt.jqodi.breakpoints:breakpoints",
         first="qopt.jqodi.methods.first",
     ),
+    Family(
+        name="allocation",
+        problem="qopt.allocation.problem:Allocation",
+        plan="qopt.allocation.plan:AllocationPlan",
+        registry="qopt.allocation.methods.registry",
+        certificate="qopt.allocation.certificate.certify",
+        report="qopt.allocation.report",
+    ),
 )
 
 for row in ROWS:

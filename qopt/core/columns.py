@@ -170,6 +170,14 @@ def _amount_or_infinite(a: FloatArray) -> BoolArray:
     return a > 0
 
 
+def _entry_or_absent(a: FloatArray) -> BoolArray:
+    return (np.abs(a) <= 1e300) | (a == math.inf)
+
+
+def _amount_or_absent(a: FloatArray) -> BoolArray:
+    return (a >= 0) & ((a <= 1e300) | (a == math.inf))
+
+
 def _width(a: FloatArray) -> BoolArray:
     return (a >= 1) & (a <= 32)
 
@@ -182,6 +190,8 @@ _NUMBER = {"type": "number", "minimum": 0}
 _COUNT = {"type": "integer", "minimum": 0, "maximum": 2**53}
 _WIDTH = {"type": "integer", "minimum": 1, "maximum": 32}
 _SHARE = {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
+_NUMBER_OR_NULL = {"type": ["number", "null"]}
+_AMOUNT_OR_NULL = {"type": ["number", "null"], "minimum": 0}
 _POSITIVE_OR_NULL = {"type": ["number", "null"], "exclusiveMinimum": 0}
 
 _MODERATE_WORDS = ("a number up to 1e300", "numbers up to 1e300")
@@ -222,3 +232,18 @@ RobustnessRows = _type(
     _POSITIVE_OR_NULL,
     _column(2, f"a number > 0, or {_REACHED}", f"numbers > 0, or {_REACHED}", _amount_or_infinite, null=math.inf),
 )
+_ABSENT = "null where there is none"
+TableRows = _type(
+    2,
+    _NUMBER_OR_NULL,
+    _column(
+        2, f"{_MODERATE_WORDS[0]}, or {_ABSENT}", f"{_MODERATE_WORDS[1]}, or {_ABSENT}", _entry_or_absent, null=math.inf
+    ),
+)
+"""Numbers of either sign; an entry that is not there is null in files and infinite here."""
+AmountTable = _type(
+    2,
+    _AMOUNT_OR_NULL,
+    _column(2, f"a number >= 0, or {_ABSENT}", f"numbers >= 0, or {_ABSENT}", _amount_or_absent, null=math.inf),
+)
+"""The same for amounts."""

@@ -1,0 +1,1 @@
+"""What is true of a plan, from the problem and the plan alone."""

@@ -1,0 +1,122 @@
+"""Certifies an allocation: what it weighs, whether it keeps every budget, and how far from optimal it can be at most.
+
+Everything is recomputed from the problem and the plan; no method's code takes part. Budgets in whole units are compared
+in whole numbers, others by the exact test that all limits share. The bound is that of
+`qopt.allocation.certificate.bounds`, or with interactions that of `qopt.allocation.certificate.pairs`.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from qopt.allocation.certificate import closing
+from qopt.allocation.certificate.bounds import Bound, knapsack_bound, needed
+from qopt.allocation.certificate.pairs import pairs_bound
+from qopt.allocation.certificate.reading import read
+from qopt.allocation.costs import breakdown, limits
+from qopt.allocation.plan import AllocationPlan, places
+from qopt.allocation.problem import DAMAGE, Allocation
+from qopt.core.arguments import whole
+from qopt.core.certificate import Certificate, Slack
+from qopt.core.method import Clock
+
+IN_SOLVE: Mapping[str, object] = {}
+"""Effort that `qopt.solve` asks for: the usual."""
+
+
+@dataclass(frozen=True)
+class WholeSlack(Slack):
+    """A budget in whole units: said to the last one."""
+
+    @property
+    def text(self) -> str:
+        """``399999872 of 400000000``."""
+        return f"{self.used:.0f} of {self.limit:.0f}"
+
+
+def certify(
+    problem: Allocation,
+    plan: AllocationPlan | None,
+    witness: object = None,
+    *,
+    labels: int = closing.LABELS,
+    clock: Clock | None = None,
+) -> Certificate:
+    """What is true of a plan, or of the claim that there is none.
+
+    Parameters
+    ----------
+    problem : the problem.
+    plan : the plan, or None to ask whether the problem is infeasible.
+    witness : an untrusted proof.
+    labels : partial sums that a proof of the certificate's own may make.
+    clock : of the call: when it is over, what is not yet proved stays open.
+
+    Raises
+    ------
+    InputError
+        The plan does not fit the problem.
+    """
+    start = time.perf_counter()
+    labels = whole("labels", labels, 0)
+    cost = None if plan is None else breakdown(problem, plan)
+    rows, notes = _constraints(problem, plan)
+    feasible = plan is not None and all(row.holds for row in rows)
+    objective = cost.objective if cost is not None and feasible else None
+    bound = _bound(problem, objective, witness, labels, clock or Clock(None))
+    value = bound.value
+    if objective is not None and value is not None:
+        if value == math.inf:
+            notes = (*notes, "error: a plan is feasible where the proof says that there is none")
+        value = min(value, Fraction(objective))  # above the plan, by rounding only
+    return Certificate(
+        bits=None,
+        feasible=feasible,
+        objective=None if cost is None else cost.objective,
+        cost=cost,
+        constraints=rows,
+        violations=tuple(f"{row.name}: {row.text}" for row in rows if not row.holds),
+        bound=None if value is None or value == math.inf else _downward(value),
+        kind=bound.kind if value is not None else None,
+        proved=objective is not None and value is not None and value >= needed(objective),
+        infeasible=value == math.inf,
+        notes=(*notes, *bound.notes),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _downward(value: Fraction | float) -> float:
+    """The largest float that is not above an exact value."""
+    rounded = float(value)
+    return rounded if rounded <= value else math.nextafter(rounded, -math.inf)
+
+
+def _bound(problem: Allocation, objective: float | None, witness: object, labels: int, clock: Clock) -> Bound:
+    reading = read(problem)
+    if not problem.interactions or problem.minimise != DAMAGE:
+        # With pairs the limit on damage is left out, so what is proved holds of more plans than there are.
+        return knapsack_bound(reading, objective, witness, labels, clock)
+    return pairs_bound(problem, reading, objective, witness, labels, clock)
+
+
+def _constraints(problem: Allocation, plan: AllocationPlan | None) -> tuple[tuple[Slack, ...], tuple[str, ...]]:
+    """Slack of every limit, and of ties."""
+    if plan is None:
+        return (), ()
+    formats, pools = places(problem, plan)
+    found: list[Slack] = []
+    for row in limits(problem, formats, pools):
+        kind = WholeSlack if row.whole else Slack
+        name = row.name if row.name.startswith("pool ") or row.name == DAMAGE else f"budget {row.name}"
+        found.append(kind(name, row.used, row.limit, row.holds))
+    differ = 0
+    for tie in problem.ties:
+        at = [problem.place[name] for name in tie]
+        differ += len({(int(formats[g]), int(pools[g])) for g in at}) > 1
+    if problem.ties:
+        found.append(Slack.whether("ties", differ))
+    return tuple(found), ()

@@ -1,0 +1,1 @@
+"""Methods for allocations, a file each."""
