@@ -12,7 +12,14 @@ from qopt.measuring.plans import Widths
 
 @dataclass(frozen=True, repr=False)
 class Trial(Brief):
-    """One limit of the grid: its plans, one for each ratio of prices, and what each loses."""
+    """One limit of the grid: its plans, one for each ratio of prices, and what each loses.
+
+    Attributes
+    ----------
+    limit : Delta that was tried.
+    plans : one for each ratio of prices.
+    losses : what each of them loses.
+    """
 
     limit: float
     plans: tuple[Widths, ...]
@@ -32,7 +39,7 @@ class Calibrated(Brief):
     delta : the limit, with an interval from resampling the calibration examples. A lower end at the last limit tried
         may lie lower still, and none lies above the natural scale. Zero where no limit holds: the instance then has no
         plan at this level and cut.
-    trials : what was tried.
+    trials : one for each limit that was tried.
     """
 
     delta: Estimate

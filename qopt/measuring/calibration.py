@@ -136,6 +136,7 @@ def exact_widths(subproblem: Subproblem, limit: float, cost: FloatArray | None =
 
     Parameters
     ----------
+    limit : what the noise terms may add up to.
     cost : (items, k) instead of the subproblem's own.
     """
     result = mckp.solve(subproblem.cost if cost is None else cost, subproblem.noise, limit)
@@ -171,7 +172,7 @@ def calibrate_cuts(
     examples : data used neither for `found` nor for the final test.
     found : coefficients, at the levels wanted.
     shared_by : numbers of inferences that share one download of the weights; a limit must hold for the plans of each.
-    cuts : which to calibrate; by default all. The others get Delta zero: no plan.
+    cuts : list of those to calibrate; by default all. The others get Delta zero: no plan.
     score : as for `found`.
     seed : of the intervals.
     memory : bytes that tensors may take.
@@ -181,6 +182,11 @@ def calibrate_cuts(
     Returns
     -------
     A list for each level, with an entry for each cut 1..L.
+
+    Raises
+    ------
+    InputError
+        No such cut, nothing that shares a download, settings or examples that do not fit `found`.
     """
     wanted = set(range(1, len(network) + 1) if cuts is None else cuts)
     if not wanted or not wanted <= set(range(1, len(network) + 1)):

@@ -29,7 +29,13 @@ _BLOCK = 100
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure and the ends of its interval; ends may be infinite."""
+    """A figure and the ends of its interval; ends may be infinite.
+
+    Attributes
+    ----------
+    value : the figure.
+    low, high : ends of its interval.
+    """
 
     value: float
     low: float
@@ -37,7 +43,12 @@ class Estimate:
 
     @classmethod
     def of(cls, value: float, drawn: FloatArray, confidence: float = CONFIDENCE) -> Estimate:
-        """The central percentile interval of (draws,) resampled values, never without the value itself."""
+        """The central percentile interval of `drawn`, (draws,) resampled values, never without the value itself.
+
+        Parameters
+        ----------
+        confidence : probability that the interval is to have.
+        """
         low, high = quantiles(drawn, confidence)
         return cls(value, min(value, float(low)), max(value, float(high)))
 
@@ -47,7 +58,13 @@ class Estimate:
 
 
 def quantiles(drawn: FloatArray, confidence: float = CONFIDENCE) -> FloatArray:
-    """(2, ...) ends of the central interval over axis 0; order statistics, so infinite values do no harm."""
+    """(2, ...) ends of the central interval over axis 0; order statistics, so infinite values do no harm.
+
+    Parameters
+    ----------
+    drawn : (draws, ...) resampled values.
+    confidence : probability between the ends.
+    """
     tail = (1.0 - confidence) / 2.0
     ends: FloatArray = np.quantile(drawn, [tail, 1.0 - tail], axis=0, method="inverted_cdf")
     return ends
@@ -98,6 +115,18 @@ def paired_loss(
     Parameters
     ----------
     before, after : (n,) score of each example in [0, 1], or whether it is right.
+    seed : of the resampling.
+    draws : how often it is resampled.
+    confidence : probability that the interval is to have.
+
+    Returns
+    -------
+    `Estimate`: mean score before less mean score after.
+
+    Raises
+    ------
+    InputError
+        Not the same examples, or none.
     """
     if before.shape != after.shape or before.ndim != 1 or len(before) == 0:
         found = f"shapes {before.shape} and {after.shape}"

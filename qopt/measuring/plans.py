@@ -42,7 +42,13 @@ class Widths(Brief):
 
     @classmethod
     def of(cls, plan: QPartPlan) -> Widths:
-        """The widths of a plan of whole bits."""
+        """The widths of a plan of whole bits.
+
+        Raises
+        ------
+        InputError
+            The bits of the plan are real.
+        """
         if plan.bits != "whole":
             raise InputError("plan.bits", plan.bits, "whole: bits that can be sent")
         return cls(tuple(map(int, plan.weights)), tuple(map(int, plan.activations)))
@@ -57,7 +63,12 @@ class Widths(Brief):
 
 
 def crossing_outputs(network: Network, cut: int) -> tuple[int, ...]:
-    """Layers whose outputs cross a cut; the raw input, if it crosses too, goes as it is."""
+    """Layers whose outputs cross a cut; the raw input, if it crosses too, goes as it is.
+
+    Parameters
+    ----------
+    cut : p.
+    """
     return tuple(i for i in network.crossing(cut) if i > 0)
 
 
@@ -129,7 +140,7 @@ class PlanRunner:
         return scored(self._score, outputs, batch.labels)[0], squared_change(outputs, batch.outputs)[0]
 
     def loss(self, plan: Widths, *, seed: int = 0) -> Estimate:
-        """Mean score that a plan loses, with its paired-bootstrap interval."""
+        """Mean score that a plan loses, with its paired-bootstrap interval, resampled with a `seed`."""
         return paired_loss(self.reference, self.run(plan)[0], seed=seed)
 
     def _device(self, batch: Batch, widths: Sequence[int]) -> dict[int, torch.Tensor]:
