@@ -170,12 +170,7 @@ class Network:
 
         Parameters
         ----------
-        weights : weight and bias by layer, in the shapes that they have; None where the layer has no bias.
-
-        Raises
-        ------
-        InputError
-            A shape that is not the one of the layer.
+        weights : weight and bias by layer; InputError if a shape is another. None where the layer has no bias.
         """
         traced = list(self._traced)
         for number, (weight, bias) in weights.items():
@@ -194,10 +189,7 @@ class Network:
     def weight(self, number: int) -> torch.Tensor:
         """Weight of layer `number`, 1..L, float32, output channels first; a batch normalization behind it folded in.
 
-        Raises
-        ------
-        InputError
-            The layer multiplies two activations.
+        InputError if the layer multiplies two activations.
         """
         self._check_layer(number)
         if number not in self._weights:
@@ -238,13 +230,8 @@ class Network:
         ----------
         number : layer 1..L.
         values : tensors by number; of those in ``layers[l - 1].reads``, the ones that the multiplication reads.
-        weight : multiply by this instead of the layer's own, same shape.
+        weight : multiply by this instead of the layer's own, InputError if its shape is another.
         bias : whether to add the layer's bias.
-
-        Raises
-        ------
-        InputError
-            A weight of another shape.
         """
         self._check_layer(number)
         weights = None

@@ -7,7 +7,8 @@ public method and property:
 * a function's parameters, and what a class is made of, have an entry each (``low, high : ...`` is one for both);
   methods and properties may name theirs in the text, ``Parameters as `joint`.`` points to another's, and but for the
   functions of `qopt` itself an object of one public class may do without: its class says what it is;
-* whoever raises an error itself has a section ``Raises`` that names it, or says ``errors as `report```;
+* whoever raises an error itself has a section ``Raises`` that names it, or says ``errors as `report```, or in a few
+  words ``InputError if ...``;
 * a result has a section ``Returns``, or the first line is what it is, and not what is done;
 * arrays and lists have a shape, quantities of a dimension have a unit;
 * problems, and what solves them, name an equation or a source.
@@ -115,7 +116,11 @@ def without_entry(things: dict[str, Any]) -> list[str]:
                 faults.append(f"{name}: {p.name}")
     for name, thing in things.items():
         if inspect.isclass(thing) and (doc := doc_of(thing)):
-            faults += [f"{name}: {field}" for field in fields(thing) if doc.entry(field) is None]
+            short = doc.first if issubclass(thing, tuple) else ""  # a named tuple may say it in its line
+            told = [
+                field for field in fields(thing) if doc.entry(field) is not None or re.search(rf"\b{field}\b", short)
+            ]
+            faults += [f"{name}: {field}" for field in fields(thing) if field not in told]
             if "__init__" in vars(thing) and not fields(thing) and not issubclass(thing, Exception):
                 faults += [f"{name}: {p.name}" for p in parameters(thing.__init__) if doc.entry(p.name) is None]
     return faults
@@ -129,7 +134,7 @@ def without_error(things: dict[str, Any]) -> list[str]:
         if doc is None or not raised:
             continue
         said = " ".join(d.text for d in given(function, doc) if "Raises" in d.sections)
-        if not re.search(r"[Ee]rrors as `", doc.text):
+        if not re.search(r"[Ee]rrors as `|(?:Input|Method)Error if ", doc.text):
             faults += [f"{name}: {error}" for error in raised if error not in said]
     return faults
 
