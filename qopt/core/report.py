@@ -28,7 +28,13 @@ TAIL = 5
 
 
 def scaled(value: float, unit: str) -> str:
-    """A quantity with the SI prefix that reads best."""
+    """A quantity with the SI prefix that reads best.
+
+    Parameters
+    ----------
+    value : in the unit.
+    unit : without a prefix, such as ``s``.
+    """
     if value == 0:
         return f"0 {unit}"
     for factor, prefix in (
@@ -58,6 +64,7 @@ def add_rows(table: Table, rows: Sequence[Sequence[str]], what: str = "rows") ->
 
 
 def grid() -> Table:
+    """A table of two columns without lines: what, and how much."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column()
@@ -107,7 +114,14 @@ def certificate_table(problem: Problem, certificate: Certificate) -> RenderableT
 
 
 def comparison_table(records: list[dict[str, Any]]) -> RenderableType:
-    """Instances x methods."""
+    """A row for each problem and method, and a line for each reason why one is missing.
+
+    Parameters
+    ----------
+    records : one for each problem and method, as `qopt.comparison.tables.rows` gives them: problem, method, status and
+        message; objective, bound, gap, seconds, verified and proved, None where there is nothing to say; bits, and the
+        family's FACTS, where it has them.
+    """
     table = Table(header_style="bold", box=None, pad_edge=False)
     several = len({r["problem"] for r in records}) > 1
     if several:
@@ -147,7 +161,13 @@ def comparison_table(records: list[dict[str, Any]]) -> RenderableType:
 
 
 def as_text(shown: RenderableType, width: int = 140) -> str:
-    """A table as plain text."""
+    """A table as plain text.
+
+    Parameters
+    ----------
+    shown : anything that rich prints.
+    width : of a line, in characters.
+    """
     with (plain := Console(width=width, color_system=None)).capture() as capture:
         plain.print(shown)
     return "\n".join(line.rstrip() for line in capture.get().splitlines())

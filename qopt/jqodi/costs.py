@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from qopt.core.arrays import FloatArray
 from qopt.core.display import Brief, listed, number
 from qopt.core.reading import problem_of
 from qopt.jqodi.losses import losses
@@ -181,7 +180,7 @@ def _duration(amount: float, rate: float) -> float | None:
     return amount / rate if rate > 0 else None
 
 
-def _factor(column: FloatArray | None, k: int) -> float:
+def _factor(column: Any, k: int) -> float:
     return 1.0 if column is None else float(column[k])
 
 

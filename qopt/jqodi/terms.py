@@ -17,6 +17,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -83,7 +84,7 @@ def _each(amount: FloatArray, rate: FloatArray) -> FloatArray:
         return np.where((np.isinf(quotient) & (rate > 0)) | np.isinf(rate), np.nan, quotient)
 
 
-def _varying(nominal: float, column: FloatArray | Sequence[bool] | None, epochs: int) -> FloatArray:
+def _varying(nominal: float, column: Any, epochs: int) -> FloatArray:
     """(epochs,) a speed or rate: its nominal value times the factors, where there are any."""
     with np.errstate(over="ignore"):
         return np.full(epochs, nominal) if column is None else nominal * np.asarray(column[:epochs], dtype=np.float64)

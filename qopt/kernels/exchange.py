@@ -51,15 +51,7 @@ FIELDS = {
 
 
 class Knapsack(NamedTuple):
-    """Arguments of `mckp.solve`: cost (n, k), weight (R, n, k), limit (R,), infinite for none; tied classes.
-
-    Attributes
-    ----------
-    cost : (n, k).
-    weight : (R, n, k).
-    limit : (R,), infinite for none.
-    ties : lists of classes that take the same column.
-    """
+    """Arguments of `mckp.solve`: cost (n, k), weight (R, n, k), limit (R,), infinite for none; ties of classes."""
 
     cost: FloatArray
     weight: FloatArray
@@ -68,26 +60,14 @@ class Knapsack(NamedTuple):
 
 
 class Route(NamedTuple):
-    """Arguments of `rcsp.solve`: a graph with R resources, limit (R,), infinite for none.
-
-    Attributes
-    ----------
-    graph : with R resources.
-    limit : (R,), infinite for none.
-    """
+    """Arguments of `rcsp.solve`: a graph with R resources, limit (R,), infinite for none."""
 
     graph: Digraph
     limit: FloatArray
 
 
 class Labelling(NamedTuple):
-    """Arguments of `mincut.solve`: unary (n, L), infinite where forbidden; each tensor (producer, readers, weights).
-
-    Attributes
-    ----------
-    unary : (n, L), infinite where forbidden.
-    tensors : (producer, readers, weights) of each.
-    """
+    """Arguments of `mincut.solve`: unary (n, L), infinite where forbidden; tensors (producer, readers, weights)."""
 
     unary: FloatArray
     tensors: list[tuple[int, list[int], list[float]]]
@@ -195,16 +175,11 @@ def rcsp_witness(result: PathResult) -> dict[str, object]:
 
 
 def cut_witness(result: mincut.Result) -> dict[str, object]:
-    """The labels and the flow of a result of `mincut.solve`, which always has one.
+    """The labels and the flow of a result, which always has one.
 
     Parameters
     ----------
-    result : of `mincut.solve`.
-
-    Raises
-    ------
-    InputError
-        It is none.
+    result : of `mincut.solve`; InputError if it is none.
     """
     if not hasattr(result, "witness"):
         raise InputError("result", shown(result), "a result of mincut.solve")
@@ -212,17 +187,12 @@ def cut_witness(result: mincut.Result) -> dict[str, object]:
 
 
 def save(path: str | os.PathLike[str], data: Mapping[str, object]) -> None:
-    """Write an instance or a witness.
+    """Write an instance or a witness; InputError if the path cannot be written, or the data are no JSON.
 
     Parameters
     ----------
-    path : of the file to write, whole or not at all.
+    path : of the file, whole or not at all.
     data : as the functions above make it.
-
-    Raises
-    ------
-    InputError
-        The path cannot be written, or the data are no JSON.
     """
     try:
         text = json.dumps(data, allow_nan=False) + "\n"
@@ -322,12 +292,7 @@ def from_data(data: object) -> Knapsack | Route | Labelling:
 
     Parameters
     ----------
-    data : an object with ``kind``.
-
-    Raises
-    ------
-    InputError
-        A field is missing, unknown, or holds what it may not.
+    data : an object with ``kind``; InputError if a field is not as it should be.
     """
     if not isinstance(data, dict):
         raise InputError("file", shown(data), f"an object of format {INSTANCE}")

@@ -12,7 +12,14 @@ from qopt.measuring.plans import Widths
 
 @dataclass(frozen=True, repr=False)
 class Trial(Brief):
-    """One limit of the grid: its plans, one for each ratio of prices, and what each loses."""
+    """One limit of the grid: its plans, one for each ratio of prices, and what each loses.
+
+    Attributes
+    ----------
+    limit : Delta that was tried.
+    plans : one for each ratio of prices.
+    losses : what each of them loses.
+    """
 
     limit: float
     plans: tuple[Widths, ...]

@@ -202,6 +202,7 @@ def exact_widths(subproblem: Subproblem, limit: float, cost: FloatArray | None =
 
     Parameters
     ----------
+    limit : what the noise terms may add up to.
     cost : (items, k) instead of the subproblem's own.
     """
     result = mckp.solve(subproblem.cost if cost is None else cost, subproblem.noise, limit)
@@ -239,7 +240,7 @@ def calibrate_cuts(
     examples : data used neither for `found` nor for the final test.
     found : coefficients, at the levels wanted.
     shared_by : numbers of inferences that share one download of the weights; a limit must hold for the plans of each.
-    cuts : which to calibrate; by default all. The others get Delta zero: no plan.
+    cuts : list of those to calibrate; by default all. The others get Delta zero: no plan.
     score : as for `found`.
     guarantee : whether the intervals of losses must hold for every number of examples; see `paired_loss`.
     interaction : how many times the sum the noise of tensors together may be; see `calibrate`.

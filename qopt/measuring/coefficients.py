@@ -60,7 +60,12 @@ def robustness_fields(found: Sensitivity) -> dict[str, Any]:
 
 
 def accuracy_fields(found: Sensitivity, cuts: Sequence[Sequence[Calibrated]]) -> dict[str, Any]:
-    """The ``accuracy`` object of an instance: a row for each level, Delta of cuts 1..L."""
+    """The ``accuracy`` object of an instance: a row for each level, Delta of cuts 1..L.
+
+    Parameters
+    ----------
+    cuts : as `calibrate_cuts` gives them: a list for each level.
+    """
     return {**robustness_fields(found), "delta": [[c.delta.value for c in row] for row in cuts]}
 
 
@@ -73,7 +78,15 @@ def instance(
     level: float,
     input_bits: int = 32,
 ) -> QPart:
-    """A request around measured coefficients: device, server and link are Table II of QPART, for users to change."""
+    """A request around measured coefficients: device, server and link are Table II of QPART, for users to change.
+
+    Parameters
+    ----------
+    cuts : as `calibrate_cuts` gives them: a list for each level.
+    name : of the request.
+    level : a, one of those measured.
+    input_bits : bits of one value of the raw input.
+    """
     source = (
         f"Noise table, s, rho and Delta measured by qopt, seed {found.seed}, weights {found.grid}, activations "
         f"{found.activation_grid}. Device, server and link: Table II of QPART."
@@ -97,6 +110,11 @@ def payload_request(network: Network, found: Sensitivity, level: float, inferenc
     """The request whose objective is the payload of Eq. 14 in bits, an inference's share of the download.
 
     Its noise limits are zero: they are what calibration looks for.
+
+    Parameters
+    ----------
+    level : a, one of those measured.
+    inferences : how many share one download of the weights.
     """
     zero = [[0.0] * len(network)] * len(found.levels)
     data: dict[str, Any] = {

@@ -60,9 +60,11 @@ def deliver(
     plan : a plan file, or what ``qopt solve --json`` printed.
     network : ``NET.py:FUNCTION``, with the safetensors file `weights`.
     out : the segment's file.
+    weights : of the network, a safetensors file.
     measured : a file of sensitivities: their grids, and their ranges of the activations. Without it:
     ranges, grid : examples on which the ranges are fixed, and words such as ``per-channel,clipped``.
     examples : an ``.npz`` file to run on, or a folder of IDX archives with its `split`.
+    split : ``train`` or ``t10k``, for a folder.
     level : accuracy level of the verdict; by default the instance's.
 
     Returns
@@ -111,6 +113,11 @@ def _check_options(
 
 def request_and_plan(instance: str, plan: str | os.PathLike[str]) -> tuple[QPart, QPartPlan]:
     """An instance, and the plan in a plan file or in what ``qopt solve --json`` printed.
+
+    Parameters
+    ----------
+    instance : a bundled name or a path.
+    plan : path of the file.
 
     Raises
     ------
@@ -190,7 +197,12 @@ def ranges_on(network: Network, examples: Examples, plan: QPartPlan, grid: Grid)
 
 
 def outputs_of_plan(network: Network, segment: SegmentFile, x: torch.Tensor) -> torch.Tensor:
-    """What a segment must give: the network run with the quantizer's output, without codes or file."""
+    """What a segment must give: the network run with the quantizer's output, without codes or file.
+
+    Parameters
+    ----------
+    x : (n, ...) inputs.
+    """
     plan, grid = segment.header.plan, Grid.parse(segment.header.grid)
     values = {0: x}
     for layer in network.layers[: plan.cut]:
@@ -255,7 +267,17 @@ class Checked(Brief):
 def check(
     segment: SegmentFile, network: Network, examples: Examples, *, score: Score = correct, seed: int = 0
 ) -> Checked:
-    """Run a segment's two halves on examples, beside the unquantized network."""
+    """Run a segment's two halves on examples, beside the unquantized network.
+
+    Parameters
+    ----------
+    score : what an output is worth, for each example.
+    seed : of the interval.
+
+    Returns
+    -------
+    `Checked`: mean scores of both, the score lost with its interval, and whether the parts fit bit for bit.
+    """
     device, server = DeviceSegment(segment, network), ServerSegment(segment, network)
     kept, found, identical, upload = [], [], True, 0
     for batch in Batches(network, examples, 1):
@@ -278,6 +300,10 @@ def record(
 
     ``instance_payload_bits`` is what the instance counts (Eq. 14 down, overhead where it has any), ``payload_bits``
     what the file holds of it; ``of_float32`` is codes and overhead as a share of the same weights in float32.
+
+    Parameters
+    ----------
+    level : accuracy level a of the verdict.
     """
     header, size = segment.header, segment.size
     parameters = sum(weight.codes.numel() for weight in segment.weights.values())
@@ -300,7 +326,12 @@ def record(
 
 
 def lines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """A record for people: labels and values."""
+    """A record for people: labels and values.
+
+    Parameters
+    ----------
+    found : as `record` gives it.
+    """
     size, share = found["bytes"], found["of_float32"]
     parts = ", ".join(f"{size[part]:,} {part}" for part in ("codes", "overhead", "biases", "header"))
     rows = [

@@ -21,7 +21,13 @@ from qopt.measuring.idx import read_examples
 
 @dataclass(frozen=True, repr=False)
 class Examples(Brief):
-    """Inputs (n, ...) in float32 and what belongs to each, by default a class: labels (n,) in int64."""
+    """Inputs (n, ...) in float32 and what belongs to each, by default a class: labels (n,) in int64.
+
+    Attributes
+    ----------
+    x : (n, ...) in float32.
+    labels : (n,) in int64, or what else belongs to each.
+    """
 
     x: torch.Tensor
     labels: torch.Tensor
@@ -46,7 +52,7 @@ class Examples(Brief):
         return fingerprint.digest(iter([("x", self.x), ("labels", self.labels)]))
 
     def split(self, sizes: Sequence[int], seed: int) -> list[Examples]:
-        """Disjoint parts of these sizes, drawn at random.
+        """Disjoint parts of these sizes, drawn at random with a `seed`.
 
         Raises
         ------

@@ -62,7 +62,13 @@ class Grid:
 
     @classmethod
     def parse(cls, text: str) -> Grid:
-        """The grid of words such as ``per-channel,symmetric,clipped``; what is not said is as in ``Grid()``."""
+        """The grid of a `text` such as ``per-channel,symmetric,clipped``; what is not said is as in ``Grid()``.
+
+        Raises
+        ------
+        InputError
+            A word that is none of these.
+        """
         chosen: dict[str, object] = {}
         for word in filter(None, (part.strip() for part in text.split(","))):
             field, value = _WORDS.get(word, ("", None))
@@ -87,7 +93,12 @@ class Grid:
 
 @dataclass(frozen=True)
 class Range:
-    """An interval [low, high] that a grid spans: an activation's is fixed in advance."""
+    """An interval [low, high] that a grid spans: an activation's is fixed in advance.
+
+    Attributes
+    ----------
+    low, high : its ends, in the unit of the entries.
+    """
 
     low: float
     high: float
@@ -103,7 +114,13 @@ class Range:
 
     @classmethod
     def of(cls, tensor: torch.Tensor) -> Range:
-        """Smallest and largest entry of a tensor."""
+        """Smallest and largest entry of a tensor.
+
+        Raises
+        ------
+        InputError
+            The tensor has no entries.
+        """
         if tensor.numel() == 0:
             raise InputError("tensor", "no entries", "at least one entry")
         low, high = torch.aminmax(tensor)
@@ -111,7 +128,7 @@ class Range:
 
     @classmethod
     def best(cls, tensor: torch.Tensor, bits: int, grid: Grid) -> Range:
-        """The range that a per-tensor grid of this width spans on these entries."""
+        """The range that a per-tensor `grid` of `bits` bits spans on these entries."""
         low, high = _ends(_rows(tensor, Grid()), whole("bits", bits, 1, MAX_BITS), grid)
         return cls(float(low[0]), float(high[0]))
 
@@ -141,7 +158,15 @@ class Quantized(Brief):
 
 @dataclass(frozen=True, repr=False)
 class Steps(Brief):
-    """Scale and offset of a tensor's grid at one width, found once and used for batch after batch."""
+    """Scale and offset of a tensor's grid at one width, found once and used for batch after batch.
+
+    Attributes
+    ----------
+    scale : step of the grid: one, or one for each channel.
+    offset : lowest value, likewise; None where the grid is symmetric.
+    bits : width.
+    grid : of which kind it is.
+    """
 
     scale: torch.Tensor
     offset: torch.Tensor | None
@@ -150,13 +175,23 @@ class Steps(Brief):
 
     @classmethod
     def of(cls, tensor: torch.Tensor, bits: int, grid: Grid) -> Steps:
-        """The grid of a tensor's own entries."""
+        """The grid of a tensor's own entries at `bits` bits."""
         bits = whole("bits", bits, 1, MAX_BITS)
         return cls._between(*_ends(_rows(tensor, grid), bits, grid), bits, grid)
 
     @classmethod
     def on(cls, span: Range, bits: int, grid: Grid, device: torch.device | None = None) -> Steps:
-        """The per-tensor grid on a range fixed in advance; a symmetric one reaches to its larger end."""
+        """The per-tensor grid of `bits` bits on a range fixed in advance; a symmetric one reaches to its larger end.
+
+        Parameters
+        ----------
+        device : where its numbers are to be.
+
+        Raises
+        ------
+        InputError
+            The grid is not per tensor.
+        """
         bits = whole("bits", bits, 1, MAX_BITS)
         if grid.per != "tensor":
             raise InputError("grid.per", grid.per, "tensor, where the range is fixed in advance")

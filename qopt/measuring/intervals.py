@@ -25,7 +25,13 @@ _BLOCK = 100
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure and the ends of its interval; ends may be infinite."""
+    """A figure and the ends of its interval; ends may be infinite.
+
+    Attributes
+    ----------
+    value : the figure.
+    low, high : ends of its interval.
+    """
 
     value: float
     low: float
@@ -33,7 +39,12 @@ class Estimate:
 
     @classmethod
     def of(cls, value: float, drawn: FloatArray, confidence: float = CONFIDENCE) -> Estimate:
-        """The central percentile interval of (draws,) resampled values, never without the value itself."""
+        """The central percentile interval of `drawn`, (draws,) resampled values, never without the value itself.
+
+        Parameters
+        ----------
+        confidence : probability that the interval is to have.
+        """
         low, high = quantiles(drawn, confidence)
         return cls(value, min(value, float(low)), max(value, float(high)))
 
@@ -43,7 +54,13 @@ class Estimate:
 
 
 def quantiles(drawn: FloatArray, confidence: float = CONFIDENCE) -> FloatArray:
-    """(2, ...) ends of the central interval over axis 0; order statistics, so infinite values do no harm."""
+    """(2, ...) ends of the central interval over axis 0; order statistics, so infinite values do no harm.
+
+    Parameters
+    ----------
+    drawn : (draws, ...) resampled values.
+    confidence : probability between the ends.
+    """
     tail = (1.0 - confidence) / 2.0
     ends: FloatArray = np.quantile(drawn, [tail, 1.0 - tail], axis=0, method="inverted_cdf")
     return ends

@@ -65,7 +65,18 @@ def load_module(where: str, weights: Path | None = None) -> tuple[nn.Module, tor
 
 
 def load_weights(module: nn.Module, path: Path) -> None:
-    """Fill a module's parameters and buffers from a safetensors file; a pickle is refused, because it runs code."""
+    """Fill a module's parameters and buffers from a safetensors file; a pickle is refused, because it runs code.
+
+    Parameters
+    ----------
+    module : gets the tensors.
+    path : of the safetensors file.
+
+    Raises
+    ------
+    InputError
+        The file is no safetensors, or its tensors are not those of the module, by name and shape.
+    """
     from safetensors.torch import load_file
 
     try:

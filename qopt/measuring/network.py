@@ -27,7 +27,13 @@ Kind = Literal["linear", "conv1d", "conv2d", "product"]
 
 @dataclass(frozen=True)
 class TensorName:
-    """The weight or the output activation of layer 1..L."""
+    """The weight or the output activation of layer 1..L.
+
+    Attributes
+    ----------
+    kind : ``weight`` or ``activation``.
+    layer : 1..L.
+    """
 
     kind: Literal["weight", "activation"]
     layer: int
@@ -167,7 +173,7 @@ class Network:
 
         Parameters
         ----------
-        weights : weight and bias by layer, in the shapes that they have; None where the layer has no bias.
+        weights : weight and bias by layer; InputError if a shape is another. None where the layer has no bias.
         """
         traced = list(self._traced)
         for number, (weight, bias) in weights.items():
@@ -189,19 +195,22 @@ class Network:
         return self._steps
 
     def weight(self, number: int) -> torch.Tensor:
-        """Weight of layer 1..L, float32, output channels first; a batch normalization behind it folded in."""
+        """Weight of layer `number`, 1..L, float32, output channels first; a batch normalization behind it folded in.
+
+        InputError if the layer multiplies two activations.
+        """
         self._check_layer(number)
         if number not in self._weights:
             raise InputError("layer", f"{number}, a product of two activations", "a layer with a weight")
         return self._weights[number][0]
 
     def bias(self, number: int) -> torch.Tensor | None:
-        """Bias of layer 1..L, None where there is none. Biases are never quantized."""
+        """Bias of layer `number`, 1..L, None where there is none. Biases are never quantized."""
         self._check_layer(number)
         return self._weights[number][1] if number in self._weights else None
 
     def tensors(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """Tensors 0..L on a batch of inputs (n, ...); the last is what the network returns."""
+        """Tensors 0..L on a batch of inputs `x`, (n, ...); the last is what the network returns."""
         return [x, *self._run(self._exits[1:], [0], {0: x})]
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
@@ -229,7 +238,7 @@ class Network:
         ----------
         number : layer 1..L.
         values : tensors by number; of those in ``layers[l - 1].reads``, the ones that the multiplication reads.
-        weight : multiply by this instead of the layer's own, same shape.
+        weight : multiply by this instead of the layer's own, InputError if its shape is another.
         bias : whether to add the layer's bias.
         """
         self._check_layer(number)

@@ -45,7 +45,13 @@ class Widths(Brief):
 
     @classmethod
     def of(cls, plan: QPartPlan) -> Widths:
-        """The widths of a plan of whole bits."""
+        """The widths of a plan of whole bits.
+
+        Raises
+        ------
+        InputError
+            The bits of the plan are real.
+        """
         if plan.bits != "whole":
             raise InputError("plan.bits", plan.bits, "whole: bits that can be sent")
         return cls(tuple(map(int, plan.weights)), tuple(map(int, plan.activations)))
@@ -60,7 +66,12 @@ class Widths(Brief):
 
 
 def crossing_outputs(network: Network, cut: int) -> tuple[int, ...]:
-    """Layers whose outputs cross a cut; the raw input, if it crosses too, goes as it is."""
+    """Layers whose outputs cross a cut; the raw input, if it crosses too, goes as it is.
+
+    Parameters
+    ----------
+    cut : p.
+    """
     return tuple(i for i in network.crossing(cut) if i > 0)
 
 

@@ -69,7 +69,7 @@ def plot_additivity(records: Sequence[JointPlan], ax: Axes | None = None) -> Axe
 
     Parameters
     ----------
-    records : of `qopt.measuring.truth.joint_plans`.
+    records : one for each plan, of `qopt.measuring.truth.joint_plans`.
     ax : where to draw.
     """
     _check(records)
@@ -105,7 +105,7 @@ def plot_loss(records: Sequence[JointPlan], found: Sensitivity, level: float, ax
 
     Parameters
     ----------
-    records : of `qopt.measuring.truth.joint_plans`.
+    records : one for each plan, of `qopt.measuring.truth.joint_plans`.
     found : the coefficients that they were judged by.
     level : one of the measured levels.
     ax : where to draw.

@@ -42,7 +42,7 @@ def trace(module: nn.Module, example: torch.Tensor, *, names: Sequence[str] | No
     ----------
     module : float32, one tensor in and one tensor out, the first dimension of both the batch.
     example : (n, ...), at least one input.
-    names : of the layers, in order of execution; by default those of the modules.
+    names : one for each layer, in order of execution; by default those of the modules.
 
     Raises
     ------

@@ -25,7 +25,18 @@ Margin = Callable[[torch.Tensor], torch.Tensor]
 
 
 def correct(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """(n,) 1 where the largest of the logits (n, classes) is the label's (n,), else 0."""
+    """(n,) 1 where the largest of the logits (n, classes) is the label's (n,), else 0.
+
+    Parameters
+    ----------
+    logits : (n, classes).
+    labels : (n,) whole numbers.
+
+    Raises
+    ------
+    InputError
+        Labels that are no classes of the network.
+    """
     check_classes(logits)
     if labels.ndim != 1 or labels.is_floating_point():
         raise InputError("labels", f"{labels.dtype} of shape {tuple(labels.shape)}", "a whole number for each example")
@@ -48,7 +59,17 @@ def adversarial_margin(logits: torch.Tensor) -> torch.Tensor:
 
 
 def check_classes(logits: torch.Tensor) -> None:
-    """Refuse an output that has no two classes to tell apart."""
+    """Refuse an output that has no two classes to tell apart.
+
+    Parameters
+    ----------
+    logits : (n, classes).
+
+    Raises
+    ------
+    InputError
+        There are none, or fewer than two.
+    """
     if logits.ndim != 2 or logits.shape[1] < 2:
         allowed = "(n, classes) with at least two classes; for other tasks give a score and a margin"
         raise InputError("logits", f"shape {tuple(logits.shape)}", allowed)
@@ -94,6 +115,11 @@ def check_finite(logits: torch.Tensor, first: int) -> None:
     ----------
     logits : (n, ...).
     first : number of the first of these examples, for the message.
+
+    Raises
+    ------
+    InputError
+        There are such outputs; the first of them is named.
     """
     bad = ~torch.isfinite(logits.flatten(1)).all(dim=1)
     if bool(bad.any()):
@@ -102,7 +128,12 @@ def check_finite(logits: torch.Tensor, first: int) -> None:
 
 
 def qualified_name(function: Score | Margin) -> str:
-    """By what name a score or a margin is known to a checkpoint: its module and its own."""
+    """By what name a score or a margin is known to a checkpoint: its module and its own.
+
+    Parameters
+    ----------
+    function : that somebody gave.
+    """
     return f"{function.__module__}.{getattr(function, '__qualname__', repr(function))}"
 
 
@@ -118,6 +149,11 @@ def scored(score: Score, outputs: torch.Tensor, labels: torch.Tensor) -> FloatAr
     Returns
     -------
     (v, n)
+
+    Raises
+    ------
+    InputError
+        Not one number for each example, or one outside of [0, 1].
     """
     v, n = outputs.shape[:2]
     repeated = labels.expand(v, *labels.shape).flatten(0, 1)
@@ -132,5 +168,11 @@ def scored(score: Score, outputs: torch.Tensor, labels: torch.Tensor) -> FloatAr
 
 
 def squared_change(outputs: torch.Tensor, reference: torch.Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """(v, n) ``||Z' - Z||^2`` of outputs (v, n, ...) against the reference's (n, ...), summed in float64."""
+    """(v, n) ``||Z' - Z||^2`` of outputs (v, n, ...) against the reference's (n, ...), summed in float64.
+
+    Parameters
+    ----------
+    outputs : (v, n, ...) of v variants.
+    reference : (n, ...).
+    """
     return (outputs - reference).double().square_().flatten(2).sum(dim=2).numpy(force=True)

@@ -62,7 +62,13 @@ def sent_tensors(network: Network, plan: QPartPlan) -> tuple[int, ...]:
 
 
 def quantized_weights(network: Network, plan: QPartPlan, grid: Grid) -> dict[int, Quantized]:
-    """Codes of the weights of layers 1..p; a weight that layers share stands with the first of them."""
+    """Codes of the weights of layers 1..p; a weight that layers share stands with the first of them.
+
+    Raises
+    ------
+    InputError
+        A width that the grid cannot have, or two for a weight that layers share.
+    """
     first = _first_layers(network)
     found: dict[int, Quantized] = {}
     for layer in network.layers[: plan.cut]:
@@ -94,6 +100,10 @@ def make(
     grid : of the weights.
     ranges : of every tensor that is sent, by number, fixed in advance; see `sent_tensors`.
     activation_grid : how those are quantized, per tensor; by default asymmetric.
+
+    Returns
+    -------
+    The segment, to be saved or run.
 
     Raises
     ------
@@ -161,7 +171,7 @@ class DeviceSegment:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], network: Network) -> DeviceSegment:
-        """The device's part from a file."""
+        """The device's part from a file at `path`."""
         return cls(read_segment(path), network)
 
     @plain_float32()
@@ -222,7 +232,7 @@ class ServerSegment:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], network: Network) -> ServerSegment:
-        """The server's part for the segment in a file."""
+        """The server's part for the segment in a file at `path`."""
         return cls(read_segment(path), network)
 
     @plain_float32()

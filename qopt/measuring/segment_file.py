@@ -58,7 +58,8 @@ class StoredLayer(Frozen):
     ----------
     name : of the layer.
     bits : width of its weights.
-    shape : of the weight, output channels first; empty where the layer has none, or shares that of `weight_of`.
+    shape : list of the weight's axes, output channels first; empty where the layer has none, or shares that of
+        `weight_of`.
     weight_of : an earlier layer whose weight this one multiplies by.
     biases : how many.
     """
@@ -71,7 +72,15 @@ class StoredLayer(Frozen):
 
 
 class SentTensor(Frozen):
-    """An activation that is quantized and sent: its size for one inference, and its grid, fixed in advance."""
+    """An activation that is quantized and sent: its size for one inference, and its grid, fixed in advance.
+
+    Attributes
+    ----------
+    tensor : its number, 1..L.
+    size : values of one inference.
+    bits : of each value.
+    scale, offset : step, and lowest value; no offset where the grid is symmetric.
+    """
 
     tensor: WholeNumber
     size: WholeNumber
@@ -89,8 +98,8 @@ class Header(Frozen):
     data : digest of the file's tensors and of the rest of the header (`sealed`).
     grid, activation_grid : how weights and activations are quantized.
     plan : cut and widths.
-    layers : layers 1..p.
-    activations : quantized tensors that cross the cut, ascending.
+    layers : one for each layer 1..p.
+    activations : one for each quantized tensor that crosses the cut, ascending.
     """
 
     format: Literal["qopt/segment"] = "qopt/segment"
@@ -182,6 +191,10 @@ class SegmentFile(Brief):
 
     def save(self, path: str | os.PathLike[str]) -> SegmentSize:
         """Write the file, whole or not at all.
+
+        Returns
+        -------
+        `SegmentSize`: bytes of the file and of its parts.
 
         Raises
         ------

@@ -51,7 +51,7 @@ class Sensitivity(Brief):
     natural : mean ``||sigma*||^2`` (or of the margin that was given).
     score : mean score of the unquantized network.
     bits : (k,) widths of the tables.
-    levels : accuracy levels a, ascending.
+    levels : list of accuracy levels a, ascending.
     grid, activation_grid : how weights and activations are quantized.
     tensors : what was measured of each tensor.
     ranges : for each layer, the range of its activation at each width: calibration, test and device use it too.
@@ -80,14 +80,26 @@ class Sensitivity(Brief):
         return found.noise / found.rho[self.row(level)].value
 
     def row(self, level: float) -> int:
-        """Number of a level, from 0."""
+        """Number of a level, from 0.
+
+        Raises
+        ------
+        InputError
+            A level that was not measured.
+        """
         for row, known in enumerate(self.levels):
             if math.isclose(known, level, rel_tol=SAME_LEVEL):
                 return row
         raise InputError("level", shown(level), "one of " + ", ".join(f"{a:g}" for a in self.levels))
 
     def range_of(self, layer: int, bits: int) -> Range:
-        """The range that the activation of a layer is quantized on at a width."""
+        """The range that the activation of a layer is quantized on at a width of `bits`.
+
+        Raises
+        ------
+        InputError
+            A width that was not measured.
+        """
         if bits not in self.bits:
             raise InputError("bits", shown(bits), f"a measured width, {self.bits[0]} to {self.bits[-1]}")
         return self.ranges[layer - 1][int(bits - self.bits[0])]
@@ -168,7 +180,13 @@ class Sensitivity(Brief):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Sensitivity:
-        """Read what `save` wrote."""
+        """What `save` wrote, read from a file at `path`.
+
+        Raises
+        ------
+        InputError
+            The file cannot be read, or is none that `save` wrote.
+        """
         try:
             data = json.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -201,8 +219,8 @@ def measure(
     ----------
     network : traced, trained, on the device where it is to be measured.
     examples : data for the coefficients alone.
-    levels : accuracy levels a in (0, 1], ascending: losses of the mean score.
-    bits : consecutive widths within 1..16.
+    levels : list of accuracy levels a in (0, 1], ascending: losses of the mean score.
+    bits : list of consecutive widths within 1..16.
     grid : of the weights; by default one asymmetric grid a tensor, from the smallest to the largest entry.
     activation_grid : of the activations, per tensor; by default asymmetric, clipped if the weights' grid is.
     score : what an output is worth; by default whether the largest logit is the label's.

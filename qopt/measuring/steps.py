@@ -34,6 +34,7 @@ class Step(Brief):
     ----------
     function : called with `arguments` and `keywords`, each `Ref` in them replaced by that step's value; a step
         with a weight is called with its input, the weight and the bias instead.
+    arguments, keywords : for each a value, or a `Ref` to the step that has it.
     layer : the latest layer among its inputs, or the layer that it is.
     shape : of its value on a batch of one; None if the value is not one tensor.
     weighted : whether it multiplies its only input by the weight of `layer`.

@@ -69,7 +69,9 @@ def random_plans(
     Parameters
     ----------
     count : how many.
-    cuts : where; by default 1..L.
+    cuts : list of those to draw from; by default 1..L.
+    lo, hi : least and largest width.
+    seed : of the draws.
     """
     rng = np.random.default_rng(seed)
     cuts = range(1, len(network) + 1) if cuts is None else cuts
@@ -103,10 +105,12 @@ def priced_plans(
 
     Parameters
     ----------
-    cuts : of `calibrate_cuts`.
+    cuts : as `calibrate_cuts` gives them, a list for each level.
+    level : a, one of those measured.
     count : how many; fewer where no limit holds.
     each : draw a price for every tensor instead, log-uniform over four decades. No request has such prices: these plans
         spend the same noise in other places, and Delta was not calibrated for them.
+    seed : of the draws.
     """
     row = cuts[found.row(level)]
     usable = [p for p, c in enumerate(row, start=1) if c.delta.value > 0]
@@ -134,7 +138,17 @@ def joint_plans(
     Parameters
     ----------
     runner : plans on examples: those of `found` test additivity alone, others the whole model.
+    plans : list of plans to be measured.
     seed : of the intervals.
+
+    Returns
+    -------
+    A `JointPlan` for each plan.
+
+    Raises
+    ------
+    InputError
+        No plans, or a width that was not measured.
     """
     if not plans:
         raise InputError("plans", "none", "at least one")
@@ -183,7 +197,13 @@ class Held:
 
 
 def held(found: Sensitivity, cuts: Sequence[Sequence[Calibrated]], records: Sequence[JointPlan]) -> list[Held]:
-    """For each level, whether plans that keep the calibrated Delta keep the level too."""
+    """For each level, whether plans that keep the calibrated Delta keep the level too.
+
+    Parameters
+    ----------
+    cuts : as `calibrate_cuts` gives them: a list for each level.
+    records : of `joint_plans`, one for each plan.
+    """
     results = []
     for row, level in enumerate(found.levels):
         inside = [r.loss for r in records if within([r.spent[row]], cuts[row][r.plan.cut - 1].delta.value)]

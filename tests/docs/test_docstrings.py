@@ -7,7 +7,8 @@ public method and property:
 * a function's parameters, and what a class is made of, have an entry each (``low, high : ...`` is one for both);
   methods and properties may name theirs in the text, ``Parameters as `joint`.`` points to another's, and but for the
   functions of `qopt` itself an object of one public class may do without: its class says what it is;
-* whoever raises an error itself has a section ``Raises`` that names it, or says ``errors as `report```;
+* whoever raises an error itself has a section ``Raises`` that names it, or says ``errors as `report```, or in a few
+  words ``InputError if ...``;
 * a result has a section ``Returns``, or the first line is what it is, and not what is done;
 * arrays and lists have a shape, quantities of a dimension have a unit;
 * problems, and what solves them, name an equation or a source.
@@ -18,13 +19,14 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import pytest
 from docstrings import Doc, doc_of, fields, methods, parameters, public, raised_in
 
 import qopt
+from qopt.core.errors import InputError
 from qopt.core.families import FAMILIES
 
 DEEDS = frozenset(
@@ -66,15 +68,6 @@ SOURCE = re.compile(
 )
 
 
-@pytest.fixture(scope="module")
-def things() -> dict[str, Any]:
-    return public()
-
-
-def told(faults: list[str]) -> None:
-    assert not faults, f"{len(faults)} docstrings:\n" + "\n".join(sorted(faults))
-
-
 def callables(things: dict[str, Any]) -> Iterator[tuple[str, Callable[..., Any], bool]]:
     """Public functions, and the methods and properties of public classes; whether it is one of the latter."""
     for name, thing in things.items():
@@ -94,9 +87,10 @@ def given(function: Callable[..., Any], doc: Doc, seen: int = 0) -> Iterator[Doc
             yield from given(other, more, seen + 1)
 
 
-def test_there_is_one(things: dict[str, Any]) -> None:
-    faults = [name for name, thing in things.items() if doc_of(thing) is None]
-    told(faults + [name for name, function, _ in callables(things) if doc_of(function) is None])
+def absent(things: dict[str, Any]) -> list[str]:
+    """Without a docstring."""
+    names = [name for name, thing in things.items() if inspect.isclass(thing) and doc_of(thing) is None]
+    return names + [name for name, function, _ in callables(things) if doc_of(function) is None]
 
 
 def says_itself(function: Callable[..., Any], parameter: inspect.Parameter, things: dict[str, Any]) -> bool:
@@ -105,60 +99,62 @@ def says_itself(function: Callable[..., Any], parameter: inspect.Parameter, thin
     return inspect.isclass(cls) and f"{cls.__module__}:{cls.__qualname__}" in things
 
 
-def test_parameters_and_fields_have_an_entry(things: dict[str, Any]) -> None:
+def without_entry(things: dict[str, Any]) -> list[str]:
+    """Parameters and fields of which nothing is said."""
     faults = []
-    doors = {f"{thing.__module__}:{thing.__qualname__}" for thing in vars(qopt).values() if inspect.isfunction(thing)}
+    named = [getattr(qopt, name) for name in qopt.__all__]
+    doors = {f"{thing.__module__}:{thing.__qualname__}" for thing in named if inspect.isfunction(thing)}
+    assert "qopt.core.solving:solve" in doors
     for name, function, inside in callables(things):
         if (doc := doc_of(function)) is None:
             continue
         docs = list(given(function, doc))
         for p in parameters(function):
             in_text = inside and re.search(rf"\b{p.name}\b", doc.text)
-            if (
-                not in_text
-                and not (name not in doors and says_itself(function, p, things))
-                and all(d.entry(p.name) is None for d in docs)
-            ):
+            needed = name in doors or not says_itself(function, p, things)
+            if needed and not in_text and all(d.entry(p.name) is None for d in docs):
                 faults.append(f"{name}: {p.name}")
     for name, thing in things.items():
         if inspect.isclass(thing) and (doc := doc_of(thing)):
-            faults += [f"{name}: {field}" for field in fields(thing) if doc.entry(field) is None]
+            short = doc.first if issubclass(thing, tuple) else ""  # a named tuple may say it in its line
+            told = [
+                field for field in fields(thing) if doc.entry(field) is not None or re.search(rf"\b{field}\b", short)
+            ]
+            faults += [f"{name}: {field}" for field in fields(thing) if field not in told]
             if "__init__" in vars(thing) and not fields(thing) and not issubclass(thing, Exception):
                 faults += [f"{name}: {p.name}" for p in parameters(thing.__init__) if doc.entry(p.name) is None]
-    told(faults)
+    return faults
 
 
-def test_errors_have_a_section(things: dict[str, Any]) -> None:
+def without_error(things: dict[str, Any]) -> list[str]:
+    """Errors that a body raises and no section names."""
     faults = []
     for name, function, _ in callables(things):
         doc, raised = doc_of(function), raised_in(function)
         if doc is None or not raised:
             continue
-        said = "".join(
-            " ".join(d.sections.get("Raises", {})) + d.text for d in given(function, doc) if "Raises" in d.sections
-        )
-        if not re.search(r"[Ee]rrors as `", doc.text):
+        said = " ".join(d.text for d in given(function, doc) if "Raises" in d.sections)
+        if not re.search(r"[Ee]rrors as `|(?:Input|Method)Error if ", doc.text):
             faults += [f"{name}: {error}" for error in raised if error not in said]
-    told(faults)
+    return faults
 
 
-def test_results_are_described(things: dict[str, Any]) -> None:
+def without_result(things: dict[str, Any]) -> list[str]:
+    """First lines that say what is done, where something comes of it."""
     faults = []
     for name, function, _ in callables(things):
         doc, result = doc_of(function), inspect.signature(function).return_annotation
-        if (
-            doc is None
-            or result in (None, "None", inspect.Signature.empty)
-            or {"Returns", "Yields"} & set(doc.sections)
-        ):
+        nothing = result in (None, "None", inspect.Signature.empty)
+        if doc is None or nothing or {"Returns", "Yields"} & set(doc.sections):
             continue
         first = re.split(r"\W", doc.first)[0].lower()
         if first in DEEDS and not re.search(r"[Rr]eturns? ", doc.text):
             faults.append(f"{name}: {doc.first}")
-    told(faults)
+    return faults
 
 
-def test_arrays_have_shapes_and_quantities_units(things: dict[str, Any]) -> None:
+def without_unit(things: dict[str, Any]) -> list[str]:
+    """Entries without a shape or a unit."""
     faults = []
     for name, thing in things.items():
         doc = doc_of(thing)
@@ -178,7 +174,64 @@ def test_arrays_have_shapes_and_quantities_units(things: dict[str, Any]) -> None
             for what, unit in UNITS.items():
                 if re.fullmatch(what, field) and NUMBER.search(annotation) and not re.search(unit, entry):
                     faults.append(f"{name}: {field}: unit: {entry}")
-    told(faults)
+    return faults
+
+
+CHECKS = (absent, without_entry, without_error, without_result, without_unit)
+
+
+def test_public_docstrings() -> None:
+    things = public()  # imports everything once, so all checks are one test
+    assert len(things) > 250
+    for name in ("qopt.core.solving:solve", "qopt.qpart.problem:QPart", "qopt.core.certificate:Slack"):
+        assert name in things
+    for name in ("qopt.kernels.rcsp:solve", "qopt.measuring.sensitivity:measure", "qopt.formulations.jqodi:joint"):
+        assert name in things
+    assert not any(part.startswith("_") for name in things for part in name.split(":")[1].split("."))
+    faults = [f"{check.__doc__} {fault}" for check in CHECKS for fault in sorted(check(things))]
+    assert not faults, f"{len(faults)} faults of docstrings:\n" + "\n".join(faults)
+
+
+@dataclass(frozen=True)
+class Bad:
+    """Seconds and joules.
+
+    Attributes
+    ----------
+    time : of all that.
+    energies : joules.
+    """
+
+    time: float
+    energies: Sequence[float]
+    more: int = 0
+
+
+def bad(limit: float, path: str) -> float:
+    """Solve it.
+
+    Parameters
+    ----------
+    limit : seconds.
+    """
+    if limit < 0:
+        raise InputError("limit", str(limit), "seconds")
+    return float(path)
+
+
+def silent() -> None:
+    pass
+
+
+def test_the_checks_find_faults() -> None:
+    made_up = {"m:Bad": Bad, "m:bad": bad, "m:silent": silent}
+    assert [check(made_up) for check in CHECKS] == [
+        ["m:silent"],
+        ["m:bad: path", "m:Bad: more"],
+        ["m:bad: InputError"],
+        ["m:bad: Solve it."],
+        ["m:Bad: time: unit: of all that.", "m:Bad: energies: shape: joules."],
+    ]
 
 
 def test_problems_and_methods_name_a_source() -> None:
@@ -192,4 +245,4 @@ def test_problems_and_methods_name_a_source() -> None:
         for thing, module in places:
             if not SOURCE.search(f"{thing.__doc__} {module.__doc__}"):
                 faults.append(f"{thing.__module__}:{thing.__qualname__}")
-    told(faults)
+    assert not faults, "\n".join(faults)

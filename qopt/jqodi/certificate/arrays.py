@@ -19,6 +19,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -238,7 +239,7 @@ def _times(problem: Jqodi, work: _Work, epochs: int) -> FloatArray:
         columns = [_varying(x, getattr(here(s), name), epochs) for s, x in zip(problem.servers, nominal, strict=True)]
         return np.stack(columns, axis=1)[:, :, None]
 
-    def alone(nominal: float, factors: FloatArray | None) -> FloatArray:
+    def alone(nominal: float, factors: Any) -> FloatArray:
         """(K, 1, 1) of a quantity that no server has."""
         return _varying(nominal, factors, epochs)[:, None, None]
 
@@ -254,7 +255,7 @@ def _times(problem: Jqodi, work: _Work, epochs: int) -> FloatArray:
     return possible
 
 
-def _varying(nominal: float, factors: FloatArray | Sequence[bool] | None, epochs: int) -> FloatArray:
+def _varying(nominal: float, factors: Any, epochs: int) -> FloatArray:
     """(K,) a nominal value, times the epoch's factor where there are any."""
     shares = np.ones(epochs) if factors is None else np.asarray(factors[:epochs], dtype=np.float64)
     return nominal * shares
