@@ -35,6 +35,9 @@ MAX_LABELS = 10_000_000
 MOST_LABELS = 2**31 - 1
 """Places of labels are kept as 32-bit integers."""
 
+FEW_ITEMS = 100_000
+"""So many have their hulls in a few hundredths of a second, however late it is."""
+
 FEW_POINTS = 0.05
 """Seconds that each sum of the supported points may take when the time is over: a front of one point helps nobody."""
 
@@ -229,7 +232,7 @@ def front(
     allowed = limit_with_slack(limit)
     present = undominated(c, w)
     late = deadline is not None and time.perf_counter() > deadline
-    steps = no_steps(c, w) if late else hull_steps(c, w, present)
+    steps = no_steps(c, w) if late and c.size > FEW_ITEMS else hull_steps(c, w, present)
     curve = _curve(c, w, steps, error_c, error_w)
     most = min(MAX_LABELS if max_labels is None else max_labels, MOST_LABELS)
     # With a limit the supported points come first, to which the time is given that is left then.

@@ -13,7 +13,9 @@ import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.kernels.knapsack.result import Result
+from qopt.kernels.knapsack.scaled import SLACK_TERMS
 from qopt.kernels.knapsack.ties import Merged
+from qopt.kernels.tolerances import EPSILON
 
 LEAST_POWER, MOST_POWER, FINEST = -64.0, 64.0, 0.1
 """Powers of two between which the multiplier is sought, and how closely, for costs and loads of at most about 1: beyond
@@ -35,8 +37,15 @@ def late_answer(cost: FloatArray, weight: FloatArray, allowed: FloatArray, tied:
     upper : only choices of lower cost count.
     """
     c = tied.table(cost)
-    bound = math.nextafter(math.fsum(c.min(axis=1, initial=math.inf).tolist()) - float(tied.error(cost)), -math.inf)
-    choice = _choice(c, tied.table(weight), weight, allowed, tied)
+    floor = c.min(axis=1, initial=math.inf)
+    above = c - floor[:, None]
+    top = float(above.max(initial=0.0)) or 1.0
+    choice, beyond = _choice(above / top, tied.table(weight), weight, allowed, tied)
+    # Every number was rounded a few times, and so was every addition.
+    share = EPSILON * (len(c) + SLACK_TERMS)
+    base = math.fsum(floor.tolist())
+    bound = base + max(beyond * top * (1.0 - share), 0.0)
+    bound -= share * abs(bound) + float(tied.error(cost))
     objective = None
     if choice is not None:
         objective = math.fsum(cost[np.arange(len(cost)), choice].tolist())
@@ -47,8 +56,16 @@ def late_answer(cost: FloatArray, weight: FloatArray, allowed: FloatArray, tied:
     return Result("limit", choice, objective, bound, None, {"late": True})
 
 
-def _choice(c: FloatArray, w: FloatArray, given: FloatArray, allowed: FloatArray, tied: Merged) -> IntArray | None:
-    """(n,) columns within all limits by the exact test, None where none are found."""
+def _choice(
+    above: FloatArray, w: FloatArray, given: FloatArray, allowed: FloatArray, tied: Merged
+) -> tuple[IntArray | None, float]:
+    """(n,) columns within all limits by the exact test, None where none are found; what all cost at least.
+
+    Parameters
+    ----------
+    above : (m, k) costs of merged classes above their least, at most 1.
+    w : (R, m, k) their weights.
+    """
     classes = np.arange(given.shape[1])
     limited = [r for r, most in enumerate(allowed.tolist()) if math.isfinite(most)]
 
@@ -60,12 +77,15 @@ def _choice(c: FloatArray, w: FloatArray, given: FloatArray, allowed: FloatArray
                 return False
         return True
 
+    def lowered(least: FloatArray, paid: float) -> float:
+        """A Lagrangian bound, less what its sums may be off."""
+        total = float(least.sum())
+        return total - paid - EPSILON * (len(least) + SLACK_TERMS) * (total + paid)
+
     def keeps(choice: IntArray) -> bool:
         """The exact test."""
         return all(math.fsum([*given[r, classes, choice].tolist(), -float(allowed[r])]) <= 0 for r in limited)
 
-    above = c - c.min(axis=1, initial=math.inf)[:, None]
-    above = above / (float(above.max(initial=0.0)) or 1.0)
     load = np.zeros_like(above)
     for r in limited:
         least = w[r].min(axis=1)
@@ -74,19 +94,26 @@ def _choice(c: FloatArray, w: FloatArray, given: FloatArray, allowed: FloatArray
         load += excess / max(left, math.ldexp(float(excess.max(initial=0.0)), -30) or 1.0)
     cheapest = tied.expand(np.argmin(above, axis=1))
     if surely(cheapest):
-        return cheapest
-    load /= float(load.max(initial=0.0)) or 1.0
+        return cheapest, 0.0
+    unit = float(load.max(initial=0.0)) or 1.0
+    load /= unit
+    # A choice that keeps its limits has at most what each leaves; and what that was rounded by.
+    most = len(limited) / unit * (1.0 + EPSILON * (len(load) + SLACK_TERMS))
+    bound = 0.0
     lightest = load == load.min(axis=1)[:, None]
     found: IntArray = tied.expand(np.argmin(np.where(lightest, above, np.inf), axis=1))
     low, high = LEAST_POWER, MOST_POWER
     while high - low > FINEST:
         middle = (low + high) / 2
-        choice = tied.expand(np.argmin(above + 2.0**middle * load, axis=1))
+        priced = above + 2.0**middle * load
+        picked = np.argmin(priced, axis=1)
+        bound = max(bound, lowered(priced[np.arange(len(priced)), picked], 2.0**middle * most))
+        choice = tied.expand(picked)
         if surely(choice):
             found, high = choice, middle
         else:
             low = middle
-    return found if keeps(found) else None
+    return found if keeps(found) else None, bound
 
 
 def with_choice(stopped: Result, late: Result) -> Result:
