@@ -29,7 +29,7 @@ from numpy.typing import ArrayLike
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.errors import InputError, shown
 from qopt.kernels.arguments import check_options, number, table
-from qopt.kernels.exact import Late
+from qopt.kernels.exact import Late, almost
 from qopt.kernels.nodes import Node
 from qopt.kernels.paths.approximate import approximate
 from qopt.kernels.paths.dual import Dual, ascent, maximise
@@ -292,7 +292,10 @@ class _Run:
         whole = self._exact()
         if whole is None:
             return None
-        return whole.prove([self.root.weights], whole.below(self.incumbent.path, self.upper), nodes)
+        target = whole.below(self.incumbent.path, self.upper)
+        if target is not None and self.incumbent.path is not None:
+            target = almost(target)
+        return whole.prove([self.root.weights], target, nodes)
 
     def _unproved(self) -> Result:
         """Stopped early: the best path, a light one where none was found, and the bound."""
