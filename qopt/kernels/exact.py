@@ -160,6 +160,14 @@ def room_within(allowed: float, unit: int) -> int:
     return math.floor(Fraction(allowed) * unit)
 
 
+def almost(best: int) -> int:
+    """What a proof must show of an answer: its cost in units, less half of the 1e-9 that a checker grants.
+
+    Two answers may differ by less than floats can say.
+    """
+    return best - abs(best) // (2 * 10**9)
+
+
 def cheapest(network: Network, multipliers: Sequence[float], below: int | None) -> tuple[bool, list[int] | None]:
     """Find the cheapest path that keeps all limits.
 

@@ -28,6 +28,7 @@ The kernel knows nothing of neural networks.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -37,11 +38,12 @@ from numpy.typing import ArrayLike
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.display import Brief
-from qopt.kernels.arguments import LARGEST
+from qopt.kernels.arguments import LARGEST, check_options
 from qopt.kernels.cuts.data import Tensor, Tensors, checked
 from qopt.kernels.cuts.exact import MAX_EDGES, ExactCut, exact_bound
 from qopt.kernels.cuts.network import INFINITE, Network
 from qopt.kernels.cuts.sweep import sweep
+from qopt.kernels.exact import Late
 from qopt.kernels.tolerances import EPSILON
 
 if TYPE_CHECKING:
@@ -71,14 +73,23 @@ FAR_CHEAPER = 2.0**-8
 """By this factor, eight of a grid's 57 digits. Less gains too little: a finer grid repeats all flows."""
 
 
+FEW_EDGES = 50_000
+"""Edges up to which the network is built however late it is: less than a tenth of a second."""
+
+SECONDS_AN_EDGE = 2e-6
+"""Of the network, and of a maximum flow before one was timed: neither asks the clock. Measured: 1 to 3 on the
+benchmark's networks and random graphs."""
+
+
 @dataclass(frozen=True, repr=False)
 class Result(Brief):
     """Answer of `solve`.
 
     Attributes
     ----------
-    status : ``optimal`` (bound within 1e-9 of the objective), ``optimal-by-solver`` (rounding left more) or
-        ``infeasible``.
+    status : ``optimal`` (bound within 1e-9 of the objective), ``optimal-by-solver`` (the flow is complete, but rounded
+        to floats it proves less), ``infeasible``, ``limit`` (the time was over, or costs cancel beyond what 57 digits
+        hold in a network too large for whole numbers).
     labels : (n,) label of each node, None if infeasible.
     objective : cost of the labels in the data as given, None if infeasible.
     bound : lower bound on the optimum, proved by `flow`; None if infeasible.
@@ -87,7 +98,7 @@ class Result(Brief):
     details : ``grids``, ``rounds`` (maximum flows), ``nodes`` and ``arcs`` of the cut network.
     """
 
-    status: Literal["optimal", "optimal-by-solver", "infeasible"]
+    status: Literal["optimal", "optimal-by-solver", "infeasible", "limit"]
     labels: IntArray | None = None
     objective: float | None = None
     bound: float | None = None
@@ -116,7 +127,7 @@ class Result(Brief):
         }
 
 
-def solve(unary: ArrayLike, tensors: Tensors | Iterable[Tensor]) -> Result:
+def solve(unary: ArrayLike, tensors: Tensors | Iterable[Tensor], *, time_limit: float | None = None) -> Result:
     """Label every node at least total cost, with a proof.
 
     Parameters
@@ -125,12 +136,21 @@ def solve(unary: ArrayLike, tensors: Tensors | Iterable[Tensor]) -> Result:
     tensors : `Tensors`, or a list of ``(producer, readers, weights)`` with L-1 weights >= 0; an infinite one
         forbids that this tensor crosses this link. A tensor of zero weights is a plain order constraint.
         Cycles of constraints force equal labels; a tensor without readers costs nothing.
+    time_limit : seconds; when they are over, the best labels known and a valid bound are returned.
+
+    Returns
+    -------
+    Result
+        Labels, bound and flow.
 
     Raises
     ------
     InputError
-        Wrong shapes, NaN, a number beyond 1e300, a negative weight, a node that does not exist.
+        Wrong shapes, NaN, a number beyond 1e300, a whole number that no float holds, a negative weight, a node that
+        does not exist, a time limit that is none.
     """
+    check_options(math.inf, 0.0, time_limit)
+    deadline = None if time_limit is None else time.perf_counter() + time_limit
     unary, tensors = checked(unary, tensors)
     n, labels = unary.shape
     nothing = np.zeros((len(tensors.reader), labels - 1))
@@ -140,6 +160,9 @@ def solve(unary: ArrayLike, tensors: Tensors | Iterable[Tensor]) -> Result:
         only = np.zeros(n, dtype=np.int64)
         costs = unary[:, 0].tolist()
         return Result("optimal", only, math.fsum(costs), _downward(costs), flow=nothing, tensors=tensors)
+    edges = n * labels + 2 * len(tensors.reader) * (labels - 1)
+    if deadline is not None and edges > FEW_EDGES and time.perf_counter() + SECONDS_AN_EDGE * edges > deadline:
+        return _same_label(unary, tensors, nothing)
     network = Network(tensors, n, labels)
     size = {"nodes": network.nodes, "arcs": 2 * len(network.tail)}
     forbidden, closed = np.isinf(unary), np.isinf(tensors.weight)
@@ -153,7 +176,7 @@ def solve(unary: ArrayLike, tensors: Tensors | Iterable[Tensor]) -> Result:
     grids = rounds = 0
     while True:
         grid = _Grid(unary, tensors, floor, value)
-        flow, found, used = _close(grid, network, best)
+        flow, found, used, ended = _close(grid, network, best, deadline)
         grids, rounds = grids + 1, rounds + used
         objective, bound = _cost(unary, tensors, found), grid.bound(flow)
         previous, best, value = value, found, _above(unary, tensors, found, floor)
@@ -161,16 +184,43 @@ def solve(unary: ArrayLike, tensors: Tensors | Iterable[Tensor]) -> Result:
         proved = objective - bound <= PROVED * abs(objective)
         if objective - bound <= EXACT * abs(objective) or not value < (FAR_CHEAPER if proved else 1.0) * previous:
             break
+        if not ended or _late(deadline):
+            break
     dual = grid.float_flow(flow)
-    if not proved and len(network.tail) <= MAX_EDGES:
-        cut = ExactCut(unary, tensors, network, None)
-        best, dual = cut.labels, cut.flow
-        objective, bound = _cost(unary, tensors, best), exact_bound(unary, tensors, dual)
-        proved = objective - bound <= PROVED * abs(objective)
+    complete = proved
+    if not proved and ended and len(network.tail) <= MAX_EDGES:
+        try:
+            cut = ExactCut(unary, tensors, network, deadline)
+            best, dual, complete = cut.labels, cut.flow, True
+            objective, bound = _cost(unary, tensors, best), exact_bound(unary, tensors, dual)
+            proved = objective - bound <= PROVED * abs(objective)
+        except Late:
+            pass
     proved &= bool(np.all(np.abs(dual) <= LARGEST))  # what a checker takes
-    status: Literal["optimal", "optimal-by-solver"] = "optimal" if proved else "optimal-by-solver"
+    status: Literal["optimal", "optimal-by-solver", "limit"] = "optimal"
+    if not proved:
+        status = "optimal-by-solver" if complete else "limit"
     details = {"grids": grids, "rounds": rounds, **size}
     return Result(status, best, objective, min(bound, objective), flow=dual, tensors=tensors, details=details)
+
+
+def _late(deadline: float | None) -> bool:
+    return deadline is not None and time.perf_counter() > deadline
+
+
+def _same_label(unary: FloatArray, tensors: Tensors, nothing: FloatArray) -> Result:
+    """The cheapest label that all nodes may take, where no tensor crosses a link; the bound is that of no flow."""
+    floor = unary.min(axis=1)
+    if np.isinf(floor).any():
+        return Result("infeasible", flow=nothing, tensors=tensors)
+    bound = _downward(floor.tolist())
+    with np.errstate(invalid="ignore"):
+        sums = unary.sum(axis=0)
+    label = int(np.argmin(sums))
+    if math.isinf(float(sums[label])):
+        return Result("limit", bound=bound, flow=nothing, tensors=tensors)
+    objective = math.fsum(unary[:, label].tolist())
+    return Result("limit", np.full(len(unary), label), objective, min(bound, objective), flow=nothing, tensors=tensors)
 
 
 def to_networkx(unary: ArrayLike, tensors: Tensors | Iterable[Tensor]) -> networkx.DiGraph[Any]:
@@ -321,21 +371,29 @@ def _towards_zero(flow: IntArray) -> FloatArray:
     return np.where(over, np.nextafter(rounded, 0.0), rounded)
 
 
-def _close(grid: _Grid, network: Network, labels: IntArray) -> tuple[IntArray, IntArray, int]:
-    """Flow and labels of equal cost in units, and the number of maximum flows."""
+def _close(
+    grid: _Grid, network: Network, labels: IntArray, deadline: float | None
+) -> tuple[IntArray, IntArray, int, bool]:
+    """Flow and labels of equal cost in units, the number of maximum flows, and whether the time sufficed for them."""
     nothing = np.zeros((len(grid.tensors.reader), grid.unary.shape[1] - 1), dtype=np.int64)
     cost = grid.cost(labels)
     if cost == 0:
-        return nothing, labels, 0
+        return nothing, labels, 0, True
     reduced, _ = grid.reduced(nothing)
-    state = network.start(grid.weight, sweep(grid.tensors, network.distinct, reduced, grid.weight, cost))
+    moved = sweep(grid.tensors, network.distinct, reduced, grid.weight, cost, deadline)
+    state = network.start(grid.weight, moved)
+    longest = SECONDS_AN_EDGE * len(network.tail)
     for used in range(MAX_FLOWS):
         reduced, bound = grid.reduced(state.total)
         gap = cost - bound
         if gap <= 0:
-            return state.total, labels, used
+            return state.total, labels, used, True
+        begin = time.perf_counter()
+        if deadline is not None and begin + longest > deadline:
+            return state.total, labels, used, False
         found = network.push(state, reduced, gap)
+        longest = time.perf_counter() - begin
         least = grid.cost(found)
         if least < cost:
             cost, labels = least, found
-    return state.total, labels, MAX_FLOWS
+    return state.total, labels, MAX_FLOWS, True

@@ -29,12 +29,14 @@ from numpy.typing import ArrayLike
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.errors import InputError, shown
 from qopt.kernels.arguments import check_options, number, table
+from qopt.kernels.exact import Late, almost
 from qopt.kernels.nodes import Node
 from qopt.kernels.paths.approximate import approximate
 from qopt.kernels.paths.dual import Dual, ascent, maximise
 from qopt.kernels.paths.exact import ExactPaths, few_arcs
 from qopt.kernels.paths.graph import Digraph, Layered, read_orlib
 from qopt.kernels.paths.labels import Outcome, Paths, guided
+from qopt.kernels.paths.late import least_costs, light_path
 from qopt.kernels.paths.layers import LayerPaths
 from qopt.kernels.paths.limits import Incumbent, Limits, limits
 from qopt.kernels.paths.model import Cuts, OuterModel
@@ -150,7 +152,12 @@ class _Run:
         self.bound = -math.inf
         self.details: dict[str, object] = {}
         self.whole: ExactPaths | None = None
-        self.root = self._dual(self.paths.everything, Cuts(), np.zeros(len(bounds.rows)))
+        self.paths.deadline = self.deadline
+        none = np.zeros(len(bounds.rows))
+        try:
+            self.root = self._dual(self.paths.everything, Cuts(), none)
+        except Late:
+            self.root = Dual(least_costs(graph), np.concatenate(([1.0], none)), Cuts())
         self.bound = self.root.bound
         self.details["root_bound"] = self.root.bound if math.isfinite(self.root.bound) else None
         self.details["root_leaf"] = leaf(self.root.weights, bounds.rows, graph.resources)
@@ -170,6 +177,13 @@ class _Run:
 
     def search(self, max_labels: int) -> bool:
         """Labels in passes of growing width; whether the search is complete."""
+        try:
+            return self._search(max_labels)
+        except Late:
+            return False
+
+    def _search(self, max_labels: int) -> bool:
+        """`search`; Late where a pass is broken off."""
         labels, allowed = 0, self.paths.everything
         dual = self.root
         for width in WIDTHS:
@@ -282,10 +296,18 @@ class _Run:
         whole = self._exact()
         if whole is None:
             return None
-        return whole.prove([self.root.weights], whole.below(self.incumbent.path, self.upper), nodes)
+        target = whole.below(self.incumbent.path, self.upper)
+        if target is not None and self.incumbent.path is not None:
+            target = almost(target)
+        return whole.prove([self.root.weights], target, nodes)
 
     def _unproved(self) -> Result:
-        """Stopped early: the best path and the bound."""
+        """Stopped early: the best path, a light one where none was found, and the bound."""
+        if self.incumbent.path is None:
+            self.paths.deadline = None
+            light = light_path(self.paths, self.graph, self.bounds)
+            if light is not None:
+                self.incumbent.offer(light)
         path, value = self.incumbent.path, self.incumbent.value
         bound = min(self.bound - self.incumbent.rounding, value) if self.bound > -math.inf else None
         if path is None:
@@ -319,7 +341,10 @@ class _Run:
             deadline=self.deadline,
         )
         most = min(nodes, WITNESS_WORK // max(arcs, 1))
-        proof = branch(claim, self.root.cuts, self.root.weights[1:], max_nodes=most)
+        try:
+            proof = branch(claim, self.root.cuts, self.root.weights[1:], max_nodes=most)
+        except Late:
+            return None, True
         self.details["nodes"] = proof.nodes
         return proof.tree, most < 1 or proof.nodes > most or self.late()
 

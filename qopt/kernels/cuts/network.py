@@ -54,7 +54,26 @@ class State(Brief):
 
 
 class Network:
-    """Edges of the cut network of n nodes and L labels; the capacities come with each call."""
+    """Edges of the cut network of n nodes and L labels; the capacities come with each call.
+
+    Parameters
+    ----------
+    tensors : m of them, with their readings.
+    n, labels : numbers of nodes and of labels, L >= 2.
+
+    Attributes
+    ----------
+    nodes : of the network, s and t included.
+    tail, head : (edges,) ends of each edge.
+    x : (n, L-1) network node of x_{v,k} = [label_v > k].
+    distinct : (readings,) whether a reading counts: no second one of the same tensor by the same node, none of its own.
+    used : (u,) the readings that do.
+    shared : (h,) tensors of several readers, whose weight is paid once through the greatest of the readers' x.
+    sharers : (q,) places in `used` of the readings of those tensors.
+    alone : (u,) whether a reading is its tensor's only one, which pays the weight on its own edge.
+    copied : (p,) places in `used` of readings that go through a copy of the reader's x, as another tensor joins the
+        same two nodes.
+    """
 
     def __init__(self, tensors: Tensors, n: int, labels: int) -> None:
         self.tensors, self.n, self.labels = tensors, n, labels
@@ -132,7 +151,17 @@ class Network:
         return None, self.reading_flow(edge_flow).astype(np.float64)
 
     def greatest(self, forbidden: BoolArray, closed: BoolArray) -> IntArray:
-        """Greatest feasible labels, where there are any."""
+        """Greatest feasible labels, where there are any.
+
+        Parameters
+        ----------
+        forbidden : (n, L) labels that may not be taken.
+        closed : (m, L-1) links that a tensor may not cross.
+
+        Returns
+        -------
+        (n,) labels.
+        """
         forwards, backwards = np.split(self._infinite(forbidden, closed), 2)
         reached, _ = self._reach(np.concatenate([backwards, forwards]), SINK)
         return self.labels_of(~reached)

@@ -14,6 +14,7 @@ costs evenly among those on one side never makes the bound worse (Kolmogorov, PA
 
 from __future__ import annotations
 
+import time
 from collections import deque
 
 import numpy as np
@@ -27,21 +28,28 @@ left, which maximum flows then take longer to find than all of it at once. Measu
 side by side) and random graphs (10) of 3000 operations: without messages, or with messages in
 both, all four take twice as long together."""
 
+NODES_BY_CLOCK = 64
+"""Nodes between two looks at the clock: about a millisecond."""
+
 LARGEST_MESSAGE, LARGEST_SPREAD = 2, 8
 """A message says no more than so many times a known labelling's cost; a node's costs differ by no more than so many.
 What costs more than once is taken by no better labelling; the rest is room for shares, within 64 bits. Measured: half
 of and twice either are as good."""
 
 
-def sweep(tensors: Tensors, distinct: BoolArray, unary: IntArray, weight: IntArray, known: int) -> IntArray:
+def sweep(
+    tensors: Tensors, distinct: BoolArray, unary: IntArray, weight: IntArray, known: int, deadline: float | None = None
+) -> IntArray:
     """Flow (readings, L-1) in whole units after messages towards the sources, then back towards the sinks.
 
     Parameters
     ----------
+    tensors : m of them, with their readings.
     distinct : (readings,) which ones to use: not a node's reading of its own tensor, not the same one twice.
     unary : (n, L) costs in units, least 0 in every row.
     weight : (m, L-1) in units.
     known : cost of a labelling in units, at most 2^57.
+    deadline : `time.perf_counter` at which it stops, with the flow so far; None for none.
     """
     n = len(unary)
     links = range(unary.shape[1] - 1)
@@ -78,14 +86,23 @@ def sweep(tensors: Tensors, distinct: BoolArray, unary: IntArray, weight: IntArr
     order = _topological(outgoing, incoming, producer, reader)
     if n > LARGEST_WIDTH * _depth(order, incoming, producer):
         return np.array(flow, dtype=np.int64).reshape(len(reader), len(links))
-    for v in reversed(order):
+    late = False
+    for place, v in enumerate(reversed(order)):
+        if place % NODES_BY_CLOCK == 0 and deadline is not None:
+            late = late or time.perf_counter() > deadline
+        if late:
+            break
         for left, e in enumerate(incoming[v]):
             message = share(cost[v], cost[producer[e]], len(incoming[v]) - left)
             spare, used = room[owner[e]], flow[e]
             for k in downwards:
                 message[k] = min(message[k], message[k + 1] + spare[k] - min(used[k], 0))
             apply(e, message, 1)
-    for v in order:
+    for place, v in enumerate(order):
+        if place % NODES_BY_CLOCK == 0 and deadline is not None:
+            late = late or time.perf_counter() > deadline
+        if late:
+            break
         for left, e in enumerate(outgoing[v]):
             message = share(cost[v], cost[reader[e]], len(outgoing[v]) - left)
             spare, used = room[owner[e]], flow[e]

@@ -24,7 +24,7 @@ from qopt.core.errors import InputError, shown
 from qopt.core.limits import limit_with_slack
 from qopt.kernels.arguments import check_options, number
 from qopt.kernels.knapsack.front_sums import rounded_sums, walked_sums
-from qopt.kernels.knapsack.relaxation import Steps, hull_steps, undominated
+from qopt.kernels.knapsack.relaxation import Steps, hull_steps, no_steps, undominated
 from qopt.kernels.knapsack.scaled import checked
 from qopt.kernels.knapsack.ties import Merged, merge
 from qopt.kernels.tolerances import EPSILON, LIMIT_ROUNDING
@@ -34,6 +34,12 @@ MAX_LABELS = 10_000_000
 
 MOST_LABELS = 2**31 - 1
 """Places of labels are kept as 32-bit integers."""
+
+FEW_ITEMS = 100_000
+"""So many have their hulls in a few hundredths of a second, however late it is."""
+
+FEW_POINTS = 0.05
+"""Seconds that each sum of the supported points may take when the time is over: a front of one point helps nobody."""
 
 AT_ONCE = 4_000_000
 """Items of points recovered together: 32 MB an array."""
@@ -235,15 +241,18 @@ def front(
     error_c, error_w = float(tied.error(given_cost)), float(tied.error(given_weight))
     allowed = limit_with_slack(limit)
     present = undominated(c, w)
-    steps = hull_steps(c, w, present)
+    late = deadline is not None and time.perf_counter() > deadline
+    steps = no_steps(c, w) if late and c.size > FEW_ITEMS else hull_steps(c, w, present)
     curve = _curve(c, w, steps, error_c, error_w)
     most = min(MAX_LABELS if max_labels is None else max_labels, MOST_LABELS)
+    # With a limit the supported points come first, to which the time is given that is left then.
+    walked = None if deadline is None else _walked(given_weight, given_cost, steps, tied, deadline)
     origin: Listed | Stepped | None
     origin, labels = _lists(c, w, present, allowed, error_w, deadline, most)
     made = None if origin is None else _listed(origin, given_cost, given_weight, tied, allowed, deadline)
     if origin is None or made is None:
         origin = Stepped(steps)
-        loads, costs = walked_sums(given_weight, steps, tied), walked_sums(given_cost, steps, tied)
+        loads, costs = walked or _walked(given_weight, given_cost, steps, tied, None)
         last, complete = np.arange(len(loads)), False
         for at in np.flatnonzero(loads == allowed).tolist():
             if not _keeps(given_weight, tied.expand(origin.choices(np.array([at])))[0], allowed):
@@ -273,6 +282,18 @@ def front(
         _ties=tied,
         _given_weight=given_weight,
     )
+
+
+def _walked(
+    weight: FloatArray, cost: FloatArray, steps: Steps, tied: Merged, deadline: float | None
+) -> tuple[FloatArray, FloatArray]:
+    """Weights and costs of the supported points that are reached in time; the first takes no step."""
+    ends: list[float | None] = [None, None]
+    if deadline is not None:
+        now = time.perf_counter()
+        ends = [max((now + deadline) / 2, now + FEW_POINTS), max(deadline, now + 2 * FEW_POINTS)]
+    loads, costs = (walked_sums(x, steps, tied, end) for x, end in zip((weight, cost), ends, strict=True))
+    return loads[: len(costs)], costs[: len(loads)]
 
 
 def _curve(c: FloatArray, w: FloatArray, steps: Steps, error_c: float, error_w: float) -> Curve:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import time
 
 import numpy as np
 
 from qopt.core.arrays import FloatArray
+from qopt.kernels.exact import CLOCK_EVERY
 from qopt.kernels.knapsack.relaxation import Steps
 from qopt.kernels.knapsack.ties import Merged
 from qopt.kernels.tolerances import DIGITS, EPSILON
@@ -35,8 +37,8 @@ def rounded_sums(values: FloatArray) -> FloatArray:
     return low
 
 
-def walked_sums(values: FloatArray, steps: Steps, tied: Merged) -> FloatArray:
-    """(T + 1,) sums over the choices after 0, 1, ..., T hull steps, correctly rounded.
+def walked_sums(values: FloatArray, steps: Steps, tied: Merged, deadline: float | None = None) -> FloatArray:
+    """(T + 1,) sums over the choices after 0, 1, ..., T hull steps, correctly rounded; fewer if the time is over.
 
     A step changes one merged class, so that the sums are kept exactly, as whole numbers of the last digit of all,
     and never added up anew.
@@ -44,6 +46,9 @@ def walked_sums(values: FloatArray, steps: Steps, tied: Merged) -> FloatArray:
     Parameters
     ----------
     values : (n, k) of the classes given.
+    steps : of the merged classes.
+    tied : which classes these are.
+    deadline : `time.perf_counter` at which it stops; None for none.
     """
     mantissa, exponent = np.frexp(values)
     shift = exponent - DIGITS
@@ -55,7 +60,9 @@ def walked_sums(values: FloatArray, steps: Steps, tied: Merged) -> FloatArray:
     several = dict(tied.groups)
     now = steps.start.tolist()
     found, unit = [start], 1 << -least
-    for owner, item in zip(steps.owner.tolist(), steps.item.tolist(), strict=True):
+    for step, (owner, item) in enumerate(zip(steps.owner.tolist(), steps.item.tolist(), strict=True)):
+        if step % CLOCK_EVERY == 0 and deadline is not None and time.perf_counter() > deadline:
+            break
         for i in several.get(owner) or (tied.heads[owner],):
             start += (int(digits[i, item]) << int(up[i, item])) - (int(digits[i, now[owner]]) << int(up[i, now[owner]]))
         now[owner] = item

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -27,6 +28,7 @@ class Incumbent:
     given_weights : the weights of a choice as given, for the exact test.
     upper : only choices of lower shifted cost are of interest.
     gap : relative, which may stay unproved.
+    deadline : `time.perf_counter` at which exchanges stop; None for none.
 
     Attributes
     ----------
@@ -40,7 +42,13 @@ class Incumbent:
     """
 
     def __init__(
-        self, data: Scaled, given_weights: Callable[[IntArray], FloatArray], upper: float, *, gap: float = 0.0
+        self,
+        data: Scaled,
+        given_weights: Callable[[IntArray], FloatArray],
+        upper: float,
+        *,
+        gap: float = 0.0,
+        deadline: float | None = None,
     ) -> None:
         self.c, self.w, self.capacity, self.margin = data.c, data.w, data.capacity, data.margin
         self.given_weights, self.allowed = given_weights, data.allowed
@@ -52,6 +60,7 @@ class Incumbent:
         self.lower_bound = -math.inf
         self._classes = np.arange(len(data.c))
         self._upper = upper
+        self._deadline = deadline
         # The grid point above, so that nothing below it is missed for rounding.
         self._set(math.ceil(upper / step) * step if step and math.isfinite(upper) else upper)
 
@@ -115,6 +124,8 @@ class Incumbent:
             return
         choice = self.choice.copy()
         for _ in range(len(choice)):
+            if self._deadline is not None and time.perf_counter() > self._deadline:
+                break
             c, w = self.c[self._classes, choice], self.w[self._classes, choice]
             room = self.capacity - self.margin - float(w.sum())
             saving = np.where(self.w - w[:, None] <= room, c[:, None] - self.c, 0.0)

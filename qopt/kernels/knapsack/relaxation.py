@@ -81,6 +81,13 @@ def hull_steps(cost: FloatArray, weight: FloatArray, present: BoolArray) -> Step
     return Steps(owner[step], item[step + 1], gain[steepest], load[steepest], slope, order[:, 0])
 
 
+def no_steps(cost: FloatArray, weight: FloatArray) -> Steps:
+    """The lightest item of each class, the cheapest of these, and no way on: for where there is no time for more."""
+    none, zero = np.zeros(0, dtype=np.int64), np.zeros(0)
+    lightest = weight == weight.min(axis=1, initial=np.inf)[:, None]
+    return Steps(none, none, zero, zero, zero, np.argmin(np.where(lightest, cost, np.inf), axis=1))
+
+
 @dataclass(frozen=True, repr=False)
 class Relaxation(Brief):
     """Linear relaxation at one limit.

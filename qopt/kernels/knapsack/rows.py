@@ -28,7 +28,9 @@ from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.errors import InputError
 from qopt.core.limits import limits_with_slack
 from qopt.kernels.arguments import check_options, table
+from qopt.kernels.exact import Late
 from qopt.kernels.knapsack.exact import ExactKnapsack, few_items
+from qopt.kernels.knapsack.late import late_answer, with_choice
 from qopt.kernels.knapsack.ranges import far_cheaper, shifted_exponent
 from qopt.kernels.knapsack.result import Result, Status
 from qopt.kernels.knapsack.rows_core import SLACK_TERMS, Core, Shifted, shifted
@@ -72,6 +74,10 @@ AT_ONCE = 1_000_000
 
 FIRST_SHARE = 0.5
 """Of the time limit, for the first linear program: the rest is for a choice, and for the program's end."""
+
+SECONDS_A_NUMBER = 1e-6
+"""For a number of the first linear program: it takes about half of this to hand it over, as much again to begin, and
+only then does HiGHS look at the clock. Measured: 30 000 classes, 16 items, 5 rows."""
 
 PENALTY = 1e3
 """Price of breaking a row in the relaxation, as a multiple of what all classes cost together: far above any cost.
@@ -122,9 +128,12 @@ def solve(
         empty = solve(cost, weight, limit, upper=upper)
         return empty if empty.choice is None else replace(empty, choice=empty.choice[:0])
     options = _Options(upper=upper, gap=gap, deadline=deadline, branch_nodes=branch_nodes, max_labels=max_labels)
-    known = math.inf
+    known, all_allowed = math.inf, limits_with_slack(limit)
     while True:
-        data = shifted(cost, weight[kept], allowed, on_grid, tied, known)
+        try:
+            data = shifted(cost, weight[kept], allowed, on_grid, tied, known, deadline)
+        except Late:
+            return late_answer(cost, weight, all_allowed, tied, upper)
         run = _Run(data, cost, kept, rows, options)
         found = run.result()
         choice = run.incumbent.choice
@@ -133,11 +142,11 @@ def solve(
         known = float(data.above[np.arange(len(choice)), choice].sum())
         if not far_cheaper(known, data.scale):
             break
-    if found.tree is not None or found.status in ("limit", "within-gap") or not few_items(cost) or run.late():
+    if found.status == "limit" and found.choice is None:
+        return with_choice(found, late_answer(cost, weight, all_allowed, tied, upper))
+    if not run.unsure or found.status in ("limit", "within-gap") or not few_items(cost) or run.late():
         return found
-    return run.settled(
-        found, ExactKnapsack(cost, weight, limits_with_slack(limit), tied, run.given_multipliers, deadline)
-    )
+    return run.settled(found, ExactKnapsack(cost, weight, all_allowed, tied, run.given_multipliers, deadline))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,6 +242,12 @@ class _Run:
         if self._too_heavy():
             return None
         data, pool = self.data, self.pool
+        if self.options.deadline is not None:
+            numbers = np.count_nonzero(self.allowed) * (1 + len(data.weight))
+            if time.perf_counter() + SECONDS_A_NUMBER * numbers > self.options.deadline:
+                self._fix([0])
+                self.open = True
+                return None
         first = self._relaxation(np.where(self.allowed, data.cost, np.inf), data.weight)
         for share in (FIRST_SHARE, 1.0):  # some of the time is for a choice
             found = first.multipliers(data.capacity, share=share)
@@ -363,7 +378,14 @@ class _Run:
             for name, columns in groups.items():
                 tree += [["split", i, columns], leaf(name)]
         if search is not None:
-            below = subtree(search.root, search.core, self.incumbent.exact_cutoff, leaf, self.options.branch_nodes)
+            below = subtree(
+                search.root,
+                search.core,
+                self.incumbent.exact_cutoff,
+                leaf,
+                self.options.branch_nodes,
+                self.options.deadline,
+            )
             return None if below is None else tree + below
         if self.last is not None:
             return [*tree, leaf(self.last)]

@@ -8,12 +8,14 @@ in which a search decides them, and for multipliers the Lagrangian bound of ever
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 
 import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.display import Brief
+from qopt.kernels.exact import Late
 from qopt.kernels.grid import grain, room
 from qopt.kernels.knapsack.ranges import DIGITS_APART, is_wide, tamed
 from qopt.kernels.knapsack.ties import Merged
@@ -79,6 +81,7 @@ def shifted(
     on_grid: bool,
     tied: Merged,
     known: float = math.inf,
+    deadline: float | None = None,
 ) -> Shifted:
     """Merge, shift and scale data; every row has a finite limit.
 
@@ -88,6 +91,12 @@ def shifted(
     on_grid : whether to make use of costs and weights that lie on a grid.
     tied : which classes to merge; a table in which that rounds is on no grid.
     known : what a choice is known to cost above the least of all classes; infinite for none.
+    deadline : `time.perf_counter` at which it stops; None for none.
+
+    Raises
+    ------
+    Late
+        The time was over before all rows were there.
     """
     cost, weight = tied.table(given_cost), tied.table(given_weight)
     cost_error, error = float(tied.error(given_cost)), tied.error(given_weight)
@@ -95,6 +104,8 @@ def shifted(
     c, w = cost - floor_c[:, None], weight - floor_w[:, :, None]
     capacity, margin = np.empty(len(weight)), np.zeros(len(weight))
     for r, row in enumerate(weight):
+        if deadline is not None and time.perf_counter() > deadline:
+            raise Late
         whole = room(row, float(allowed[r])) if on_grid and error[r] == 0 else None
         if whole is None:
             capacity[r] = math.fsum([allowed[r], error[r], *(-floor_w[r])])

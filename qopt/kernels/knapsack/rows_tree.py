@@ -7,12 +7,15 @@ rows alone cannot be kept (a = 0).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from itertools import count
 
 import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.kernels.arguments import LARGEST
+from qopt.kernels.exact import CLOCK_EVERY
 from qopt.kernels.knapsack.rows_core import Core, Shifted
 from qopt.kernels.knapsack.rows_search import Block, MultiplierPool
 from qopt.kernels.nodes import Node
@@ -68,18 +71,29 @@ def grouped(columns: Sequence[int], names: Sequence[int]) -> dict[int, list[int]
     return groups
 
 
-def subtree(root: Block, core: Core, target: float, leaf: Callable[[int], Node], max_nodes: int) -> list[Node] | None:
-    """The tree below a search's root; None if it has too many nodes.
+def subtree(
+    root: Block, core: Core, target: float, leaf: Callable[[int], Node], max_nodes: int, deadline: float | None
+) -> list[Node] | None:
+    """The tree below a search's root; None if it has too many nodes or the time is over.
 
     Parameters
     ----------
+    root : of the search.
+    core : its classes.
     target : labels whose bound reaches it need no subtree, whatever was found below them.
+    leaf : makes leaves from names.
+    max_nodes : beyond which it gives up.
+    deadline : `time.perf_counter` at which it gives up; None for none.
     """
     tree: list[Node] = []
     extensions: dict[int, dict[int, list[tuple[int, Block, int]]]] = {}
     waiting: list[Node | tuple[Block, int]] = [(root, 0)]
-    while waiting:
+    for steps in count():
+        if not waiting:
+            break
         if len(tree) > max_nodes:
+            return None
+        if steps % CLOCK_EVERY == 0 and deadline is not None and time.perf_counter() > deadline:
             return None
         task = waiting.pop()
         if isinstance(task, list):

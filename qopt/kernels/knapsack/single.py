@@ -18,9 +18,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from qopt.core.arrays import BoolArray, IntArray
+from qopt.core.limits import limit_with_slack
 from qopt.kernels.knapsack.branch import Branched, branch
 from qopt.kernels.knapsack.exact import ExactKnapsack, few_items
 from qopt.kernels.knapsack.incumbent import Incumbent
+from qopt.kernels.knapsack.late import late_answer
 from qopt.kernels.knapsack.ranges import far_cheaper
 from qopt.kernels.knapsack.relaxation import hull_steps, relax, undominated
 from qopt.kernels.knapsack.result import Result
@@ -93,8 +95,17 @@ def solve(
     def expanded(choice: IntArray) -> IntArray:
         return choice if merged is None else merged.expand(choice)
 
+    def late() -> bool:
+        return deadline is not None and time.perf_counter() > deadline
+
+    def in_haste() -> Result:
+        allowed = np.array([limit_with_slack(limit)])
+        return late_answer(given_cost, given_weight[None], allowed, merge(ties, len(given_cost)), upper)
+
     known = math.inf
     while True:
+        if late() and len(cost):
+            return in_haste()
         data = Scaled(
             cost, weight, limit, on_grid=on_grid, cost_error=cost_error, weight_error=weight_error, known=known
         )
@@ -105,7 +116,10 @@ def solve(
             lambda choice: given_weight[rows, expanded(choice)],
             data.in_units(upper - data.offset),
             gap=gap,
+            deadline=deadline,
         )
+        if late() and len(cost):
+            return in_haste()
         present = undominated(data.c, data.w)
         relaxed = relax(data.c, data.w, hull_steps(data.c, data.w, present), data.capacity + data.margin)
         incumbent.offer_if_cheap(relaxed.choice, -math.inf)
@@ -131,23 +145,16 @@ def solve(
         tree = data.in_given_units(tree)
     unsure = objective is not None and not data.certain(incumbent.value, objective)
     settled = False
-    if (incumbent.refused or (complete and (unsure or tree is None))) and few_items(cost):
-        late = deadline is not None and time.perf_counter() > deadline
-        if not late:
-            whole = ExactKnapsack(
-                given_cost,
-                given_weight[None],
-                np.array([data.allowed]),
-                merge(ties, len(given_cost)),
-                np.array([relaxed.multiplier * data.multiplier_unit]),
-                deadline,
-            )
-            settled, found = whole.cheapest(whole.below(choice, upper))
-            if found is not None:
-                choice = found
-                objective = priced()
-            if settled:
-                complete, tree = True, whole.prove(whole.below(choice, upper), branch_nodes)
+    if (incumbent.refused or (complete and (unsure or tree is None))) and few_items(cost) and not late():
+        lam = np.array([relaxed.multiplier * data.multiplier_unit])
+        tied = merge(ties, len(given_cost))
+        whole = ExactKnapsack(given_cost, given_weight[None], np.array([data.allowed]), tied, lam, deadline)
+        settled, found = whole.cheapest(whole.below(choice, upper))
+        if found is not None:
+            choice = found
+            objective = priced()
+        if settled:
+            complete, tree = True, whole.prove(whole.below(choice, upper), branch_nodes)
     if choice is not None:
         choice = expanded(choice)
     if not complete:
@@ -202,6 +209,8 @@ class _Search:
     def run(self, branch_nodes: int, max_labels: int) -> tuple[bool, list[Node] | None, float]:
         """Whether the search is complete, its tree if there is one, and a bound."""
         incumbent = self.incumbent
+        if self.late():
+            return False, None, incumbent.lower_bound
         state = self.sums(min(FEW_LABELS, max_labels))
         if state.complete or incumbent.closed:
             return True, self.prove(state, branch_nodes), self.proved
@@ -218,7 +227,13 @@ class _Search:
             if found.complete or incumbent.closed:
                 return True, [self.root] if incumbent.closed else found.tree, self.proved
             bound = max(bound, state.bound, found.bound)
+            if self.late():
+                break
         return False, None, bound
+
+    def late(self) -> bool:
+        """Whether the time is over."""
+        return self.deadline is not None and time.perf_counter() > self.deadline
 
     @property
     def proved(self) -> float:
@@ -238,7 +253,7 @@ class _Search:
 
     def sums(self, max_labels: int) -> Outcome:
         """Partial sums over the items that reduced costs leave."""
-        if max_labels <= 0 or self.incumbent.closed:
+        if max_labels <= 0 or self.incumbent.closed or self.late():
             return Outcome(False, -math.inf, np.empty(0, dtype=np.int64), 0)
         present = self.present & (self.reduced_cost + self.lagrangian < self.incumbent.cutoff)
         state = search(
@@ -255,7 +270,7 @@ class _Search:
 
     def branch(self, max_nodes: int) -> Branched:
         """Branch and bound; once the choice is known to be optimal, as a proof."""
-        if self.incumbent.closed:
+        if self.incumbent.closed or self.late():
             return Branched(None, -math.inf, 0)
         found = branch(
             self.data.c,

@@ -54,12 +54,18 @@ def search(
         return Outcome(True, np.inf, np.empty(0, dtype=np.int64), 0)
     core = _Core(data, present, multiplier)
     sums = _PartialSums(core, lagrangian, incumbent)
+    pace = 0.0
     for stage in range(core.stages + 1):
+        begin, made = time.perf_counter(), sums.made(stage)
+        # As long as the last class took for each of its sums, at least.
+        if deadline is not None and begin + pace * made > deadline:
+            return Outcome(False, float(sums.bound.min()), core.classes, sums.total)
         if not sums.decide(stage):
             return Outcome(False, float(sums.bound.min()), core.classes, sums.total)
         if not len(sums.c):
             return Outcome(not incumbent.refused, incumbent.value, core.classes, sums.total)
         sums.complete(stage)
+        pace = (time.perf_counter() - begin) / made
         late = deadline is not None and time.perf_counter() > deadline
         if stage < core.stages and (late or sums.total > max_labels):
             return Outcome(False, float(sums.bound.min()), core.classes, sums.total)
@@ -71,12 +77,12 @@ class _Core:
 
     Attributes
     ----------
-    classes : (m,) which ones they are; stages 0..m - 1 decide them.
-    stage_of : (n,) stage of each class, -1 for classes with one item left.
+    classes : (m,) which ones they are, in the order of their decision: stage s decides ``classes[s - 1]``.
+    stage_of : (n,) place of each class in `classes`, -1 for classes with one item left.
     reduced_cost : (n, k) against the cheapest item of the class at the multiplier; infinite where not present.
     cheapest : (n,) that item.
     steps : hull steps of all classes, the steepest first.
-    rest_c, rest_w : (m,) sums over the lightest items of the classes from each stage on.
+    rest_c, rest_w : (m,) sums over the lightest items of the classes from each place on.
     """
 
     def __init__(self, data: Scaled, present: BoolArray, multiplier: float) -> None:
@@ -123,8 +129,16 @@ class _PartialSums:
         self._stage, self._gain, self._load = core.stage_of[core.steps.owner], core.steps.gain, core.steps.load
         self._curve_w = self._curve_c = np.zeros(1)
 
+    def made(self, stage: int) -> int:
+        """Sums that the decision of a stage makes, at most."""
+        items = self.core.present[self.core.classes[stage - 1]].sum() if stage else 1
+        return len(self.c) * int(items)
+
     def decide(self, stage: int) -> bool:
-        """Extend all labels by the items of class ``stage - 1`` and prune them; False if there would be too many."""
+        """Decide one more class and prune; False if there would be too many labels.
+
+        Stage s extends all labels by the items of the class of place s - 1, stage 0 takes the classes with one item.
+        """
         core, incumbent = self.core, self.incumbent
         if stage:
             i, size = core.classes[stage - 1], len(self.c)

@@ -44,6 +44,8 @@ class Merged(Brief):
         InputError
             A sum beyond what a number given may be.
         """
+        if not self.groups:
+            return values
         merged: FloatArray = values[..., self.heads, :]
         for at, group in self.groups:
             merged[..., at, :] = _summed(values[..., group, :])

@@ -32,10 +32,12 @@ import numpy as np
 from qopt.core.arrays import IntArray
 from qopt.core.errors import InputError, shown
 from qopt.kernels.arguments import check_options, number
+from qopt.kernels.exact import Late
 from qopt.kernels.paths.arcs import ArcPaths
 from qopt.kernels.paths.dual import ascent, maximise
 from qopt.kernels.paths.graph import Digraph, Layered
 from qopt.kernels.paths.labels import Paths, guided
+from qopt.kernels.paths.late import least_costs, light_path
 from qopt.kernels.paths.layers import LayerPaths
 from qopt.kernels.paths.levels import DigraphLevels, LayeredLevels
 from qopt.kernels.paths.limits import Incumbent, Limits, limits
@@ -140,6 +142,7 @@ class _Run:
             self.paths = LayerPaths(graph, bounds.rows)
         else:
             self.paths = ArcPaths(graph, bounds.rows)
+        self.paths.deadline = deadline
         self.allowed = self.paths.everything
 
     @property
@@ -159,7 +162,12 @@ class _Run:
 
     def result(self) -> Result:
         """The search, and what came of it."""
-        self._dual()
+        self.weights = np.concatenate(([1.0], np.zeros(len(self.bounds.rows))))
+        self.leaf = leaf(self.weights, self.bounds.rows, 1)
+        try:
+            self._dual()
+        except Late:
+            self._raise(Fraction(max(least_costs(self.graph), 0.0)))
         proved = math.inf if self.infeasible else self.lower
         try:
             self._search()
@@ -167,6 +175,13 @@ class _Run:
             self._search_whole()
         except Stopped as stopped:
             self.details["stopped"] = str(stopped)
+        except Late:
+            self.details["stopped"] = "the time is over"
+        if self.incumbent.path is None and "stopped" in self.details:
+            self.paths.deadline = None
+            light = light_path(self.paths, self.graph, self.bounds)
+            if light is not None:
+                self.incumbent.offer(light)
         if self.infeasible:
             return Result("infeasible", tree=[self.leaf] if proved == math.inf else None, details=self.details)
         tree = [self.leaf] if self.lower == proved else None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order, dijkstra
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.kernels.exact import Late
 from qopt.kernels.nodes import Node
 from qopt.kernels.paths.graph import Digraph
 from qopt.kernels.paths.layers import Labels, Tables
@@ -50,6 +53,15 @@ class ArcPaths:
 
     Only arcs on some path from source to target count; a mask of allowed arcs has one entry for each of these.
     Costs below 0, which only graphs without cycles have, are shifted by cheapest suffixes: c(u, v) + h(v) - h(u) >= 0.
+
+    Parameters
+    ----------
+    graph : the digraph.
+    rows : (r,) resources that have a limit.
+
+    Attributes
+    ----------
+    deadline : `time.perf_counter` after which paths raise `qopt.kernels.exact.Late`; None for none.
     """
 
     revisits = True
@@ -57,6 +69,7 @@ class ArcPaths:
 
     def __init__(self, graph: Digraph, rows: IntArray) -> None:
         self.graph, self.rows, self.vertices = graph, rows, graph.vertices
+        self.deadline: float | None = None
         useful = (graph.cost < np.inf) & (graph.tail != graph.head)
         useful &= _reached(graph.vertices, graph.tail[useful], graph.head[useful], graph.source)[graph.tail]
         useful &= _reached(graph.vertices, graph.head[useful], graph.tail[useful], graph.target)[graph.head]
@@ -78,6 +91,8 @@ class ArcPaths:
 
     def shortest(self, weights: FloatArray, allowed: BoolArray) -> tuple[float, IntArray | None]:
         """Length and arcs of a shortest path; infinite and None if there is none."""
+        if self.deadline is not None and time.perf_counter() > self.deadline:
+            raise Late
         distance, by = self._to_target.run(self._lengths(weights, allowed))
         vertex, source = self.graph.source, self.graph.source
         if distance[source] == np.inf:

@@ -42,6 +42,7 @@ class Paths(Protocol):
 
     revisits: bool
     together: int
+    deadline: float | None
     everything: BoolArray
 
     def shortest(self, weights: FloatArray, allowed: BoolArray) -> tuple[float, IntArray | None]: ...

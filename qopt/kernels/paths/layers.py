@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray, WholeArray
 from qopt.core.display import Brief
+from qopt.kernels.exact import Late
 from qopt.kernels.nodes import Node
 from qopt.kernels.paths.graph import Layered
 
 NUMBERS_AT_ONCE = 200_000
 """Numbers of one layer's table that several multipliers may take at once before the cache is left: 1.6 MB.
 Measured: a tenth and ten times as many are as good."""
+
+LAYERS_BY_CLOCK = 64
+"""Layers between two looks at the clock: about a millisecond."""
 
 SPARSE_FROM = 64
 """From this many states a layer on, transitions of states that are not allowed are left out of the arrays. Measured
@@ -73,6 +78,15 @@ class LayerPaths:
     """Shortest paths by weights (a, lam) over the states that are allowed: length a cost + lam resource.
 
     Vertex k S + s is state s of layer k. A mask of allowed states has shape (K, S).
+
+    Parameters
+    ----------
+    graph : the layers.
+    rows : (r,) resources that have a limit.
+
+    Attributes
+    ----------
+    deadline : `time.perf_counter` after which every method here raises `qopt.kernels.exact.Late`; None for none.
     """
 
     revisits = False
@@ -80,6 +94,7 @@ class LayerPaths:
 
     def __init__(self, graph: Layered, rows: IntArray) -> None:
         self.graph, self.rows = graph, rows
+        self.deadline: float | None = None
         self.everything: BoolArray = graph.node_cost < np.inf
         self.vertices = graph.layers * graph.states
         self._present = np.where(self.everything, graph.node_cost, 0.0)
@@ -87,6 +102,11 @@ class LayerPaths:
         self._stationary = (graph.arc_cost is None or graph.arc_cost.ndim == 2) and (
             graph.arc_resource is None or graph.arc_resource.ndim == 3
         )
+
+    def check_time(self, layer: int) -> None:
+        """Raise `qopt.kernels.exact.Late` once the deadline is over; asked at every layer, it looks at some."""
+        if self.deadline is not None and layer % LAYERS_BY_CLOCK == 0 and time.perf_counter() > self.deadline:
+            raise Late
 
     def shortest(self, weights: FloatArray, allowed: BoolArray) -> tuple[float, IntArray | None]:
         """Length and states of a shortest path; infinite and None if there is none."""
@@ -106,6 +126,7 @@ class LayerPaths:
         least = lengths[0, index, path[:, 0]]
         matrices: FloatArray | None = None
         for k in range(1, self.graph.layers):
+            self.check_time(k)
             if len(weights) == 1:
                 onward = self._transition(weights[0], k - 1, path[0, k - 1 : k])
             else:
@@ -124,6 +145,7 @@ class LayerPaths:
         inside = self._inside(allowed)
         fixed = self._transition(weights, 0) if self._stationary and inside is None and len(nodes) > 1 else None
         for k in range(len(nodes)):
+            self.check_time(k)
             result[k] = reach + ahead[k]
             if k + 1 == len(nodes):
                 break
@@ -160,6 +182,7 @@ class LayerPaths:
         matrices: FloatArray | None = None
         inside = self._inside(allowed)
         for k in range(layers - 2, -1, -1):
+            self.check_time(k)
             if inside is not None:
                 rows, columns = inside[k], inside[k + 1]
                 part = self._transitions(weights, k, rows, columns) + length[:, k + 1][:, None, columns]
@@ -311,6 +334,7 @@ class LayerPaths:
         turned: FloatArray | None = None
         inside = self._inside(allowed[0]) if len(allowed) == 1 else None
         for k in range(len(nodes) - 2, -1, -1):
+            self.check_time(k)
             if inside is not None:
                 rows, columns = inside[k], inside[k + 1]
                 shortest = (self._transition(weights[0], k, rows, columns) + lengths[k + 1, 0, columns]).min(axis=1)
