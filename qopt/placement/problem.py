@@ -26,9 +26,9 @@ from pydantic import Field, model_validator
 
 from qopt.core.arrays import BoolArray
 from qopt.core.checks import check_length, twice, unknown
-from qopt.core.columns import AmountRows, Amounts, complaint
+from qopt.core.columns import Quantities, QuantityRows, complaint
 from qopt.core.errors import shown
-from qopt.core.problem import Amount, Flag, Frozen, Positive, Problem
+from qopt.core.problem import Flag, Frozen, PositiveQuantity, Problem, Quantity, Rate, UpperLimit
 from qopt.placement.graph import Graph, Name, Names
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
@@ -45,7 +45,7 @@ class Input(Frozen):
     private : it may not leave that tier, so its readers run there.
     """
 
-    sizes: Amounts
+    sizes: Quantities
     readers: Annotated[Names, Field(min_length=1)]
     tier: Name | None = None
     private: Flag = False
@@ -68,7 +68,7 @@ class Output(Frozen):
     """The result's way back: `size` bits from the tier of `operation` to `tier`, link by link."""
 
     operation: Name
-    size: Amount
+    size: Quantity
     tier: Name
 
 
@@ -78,16 +78,16 @@ class Tier(Frozen):
     Attributes
     ----------
     speed : MACs per second; an operator may have its own.
-    memory : bytes for weights; none given is no limit.
+    memory : bytes for weights; none given, or infinity, is no limit.
     power : watts while it computes.
     price : per second while it computes.
     """
 
     name: Name
-    speed: Positive | None = None
-    memory: Amount | None = None
-    power: Amount = 0.0
-    price: Amount = 0.0
+    speed: PositiveQuantity | None = None
+    memory: UpperLimit = None
+    power: Quantity = 0.0
+    price: Quantity = 0.0
 
 
 class Link(Frozen):
@@ -101,12 +101,12 @@ class Link(Frozen):
     energy, price : joules, and price, of a bit on the link.
     """
 
-    rate: Positive
-    down_rate: Positive | None = None
-    latency: Amount = 0.0
-    overhead: Positive = 1.0
-    energy: Amount = 0.0
-    price: Amount = 0.0
+    rate: Rate
+    down_rate: Rate | None = None
+    latency: Quantity = 0.0
+    overhead: PositiveQuantity = 1.0
+    energy: Quantity = 0.0
+    price: Quantity = 0.0
 
 
 class Operator(Frozen):
@@ -127,12 +127,12 @@ class Operator(Frozen):
     name: Name
     accuracy: Share
     skips: Names = ()
-    weight_factor: Amount = 1.0
-    weights: Amounts | None = None
-    tensor_factor: Amount = 1.0
-    tensors: Amounts | None = None
-    speeds: Amounts | None = None
-    time: AmountRows | None = None
+    weight_factor: Quantity = 1.0
+    weights: Quantities | None = None
+    tensor_factor: Quantity = 1.0
+    tensors: Quantities | None = None
+    speeds: Quantities | None = None
+    time: QuantityRows | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -147,9 +147,9 @@ class Operator(Frozen):
 class Weights(Frozen):
     """Objective: weights of a second of latency, a joule and a unit of price. By default latency alone."""
 
-    time: Amount = 1.0
-    energy: Amount = 0.0
-    price: Amount = 0.0
+    time: Quantity = 1.0
+    energy: Quantity = 0.0
+    price: Quantity = 0.0
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -162,7 +162,7 @@ class Targets(Frozen):
     """What the operator and the plan must reach: accuracy at least, latency [s] at most."""
 
     accuracy: Share = 0.0
-    latency: Amount | None = None
+    latency: UpperLimit = None
 
 
 class Placement(Problem):

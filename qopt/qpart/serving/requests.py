@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from qopt.core.arguments import is_number, whole
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.columns import LEAST, MOST, RANGE
 from qopt.core.display import Brief, listed, number
 from qopt.core.errors import InputError, shown
 from qopt.qpart.problem import QPart, serving_rows
@@ -37,6 +38,8 @@ AMOUNTS = (
     "objective.energy",
     "objective.price",
 )
+RATES = ("channel.rate", "channel.download_rate")
+
 FIELDS = (*POSITIVE, *AMOUNTS, "level", "inferences")
 """What may vary from request to request, by the names that `QPart.replace` takes; beside them ``network``."""
 
@@ -159,11 +162,13 @@ def _column(name: str, values: object, n: int) -> FloatArray:
     if column.ndim != 1:
         raise InputError(f"requests.{name}", f"an array of {column.ndim} dimensions", "one column")
     with np.errstate(invalid="ignore"):
-        good = np.isfinite(column) & (column > 0) if name not in AMOUNTS else np.isfinite(column) & (column >= 0)
+        good = (column >= LEAST) & (column <= MOST)
+        if name in AMOUNTS:
+            good |= column == 0
         if name == "device.memory":
             good |= column == np.inf
         if name == "inferences":
-            good &= column == np.floor(column)
+            good = (column >= 1) & (column <= 2.0**53) & (column == np.floor(column))
         if name == "level":
             good &= column <= 1
     bad = np.flatnonzero(~good)
@@ -174,12 +179,14 @@ def _column(name: str, values: object, n: int) -> FloatArray:
 
 def _allowed(name: str) -> str:
     if name == "inferences":
-        return "a whole number >= 1"
+        return "a whole number from 1 to 2^53"
     if name == "level":
         return "an accuracy level in (0, 1]"
     if name == "device.memory":
-        return "bits >= 0, or inf for no limit"
-    return "a finite number >= 0" if name in AMOUNTS else "a finite number > 0"
+        return f"bits: 0, {RANGE}, or inf for no limit"
+    if name in AMOUNTS:
+        return f"0, or {RANGE}"
+    return f"{RANGE}; the largest is as good as free" if name in RATES else RANGE
 
 
 def fading_rates(
