@@ -91,9 +91,13 @@ class Requests(Brief):
         unknown = [name for name in given if name not in FIELDS]
         if unknown:
             raise InputError(f"requests.{unknown[0]}", "an unknown column", ", ".join((*FIELDS, "network")))
-        lengths = {name: np.size(column) for name, column in given.items() if np.ndim(column) == 1}
+        rows = {name: _rows(column) for name, column in given.items()}
+        lengths = {name: length for name, length in rows.items() if length is not None}
         if not isinstance(names, str):
-            names = np.asarray(names)
+            try:
+                names = np.asarray(names)
+            except ValueError:  # lists of unlike length
+                names = np.asarray(None)
             if names.ndim != 1:
                 raise InputError("requests.network", shown(network), "a name, or a column of names")
             lengths["network"] = len(names)
@@ -142,6 +146,13 @@ class Requests(Brief):
         if "channel.rate" in changes:
             changes |= dict.fromkeys(("channel.bandwidth", "channel.gain", "channel.fading", "channel.noise_power"))
         return network.replace(changes)
+
+
+def _rows(column: object) -> int | None:
+    """How many rows a column has; None for one number, or what is no column."""
+    if isinstance(column, list | tuple):
+        return len(column)
+    return len(column) if getattr(column, "ndim", None) == 1 else None  # type: ignore[arg-type]
 
 
 def _column(name: str, values: object, n: int) -> FloatArray:
