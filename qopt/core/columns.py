@@ -112,7 +112,7 @@ def _column(
             bad = _first_offender(filled, "", ndim, lambda x: bool(_ordinary(np.float64(x))))
             assert bad is not None
             raise complaint(bad[0], shown(bad[1]), f"0, or {RANGE}")
-        result: AnyArray = array.astype(dtype)
+        result: AnyArray = (array + 0.0).astype(dtype)  # no -0.0, whose inverse is -inf
         result.flags.writeable = False
         return result
 
@@ -151,7 +151,7 @@ def _number_or(
             return column(value)
         if not is_number(value) or _first_offender(value, "", 0, lambda x: bool(ok(x))):
             raise complaint("", shown(value), f"{number}, or a list of them")
-        return float(value)
+        return float(value) + 0.0
 
     return validate
 
@@ -186,6 +186,11 @@ def positive_in_range(value: float) -> float:
     if not _ordinary(value):
         raise complaint("", shown(value), RANGE)
     return value
+
+
+def unsigned(value: float) -> float:
+    """0.0 for -0.0."""
+    return value + 0.0
 
 
 def not_free(value: object) -> object:

@@ -171,3 +171,16 @@ def test_what_is_claimed_beside_what_is_true() -> None:
     assert claimed(0.4, known) == 0.4  # false, and shown
     assert claimed(None, known) is None
     assert claimed(above, Certificate(None, False, 0.3, None)) == above
+
+
+def test_no_number_is_minus_zero() -> None:
+    """A rate of -0.0 times its factor would make a link infinitely fast in the wrong direction."""
+    problem = jqodi(2, seed=1, mode="schedule", servers=2, cuts=2)
+    server = problem.server_names[0]
+    gone = {
+        zero: problem.replace({"conditions": {"servers": {server: {"cloud_rate": [zero, 1.0, 1.0]}}}})
+        for zero in (0.0, -0.0)
+    }
+    assert solved(gone[-0.0]).objective == solved(gone[0.0]).objective
+    request = qopt.load(REQUEST).replace({"device.memory": -0.0, "network.macs": [-0.0, 1.0, 1.0]})
+    assert math.copysign(1.0, request.device.memory) == math.copysign(1.0, request.network.macs[0]) == 1.0
