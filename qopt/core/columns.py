@@ -64,11 +64,13 @@ def _column(
     *,
     whole: bool = False,
     null: float | None = None,
+    ranged: bool = False,
 ) -> Callable[[object], AnyArray]:
     """A validator that turns nested lists into a read-only array, or names the first bad entry.
 
     `ok` is applied to a whole array (fast) and, only when something is wrong, entry by entry; `number` and
-    `numbers` say in words what it admits. With `null`, an entry None stands for that number.
+    `numbers` say in words what it admits. With `null`, an entry None stands for that number; `ranged` ones besides
+    are 0, infinite, or of ordinary size.
     """
     dtype = np.int64 if whole else np.float64
     allowed = [number, f"a list of {numbers}", f"a list of rows of {numbers}"]
@@ -106,7 +108,11 @@ def _column(
             good = np.all(ok(array)) and (not whole or np.all(array == np.floor(array)))
         if not good:
             raise complain(filled)
-        result: AnyArray = array.astype(dtype)
+        if ranged and not np.all(_ordinary(array)):
+            bad = _first_offender(filled, "", ndim, lambda x: bool(_ordinary(np.float64(x))))
+            assert bad is not None
+            raise complaint(bad[0], shown(bad[1]), f"0, or {RANGE}")
+        result: AnyArray = (array + 0.0).astype(dtype)  # no -0.0, whose inverse is -inf
         result.flags.writeable = False
         return result
 
@@ -145,7 +151,7 @@ def _number_or(
             return column(value)
         if not is_number(value) or _first_offender(value, "", 0, lambda x: bool(ok(x))):
             raise complaint("", shown(value), f"{number}, or a list of them")
-        return float(value)
+        return float(value) + 0.0
 
     return validate
 
@@ -156,6 +162,47 @@ def _plain_either(value: object) -> object:
 
 def _amount(a: FloatArray) -> BoolArray:
     return np.isfinite(a) & (a >= 0)
+
+
+LEAST, MOST = 1e-100, 1e100
+"""Sizes of physical quantities: far beyond what has a meaning, and products of three of them are still floats."""
+
+RANGE = f"a number from {LEAST:g} to {MOST:g}"
+
+
+def _ordinary(a: Any) -> Any:
+    return (a == 0) | ((a >= LEAST) & (a <= MOST)) | np.isinf(a)
+
+
+def in_range(value: float) -> float:
+    """A quantity >= 0 as it is, if it is of ordinary size."""
+    if not _ordinary(value):
+        raise complaint("", shown(value), f"0, or {RANGE}")
+    return value
+
+
+def positive_in_range(value: float) -> float:
+    """A quantity > 0 as it is, if it is of ordinary size."""
+    if not _ordinary(value):
+        raise complaint("", shown(value), RANGE)
+    return value
+
+
+def unsigned(value: float) -> float:
+    """0.0 for -0.0."""
+    return value + 0.0
+
+
+def not_free(value: object) -> object:
+    """A rate as it is; an infinite one is refused in words that say what does instead."""
+    if is_number(value) and value == math.inf:
+        raise complaint("", "inf", f"{RANGE}; the largest is as good as free")
+    return value
+
+
+def no_limit(value: object) -> object:
+    """A limit as it is; an infinite one is none."""
+    return None if is_number(value) and value == math.inf else value
 
 
 def _moderate(a: Any) -> Any:
@@ -199,7 +246,8 @@ _AMOUNT_WORDS = ("a finite number >= 0", "finite numbers >= 0")
 _REACHED = "null where the loss is never reached"
 
 Amounts = _type(1, _NUMBER, _column(1, *_AMOUNT_WORDS, _amount))
-AmountRows = _type(2, _NUMBER, _column(2, *_AMOUNT_WORDS, _amount))
+Quantities = _type(1, _NUMBER, _column(1, *_AMOUNT_WORDS, _amount, ranged=True))
+QuantityRows = _type(2, _NUMBER, _column(2, *_AMOUNT_WORDS, _amount, ranged=True))
 Series = Annotated[
     float | AnyArray,
     BeforeValidator(_number_or(_MODERATE_WORDS[0], _moderate, _column(1, *_MODERATE_WORDS, _moderate))),
@@ -230,7 +278,14 @@ Shares = _type(1, _SHARE, _column(1, "an accuracy loss in (0, 1]", "accuracy los
 RobustnessRows = _type(
     2,
     _POSITIVE_OR_NULL,
-    _column(2, f"a number > 0, or {_REACHED}", f"numbers > 0, or {_REACHED}", _amount_or_infinite, null=math.inf),
+    _column(
+        2,
+        f"a number > 0, or {_REACHED}",
+        f"numbers > 0, or {_REACHED}",
+        _amount_or_infinite,
+        null=math.inf,
+        ranged=True,
+    ),
 )
 _ABSENT = "null where there is none"
 TableRows = _type(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class QoptError(Exception):
     """Base of every error that qopt raises on purpose."""
@@ -18,10 +20,12 @@ class InputError(QoptError, ValueError):
         What stands there.
     allowed : str
         What may stand there.
+    every : sequence of InputError
+        Where the line stands for several faults, each by itself.
     """
 
-    def __init__(self, field: str, found: str, allowed: str) -> None:
-        self.field, self.found, self.allowed = _one_line(field), found, allowed
+    def __init__(self, field: str, found: str, allowed: str, *, every: Sequence[InputError] = ()) -> None:
+        self.field, self.found, self.allowed, self.every = _one_line(field), found, allowed, tuple(every)
         super().__init__(f"{self.field}: {self.text}" if field else self.text)
 
     @property

@@ -7,14 +7,22 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from qopt.core.columns import in_range, no_limit, not_free, positive_in_range, unsigned
 from qopt.core.complaints import as_input_error
 from qopt.core.display import one_line
 from qopt.core.errors import InputError, shown
 
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True), AfterValidator(unsigned)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
+Quantity = Annotated[Amount, AfterValidator(in_range)]
+"""A physical quantity: 0, or from 1e-100 to 1e100, whatever its unit."""
+PositiveQuantity = Annotated[Positive, AfterValidator(positive_in_range)]
+Rate = Annotated[PositiveQuantity, BeforeValidator(not_free)]
+"""Of a link: positive, and what is sent for nothing has the largest."""
+UpperLimit = Annotated[Quantity | None, BeforeValidator(no_limit)]
+"""Of what a plan uses; none given, or infinity, is no limit."""
 Flag = Annotated[bool, Field(strict=True)]
 
 

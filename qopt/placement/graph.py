@@ -10,9 +10,9 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from qopt.core.checks import check_length, twice, unknown
-from qopt.core.columns import Amounts, complaint
+from qopt.core.columns import Quantities, complaint
 from qopt.core.errors import shown
-from qopt.core.problem import Amount, Frozen
+from qopt.core.problem import Frozen, Quantity
 
 Name = Annotated[str, Field(min_length=1, max_length=200, strict=True)]
 Names = tuple[Name, ...]
@@ -29,7 +29,7 @@ class Tensor(Frozen):
 
     producer: Name
     readers: Annotated[Names, Field(min_length=1)]
-    size: Amount
+    size: Quantity
 
 
 class Graph(Frozen):
@@ -46,10 +46,10 @@ class Graph(Frozen):
     """
 
     operations: Annotated[Names, Field(min_length=1, max_length=100_000)]
-    work: Amounts
-    weights: Amounts
+    work: Quantities
+    weights: Quantities
     tensors: tuple[Tensor, ...] = ()
-    time: dict[Name, Amounts] = Field(default={})
+    time: dict[Name, Quantities] = Field(default={})
     together: tuple[Names, ...] = ()
 
     @model_validator(mode="after")

@@ -26,9 +26,9 @@ from pydantic import Field, model_validator
 
 from qopt.core.arrays import BoolArray
 from qopt.core.checks import check_length, twice, unknown
-from qopt.core.columns import AmountRows, Amounts, complaint
+from qopt.core.columns import Quantities, QuantityRows, complaint
 from qopt.core.errors import shown
-from qopt.core.problem import Amount, Flag, Frozen, Positive, Problem
+from qopt.core.problem import Flag, Frozen, PositiveQuantity, Problem, Quantity, Rate, UpperLimit
 from qopt.placement.graph import Graph, Name, Names
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
@@ -45,7 +45,7 @@ class Input(Frozen):
     private : it may not leave that tier, so its readers run there.
     """
 
-    sizes: Amounts
+    sizes: Quantities
     readers: Annotated[Names, Field(min_length=1)]
     tier: Name | None = None
     private: Flag = False
@@ -75,7 +75,7 @@ class Output(Frozen):
     """
 
     operation: Name
-    size: Amount
+    size: Quantity
     tier: Name
 
 
@@ -86,16 +86,16 @@ class Tier(Frozen):
     ----------
     name : of the tier, each once.
     speed : MACs per second; an operator may have its own.
-    memory : bytes for weights; none given is no limit.
+    memory : bytes for weights; none given, or infinity, is no limit.
     power : watts while it computes.
     price : per second while it computes.
     """
 
     name: Name
-    speed: Positive | None = None
-    memory: Amount | None = None
-    power: Amount = 0.0
-    price: Amount = 0.0
+    speed: PositiveQuantity | None = None
+    memory: UpperLimit = None
+    power: Quantity = 0.0
+    price: Quantity = 0.0
 
 
 class Link(Frozen):
@@ -109,12 +109,12 @@ class Link(Frozen):
     energy, price : joules, and price, of a bit on the link.
     """
 
-    rate: Positive
-    down_rate: Positive | None = None
-    latency: Amount = 0.0
-    overhead: Positive = 1.0
-    energy: Amount = 0.0
-    price: Amount = 0.0
+    rate: Rate
+    down_rate: Rate | None = None
+    latency: Quantity = 0.0
+    overhead: PositiveQuantity = 1.0
+    energy: Quantity = 0.0
+    price: Quantity = 0.0
 
 
 class Operator(Frozen):
@@ -138,12 +138,12 @@ class Operator(Frozen):
     name: Name
     accuracy: Share
     skips: Names = ()
-    weight_factor: Amount = 1.0
-    weights: Amounts | None = None
-    tensor_factor: Amount = 1.0
-    tensors: Amounts | None = None
-    speeds: Amounts | None = None
-    time: AmountRows | None = None
+    weight_factor: Quantity = 1.0
+    weights: Quantities | None = None
+    tensor_factor: Quantity = 1.0
+    tensors: Quantities | None = None
+    speeds: Quantities | None = None
+    time: QuantityRows | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -165,9 +165,9 @@ class Weights(Frozen):
     price : w_c, of a unit of price.
     """
 
-    time: Amount = 1.0
-    energy: Amount = 0.0
-    price: Amount = 0.0
+    time: Quantity = 1.0
+    energy: Quantity = 0.0
+    price: Quantity = 0.0
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -186,7 +186,7 @@ class Targets(Frozen):
     """
 
     accuracy: Share = 0.0
-    latency: Amount | None = None
+    latency: UpperLimit = None
 
 
 class Placement(Problem):

@@ -9,9 +9,9 @@ from pydantic import Field, model_validator
 
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.checks import check_lengths
-from qopt.core.columns import Amounts, Counts, complaint
+from qopt.core.columns import Counts, Quantities, complaint
 from qopt.core.errors import shown
-from qopt.core.problem import Amount, Flag, Frozen
+from qopt.core.problem import Flag, Frozen, Quantity
 
 Width = Annotated[int, Field(ge=1, le=32, strict=True)]
 
@@ -56,12 +56,12 @@ class NetworkColumns(Frozen):
     ties : lists of layers whose weights share a bit-width, or are one tensor.
     """
 
-    macs: Amounts
-    weights: Amounts
-    activations: Amounts
-    overhead: Amounts | None = None
-    overhead_activations: Amounts | None = None
-    input_size: Amount
+    macs: Quantities
+    weights: Quantities
+    activations: Quantities
+    overhead: Quantities | None = None
+    overhead_activations: Quantities | None = None
+    input_size: Quantity
     input_bits: Width = 32
     last_reader: Counts | None = None
     layers: tuple[str, ...] | None = None

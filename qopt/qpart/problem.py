@@ -17,9 +17,9 @@ from pydantic import Field, model_validator
 
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.checks import check_lengths
-from qopt.core.columns import AmountRows, Amounts, Counts, RobustnessRows, Shares, Widths, complaint
+from qopt.core.columns import Counts, Quantities, QuantityRows, RobustnessRows, Shares, Widths, complaint
 from qopt.core.errors import shown
-from qopt.core.problem import Amount, Flag, Frozen, Positive, Problem
+from qopt.core.problem import Flag, Frozen, PositiveQuantity, Problem, Quantity, Rate, UpperLimit
 from qopt.qpart.network import NetworkColumns, Width
 
 PositiveWhole = Annotated[int, Field(ge=1, le=2**53, strict=True)]
@@ -45,10 +45,10 @@ class Device(Frozen):
     memory : for weights [bits]; none given is no limit.
     """
 
-    cycles_per_mac: Positive
-    clock: Positive
-    energy_coefficient: Amount = 0.0
-    memory: Amount | None = None
+    cycles_per_mac: PositiveQuantity
+    clock: PositiveQuantity
+    energy_coefficient: Quantity = 0.0
+    memory: UpperLimit = None
 
 
 class Server(Frozen):
@@ -65,10 +65,10 @@ class Server(Frozen):
     charge_energy : whether its energy is part of the objective.
     """
 
-    cycles_per_mac: Positive
-    clock: Positive
-    price: Amount = 0.0
-    energy_coefficient: Amount = 0.0
+    cycles_per_mac: PositiveQuantity
+    clock: PositiveQuantity
+    price: Quantity = 0.0
+    energy_coefficient: Quantity = 0.0
     charge_energy: Flag = False
 
 
@@ -84,13 +84,13 @@ class Channel(Frozen):
     charge_download : whether P is charged for what the device receives, as Eq. 16 does.
     """
 
-    rate: Positive | None = None
-    bandwidth: Positive | None = None
-    gain: Positive | None = None
-    fading: Positive | None = None
-    noise_power: Positive | None = None
-    download_rate: Positive | None = None
-    transmit_power: Amount = 0.0
+    rate: Rate | None = None
+    bandwidth: PositiveQuantity | None = None
+    gain: PositiveQuantity | None = None
+    fading: PositiveQuantity | None = None
+    noise_power: PositiveQuantity | None = None
+    download_rate: Rate | None = None
+    transmit_power: Quantity = 0.0
     charge_download: Flag = True
 
     @model_validator(mode="after")
@@ -133,9 +133,9 @@ class Objective(Frozen):
     price : w_c [1/price].
     """
 
-    time: Amount = 1.0
-    energy: Amount = 1.0
-    price: Amount = 1.0
+    time: Quantity = 1.0
+    energy: Quantity = 1.0
+    price: Quantity = 1.0
 
 
 class NoiseTable(Frozen):
@@ -149,8 +149,8 @@ class NoiseTable(Frozen):
     """
 
     bits: Widths
-    weights: AmountRows
-    activations: AmountRows
+    weights: QuantityRows
+    activations: QuantityRows
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -172,8 +172,8 @@ class Noise(Frozen):
     """
 
     model: Literal["law", "grid", "table"] = "law"
-    s_weights: Amounts | None = None
-    s_activations: Amounts | None = None
+    s_weights: Quantities | None = None
+    s_activations: Quantities | None = None
     table: NoiseTable | None = None
 
     @model_validator(mode="after")
@@ -199,7 +199,7 @@ class Accuracy(Frozen):
     """
 
     levels: Shares
-    delta: AmountRows
+    delta: QuantityRows
     rho_weights: RobustnessRows | None = None
     rho_activations: RobustnessRows | None = None
 

@@ -323,3 +323,23 @@ def test_fptas_refuses_what_it_does_not_take() -> None:
     assert late.status in ("time-limit", "feasible", "optimal")
     if late.plan is not None and late.bound is not None:
         assert late.bound <= late.objective
+
+
+def test_the_paper_says_what_has_no_tree() -> None:
+    problem = small(0, "schedule")
+    data: Any = problem.model_dump(exclude_none=True)
+    width = data["models"][0]["widths"][0]
+    width["epochs"] = {"expected": 3}
+    found = qopt.solve(Jqodi(**data), "jqodi-paper")
+    name = f"{data['models'][0]['name']} at {width['bits']} bits"
+    assert f"left out: {name} (no K^rob)" in found.message
+    width["epochs"] = {"expected": 3, "robust": 9}
+    data["conditions"] = {"cloud_speed": [1.0] * 5}
+    found = qopt.solve(Jqodi(**data), "jqodi-paper")
+    assert f"{name} (K^rob = 9, conditions for 5 epochs)" in found.message
+    for model in data["models"]:
+        for each in model["widths"]:
+            each["epochs"] = {"expected": 3}
+    found = qopt.solve(Jqodi(**data), "jqodi-paper")
+    assert found.plan is None
+    assert found.message.startswith("no model and bit-width has a tree; ")

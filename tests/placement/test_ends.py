@@ -86,7 +86,7 @@ def not_on_the_device(seconds: float, memory: float | None = None) -> Placement:
 
 
 @pytest.mark.parametrize("method", ["brute-force", "cut-branch", "highs-mip", "pyomo", "cvxpy"])
-@pytest.mark.parametrize("seconds", [1e6, 1e17, 1e150])
+@pytest.mark.parametrize("seconds", [1e6, 1e17, 1e90])
 def test_a_time_that_means_not_here(method: str, seconds: float) -> None:
     found = solve(not_on_the_device(seconds), method)
     assert found.plan is not None

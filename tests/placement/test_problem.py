@@ -105,7 +105,8 @@ def test_bad_input_is_one_line(path: str, value: Any, field: str, words: str) ->
 
 
 def test_numbers_that_are_too_large_together() -> None:
-    problem = load(TEACHING).replace({"graph.work": [1e300] * 5, "tiers[0].speed": 1e-300})
+    large = {"graph.work": [1e100] * 5, "tiers[0].speed": 1e-100, "objective.time": 1e100}
+    problem = load(TEACHING).replace(large)
     with pytest.raises(InputError, match="below 1e300"):
         qopt.solve(problem)
 

@@ -386,7 +386,8 @@ def test_bad_overheads_take_one_line(changes: dict[str, Any], words: str) -> Non
 
 
 def test_overhead_too_large_for_floats_is_refused() -> None:
-    p = qpart(2, seed=1).replace({"network.overhead": [1e308, 1e308], "channel.rate": 1e-9})
+    dear = {"channel.rate": 1e-100, "channel.transmit_power": 1e100, "objective.energy": 1e100}
+    p = qpart(2, seed=1).replace({"network.overhead": [1e100, 1e100], **dear})
     with pytest.raises(InputError, match="overhead"):
         qopt.solve(p)
 

@@ -64,7 +64,7 @@ def test_one_changed_entry_is_damage(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", [1, *(pytest.param(s, marks=pytest.mark.sweep) for s in range(2, 8))])
-def test_one_changed_entry_is_refused_even_with_the_rightdigest(tmp_path: Path, seed: int) -> None:
+def test_one_changed_entry_is_refused_even_with_the_right_digest(tmp_path: Path, seed: int) -> None:
     """Columns are worked out anew; of the widths, fewer bits break the noise limit, and more are not needed."""
     path, problem = tmp_path / "table.npz", qpart(3, seed=seed, bits=(1, 4))
     arrays = saved(path, problem)

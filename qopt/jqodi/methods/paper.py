@@ -39,6 +39,9 @@ from qopt.jqodi.terms import Candidate, candidate_at, plan_of, terms_of
 MAX_PATHS = 1_000_000
 """Paths of all trees together that are listed."""
 
+NAMED = 6
+"""Models and widths without a tree that the message names."""
+
 MOST = 691.0
 """Logarithm up to which paths are counted."""
 
@@ -72,15 +75,25 @@ class ScoredPath(Brief):
     states: IntArray
 
 
+def left_out(problem: Jqodi, model: Model, width: Width) -> str | None:
+    """Why a model at a width has no tree, or None."""
+    expected, robust = model.epochs(width)
+    if expected is None:
+        return "no K^exp"
+    if robust is None:
+        return "no K^rob"
+    if problem.horizon is not None and robust > problem.horizon:
+        return f"K^rob = {robust}, conditions for {problem.horizon} epochs"
+    return None
+
+
 def create_trees(problem: Jqodi) -> list[Tree]:
-    """Data of every tree whose model and width reach the loss by the robust estimate too."""
+    """Data of every tree whose model and width reach the loss by the robust estimate too, under known conditions."""
     trees = []
     for model, width in problem.admissible:
         expected, robust = model.epochs(width)
-        if expected is None or robust is None:
+        if expected is None or robust is None or left_out(problem, model, width):
             continue
-        if problem.horizon is not None and robust > problem.horizon:
-            continue  # conditions are unknown in its last epochs
         candidate = candidate_at(_all_counted(problem, model, width, robust), model.name, width.bits)
         trees.append(Tree(candidate, expected, _risk(model, width, expected, robust)))
     return trees
@@ -210,13 +223,20 @@ def solve(problem: Jqodi, options: Options) -> Outcome:
     which = "all paths" if everything else "only paths of one server and cut for all epochs"
     if not everything and problem.mode != "choice":
         which += f" (all would be {listed:.3g})" if listed < math.exp(MOST) else " (all would be more than 1e300)"
+    without = [
+        f"{model.name} at {width.bits} bits ({why})"
+        for model, width in problem.admissible
+        if (why := left_out(problem, model, width))
+    ]
+    if without:
+        which += f"; left out: {', '.join(without[:NAMED])}"
+        which += f" and {len(without) - NAMED} more" if len(without) > NAMED else ""
     status: Status = "time-limit" if "stopped" in details else "heuristic"
     if best is None and status == "time-limit":
         return Outcome(status, message=which, details=details)
     if best is None:
-        return Outcome(
-            "heuristic", message=f"no path of K^rob epochs reaches Theta within T_max; {which}", details=details
-        )
+        why = "no path of K^rob epochs reaches Theta within T_max" if trees else "no model and bit-width has a tree"
+        return Outcome("heuristic", message=f"{why}; {which}", details=details)
     candidate = best.tree.candidate
     epochs = candidate.epochs if problem.estimate == "robust" else best.tree.expected
     details["score"] = best.score

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from qopt.core.arguments import is_number, whole
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.columns import LEAST, MOST, RANGE
 from qopt.core.display import Brief, listed, number
 from qopt.core.errors import InputError, shown
 from qopt.qpart.problem import QPart, serving_rows
@@ -37,6 +38,8 @@ AMOUNTS = (
     "objective.energy",
     "objective.price",
 )
+RATES = ("channel.rate", "channel.download_rate")
+
 FIELDS = (*POSITIVE, *AMOUNTS, "level", "inferences")
 """What may vary from request to request, by the names that `QPart.replace` takes; beside them ``network``."""
 
@@ -88,9 +91,13 @@ class Requests(Brief):
         unknown = [name for name in given if name not in FIELDS]
         if unknown:
             raise InputError(f"requests.{unknown[0]}", "an unknown column", ", ".join((*FIELDS, "network")))
-        lengths = {name: np.size(column) for name, column in given.items() if np.ndim(column) == 1}
+        rows = {name: _rows(column) for name, column in given.items()}
+        lengths = {name: length for name, length in rows.items() if length is not None}
         if not isinstance(names, str):
-            names = np.asarray(names)
+            try:
+                names = np.asarray(names)
+            except ValueError:  # lists of unlike length
+                names = np.asarray(None)
             if names.ndim != 1:
                 raise InputError("requests.network", shown(network), "a name, or a column of names")
             lengths["network"] = len(names)
@@ -157,6 +164,13 @@ class Requests(Brief):
         return network.replace(changes)
 
 
+def _rows(column: object) -> int | None:
+    """How many rows a column has; None for one number, or what is no column."""
+    if isinstance(column, list | tuple):
+        return len(column)
+    return len(column) if getattr(column, "ndim", None) == 1 else None  # type: ignore[arg-type]
+
+
 def _column(name: str, values: object, n: int) -> FloatArray:
     """A checked column of n numbers."""
     numeric = isinstance(values, np.ndarray) and values.dtype.kind in "iuf"
@@ -175,11 +189,13 @@ def _column(name: str, values: object, n: int) -> FloatArray:
     if column.ndim != 1:
         raise InputError(f"requests.{name}", f"an array of {column.ndim} dimensions", "one column")
     with np.errstate(invalid="ignore"):
-        good = np.isfinite(column) & (column > 0) if name not in AMOUNTS else np.isfinite(column) & (column >= 0)
+        good = (column >= LEAST) & (column <= MOST)
+        if name in AMOUNTS:
+            good |= column == 0
         if name == "device.memory":
             good |= column == np.inf
         if name == "inferences":
-            good &= column == np.floor(column)
+            good = (column >= 1) & (column <= 2.0**53) & (column == np.floor(column))
         if name == "level":
             good &= column <= 1
     bad = np.flatnonzero(~good)
@@ -191,12 +207,14 @@ def _column(name: str, values: object, n: int) -> FloatArray:
 def allowed_in(name: str) -> str:
     """What a column may hold, in words."""
     if name == "inferences":
-        return "a whole number >= 1"
+        return "a whole number from 1 to 2^53"
     if name == "level":
         return "an accuracy level in (0, 1]"
     if name == "device.memory":
-        return "bits >= 0, or inf for no limit"
-    return "a finite number >= 0" if name in AMOUNTS else "a finite number > 0"
+        return f"bits: 0, {RANGE}, or inf for no limit"
+    if name in AMOUNTS:
+        return f"0, or {RANGE}"
+    return f"{RANGE}; the largest is as good as free" if name in RATES else RANGE
 
 
 def fading_rates(
