@@ -7,7 +7,9 @@ the model solved again.
 from __future__ import annotations
 
 import math
+import warnings
 
+from qopt.core.clock import OutOfTime
 from qopt.core.errors import MethodError
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
@@ -19,6 +21,8 @@ from qopt.placement.methods.candidates import NO_OPERATOR, binding
 from qopt.placement.plan import PlacementPlan, labels_of
 from qopt.placement.problem import Placement
 from qopt.placement.terms import terms
+
+NOT_BUILT = "there is no time to build the model and hand it over"
 
 ROUNDS = 50
 """Times that the solver is asked, at most."""
@@ -34,7 +38,10 @@ def solve(problem: Placement, options: Options) -> Outcome:
         raise MethodError(f"formulation lp: {binding(problem)}; formulation mip does")
     if not problem.eligible:
         return Outcome("infeasible", message=NO_OPERATOR)
-    model = joint(problem, form)
+    try:
+        model = joint(problem, form, clock=clock)
+    except OutOfTime:
+        return Outcome("time-limit", message=NOT_BUILT)
 
     def attempt() -> Round[PlacementPlan]:
         said = run(model, clock)
@@ -75,19 +82,29 @@ def one_tier(problem: Placement) -> str | None:
 
 
 def solve_cvxpy(problem: Placement, options: Options) -> Outcome:
-    """The minimum cut of every operator as a linear program in CVXPY. Takes solver (highs, clarabel)."""
+    """The minimum cut of every operator as a linear program in CVXPY. Takes solver (highs, clarabel) and time_limit."""
     import cvxpy as cp
 
-    from qopt.formulations.placement import cut_cvxpy, extract_cvxpy
+    from qopt.formulations.placement import RATE_CVXPY, cut_cvxpy, extract_cvxpy
 
-    solver = options.solver or "highs"
+    clock, solver = options.clock(), options.solver or "highs"
     best, best_value = None, math.inf
     for operator in sorted(problem.eligible, key=lambda o: -o.accuracy):
+        if not clock.affords(len(problem.graph) * len(problem.links), RATE_CVXPY):
+            return _late(problem, best, NOT_BUILT)
         model = cut_cvxpy(problem, operator.name)
+        if clock.over:
+            return _late(problem, best, NOT_BUILT)
         try:
-            model.solve(solver=solver.upper())
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # "may be inaccurate", of a point that the clock left: it is not used
+                model.solve(solver=solver.upper(), **({} if clock.left is None else {"time_limit": clock.left}))
         except cp.SolverError as error:
+            if clock.over:
+                return _late(problem, best)
             return Outcome("failed", message=f"{solver} broke off: {' '.join(str(error).split())[:200]}")
+        if model.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE) and clock.over:
+            return _late(problem, best)
         if model.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
             return Outcome("failed", message=f"{solver} stopped at operator {operator.name}: {model.status}")
         plan = extract_cvxpy(model, problem, operator.name)
@@ -101,3 +118,9 @@ def solve_cvxpy(problem: Placement, options: Options) -> Outcome:
     if what:  # the least latency misses its target
         return Outcome("infeasible", message=what, details=details)
     return Outcome("optimal", best, best_value, details=details)
+
+
+def _late(problem: Placement, best: PlacementPlan | None, message: str = "") -> Outcome:
+    """What the clock left: the best plan of the operators so far, if it keeps the latency."""
+    kept = best if best is not None and _broken(problem, best) is None else None
+    return Outcome("time-limit", kept, message=message)
