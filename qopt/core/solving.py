@@ -70,6 +70,8 @@ def certify(
     """
     problem = as_problem(problem)
     family = family_of(problem)
+    if "clock" in options:
+        raise InputError("clock", shown(options["clock"]), "nothing: time_limit is the option")
     if time_limit is not None:
         options["time_limit"] = time_limit
     _check_options(family.part("certificate").certify, f"the certificate of a {family.name} problem", options)

@@ -26,7 +26,7 @@ ROUNDS = 20
 """Times that the solver is asked, at most."""
 
 
-RATE, RATE_CVXPY = 12_000, 18_000
+RATE, RATE_CVXPY = 10_000, 5_000
 """Variables a second that are built and handed to HiGHS, on two old cores: neither can be stopped, so a model for which
 there is no time is not begun."""
 
