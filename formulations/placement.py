@@ -59,7 +59,7 @@ FORMS = ("mip", "lp")
 """Forms of the joint model: ``lp`` is ``mip`` without limits and with x, y between 0 and 1."""
 
 
-RATE, RATE_CVXPY = 2_500, 500
+RATE, RATE_CVXPY = 1_000, 250
 """Nodes times links a second that are built and handed to HiGHS, on two old cores, with their tensors: neither can be
 stopped, so a model for which there is no time is not begun."""
 
