@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from clocks import CountingClock
 
@@ -15,12 +16,15 @@ from qopt.core import solving
 from qopt.core.certificate import Certificate
 from qopt.core.clock import ENDLESS, Clock, OutOfTime
 from qopt.core.families import FAMILIES, family_of
-from qopt.core.method import Method, Options
+from qopt.core.method import Method, Options, named
 from qopt.core.problem import Problem
 from qopt.core.solution import Outcome, Solution, stopped
 from qopt.jqodi.generate import jqodi
+from qopt.kernels.knapsack.result import Result
 from qopt.placement.generate import placement
 from qopt.qpart.generate import qpart
+from qopt.qpart.problem import QPart
+from qopt.qpart.subproblem import Subproblem
 
 PROBLEMS: dict[str, Callable[[], Problem]] = {
     "qpart": lambda: qpart(20, seed=2, branches=True),
@@ -200,13 +204,54 @@ def test_the_better_of_two_plans_is_handed_back(monkeypatch: pytest.MonkeyPatch)
         assert found.status == "time-limit"
 
 
-def test_a_kernel_that_gives_up_is_no_clock() -> None:
-    """One tensor's noise is within rounding of the limit and no limit on time was set: the status says so."""
-    problem = qopt.load("qpart/teaching-3")
-    clock = Clock(None)
-    assert stopped(clock, None) == "failed"
-    assert stopped(clock, problem) == "feasible"
-    assert stopped(Clock(0.0), None) == stopped(Clock(0.0), problem) == "time-limit"
+@pytest.mark.parametrize("found", [True, False])
+def test_a_kernel_that_gives_up_is_no_clock(monkeypatch: pytest.MonkeyPatch, found: bool) -> None:
+    """A kernel stops at its labels or at rounding while nobody set a limit: the status and the message say that."""
+    problem = qpart(2, seed=0, bits=(1, 4), cuts=[2])
+
+    def gave_up(subproblem: Subproblem, *_: object) -> Result:
+        choice = np.full(len(subproblem.tensors), len(subproblem.bits) - 1) if found else None
+        objective = float(subproblem.cost[:, -1].sum()) if found else None
+        return Result("limit", choice, objective, 0.0, details={"stopped": "too many partial sums"})
+
+    monkeypatch.setattr("qopt.qpart.methods.mckp.at_cut", gave_up)
+    claim = named(family_of(problem).part("registry").METHODS, "mckp").run(problem, Options())
+    assert claim.status == ("feasible" if found else "failed")
+    assert claim.message == "cut 2: too many partial sums"
+    late = named(family_of(problem).part("registry").METHODS, "mckp").run(problem, Options(time_limit=0.0))
+    assert late.status == "time-limit"
+
+
+def test_rounding_at_a_limit_is_no_clock() -> None:
+    """The noise of one tensor of two is a hair's breadth from the limit: floats cannot tell what keeps it."""
+    problem = QPart(
+        network={
+            "macs": [9.085428527224717e-31],
+            "weights": [2e-12],
+            "activations": [4.9999999999999996e-06],
+            "input_size": 1.000000000001e-06,
+            "overhead": [1.1e-20],
+            "last_reader": [1, 2],
+        },
+        device={"cycles_per_mac": 7.8e-13, "clock": 1.1e30, "energy_coefficient": 1e-12},
+        server={"cycles_per_mac": 2e20, "clock": 3e-30, "price": 668828.4149824922},
+        channel={"rate": 3.8248164054072754e19, "transmit_power": 948890015864.7046},
+        bits={"lo": 1, "hi": 4},
+        level=0.01,
+        noise={"model": "law", "s_weights": [1e50], "s_activations": [1.9e-12]},
+        accuracy={"levels": [0.01], "delta": [[2.499999999997499e49]]},
+        cuts=[1],
+    )
+    found = qopt.solve(problem)
+    assert found.status != "time-limit"
+    assert found.status == "optimal" or found.message
+    assert found.certificate.feasible
+
+
+def test_what_a_status_says_of_a_search_that_stopped() -> None:
+    assert stopped(Clock(None), None) == "failed"
+    assert stopped(Clock(None), "a plan") == "feasible"
+    assert stopped(Clock(0.0), None) == stopped(Clock(0.0), "a plan") == "time-limit"
 
 
 def test_labels_are_for_the_whole_certificate() -> None:
