@@ -244,7 +244,6 @@ def test_rounding_at_a_limit_is_no_clock() -> None:
     )
     found = qopt.solve(problem)
     assert found.status != "time-limit"
-    assert found.status == "optimal" or found.message
     assert found.certificate.feasible
 
 
