@@ -46,6 +46,7 @@ import numpy as np
 import pyomo.environ as pyo
 
 from qopt.core.arrays import FloatArray
+from qopt.core.clock import ENDLESS, Clock, OutOfTime
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.limits import limit_with_slack
 from qopt.core.reading import problem_of
@@ -61,6 +62,11 @@ FORMS = ("mip", "lp")
 """Forms of the joint model: ``lp`` is ``mip`` without limits and with x, y between 0 and 1."""
 
 
+RATE, RATE_CVXPY = 1_000, 250
+"""Nodes times links a second that are built and handed to HiGHS, on two old cores, with their tensors: neither can be
+stopped, so a model for which there is no time is not begun."""
+
+
 def operators(problem: Placement, below: float | None = None) -> dict[str, tuple[Terms, Labelling, tuple[Limit, ...]]]:
     """Network, costs and limits of every operator that reaches the accuracy target; `below` as in `joint`."""
     problem = problem_of(Placement, problem)
@@ -70,7 +76,9 @@ def operators(problem: Placement, below: float | None = None) -> dict[str, tuple
     }
 
 
-def joint(problem: Placement, form: str = "mip", *, below: float | None = None) -> pyo.ConcreteModel:
+def joint(
+    problem: Placement, form: str = "mip", *, below: float | None = None, clock: Clock = ENDLESS
+) -> pyo.ConcreteModel:
     """The choice of operator and tiers as one Pyomo model, in one of `FORMS`; see the head of this file.
 
     Parameters
@@ -78,6 +86,7 @@ def joint(problem: Placement, form: str = "mip", *, below: float | None = None) 
     form : one of `FORMS`.
     below : what a known plan costs: tiers and links that alone cost more are left out, so that numbers which mean
         "not here" do not set the scale.
+    clock : raises `OutOfTime` where there is surely no time to build it.
 
     Returns
     -------
@@ -90,10 +99,13 @@ def joint(problem: Placement, form: str = "mip", *, below: float | None = None) 
         The problem is no placement, or the form is none of `FORMS`.
     MethodError
         No operator reaches the accuracy target, or form ``lp`` of a problem with limits that can bind.
+    OutOfTime
+        By the clock there is no time to build the model and to hand it over.
     """
     problem = problem_of(Placement, problem, named=True)
     if form not in FORMS:
         raise InputError("form", shown(form), ", ".join(FORMS))
+    _afford(problem, clock)
     data = operators(problem, below)
     if not data:
         raise MethodError("no operator reaches the accuracy target")
@@ -122,6 +134,13 @@ def joint(problem: Placement, form: str = "mip", *, below: float | None = None) 
     if form == "mip":
         _keep_limits(model, {o: rows for o, (_, _, rows) in data.items()})
     return model
+
+
+def _afford(problem: Placement, clock: Clock) -> None:
+    """Raise `OutOfTime` where there is surely no time: the graph has as many nodes as any operator keeps, and more."""
+    size = len(problem.eligible) * len(problem.graph) * len(problem.links)
+    if not clock.affords(size, RATE):
+        raise OutOfTime(f"a model of {size} nodes times links")
 
 
 def _on(model: pyo.ConcreteModel, o: str, v: int, k: int) -> Any:

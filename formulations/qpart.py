@@ -46,6 +46,7 @@ import pyomo.environ as pyo
 from pyomo.gdp import Disjunct, Disjunction
 
 from qopt.core.arrays import BoolArray
+from qopt.core.clock import ENDLESS, Clock, OutOfTime
 from qopt.core.errors import InputError, shown
 from qopt.core.limits import limit_with_slack
 from qopt.core.reading import problem_of
@@ -59,12 +60,16 @@ if TYPE_CHECKING:
 FORMS = ("one-hot", "aggregated", "big-m", "hull")
 """Forms of the joint model."""
 
+RATES = {"one-hot": 15_000, "aggregated": 15_000, "big-m": 6_000, "hull": 700}
+"""Variables a second that are built and handed to HiGHS, on two old cores: Pyomo cannot be stopped while it does that,
+so a model for which there is no time is not begun."""
 
-def tables(problem: QPart) -> dict[int, Subproblem]:
-    """Data of every admissible cut: prices, noise terms, limits."""
+
+def tables(problem: QPart, clock: Clock = ENDLESS) -> dict[int, Subproblem]:
+    """Data of every admissible cut: prices, noise terms, limits. Raises `OutOfTime` where the clock is over."""
     problem = problem_of(QPart, problem)
     table = subproblems(problem)
-    return {int(p): table.at(int(p)) for p in problem.admissible_cuts}
+    return {int(p): table.at(int(p)) for p in clock.watching(problem.admissible_cuts)}
 
 
 def admissible(subproblem: Subproblem) -> BoolArray:
@@ -101,13 +106,14 @@ def scale(at: dict[int, Subproblem]) -> tuple[float, float]:
     return offset, (way or abs(offset) or 1.0) / 1000.0
 
 
-def joint(problem: QPart, form: str = "one-hot") -> pyo.ConcreteModel:
+def joint(problem: QPart, form: str = "one-hot", *, clock: Clock = ENDLESS) -> pyo.ConcreteModel:
     """The joint mixed-integer program over cut and widths.
 
     Parameters
     ----------
     problem : the request.
     form : one of `FORMS`; see the head of this file.
+    clock : the model is built only where there is time to build it and to hand it over.
 
     Returns
     -------
@@ -119,17 +125,21 @@ def joint(problem: QPart, form: str = "one-hot") -> pyo.ConcreteModel:
     ------
     InputError
         The problem is of another family, or the form is none of `FORMS`.
+    OutOfTime
+        There is no time.
     """
     problem = problem_of(QPart, problem)
     if form not in FORMS:
         raise InputError("form", shown(form), ", ".join(FORMS))
+    at = tables(problem, clock)
+    of = {p: list(clock.watching(items(subproblem))) for p, subproblem in at.items()}
+    if not clock.affords(sum(map(len, of.values())), RATES[form]):
+        raise OutOfTime(f"{sum(map(len, of.values()))} variables")
     if form in ("big-m", "hull"):
         model = gdp(problem)
         pyo.TransformationFactory("gdp.bigm" if form == "big-m" else "gdp.hull").apply_to(model)
         return model
 
-    at = tables(problem)
-    of = {p: list(items(subproblem)) for p, subproblem in at.items()}
     device_cuts = [p for p in at if p > 0]
     tensors = [(p, int(i)) for p in at for i in at[p].tensors]
     choices = [(p, i, b) for p in at for i, b, *_ in of[p]]

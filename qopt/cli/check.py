@@ -17,6 +17,7 @@ def check(
     cut: Cut = None,
     level: Level = None,
     change: Changes = None,
+    time_limit: Annotated[float | None, typer.Option(help="Seconds of wall time, for the proof.")] = None,
     as_json: AsJson = False,
 ) -> int:
     """Certify a plan, or the claim that there is none, from the instance and the file alone.
@@ -28,7 +29,7 @@ def check(
 
     problem = read_problem(instance, change, cut, level)
     decision, witness = read_answer(plan, problem)
-    certificate = certify(problem, decision, witness)
+    certificate = certify(problem, decision, witness, time_limit=time_limit)
     if decision is not None and decision.problem not in ("", problem.name):
         note = f"the plan was made for {decision.problem}, this is {problem.name}"
         certificate = replace(certificate, notes=(*certificate.notes, note))

@@ -12,7 +12,7 @@ from qopt.cli.common import AsJson, Changes, Cut, Level, exit_code, instance_nam
 def compare(
     instances: Annotated[list[str], typer.Argument(help="Bundled names or paths.", autocompletion=instance_names)],
     methods: Annotated[str | None, typer.Option(help="Names separated by commas; default all.")] = None,
-    time_limit: Annotated[float | None, typer.Option(help="Seconds for each method that takes a limit.")] = None,
+    time_limit: Annotated[float | None, typer.Option(help="Seconds for each call, plan and proof together.")] = None,
     cut: Cut = None,
     level: Level = None,
     change: Changes = None,

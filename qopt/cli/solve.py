@@ -19,7 +19,7 @@ def solve(
     solver: Annotated[str | None, typer.Option(help="Back end, for methods that offer a choice.")] = None,
     formulation: Annotated[str | None, typer.Option(help="Model, for methods that offer a choice.")] = None,
     gap: Annotated[float | None, typer.Option(help="Relative gap allowed, for methods with a guarantee.")] = None,
-    time_limit: Annotated[float | None, typer.Option(help="Seconds of wall time.")] = None,
+    time_limit: Annotated[float | None, typer.Option(help="Seconds of wall time, for plan and proof together.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of the solver.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the solver.")] = None,
     cut: Cut = None,

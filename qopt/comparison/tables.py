@@ -134,7 +134,7 @@ def compare(
     ----------
     problems : problems, bundled names or paths.
     methods : names; default all. One that cannot be used is a row with its reason.
-    time_limit : seconds, for the methods that take a limit.
+    time_limit : seconds for each call, certificate included, for the methods that take a limit.
 
     Returns
     -------

@@ -110,7 +110,7 @@ class Certificate:
     constraints : slack of every constraint.
     violations : a line for each constraint that fails.
     bound : proved lower bound on every feasible plan's objective, None if there is none to give.
-    kind : kind of the bound: ``kkt-dual``, ``lagrangian``, ``witness``, ``enumeration``, ``flow``.
+    kind : kind of the bound: ``kkt-dual``, ``lagrangian``, ``witness``, ``enumeration``, ``flow``, ``cheapest``.
     proved : the plan is feasible and optimal within tolerance, by this bound.
     infeasible : no plan exists, proved.
     kkt : residuals, real-valued bits only.

@@ -49,11 +49,13 @@ class Clock:
 
     def part(self, share: float) -> Clock:
         """A clock that is over when a share of what is left is; one without a limit if this has none."""
-        return Clock(None if self.left is None else share * self.left)
+        left = self.left
+        return Clock(None if left is None else share * left)
 
     def affords(self, work: float, rate: float) -> bool:
         """Whether there is time for work at a rate a second: for what cannot be stopped once it has begun."""
-        return self.left is None or work <= rate * self.left
+        left = self.left
+        return left is None or work <= rate * left
 
     def watching(self, items: Iterable[Item]) -> Iterator[Item]:
         """The items, one by one; raises `OutOfTime` between two where the limit is reached."""

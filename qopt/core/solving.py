@@ -70,6 +70,8 @@ def certify(
     """
     problem = as_problem(problem)
     family = family_of(problem)
+    if "clock" in options:
+        raise InputError("clock", shown(options["clock"]), "nothing: time_limit is the option")
     if time_limit is not None:
         options["time_limit"] = time_limit
     _check_options(family.part("certificate").certify, f"the certificate of a {family.name} problem", options)
@@ -141,7 +143,7 @@ def solve(
             importlib.import_module(module)
         effort = dict(family.part("certificate").IN_SOLVE)
     begun = clock.spent
-    known = None if time_limit is None else _first_plan(family, asked, clock)
+    known = None if time_limit is None or not chosen.stand_in else _first_plan(family, asked, clock)
     outcome = _stood_in(family, asked, chosen, _run(function, asked, options), known)
     seconds = clock.spent - begun
     if chosen.bits is not None:
@@ -193,7 +195,7 @@ def _first_plan(family: Family, problem: Problem, clock: Clock) -> Plan | None:
 
 def _stood_in(family: Family, problem: Problem, method: Method, outcome: Outcome, known: Plan | None) -> Outcome:
     """An outcome with the first plan in the place of none, or of a worse one that the clock left."""
-    if known is None or not method.stand_in:
+    if known is None:
         return outcome
     if outcome.status == "infeasible":
         message = f"{method.name} says that there is no plan; this one keeps all limits"

@@ -23,7 +23,10 @@ FACTS = ("operator", "tiers")
 BUDGETS = {"accuracy": "accuracy", "memory": "memory", "latency": "latency"}
 """Limits of which the amount used is worth a line, and what the line is called; the others either hold or do not."""
 
-KINDS = {"flow": "minimum cuts, a flow for every operator, checked in exact arithmetic"}
+KINDS = {
+    "flow": "minimum cuts, a flow for every operator, checked in exact arithmetic",
+    "cheapest": "every operation on its cheapest tier, tensors for nothing",
+}
 """Kinds of bounds in words."""
 
 

@@ -457,7 +457,8 @@ def test_compare_is_a_row_for_each_problem_and_method(small: QPart, impossible: 
 def test_compare_gives_time_to_those_that_take_it() -> None:
     problem = qpart(4, seed=2, bits=(1, 6), reference_bits=4)
     frame = qopt.compare([problem], methods=["mckp", "round-up"], time_limit=0)
-    assert list(frame["status"]) == ["time-limit", "heuristic"]
+    assert list(frame["status"]) == ["time-limit", "time-limit"]
+    assert frame["verified"].tolist() == [True, True]
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,8 @@ def choose(options: Options) -> Callable[[pyo.ConcreteModel, Clock], Answer]:
         raise InputError("threads", shown(options.threads), "1, because glpk runs on one thread")
 
     def run(model: pyo.ConcreteModel, clock: Clock) -> Answer:
+        if clock.over:
+            return Answer("time-limit", False, None)
         if solver == "highs":
             return run_highs(model, clock.left, options)
         answer = run_external(solver, model, clock.left, options)

@@ -47,11 +47,10 @@ def _at_width(problem: Jqodi, bits: int, options: Options) -> Outcome:
         ):
             asked = only.model_copy(update={"time_limit": limit})
             method = fastest(METHODS, asked)
-            known = None if clock.limit is None else first_plan(asked, clock)
             found = method.run(asked, Options(time_limit=clock.left, running=clock))
             if found.plan is not None or found.status != "infeasible":
                 late = found.status == "time-limit"
-                plan = known if late and found.plan is None else found.plan
+                plan = first_plan(asked, clock) if late and found.plan is None else found.plan
                 return Outcome(
                     "time-limit" if late else "heuristic", plan, message=f"{bits} bits{note}", details=details
                 )

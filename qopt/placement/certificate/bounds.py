@@ -172,7 +172,8 @@ def _known(number: dict[str, int], tier: object) -> int:
 def cheap_bound(costs: Labelling) -> Fraction:
     """What every operation costs on its cheapest tier, and no tensor anything: a bound in no time."""
     least = costs.unary.min(axis=1)
-    return sum(map(Fraction, least[np.isfinite(least)].tolist()), Fraction(0))
+    total = math.fsum(least[np.isfinite(least)].tolist())  # rounded once
+    return Fraction(math.nextafter(total, -math.inf))
 
 
 def own_bound(costs: Labelling, rows: tuple[Limit, ...], clock: Clock = ENDLESS) -> Fraction | float | None:

@@ -7,8 +7,10 @@ the model solved again.
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import replace
 
+from qopt.core.clock import OutOfTime
 from qopt.core.errors import MethodError
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
@@ -20,6 +22,9 @@ from qopt.placement.methods.candidates import NO_OPERATOR, binding
 from qopt.placement.plan import PlacementPlan, labels_of
 from qopt.placement.problem import Placement
 from qopt.placement.terms import terms
+
+NOT_BUILT = "there is no time to build the model and hand it over"
+NOT_FINER = "there is no time to look at the plan again in finer digits"
 
 ROUNDS = 50
 """Times that the solver is asked, at most."""
@@ -38,7 +43,7 @@ def solve(problem: Placement, options: Options) -> Outcome:
 
     def search(below: float | None) -> tuple[Found[PlacementPlan], float]:
         """The answer, its bound in the problem's units, and the unit of the model's objective."""
-        model = joint(problem, form, below=below)
+        model = joint(problem, form, below=below, clock=clock)
 
         def attempt() -> Round[PlacementPlan]:
             said = run(model, clock)
@@ -55,12 +60,19 @@ def solve(problem: Placement, options: Options) -> Outcome:
 
         return solve_and_exclude(attempt, breaks, cut_off, clock=clock, most=ROUNDS), model.unit
 
-    found, coarse = search(None)
+    try:
+        found, coarse = search(None)
+    except OutOfTime:
+        return Outcome("time-limit", message=NOT_BUILT)
     while found.status == "optimal" and found.point is not None:
         value = breakdown(problem, found.point).objective
         if unit(costs for _, costs, _ in operators(problem, value).values()) > FAR_CHEAPER * coarse:
             break  # as it does at last: floats span no more than 270 such steps
-        again, coarse = search(value)
+        try:
+            again, coarse = search(value)
+        except OutOfTime:
+            found = replace(found, status="time-limit", message=NOT_FINER)
+            break
         if again.point is None or breakdown(problem, again.point).objective > value:
             again = replace(again, point=found.point)
         found = again
@@ -89,21 +101,31 @@ def one_tier(problem: Placement) -> str | None:
 
 
 def solve_cvxpy(problem: Placement, options: Options) -> Outcome:
-    """The minimum cut of every operator as a linear program in CVXPY. Takes solver (highs, clarabel)."""
+    """The minimum cut of every operator as a linear program in CVXPY. Takes solver (highs, clarabel) and time_limit."""
     import cvxpy as cp
 
-    from qopt.formulations.placement import cut_cvxpy, extract_cvxpy, operators, unit
+    from qopt.formulations.placement import RATE_CVXPY, cut_cvxpy, extract_cvxpy, operators, unit
 
-    solver = options.solver or "highs"
+    clock, solver = options.clock(), options.solver or "highs"
     best, best_value = None, math.inf
     for operator in sorted(problem.eligible, key=lambda o: -o.accuracy):
+        if not clock.affords(len(problem.graph) * len(problem.links), RATE_CVXPY):
+            return _late(problem, best, NOT_BUILT)
         model = cut_cvxpy(problem, operator.name)
         coarse = unit([operators(problem)[operator.name][1]])
         while True:
+            if clock.over:
+                return _late(problem, best, NOT_BUILT)
             try:
-                model.solve(solver=solver.upper())
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # "may be inaccurate", of a point that the clock left: unused
+                    model.solve(solver=solver.upper(), **({} if clock.left is None else {"time_limit": clock.left}))
             except cp.SolverError as error:
+                if clock.over:
+                    return _late(problem, best)
                 return Outcome("failed", message=f"{solver} broke off: {' '.join(str(error).split())[:200]}")
+            if model.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE) and clock.over:
+                return _late(problem, best)
             if model.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
                 return Outcome("failed", message=f"{solver} stopped at operator {operator.name}: {model.status}")
             plan = extract_cvxpy(model, problem, operator.name)
@@ -121,3 +143,9 @@ def solve_cvxpy(problem: Placement, options: Options) -> Outcome:
     if what:  # the least latency misses its target
         return Outcome("infeasible", message=what, details=details)
     return Outcome("optimal", best, best_value, details=details)
+
+
+def _late(problem: Placement, best: PlacementPlan | None, message: str = "") -> Outcome:
+    """What the clock left: the best plan of the operators so far, if it keeps the latency."""
+    kept = best if best is not None and _broken(problem, best) is None else None
+    return Outcome("time-limit", kept, message=message)

@@ -30,6 +30,7 @@ METHODS: tuple[Method, ...] = (
         summary="minimum cuts under Lagrange multipliers of the limits, branching on tiers",
         proves="optimal within all limits, with a witness",
         target="qopt.placement.methods.branch:solve",
+        imports=("scipy.optimize",),
         options=("time_limit",),
     ),
     Method(
@@ -37,6 +38,7 @@ METHODS: tuple[Method, ...] = (
         summary="a mixed-integer program for each operator, as arrays for HiGHS, gap 0",
         proves="optimal by the solver's word",
         target="qopt.placement.methods.highs:solve",
+        imports=("highspy",),
         needs=("highspy",),
         options=("time_limit", "threads", "seed"),
     ),
@@ -45,6 +47,7 @@ METHODS: tuple[Method, ...] = (
         summary="the readable joint model, as a mixed-integer program or (no limits) a linear one",
         proves="optimal by the solver's word",
         target="qopt.placement.methods.pyomo:solve",
+        imports=("pyomo.environ", "qopt.formulations.placement", "pyomo.contrib.solver.solvers.highs"),
         needs=("pyomo",),
         solvers=(
             Backend("highs", module="highspy"),
@@ -59,6 +62,7 @@ METHODS: tuple[Method, ...] = (
         summary="the minimum cut of each operator as a linear program",
         proves="optimal within the solver's tolerance",
         target="qopt.placement.methods.pyomo:solve_cvxpy",
+        imports=("cvxpy", "qopt.formulations.placement"),
         needs=("cvxpy",),
         solvers=(Backend("highs", module="highspy"), Backend("clarabel", module="clarabel")),
         options=("time_limit", "solver"),

@@ -12,6 +12,9 @@ from qopt.qpart.methods.repair import holds, least_noise, repair
 from qopt.qpart.problem import QPart
 from qopt.qpart.subproblem import Subproblem
 
+RATE = 50_000
+"""Tensors a second of a model that is built and handed to the solver, on two old cores."""
+
 
 def _settings(solver: str, left: float | None) -> dict[str, object]:
     """Tolerances near the solver's best, and its time limit."""
@@ -44,6 +47,8 @@ def solve(problem: QPart, options: Options) -> Outcome:
             return AtCut("infeasible")
         if len(subproblem.tensors) == 0:
             return AtCut("optimal", safe, subproblem.base, 0.0)
+        if not clock.affords(len(subproblem.tensors), RATE):
+            return AtCut("time-limit", message=f"there is no time to build the model of cut {subproblem.cut}")
         model = convex_cvxpy(problem, subproblem.cut)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "Solution may be inaccurate": the exact test and the bound judge

@@ -34,6 +34,9 @@ TOLERANCES = (1e-10, 1e-9, 1e-8)
 
 MAX_ROUNDS = 200
 
+RATE = 10_000
+"""Tensors a second of a model that is built and handed to HiGHS, on two old cores."""
+
 
 def solve(problem: QPart, options: Options) -> Outcome:
     """Solve the tangent form of `qopt.formulations.qpart_convex` cut by cut (noise by the law or the grid).
@@ -133,6 +136,8 @@ def _at_cut(problem: QPart, subproblem: Subproblem, incumbent: float, options: O
     if len(subproblem.tensors) == 0:
         return AtCut("optimal", np.zeros(0), subproblem.base, 0.0)
 
+    if not clock.affords(len(subproblem.tensors), RATE):
+        return AtCut("time-limit", message=f"there is no time to build the model of cut {subproblem.cut}")
     model = convex(problem, subproblem.cut)
     solver = _solver(options)
     tolerance = TOLERANCES[0]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.clock import OutOfTime
 from qopt.core.limits import within
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
@@ -71,7 +72,10 @@ def solve(problem: QPart, options: Options) -> Outcome:
 
     from qopt.formulations.qpart import extract, joint
 
-    model = joint(problem, form)
+    try:
+        model = joint(problem, form, clock=clock)
+    except OutOfTime:
+        return Outcome("time-limit", message="there is no time to build the model and hand it over")
     model.excluded = pyo.ConstraintList(doc="plans that broke a limit within the solver's tolerance")
     table = subproblems(problem)
 
