@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from qopt.measuring.extra import need_torch
@@ -105,8 +106,9 @@ def measure(
         margin=margin or adversarial_margin,
         seed=seed,
         checkpoint=checkpoint,
-        **({} if memory is None else {"memory": memory}),
     )
+    if memory is not None:
+        settings = replace(settings, memory=memory)
     network = trace(module, _tensor(example))
     name = type(module).__name__.lower() if name is None else name
     return command.measured(network, data, settings, name, say=say or silent, advance=advance or unseen)

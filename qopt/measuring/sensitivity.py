@@ -137,11 +137,11 @@ class Sensitivity(Brief):
             found = shown(data.get("format") if isinstance(data, dict) else data)
             raise InputError("sensitivity", found, f"an object of format {FORMAT}, version 1")
         try:
-            found = cls._read(data)
+            read = cls._read(data)
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise InputError("sensitivity", f"{type(error).__name__}: {error}", "what `save` wrote") from None
-        found._check()
-        return found
+        read._check()
+        return read
 
     @classmethod
     def _read(cls, data: dict[str, Any]) -> Sensitivity:
