@@ -37,6 +37,10 @@ from .core.solving import methods as methods
 from .core.solving import solve as solve
 from .jqodi.plan import JqodiPlan as JqodiPlan
 from .jqodi.problem import Jqodi as Jqodi
+from .measuring.calls import load_segment as load_segment
+from .measuring.calls import measure as measure
+from .measuring.calls import pack as pack
+from .measuring.losses import paired_loss as paired_loss
 from .placement.front import recommend as recommend
 from .placement.plan import PlacementPlan as PlacementPlan
 from .placement.problem import Placement as Placement

@@ -40,12 +40,13 @@ MEMORY = 3 * 2**30
 
 SOURCE = (
     "Noise table, s, rho and Delta: measured on the kept weights by instances/mnist/make.py, seed 0, grids {grid}, "
-    "ranges of activations fixed in advance (10000 images for the coefficients, 10000 others for Delta, the "
-    "test images for neither). Delta holds for the plans of least payload when 1 to 10^6 inferences share a "
-    "download, {inferences} among them. Table II of QPART: device and server (5 and 5/4 cycles per MAC, 200 MHz "
-    "and 3 GHz, kappa 3e-27, eta 3.75e-27 known and not charged), 1 W, weights of time and energy. Ours: {ours}, 8-bit "
-    "input. In the payload: two float32 numbers for each output channel of a weight (overhead); not in it: {biases} "
-    "biases."
+    "ranges of activations fixed in advance (10000 images for the coefficients, 10000 others for Delta, the test "
+    "images for neither). Delta: limits tested from the smallest upwards, the last before the first whose plans "
+    "break the level at the upper end of Tango's interval. It holds for the plans of least payload when 1 to 10^6 "
+    "inferences share a download, {inferences} among them. Table II of QPART: device and server (5 and 5/4 cycles "
+    "per MAC, 200 MHz and 3 GHz, kappa 3e-27, eta 3.75e-27 known and not charged), 1 W, weights of time and energy. "
+    "Ours: {ours}, 8-bit input. In the payload: two float32 numbers for each output channel of a weight (overhead); "
+    "not in it: {biases} biases."
 )
 
 

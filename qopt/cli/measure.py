@@ -25,11 +25,22 @@ def measure(
             help="Examples for coefficients, calibration and test, e.g. 5000,10000,5000; default 1/4, 1/2, 1/4."
         ),
     ] = None,
-    levels: Annotated[str, typer.Option(help="Accuracy losses, ascending.")] = "0.002,0.005,0.01,0.02,0.05",
+    levels: Annotated[
+        str | None,
+        typer.Option(
+            help="Accuracy losses, ascending; default those of 0.002,0.005,0.01,0.02,0.05 that the examples can decide."
+        ),
+    ] = None,
     bits: Annotated[str, typer.Option(help="Widths, LO-HI.")] = "1-16",
     grid: Annotated[
         str, typer.Option(help="Of the weights: per-tensor or per-channel, asymmetric or symmetric, minmax or clipped.")
     ] = "per-channel,clipped",
+    guarantee: Annotated[
+        bool, typer.Option("--guarantee", help="Bound losses for every number of examples: wider, exact intervals.")
+    ] = False,
+    joint: Annotated[
+        bool, typer.Option("--joint", help="Measure pairs of tensors; limits go down by their noise beyond the sum.")
+    ] = False,
     input_bits: Annotated[int, typer.Option(help="Bits of each value of the raw input.")] = 32,
     device: Annotated[str, typer.Option(help="Where to measure: cpu or cuda.")] = "cpu",
     seed: Annotated[int, typer.Option(help="Of division, noise and intervals.")] = 0,
@@ -55,7 +66,7 @@ def measure(
             weights=weights,
             split=split,
             sizes=None if sizes is None else command.numbers("--sizes", sizes, int, 3),
-            levels=command.numbers("--levels", levels, float),
+            levels=None if levels is None else command.numbers("--levels", levels, float),
             bits=command.widths("--bits", bits),
             grid=grid,
             device=device,
@@ -63,6 +74,8 @@ def measure(
             seed=seed,
             memory=None if memory is None else memory * 2**20,
             checkpoint=checkpoint,
+            guarantee=guarantee,
+            joint=joint,
         )
         found = command.run(network, examples, settings, say=say, advance=advance)
     if save is not None:

@@ -18,9 +18,11 @@ from qopt.core.display import Brief
 from qopt.core.errors import InputError, shown
 from qopt.core.plan import read_answer
 from qopt.core.reading import problem_of
+from qopt.measuring import fingerprint
 from qopt.measuring.arithmetic import plain_float32
 from qopt.measuring.batches import Batches
 from qopt.measuring.checkpoint import Checkpoint
+from qopt.measuring.coefficients import noise_fields
 from qopt.measuring.examples import Examples, read
 from qopt.measuring.grids import Grid, Range, Steps, quantize
 from qopt.measuring.intervals import Estimate
@@ -29,7 +31,7 @@ from qopt.measuring.losses import paired_loss
 from qopt.measuring.network import Network
 from qopt.measuring.noise import reference
 from qopt.measuring.profile import trace
-from qopt.measuring.scores import Score, correct, scored
+from qopt.measuring.scores import Score, chance, correct, scored
 from qopt.measuring.segment import DeviceSegment, ServerSegment, make, sent_tensors
 from qopt.measuring.segment_file import SegmentFile, read_segment
 from qopt.measuring.sensitivity import Sensitivity
@@ -83,6 +85,7 @@ def deliver(
         known = Sensitivity.load(measured)
         weight_grid, activation_grid = known.grid, known.activation_grid
         check_request(problem, traced, weight_grid)
+        check_measured(known, traced, problem)
         spans = measured_ranges(known, traced, decision)
     else:
         weight_grid = Grid.parse(grid or "")
@@ -174,6 +177,36 @@ def check_request(problem: QPart, network: Network, grid: Grid) -> None:
                 raise InputError(f"network.{field}[{i}]", said, f"{shown(other)}, {source}")
 
 
+def check_measured(found: Sensitivity, network: Network, problem: QPart | None = None) -> None:
+    """Refuse sensitivities that were measured on other weights, or that an instance was not made from.
+
+    Parameters
+    ----------
+    found : with a fingerprint; without one (files of earlier versions) weights and grids are not compared.
+    problem : its table of noise, if it has one, must be the sensitivities': other data or grids give another.
+
+    Raises
+    ------
+    InputError
+        What differs.
+    """
+    printed = found.fingerprint
+    if printed is not None and printed["weights"] != fingerprint.weights(network):
+        raise InputError(
+            "measured", "other weights than the network's", "sensitivities of this network: measure it again"
+        )
+    if printed is not None and printed["grid"] != [str(found.grid), str(found.activation_grid)]:
+        raise InputError("measured", f"grids {found.grid} and {found.activation_grid}", f"{shown(printed['grid'])}")
+    if problem is None or problem.noise.model != "table" or problem.noise.table is None:
+        return
+    table, own = problem.noise.table, noise_fields(found)["table"]
+    for field, asked in (("bits", table.bits), ("weights", table.weights), ("activations", table.activations)):
+        here, measured = np.asarray(asked, dtype=np.float64), np.asarray(own[field], dtype=np.float64)
+        if here.shape != measured.shape or not np.allclose(here, measured, rtol=1e-9, atol=0.0):
+            allowed = "the table of the sensitivities: the instance was made with other data, grids or weights"
+            raise InputError(f"noise.table.{field}", "other figures than were measured", allowed)
+
+
 @plain_float32()
 @torch.no_grad()
 def ranges_on(network: Network, examples: Examples, plan: QPartPlan, grid: Grid) -> dict[int, Range]:
@@ -246,6 +279,7 @@ class Checked(Brief):
     loss : their difference, with its 95 % interval.
     identical : whether device and server give, bit for bit, what the network with the quantizer's output gives.
     upload_bytes : sent for one inference; the raw input is not counted.
+    doubt : what is to be said of the labels, if the network does not tell them better than by guessing.
     """
 
     examples: int
@@ -254,6 +288,7 @@ class Checked(Brief):
     loss: Estimate
     identical: bool
     upload_bytes: int
+    doubt: str | None = None
 
     def verdict(self, level: float) -> str:
         """Whether the loss is within a level, where the interval can tell."""
@@ -279,18 +314,20 @@ def check(
     `Checked`: mean scores of both, the score lost with its interval, and whether the parts fit bit for bit.
     """
     device, server = DeviceSegment(segment, network), ServerSegment(segment, network)
-    kept, found, identical, upload = [], [], True, 0
+    kept, found, identical, upload, classes = [], [], True, 0, 1
     for batch in Batches(network, examples, 1):
         x = batch.values[0]
         sent = device.run(x)
         upload = sum(tensor.shape[-1] for tensor in sent.values() if tensor.dtype == torch.uint8)
         outputs = server.run(sent)
+        classes = outputs.shape[-1]
         identical &= torch.equal(outputs, outputs_of_plan(network, segment, x))
         kept.append(scored(score, batch.outputs[None], batch.labels)[0])
         found.append(scored(score, outputs[None], batch.labels)[0])
     before, after = np.concatenate(kept), np.concatenate(found)
+    doubt = chance(score, before, classes)
     loss = paired_loss(before, after, seed=seed)
-    return Checked(len(examples), float(before.mean()), float(after.mean()), loss, identical, upload)
+    return Checked(len(examples), float(before.mean()), float(after.mean()), loss, identical, upload, doubt)
 
 
 def record(
@@ -350,6 +387,7 @@ def lines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("run", f"{done['examples']:,} examples, {done['upload_bytes']:,} bytes up for each"),
             ("", f"score {done['score']:.4f}, unquantized {done['reference']:.4f}"),
             ("loss", f"{loss.points()}, level {100 * done['level']:g}: {done['verdict']}"),
+            *([("warning", done["doubt"])] if done["doubt"] else []),
             ("", f"{'' if done['identical'] else 'NOT '}bit for bit the network run with the quantizer's output"),
         ]
     return rows

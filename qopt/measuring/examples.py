@@ -94,6 +94,37 @@ def read(path: str | os.PathLike[str], shape: Sequence[int], split: str = "train
     return Examples(torch.from_numpy(inputs).reshape(-1, *shape), torch.from_numpy(labels.astype(np.int64)))
 
 
+def as_examples(data: Any, shape: Sequence[int], split: str = "train") -> Examples:
+    """Labelled examples from whatever a caller has.
+
+    Parameters
+    ----------
+    data : examples; a path, as for `read`; or inputs (n, ...) of floating-point numbers and labels (n,), tensors or
+        arrays.
+    shape, split : as for `read`.
+
+    Raises
+    ------
+    InputError
+        Something else, or inputs that do not fit the network.
+    """
+    if isinstance(data, (str, os.PathLike)):
+        return read(data, shape, split)
+    if not isinstance(data, Examples):
+        if not isinstance(data, (tuple, list)) or len(data) != 2:
+            found = f"{type(data).__name__}" + (f" of {len(data)}" if isinstance(data, (tuple, list)) else "")
+            raise InputError("data", found, "(inputs, labels), a path, or Examples")
+        x, labels = (
+            part.detach().numpy(force=True) if isinstance(part, torch.Tensor) else np.asarray(part) for part in data
+        )
+        x, labels = checked_arrays(x, labels, "data: ")
+        data = Examples(torch.from_numpy(x), torch.from_numpy(labels))
+    if math.prod(data.x.shape[1:]) != math.prod(shape):
+        allowed = f"{math.prod(shape)} numbers each, for {tuple(shape)}"
+        raise InputError("data", f"inputs of shape {tuple(data.x.shape[1:])}", allowed)
+    return Examples(data.x.reshape(-1, *shape), data.labels)
+
+
 def _arrays(name: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """``x`` in float32 and ``labels`` of an ``.npz`` file, which may not hold pickled objects."""
     allowed = "an .npz file with x (n, ...) and labels (n,), or a folder of IDX archives"

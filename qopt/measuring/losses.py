@@ -175,15 +175,16 @@ def paired_loss(
     counts = changes(difference)
     if counts is not None:
         lost, gained = counts
-        ends = -float(upper(gained, lost, n, confidence)), float(upper(lost, gained, n, confidence))
+        below, above = upper([gained, lost], [lost, gained], n, confidence)
+        ends = -float(below), float(above)
     elif guarantee:
         wide = _bernstein(difference, confidence)
         ends = value - wide, value + wide
     elif np.count_nonzero(difference) < LEAST_CHANGED:
-        ends = (
-            -float(upper(np.sum(difference < 0), np.sum(difference == 1.0), n, confidence)),
-            float(upper(np.sum(difference > 0), np.sum(difference == -1.0), n, confidence)),
-        )
+        changed = [np.sum(difference < 0), np.sum(difference > 0)]
+        entirely = [np.sum(difference == 1.0), np.sum(difference == -1.0)]
+        below, above = upper(changed, entirely, n, confidence)
+        ends = -float(below), float(above)
     else:
         drawn = Resamples(n, seed=seed, draws=draws).means(difference[:, None])[:, 0]
         found_ends = Estimate.of(value, drawn, confidence)

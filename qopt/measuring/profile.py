@@ -117,7 +117,7 @@ def _quietly() -> Iterator[None]:
         logging.disable(before)
 
 
-def _check_arguments(module: nn.Module, example: torch.Tensor) -> None:
+def _check_arguments(module: Any, example: Any) -> None:
     if not isinstance(module, nn.Module):
         raise InputError("module", type(module).__name__, "a torch.nn.Module")
     if isinstance(example, (tuple, list)) and any(isinstance(part, torch.Tensor) for part in example):

@@ -58,6 +58,8 @@ def show(found: Measured) -> None:
             width = Measurement.get(out, out.options.update(max_width=10_000), table).maximum
             out = Console(width=max(out.width, width))
         out.print(table)
+    for note in found.notes:
+        console().print(note, markup=False, highlight=False, soft_wrap=True)
 
 
 def show_layers(columns: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:

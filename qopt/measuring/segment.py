@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from qopt.core.display import one_line
+from qopt.core.display import Brief, one_line
 from qopt.core.errors import InputError
 from qopt.measuring import fingerprint
 from qopt.measuring.arithmetic import plain_float32
@@ -270,6 +271,30 @@ class ServerSegment:
         except InputError as error:
             raise InputError(f"sent[{tensor}]", error.found, error.allowed) from None
         return Quantized(codes, steps.scale, steps.offset, steps.bits, steps.grid).values()
+
+
+@dataclass(frozen=True, repr=False)
+class Segment(Brief):
+    """Both halves of a network that was packed, in one process.
+
+    Attributes
+    ----------
+    device : runs layers 1..p and sends.
+    server : runs the rest.
+    """
+
+    device: DeviceSegment
+    server: ServerSegment
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], network: Network) -> Segment:
+        """Both parts from a file that `SegmentFile.save` wrote."""
+        segment = read_segment(path)
+        return cls(DeviceSegment(segment, network), ServerSegment(segment, network))
+
+    def __call__(self, x: torch.Tensor | np.ndarray[Any, Any]) -> torch.Tensor:
+        """What the network returns, (n, ...), from inputs (n, ...) by way of what is sent."""
+        return self.server.run(self.device.run(x))
 
 
 def _shown(part: DeviceSegment | ServerSegment, segment: SegmentFile) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from qopt.core.arguments import is_whole
+from qopt.core.arguments import is_number, is_whole
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.display import Brief, listed, number
 from qopt.core.errors import InputError, shown
@@ -56,6 +56,7 @@ class Sensitivity(Brief):
     tensors : what was measured of each tensor.
     ranges : for each layer, the range of its activation at each width: calibration, test and device use it too.
     examples, seed : how many examples, and the seed of noise and intervals.
+    fingerprint : digests of the weights and of the data, and the grids; None in files of earlier versions.
     """
 
     natural: Estimate
@@ -68,6 +69,7 @@ class Sensitivity(Brief):
     ranges: tuple[tuple[Range, ...], ...]
     examples: int
     seed: int
+    fingerprint: dict[str, Any] | None = None
 
     def __str__(self) -> str:
         rows = [f"{tensor}: {found}" for tensor, found in self.tensors.items()]
@@ -131,6 +133,7 @@ class Sensitivity(Brief):
                 for tensor, found in self.tensors.items()
             ],
             "ranges": [[[span.low, span.high] for span in row] for row in self.ranges],
+            **({} if self.fingerprint is None else {"fingerprint": self.fingerprint}),
         }
 
     @classmethod
@@ -146,33 +149,62 @@ class Sensitivity(Brief):
             found = shown(data.get("format") if isinstance(data, dict) else data)
             raise InputError("sensitivity", found, f"an object of format {FORMAT}, version 1")
         try:
-            tensors = {}
-            for row in data["tensors"]:
-                noise, low, high = (np.array(x, dtype=np.float64) for x in row["noise"])
-                tensors[TensorName(row["kind"], int(row["layer"]))] = TensorSensitivity(
-                    noise,
-                    low,
-                    high,
-                    np.array(row["lost"], dtype=np.float64),
-                    _estimate(row["s"]),
-                    _number(row["law_error"]),
-                    tuple(map(_estimate, row["rho"])),
-                    tuple(map(_number, row["scale"])),
-                )
-            return cls(
-                _estimate(data["natural"]),
-                float(data["score"]),
-                np.array(data["bits"], dtype=np.int64),
-                tuple(map(float, data["levels"])),
-                Grid.parse(data["grid"]),
-                Grid.parse(data["activation_grid"]),
-                tensors,
-                tuple(tuple(Range(*span) for span in row) for row in data["ranges"]),
-                int(data["examples"]),
-                int(data["seed"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
+            read = cls._read(data)
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise InputError("sensitivity", f"{type(error).__name__}: {error}", "what `save` wrote") from None
+        read._check()
+        return read
+
+    @classmethod
+    def _read(cls, data: dict[str, Any]) -> Sensitivity:
+        tensors = {}
+        for row in data["tensors"]:
+            noise, low, high = (np.array(x, dtype=np.float64) for x in row["noise"])
+            tensors[TensorName(row["kind"], int(row["layer"]))] = TensorSensitivity(
+                noise,
+                low,
+                high,
+                np.array(row["lost"], dtype=np.float64),
+                _estimate(row["s"]),
+                _number(row["law_error"]),
+                tuple(map(_estimate, row["rho"])),
+                tuple(map(_number, row["scale"])),
+            )
+        printed = data.get("fingerprint")
+        return cls(
+            _estimate(data["natural"]),
+            float(data["score"]),
+            np.array(data["bits"], dtype=np.int64),
+            tuple(map(float, data["levels"])),
+            Grid.parse(data["grid"]),
+            Grid.parse(data["activation_grid"]),
+            tensors,
+            tuple(tuple(Range(float(low), float(high)) for low, high in row) for row in data["ranges"]),
+            int(data["examples"]),
+            int(data["seed"]),
+            None if printed is None else {part: printed[part] for part in ("weights", "data", "grid")},
+        )
+
+    def _check(self) -> None:
+        """Refuse what a file may say and a measurement cannot."""
+        check_settings(self.levels, self.bits.tolist())
+        widths, levels, layers = len(self.bits), len(self.levels), len(self.ranges)
+        for tensor, one in self.tensors.items():
+            field = f"sensitivity: {tensor}"
+            if tensor.kind not in ("weight", "activation") or not 1 <= tensor.layer <= layers:
+                raise InputError(field, "no tensor of the network", f"weights and activations of layers 1 to {layers}")
+            rows = (one.noise, one.noise_low, one.noise_high, one.lost)
+            if any(row.shape != (widths,) for row in rows) or {len(one.rho), len(one.scale)} != {levels}:
+                raise InputError(field, "rows of other lengths", f"{widths} widths and {levels} levels")
+            if not all(bool(np.all(np.isfinite(row))) for row in rows) or bool((one.noise < 0).any()):
+                raise InputError(field, "noise that is negative or not finite", "finite numbers >= 0")
+            if any(not x.value > 0 for x in one.rho):
+                raise InputError(field, "a rho that is not positive", "positive numbers, null for never lost")
+        spans = [x for row in self.ranges for span in row for x in (span.low, span.high)]
+        if any(len(row) != widths for row in self.ranges) or not bool(np.all(np.isfinite(spans))):
+            raise InputError("sensitivity: ranges", "other than finite pairs", f"{widths} for each layer")
+        if not 0.0 < self.natural.value < math.inf:
+            raise InputError("sensitivity: natural", shown(self.natural.value), "a positive number")
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a JSON file."""
@@ -189,7 +221,7 @@ class Sensitivity(Brief):
         """
         try:
             data = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             why = getattr(error, "strerror", None) or "no JSON"
             raise InputError(os.fspath(path), why.lower(), "a file that `save` wrote") from None
         return cls.from_dict(data)
@@ -267,6 +299,7 @@ def measure(
         base.ranges,
         len(examples),
         seed,
+        {part: settings.made_from(batches)[part] for part in ("weights", "data", "grid")},
     )
 
 
@@ -283,12 +316,7 @@ class _Settings:
     seed: int
 
     def __post_init__(self) -> None:
-        levels, bits = self.levels, self.bits
-        if not levels or any(not 0 < a <= 1 for a in levels) or any(np.diff(levels) <= 0):
-            raise InputError("levels", shown(list(levels)), "accuracy losses in (0, 1], ascending")
-        if not bits or min(bits) < 1 or max(bits) > MAX_BITS or any(np.diff(bits) != 1):
-            raise InputError("bits", shown(list(bits)), f"consecutive widths from 1 to {MAX_BITS}")
-        law_columns(bits)
+        check_settings(self.levels, self.bits)
         if self.activation_grid.per != "tensor":
             allowed = "a per-tensor grid: its range is fixed in advance"
             raise InputError("activation_grid", str(self.activation_grid), allowed)
@@ -307,6 +335,23 @@ class _Settings:
             "batches": batches.size,
             "device": batches.network.device.type,
         }
+
+
+def check_settings(levels: Sequence[float], bits: Sequence[int]) -> None:
+    """Refuse levels and widths that cannot be measured.
+
+    Raises
+    ------
+    InputError
+        Levels that are not in (0, 1] and ascending, or widths that are not consecutive within 1..16 or without one that
+        the law is fitted on.
+    """
+    if len(levels) == 0 or any(not (is_number(a) and 0 < a <= 1) for a in levels) or any(np.diff(levels) <= 0):
+        raise InputError("levels", shown(list(levels)), "accuracy losses in (0, 1], ascending")
+    whole = all(is_whole(b) and 1 <= b <= MAX_BITS for b in bits)
+    if len(bits) == 0 or not whole or any(np.diff(bits) != 1):
+        raise InputError("bits", shown(list(bits)), f"consecutive widths from 1 to {MAX_BITS}")
+    law_columns(bits)
 
 
 def _finite(x: float) -> float | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from rich.console import RenderableType
 from rich.table import Table
@@ -22,6 +24,9 @@ FACTS = ("cut",)
 
 BUDGETS = {"accuracy": "noise", "memory": "memory"}
 """Limits of which the amount used is worth a line, and what the line is called; the others either hold or do not."""
+
+FEW_LAYERS = 12
+"""Layers up to which a report says at what rate a plan changes: a solve for each cut, some milliseconds each."""
 
 KINDS = {
     "kkt-dual": "the dual function of the convex problem",
@@ -65,7 +70,10 @@ def plan_table(problem: QPart, plan: QPartPlan) -> RenderableType:
     """Bits of every tensor, and its share of the payload, overhead (scales, zero points) included."""
     net = problem.network
     if plan.cut == 0:
-        return Text("The raw input goes to the server; no tensor is quantized.")
+        where = 'qopt.breakpoints(problem, "rate") says at what rate that changes'
+        if len(net) <= FEW_LAYERS and len(problem.admissible_cuts) > 1:
+            where = leaves_the_server(problem, plan.bits) or where
+        return Text(f"The raw input goes to the server; no tensor is quantized. {where[:1].upper()}{where[1:]}.")
     beside = net.sent_overhead
     rows = [
         (f"{net.names[i]} weights", "down", b, float(net.sent[i]), float(beside[i])) for i, b in enumerate(plan.weights)
@@ -90,6 +98,28 @@ def plan_table(problem: QPart, plan: QPartPlan) -> RenderableType:
         lines.append((name, link, f"{size:,.0f}", _bits(width, plan.bits), payload, f"{share:.1%}"))
     add_rows(table, lines, "tensors")
     return table
+
+
+def leaves_the_server(problem: QPart, bits: Literal["whole", "real"] = "whole") -> str | None:
+    """At what rate the best plan stops leaving everything on the server; None where it does not do so.
+
+    Raises
+    ------
+    InputError
+        See `qopt.qpart.serving.breakpoints`.
+    """
+    from qopt.qpart.serving.breakpoints import breakpoints
+
+    here = problem.channel.uplink
+    found = breakpoints(problem, "rate", bits=bits)
+    last = found.at(here)
+    if last.objective is None or last.plan.cut != 0:
+        return None
+    said = f"at {scaled(here, 'bit/s')} everything stays on the server"
+    before = next((piece for piece in reversed(found.pieces) if piece.stop <= last.start), None)
+    if before is None or before.objective is None:
+        return f"{said}, and at every slower link too"
+    return f"{said}; from {scaled(last.start, 'bit/s')} downwards cut {before.plan.cut} is better"
 
 
 def cost_table(problem: QPart, plan: QPartPlan, cost: Cost) -> RenderableType:
