@@ -276,12 +276,13 @@ class Bench:
         return found
 
     @torch.no_grad()
-    def _noise(self, network: Network, examples: Examples) -> dict[Any, np.ndarray[Any, Any]]:
-        """(k,) noise of each tensor at each width, in whatever arithmetic is set."""
+    def _noise(self, network: Network, examples: Examples, tf32: bool = False) -> dict[Any, np.ndarray[Any, Any]]:
+        """(k,) noise of each tensor at each width, against float32's outputs, in float32 or in TF32."""
         with plain_float32():
             batches, saved = Batches(network, examples, len(WIDTHS)), Checkpoint(None, {})
             base = reference(batches, WIDTHS, Grid(), correct, adversarial_margin, saved)
-        found = noise_tables(batches, WIDTHS, Grid(), Grid(), base, correct, saved)
+            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32
+            found = noise_tables(batches, WIDTHS, Grid(), Grid(), base, correct, saved)
         return {tensor: noise.mean(axis=1) for tensor, (noise, _) in found.items()}
 
     def part_tf32(self) -> dict[str, Any]:
@@ -292,11 +293,9 @@ class Bench:
         found: dict[str, Any] = {}
         tables, seconds = [], []
         for tf32 in (False, False, True):
-            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32
             start = synchronized(self.device)
-            tables.append(np.stack(list(self._noise(self.network, examples).values())))
+            tables.append(np.stack(list(self._noise(self.network, examples, tf32).values())))
             seconds.append(synchronized(self.device) - start)
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         ratio = tables[2] / tables[1]
         found["ratio of noise by width: least, median, largest"] = {
             str(b): np.quantile(ratio[:, i], [0, 0.5, 1]).tolist() for i, b in enumerate(WIDTHS)

@@ -18,9 +18,9 @@ from qopt.measuring.grids import FLOAT_BITS, MAX_BITS, Grid
 from qopt.measuring.intervals import Estimate
 from qopt.measuring.loading import load_module
 from qopt.measuring.network import Network
-from qopt.measuring.noise import Advance, Say, silent, unseen
 from qopt.measuring.plans import PlanRunner, Widths
 from qopt.measuring.profile import trace
+from qopt.measuring.progress import LineCallback, ProgressCallback, ignore_line, ignore_progress
 from qopt.measuring.sensitivity import WIDTHS, Sensitivity, measure
 from qopt.qpart.problem import QPart
 
@@ -171,8 +171,8 @@ def run(
     examples: Path,
     settings: Settings | None = None,
     *,
-    say: Say = silent,
-    advance: Advance = unseen,
+    say: LineCallback = ignore_line,
+    advance: ProgressCallback = ignore_progress,
 ) -> Measured:
     """Measure, calibrate, test.
 

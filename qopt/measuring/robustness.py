@@ -19,8 +19,9 @@ from qopt.measuring.directions import SEEDS, uniform
 from qopt.measuring.examples import Examples
 from qopt.measuring.grids import Grid, Range
 from qopt.measuring.network import TensorName
-from qopt.measuring.noise import Advance, Reference, unit_name, unseen
+from qopt.measuring.noise import Reference, unit_name
 from qopt.measuring.parallel import run_all
+from qopt.measuring.progress import ProgressCallback, ignore_progress
 from qopt.measuring.scores import Score, scored, squared_change
 from qopt.measuring.variants import outputs_with_products, outputs_with_tensors, tensor_names
 from qopt.qpart.problem import SAME_LEVEL
@@ -111,7 +112,7 @@ def noise_trials(
     seed: int,
     checkpoint: Checkpoint,
     variants: int,
-    advance: Advance = unseen,
+    advance: ProgressCallback = ignore_progress,
 ) -> dict[TensorName, Trials]:
     """Noise on each tensor at the scales around which the accuracy falls by each level.
 
@@ -167,7 +168,7 @@ class _Search:
         reference: FloatArray,
         levels: Sequence[float],
         checkpoint: Checkpoint,
-        advance: Advance,
+        advance: ProgressCallback,
     ) -> dict[TensorName, Trials]:
         """Trials of each tensor, from the steps to start with."""
         found: dict[TensorName, Trials] = {tensor: Trials() for tensor in start}
@@ -266,5 +267,5 @@ def _lines_bytes(batches: Batches) -> int:
     return 4 * len(batches.examples) * sum((2 * SEEDS + 1) * layer.size for layer in batches.network.layers)
 
 
-def _advanced(advance: Advance, what: str, total: int, done: int) -> None:
+def _advanced(advance: ProgressCallback, what: str, total: int, done: int) -> None:
     advance(what, done, total)

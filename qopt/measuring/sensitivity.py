@@ -31,7 +31,8 @@ from qopt.measuring.examples import Examples
 from qopt.measuring.grids import MAX_BITS, Grid, Range
 from qopt.measuring.intervals import Estimate, Resamples
 from qopt.measuring.network import Network, TensorName
-from qopt.measuring.noise import Advance, Say, law_columns, noise_tables, reference, silent, unseen
+from qopt.measuring.noise import law_columns, noise_tables, reference
+from qopt.measuring.progress import LineCallback, ProgressCallback, ignore_line, ignore_progress
 from qopt.measuring.robustness import noise_trials
 from qopt.measuring.scores import Margin, Score, adversarial_margin, correct, qualified_name
 from qopt.qpart.problem import SAME_LEVEL
@@ -193,8 +194,8 @@ def measure(
     seed: int = 0,
     memory: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
-    say: Say = silent,
-    advance: Advance = unseen,
+    say: LineCallback = ignore_line,
+    advance: ProgressCallback = ignore_progress,
 ) -> Sensitivity:
     """Noise table, s, rho and sigma* of a network, each with an interval.
 
