@@ -28,7 +28,11 @@ def measure(
     levels: Annotated[str, typer.Option(help="Accuracy losses, ascending.")] = "0.002,0.005,0.01,0.02,0.05",
     bits: Annotated[str, typer.Option(help="Widths, LO-HI.")] = "1-16",
     grid: Annotated[
-        str, typer.Option(help="Of the weights: per-tensor or per-channel, asymmetric or symmetric, minmax or clipped.")
+        str,
+        typer.Option(
+            help="Of the weights: per-tensor, per-channel or groups-of-32 (64, 128), asymmetric or symmetric, "
+            "minmax or clipped; for groups scales-16 or scales-8."
+        ),
     ] = "per-channel,clipped",
     input_bits: Annotated[int, typer.Option(help="Bits of each value of the raw input.")] = 32,
     device: Annotated[str, typer.Option(help="Where to measure: cpu or cuda.")] = "cpu",

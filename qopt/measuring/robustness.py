@@ -17,7 +17,7 @@ from qopt.measuring.batches import Batch, Batches
 from qopt.measuring.checkpoint import Arrays, Checkpoint
 from qopt.measuring.directions import SEEDS, uniform
 from qopt.measuring.examples import Examples
-from qopt.measuring.grids import Grid, Range
+from qopt.measuring.grids import Grid, lengths
 from qopt.measuring.network import TensorName
 from qopt.measuring.noise import Reference, unit_name
 from qopt.measuring.parallel import run_all
@@ -117,8 +117,8 @@ def noise_trials(
     """Noise on each tensor at the scales around which the accuracy falls by each level.
 
     The noise is ``scale * range * u`` with u uniform in (-1, 1), the same direction at every scale; where the grid is
-    one for each channel, so is the range. Instead of every scale, octaves are tried on some of the examples, then
-    steps by interpolation, first there, then on all: accuracy is nearly monotone along a direction, and all levels
+    one for each channel or group, so is the range. Instead of every scale, octaves are tried on some of the examples,
+    then steps by interpolation, first there, then on all: accuracy is nearly monotone along a direction, and all levels
     share what was tried. What is found is a scale that costs the level while the next smaller one does not; where
     accuracy rises again with more noise, a still smaller scale could cost it too.
 
@@ -225,7 +225,7 @@ class _Search:
         if tensor.kind == "weight":
             given = dict(enumerate(values[:number]))
             weight = network.weight(number)
-            length = self._lengths(weight)
+            length = lengths(weight, self._grid)
             base = network.product(number, given)
             weights = [length * self._uniform(tensor, s, 0, 1, weight)[0] for s in self._seeds]
             products = [network.product(number, given, weight=noise, bias=False) for noise in weights]
@@ -243,13 +243,6 @@ class _Search:
         """Let go of the lines, and keep none from now on."""
         self._keeps = False
         self._kept.clear()
-
-    def _lengths(self, weight: torch.Tensor) -> torch.Tensor:
-        """Range of a weight, or of each of its channels, shaped to go with it."""
-        if self._grid.per == "tensor":
-            return torch.tensor(Range.of(weight).length, dtype=torch.float32, device=weight.device)
-        low, high = torch.aminmax(weight.flatten(1), dim=1)
-        return (high - low).reshape(-1, *[1] * (weight.ndim - 1))
 
     @staticmethod
     def _uniform(tensor: TensorName, seed: int, first: int, count: int, like: torch.Tensor) -> torch.Tensor:

@@ -62,6 +62,8 @@ def sent_tensors(network: Network, plan: QPartPlan) -> tuple[int, ...]:
 def quantized_weights(network: Network, plan: QPartPlan, grid: Grid) -> dict[int, Quantized]:
     """Codes of the weights of layers 1..p; a weight that layers share stands with the first of them."""
     first = _first_layers(network)
+    if grid.group:
+        raise InputError("grid", str(grid), "per-tensor or per-channel: what a segment's file holds")
     found: dict[int, Quantized] = {}
     for layer in network.layers[: plan.cut]:
         if not layer.parameters:
