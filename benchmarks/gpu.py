@@ -42,6 +42,7 @@ from qopt.measuring.memory import default_memory
 from qopt.measuring.network import Network
 from qopt.measuring.noise import noise_tables, reference
 from qopt.measuring.profile import trace
+from qopt.measuring.robustness import tf32_error
 from qopt.measuring.scores import adversarial_margin, correct
 from qopt.measuring.sensitivity import Sensitivity, measure
 from qopt.qpart.serving.decide_torch import decide_tensors
@@ -300,6 +301,10 @@ class Bench:
         found["ratio of noise by width: least, median, largest"] = {
             str(b): np.quantile(ratio[:, i], [0, 0.5, 1]).tolist() for i, b in enumerate(WIDTHS)
         }
+        with torch.no_grad(), plain_float32():
+            batches = Batches(self.network, examples, len(WIDTHS))
+            natural = float(np.mean([float(adversarial_margin(b.outputs).mean()) for b in batches]))
+            found["error of TF32 over natural"] = tf32_error(batches) / natural
         return found | {"seconds without and with": seconds[1:]}
 
     def part_memory(self) -> dict[str, Any]:

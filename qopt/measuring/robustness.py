@@ -13,12 +13,13 @@ import torch
 
 from qopt.core.arrays import FloatArray
 from qopt.core.display import Brief
+from qopt.measuring.arithmetic import tf32
 from qopt.measuring.batches import Batch, Batches
 from qopt.measuring.checkpoint import Arrays, Checkpoint
 from qopt.measuring.directions import SEEDS, uniform
 from qopt.measuring.examples import Examples
 from qopt.measuring.grids import Grid, lengths
-from qopt.measuring.network import TensorName
+from qopt.measuring.network import Network, TensorName
 from qopt.measuring.noise import Reference, unit_name
 from qopt.measuring.parallel import run_all
 from qopt.measuring.progress import ProgressCallback, ignore_progress
@@ -34,6 +35,9 @@ FIRST, LAST, LEAST = -8 * SCALES_PER_OCTAVE, 4 * SCALES_PER_OCTAVE, -24 * SCALES
 
 PILOT = 1000
 """Examples, evenly spaced, on which the search starts, or a quarter of them if that is less."""
+
+FAR_BELOW = 1000
+"""The pilot multiplies in TF32 where its error is so many times below the change that matters, ``||sigma*||^2``."""
 
 TOO_FEW = 100
 """A pilot of fewer examples says too little to be worth its work."""
@@ -132,22 +136,62 @@ def noise_trials(
     seed : of the directions; there are three.
     variants : batches of noise run at once.
     """
-    network, names = batches.network, tensor_names(batches.network)
     every = _pilot_spacing(len(batches.examples))
-    some = Examples(batches.examples.x[::every], batches.examples.labels[::every])
-    few = Batches(network, some, variants, batches.memory, keep=False, size=batches.size)
-    pilot = _Search(few, grid, found, score, seed, variants)
-    start = {tensor: set(range(FIRST, LAST + 1, SCALES_PER_OCTAVE)) for tensor in names}
-    guessed = pilot.run("pilot", start, found.score[::every], levels, checkpoint, advance)
     if every == 1:
-        return guessed
-    start = {}
-    for tensor, trials in guessed.items():
-        tops = [trials.reached(found.score[::every], level) for level in levels]
-        start[tensor] = {LAST if top is None else top for top in tops}
-        start[tensor].add(min(max(start[tensor]) + MARGIN, LAST))
+        octaves = _octaves(batches.network)
+        search = _Search(batches, grid, found, score, seed, variants)
+        return search.run("pilot", octaves, found.score, levels, checkpoint, advance)
+    start = _pilot(batches, every, grid, found, levels, score, seed, checkpoint, variants, advance)
     search = _Search(batches, grid, found, score, seed, variants)
     return search.run("noise", start, found.score, levels, checkpoint, advance)
+
+
+def _pilot(
+    batches: Batches,
+    every: int,
+    grid: Grid,
+    found: Reference,
+    levels: Sequence[float],
+    score: Score,
+    seed: int,
+    checkpoint: Checkpoint,
+    variants: int,
+    advance: ProgressCallback,
+) -> dict[TensorName, set[int]]:
+    """Steps to start with on all examples, from a search on some; only they come from it, so TF32 serves if it can."""
+    some = Examples(batches.examples.x[::every], batches.examples.labels[::every])
+    few = Batches(batches.network, some, variants, batches.memory, keep=False, size=batches.size)
+    reference = found.score[::every]
+    with tf32(tf32_error(few) * FAR_BELOW <= float(found.margin.mean())):
+        search = _Search(few, grid, found, score, seed, variants)
+        guessed = search.run("pilot", _octaves(batches.network), reference, levels, checkpoint, advance)
+    start = {}
+    for tensor, trials in guessed.items():
+        tops = [trials.reached(reference, level) for level in levels]
+        start[tensor] = {LAST if top is None else top for top in tops}
+        start[tensor].add(min(max(start[tensor]) + MARGIN, LAST))
+    return start
+
+
+def tf32_error(batches: Batches) -> float:
+    """Mean ``||Z' - Z||^2`` that TF32 alone causes, on the first batch: what it is used for must be far above.
+
+    Infinite on a device that has no TF32.
+    """
+    if batches.network.device.type != "cuda":
+        return math.inf
+
+    def compared(batch: Batch) -> Arrays:
+        with tf32():
+            outputs = batches.network(batch.values[0])
+        return {"error": squared_change(outputs[None], batch.outputs)[0]}
+
+    return float(batches.run(0, compared)["error"].mean())
+
+
+def _octaves(network: Network) -> dict[TensorName, set[int]]:
+    """Steps that a search begins with, where nothing is known."""
+    return {tensor: set(range(FIRST, LAST + 1, SCALES_PER_OCTAVE)) for tensor in tensor_names(network)}
 
 
 class _Search:
