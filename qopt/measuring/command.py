@@ -22,6 +22,7 @@ from qopt.measuring.plans import PlanRunner, Widths
 from qopt.measuring.profile import trace
 from qopt.measuring.progress import LineCallback, ProgressCallback, ignore_line, ignore_progress
 from qopt.measuring.sensitivity import WIDTHS, Sensitivity, measure
+from qopt.measuring.shards import Shard
 from qopt.qpart.problem import QPart
 
 LEVELS = (0.002, 0.005, 0.01, 0.02, 0.05)
@@ -219,6 +220,42 @@ def run(
         for cut, result in enumerate(row, start=1)
     ]
     return Measured(found, cuts, problem, cheapest, float(runner.reference.mean()))
+
+
+def run_shard(
+    network: str,
+    examples: Path,
+    settings: Settings,
+    shard: Shard,
+    *,
+    say: LineCallback = ignore_line,
+    advance: ProgressCallback = ignore_progress,
+) -> Sensitivity:
+    """Measure the coefficients of one shard's tensors into the checkpoint's folder; `run` then finds them there.
+
+    Raises
+    ------
+    InputError
+        No checkpoint in the settings.
+    """
+    if settings.checkpoint is None:
+        raise InputError("--shard", "no --checkpoint", "a folder that all shards share")
+    module, example = load_module(network, settings.weights)
+    traced = trace(module, example).to(settings.device)
+    coefficients = _divided(examples, traced, settings)[0]
+    return measure(
+        traced,
+        coefficients,
+        levels=settings.levels,
+        bits=settings.bits,
+        grid=Grid.parse(settings.grid),
+        seed=settings.seed,
+        memory=settings.memory,
+        shard=shard,
+        checkpoint=settings.part("sensitivity"),
+        say=say,
+        advance=advance,
+    )
 
 
 def _divided(examples: Path, network: Network, settings: Settings) -> tuple[Examples, ...]:

@@ -153,6 +153,7 @@ def noise_tables(
     score: Score,
     checkpoint: Checkpoint,
     advance: ProgressCallback = ignore_progress,
+    names: Sequence[TensorName] | None = None,
 ) -> dict[TensorName, tuple[FloatArray, FloatArray]]:
     """For each tensor (k, n) ``||Z_q - Z||^2`` with only that tensor quantized, and (k, n) the scores.
 
@@ -161,11 +162,12 @@ def noise_tables(
     bits : (k,) widths.
     grid, activation_grid : of the weights and of the activations.
     found : ranges of the activations.
+    names : of which tensors; by default of all.
     """
     network = batches.network
     weights = QuantizedWeights(network, grid, len(bits), batches.memory // 4)
     batches.when_exhausted(weights.drop)
-    names = tensor_names(network)
+    names = tensor_names(network) if names is None else names
     steps = {
         number: [Steps.on(span, b, activation_grid, network.device) for b, span in zip(bits, ranges, strict=True)]
         for number, ranges in enumerate(found.ranges, start=1)

@@ -19,7 +19,7 @@ from qopt.measuring.checkpoint import Arrays, Checkpoint
 from qopt.measuring.directions import SEEDS, uniform
 from qopt.measuring.examples import Examples
 from qopt.measuring.grids import Grid, lengths
-from qopt.measuring.network import Network, TensorName
+from qopt.measuring.network import TensorName
 from qopt.measuring.noise import Reference, unit_name
 from qopt.measuring.parallel import run_all
 from qopt.measuring.progress import ProgressCallback, ignore_progress
@@ -117,6 +117,7 @@ def noise_trials(
     checkpoint: Checkpoint,
     variants: int,
     advance: ProgressCallback = ignore_progress,
+    names: Sequence[TensorName] | None = None,
 ) -> dict[TensorName, Trials]:
     """Noise on each tensor at the scales around which the accuracy falls by each level.
 
@@ -135,19 +136,22 @@ def noise_trials(
     levels : accuracy levels.
     seed : of the directions; there are three.
     variants : batches of noise run at once.
+    names : on which tensors; by default on all.
     """
+    octaves = set(range(FIRST, LAST + 1, SCALES_PER_OCTAVE))
+    start = dict.fromkeys(tensor_names(batches.network) if names is None else names, octaves)
     every = _pilot_spacing(len(batches.examples))
     if every == 1:
-        octaves = _octaves(batches.network)
         search = _Search(batches, grid, found, score, seed, variants)
-        return search.run("pilot", octaves, found.score, levels, checkpoint, advance)
-    start = _pilot(batches, every, grid, found, levels, score, seed, checkpoint, variants, advance)
+        return search.run("pilot", start, found.score, levels, checkpoint, advance)
+    start = _pilot(batches, start, every, grid, found, levels, score, seed, checkpoint, variants, advance)
     search = _Search(batches, grid, found, score, seed, variants)
     return search.run("noise", start, found.score, levels, checkpoint, advance)
 
 
 def _pilot(
     batches: Batches,
+    octaves: dict[TensorName, set[int]],
     every: int,
     grid: Grid,
     found: Reference,
@@ -164,7 +168,7 @@ def _pilot(
     reference = found.score[::every]
     with tf32(tf32_error(few) * FAR_BELOW <= float(found.margin.mean())):
         search = _Search(few, grid, found, score, seed, variants)
-        guessed = search.run("pilot", _octaves(batches.network), reference, levels, checkpoint, advance)
+        guessed = search.run("pilot", octaves, reference, levels, checkpoint, advance)
     start = {}
     for tensor, trials in guessed.items():
         tops = [trials.reached(reference, level) for level in levels]
@@ -187,11 +191,6 @@ def tf32_error(batches: Batches) -> float:
         return {"error": squared_change(outputs[None], batch.outputs)[0]}
 
     return float(batches.run(0, compared)["error"].mean())
-
-
-def _octaves(network: Network) -> dict[TensorName, set[int]]:
-    """Steps that a search begins with, where nothing is known."""
-    return {tensor: set(range(FIRST, LAST + 1, SCALES_PER_OCTAVE)) for tensor in tensor_names(network)}
 
 
 class _Search:
