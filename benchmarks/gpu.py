@@ -42,6 +42,7 @@ from qopt.measuring.memory import default_memory
 from qopt.measuring.network import Network
 from qopt.measuring.noise import noise_tables, reference
 from qopt.measuring.profile import trace
+from qopt.measuring.robustness import tf32_error
 from qopt.measuring.scores import adversarial_margin, correct
 from qopt.measuring.sensitivity import Sensitivity, measure
 from qopt.qpart.serving.decide_torch import decide_tensors
@@ -276,12 +277,13 @@ class Bench:
         return found
 
     @torch.no_grad()
-    def _noise(self, network: Network, examples: Examples) -> dict[Any, np.ndarray[Any, Any]]:
-        """(k,) noise of each tensor at each width, in whatever arithmetic is set."""
+    def _noise(self, network: Network, examples: Examples, tf32: bool = False) -> dict[Any, np.ndarray[Any, Any]]:
+        """(k,) noise of each tensor at each width, against float32's outputs, in float32 or in TF32."""
         with plain_float32():
             batches, saved = Batches(network, examples, len(WIDTHS)), Checkpoint(None, {})
             base = reference(batches, WIDTHS, Grid(), correct, adversarial_margin, saved)
-        found = noise_tables(batches, WIDTHS, Grid(), Grid(), base, correct, saved)
+            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32
+            found = noise_tables(batches, WIDTHS, Grid(), Grid(), base, correct, saved)
         return {tensor: noise.mean(axis=1) for tensor, (noise, _) in found.items()}
 
     def part_tf32(self) -> dict[str, Any]:
@@ -292,15 +294,17 @@ class Bench:
         found: dict[str, Any] = {}
         tables, seconds = [], []
         for tf32 in (False, False, True):
-            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32
             start = synchronized(self.device)
-            tables.append(np.stack(list(self._noise(self.network, examples).values())))
+            tables.append(np.stack(list(self._noise(self.network, examples, tf32).values())))
             seconds.append(synchronized(self.device) - start)
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         ratio = tables[2] / tables[1]
         found["ratio of noise by width: least, median, largest"] = {
             str(b): np.quantile(ratio[:, i], [0, 0.5, 1]).tolist() for i, b in enumerate(WIDTHS)
         }
+        with torch.no_grad(), plain_float32():
+            batches = Batches(self.network, examples, len(WIDTHS))
+            natural = float(np.mean([float(adversarial_margin(b.outputs).mean()) for b in batches]))
+            found["error of TF32 over natural"] = tf32_error(batches) / natural
         return found | {"seconds without and with": seconds[1:]}
 
     def part_memory(self) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from qopt.core.errors import QoptError
 from qopt.measuring.arithmetic import plain_float32
 from qopt.measuring.directions import SEEDS, uniform
 from qopt.measuring.examples import Examples, read
-from qopt.measuring.grids import Grid, quantize
+from qopt.measuring.grids import Grid, lengths, quantize
 from qopt.measuring.loading import load_module
 from qopt.measuring.network import Network, TensorName
 from qopt.measuring.profile import trace
@@ -69,8 +69,7 @@ class Loop:
         """Logits with noise of a scale on one tensor, along a direction."""
         if tensor.kind == "weight":
             weight = self.network.weight(tensor.layer)
-            rows = weight.flatten(1) if self.found.grid.per == "channel" else weight.flatten()[None]
-            length = (rows.amax(1) - rows.amin(1)).reshape(-1, *[1] * (weight.ndim - 1))
+            length = lengths(weight, self.found.grid)
             u = uniform(tensor, seed, 0, 1, weight.shape, weight.device)[0]
             return self.run(weight=(tensor.layer, weight + scale * length * u))
         span = self.spans[tensor.layer - 1].length

@@ -47,9 +47,10 @@ from .placement.problem import Placement as Placement
 from .placement.strategies import strategies as strategies
 from .qpart.plan import QPartPlan as QPartPlan
 from .qpart.problem import QPart as QPart
+from .qpart.serving.decide import decide as decide
+from .qpart.serving.decide_torch import decide_tensors as decide_tensors
 from .qpart.serving.requests import Requests as Requests
 from .qpart.serving.requests import fading_rates as fading_rates
-from .qpart.serving.table import decide as decide
 from .qpart.serving.table import load_table as load_table
 from .qpart.serving.table import offline as offline
 

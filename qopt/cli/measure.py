@@ -33,7 +33,11 @@ def measure(
     ] = None,
     bits: Annotated[str, typer.Option(help="Widths, LO-HI.")] = "1-16",
     grid: Annotated[
-        str, typer.Option(help="Of the weights: per-tensor or per-channel, asymmetric or symmetric, minmax or clipped.")
+        str,
+        typer.Option(
+            help="Of the weights: per-tensor, per-channel or groups-of-32 (64, 128), asymmetric or symmetric, "
+            "minmax or clipped; for groups scales-16 or scales-8."
+        ),
     ] = "per-channel,clipped",
     guarantee: Annotated[
         bool, typer.Option("--guarantee", help="Bound losses for every number of examples: wider, exact intervals.")
@@ -50,6 +54,12 @@ def measure(
     checkpoint: Annotated[
         Path | None, typer.Option(help="Folder for finished work; a run stopped there goes on.")
     ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            help="i/n: measure every n-th tensor into the checkpoint, as one of n processes; then run without it."
+        ),
+    ] = None,
     save: Annotated[Path | None, typer.Option(help="Write the instance to this file.")] = None,
     measured: Annotated[Path | None, typer.Option(help="Write the sensitivities to this file, for qopt pack.")] = None,
     as_json: AsJson = False,
@@ -60,6 +70,7 @@ def measure(
         if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):  # said before hours of work
             raise InputError(option, str(path), "a file in a folder that exists")
     from qopt.measuring import command, report
+    from qopt.measuring.shards import Shard
 
     with report.progress(quiet=as_json) as (say, advance):
         settings = command.Settings(
@@ -77,6 +88,10 @@ def measure(
             guarantee=guarantee,
             joint=joint,
         )
+        if shard is not None:
+            part = command.run_shard(network, examples, settings, Shard.parse(shard), say=say, advance=advance)
+            say(f"shard {shard}: {len(part.tensors)} tensors measured; once all shards are, run without --shard")
+            return FOUND
         found = command.run(network, examples, settings, say=say, advance=advance)
     if save is not None:
         from qopt.core.reading import save as write

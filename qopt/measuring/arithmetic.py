@@ -33,3 +33,15 @@ def plain_float32() -> Iterator[None]:
         matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = before
         torch.use_deterministic_algorithms(strict, warn_only=warn_only)
         FILLING.fill_uninitialized_memory = fills
+
+
+@contextmanager
+def tf32(allowed: bool = True) -> Iterator[None]:
+    """Multiply in TF32 for as long as this lasts, on a device that has it; not at all where it is not allowed."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32 = before

@@ -30,8 +30,8 @@ from qopt.measuring.examples import Examples
 from qopt.measuring.intervals import Estimate, Resamples
 from qopt.measuring.losses import BoolArray, changes, check_decidable, exact_upper, paired_loss, refuted
 from qopt.measuring.network import Network
-from qopt.measuring.noise import Advance, Say, silent, unseen
 from qopt.measuring.plans import PlanRunner, Widths
+from qopt.measuring.progress import LineCallback, ProgressCallback, ignore_line, ignore_progress
 from qopt.measuring.scores import Score, correct, qualified_name
 from qopt.measuring.sensitivity import Sensitivity
 from qopt.qpart.subproblem import Subproblem, SubproblemTable
@@ -226,8 +226,8 @@ def calibrate_cuts(
     seed: int = 0,
     memory: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
-    say: Say = silent,
-    advance: Advance = unseen,
+    say: LineCallback = ignore_line,
+    advance: ProgressCallback = ignore_progress,
 ) -> list[list[Calibrated]]:
     """Delta(a, p) at every level and cut p = 1..L, each with the plans that led to it.
 

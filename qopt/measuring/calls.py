@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from qopt.core.solution import Solution
     from qopt.measuring.command import Measured
     from qopt.measuring.examples import Examples
-    from qopt.measuring.noise import Advance, Say
+    from qopt.measuring.progress import LineCallback, ProgressCallback
     from qopt.measuring.scores import Margin, Score
     from qopt.measuring.segment import Segment
     from qopt.measuring.segment_file import SegmentFile
@@ -49,8 +49,8 @@ def measure(
     seed: int = 0,
     memory: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
-    say: Say | None = None,
-    advance: Advance | None = None,
+    say: LineCallback | None = None,
+    advance: ProgressCallback | None = None,
 ) -> Measured:
     """How much quantization a network bears: coefficients, calibrated noise limits, and the instance made of them.
 
@@ -89,8 +89,8 @@ def measure(
     """
     need_torch()
     from qopt.measuring import command
-    from qopt.measuring.noise import silent, unseen
     from qopt.measuring.profile import trace
+    from qopt.measuring.progress import ignore_line, ignore_progress
     from qopt.measuring.scores import adversarial_margin, correct
 
     settings = command.Settings(
@@ -111,7 +111,7 @@ def measure(
         settings = replace(settings, memory=memory)
     network = trace(module, _tensor(example))
     name = type(module).__name__.lower() if name is None else name
-    return command.measured(network, data, settings, name, say=say or silent, advance=advance or unseen)
+    return command.measured(network, data, settings, name, say=say or ignore_line, advance=advance or ignore_progress)
 
 
 def pack(

@@ -87,7 +87,8 @@ class Checkpoint:
             if changed:
                 raise InputError("checkpoint", f"{folder}, made with other {', '.join(changed)}", "a new folder")
             return
-        if any(not file.name.startswith(".") for file in self.folder.iterdir()):  # a kill may leave a hidden part
+        others = any(not file.name.startswith(".") for file in self.folder.iterdir())  # a kill may leave a hidden part
+        if others and not path.exists():  # another process may just have begun
             raise InputError("checkpoint", f"{folder}, which holds other files", "a new folder")
         text = json.dumps(wanted, indent=1) + "\n"
         write_whole(path, lambda file: file.write(text.encode()))

@@ -22,11 +22,12 @@ from qopt.measuring.intervals import Estimate
 from qopt.measuring.loading import load_module
 from qopt.measuring.losses import check_decidable, least_examples, paired_loss
 from qopt.measuring.network import Network
-from qopt.measuring.noise import Advance, Say, silent, unseen
 from qopt.measuring.plans import PlanRunner, Widths
 from qopt.measuring.profile import trace
+from qopt.measuring.progress import LineCallback, ProgressCallback, ignore_line, ignore_progress
 from qopt.measuring.scores import Margin, Score, adversarial_margin, correct
 from qopt.measuring.sensitivity import WIDTHS, Sensitivity, check_settings, measure
+from qopt.measuring.shards import Shard
 from qopt.qpart.problem import QPart
 from qopt.qpart.report import leaves_the_server
 
@@ -220,8 +221,8 @@ def run(
     examples: Path,
     settings: Settings | None = None,
     *,
-    say: Say = silent,
-    advance: Advance = unseen,
+    say: LineCallback = ignore_line,
+    advance: ProgressCallback = ignore_progress,
 ) -> Measured:
     """Measure, calibrate, test.
 
@@ -238,7 +239,13 @@ def run(
 
 
 def measured(
-    network: Network, data: Any, settings: Settings, name: str, *, say: Say = silent, advance: Advance = unseen
+    network: Network,
+    data: Any,
+    settings: Settings,
+    name: str,
+    *,
+    say: LineCallback = ignore_line,
+    advance: ProgressCallback = ignore_progress,
 ) -> Measured:
     """Measure, calibrate and test a traced network.
 
@@ -308,6 +315,44 @@ def measured(
     elif (moves := leaves_the_server(problem)) is not None:
         notes.append(moves)
     return Measured(found, cuts, problem, cheapest, float(runner.reference.mean()), joint, tuple(notes))
+
+
+def run_shard(
+    network: str,
+    examples: Path,
+    settings: Settings,
+    shard: Shard,
+    *,
+    say: LineCallback = ignore_line,
+    advance: ProgressCallback = ignore_progress,
+) -> Sensitivity:
+    """Measure the coefficients of one shard's tensors into the checkpoint's folder; `run` then finds them there.
+
+    Raises
+    ------
+    InputError
+        No checkpoint in the settings.
+    """
+    if settings.checkpoint is None:
+        raise InputError("--shard", "no --checkpoint", "a folder that all shards share")
+    module, example = load_module(network, settings.weights)
+    traced = trace(module, example).to(settings.device)
+    coefficients, calibration, _ = _divided(examples, traced, settings)
+    return measure(
+        traced,
+        coefficients,
+        levels=settings.levels_for(len(calibration))[0],
+        bits=settings.bits,
+        grid=Grid.parse(settings.grid),
+        score=settings.score,
+        margin=settings.margin,
+        seed=settings.seed,
+        memory=settings.memory,
+        shard=shard,
+        checkpoint=settings.part("sensitivity"),
+        say=say,
+        advance=advance,
+    )
 
 
 def _divided(data: Any, network: Network, settings: Settings) -> tuple[Examples, ...]:

@@ -26,8 +26,9 @@ from qopt.measuring.batches import Batches
 from qopt.measuring.examples import Examples
 from qopt.measuring.grids import Steps
 from qopt.measuring.network import Network, TensorName
-from qopt.measuring.noise import Advance, QuantizedWeights, unseen
+from qopt.measuring.noise import QuantizedWeights
 from qopt.measuring.plans import crossing_outputs
+from qopt.measuring.progress import ProgressCallback, ignore_progress
 from qopt.measuring.scores import squared_change
 from qopt.measuring.sensitivity import Sensitivity
 
@@ -68,7 +69,7 @@ def joint_noise(
     *,
     bits: Sequence[int] | None = None,
     memory: int = 2**30,
-    advance: Advance = unseen,
+    advance: ProgressCallback = ignore_progress,
 ) -> Interaction:
     """Measure every pair of tensors that a cut quantizes.
 

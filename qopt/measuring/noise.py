@@ -19,30 +19,15 @@ from qopt.measuring.checkpoint import Arrays, Checkpoint
 from qopt.measuring.grids import Grid, Range, Steps
 from qopt.measuring.network import Network, TensorName
 from qopt.measuring.parallel import run_all
+from qopt.measuring.progress import ProgressCallback, ignore_progress
 from qopt.measuring.scores import Margin, Score, check_finite, scored, squared_change
 from qopt.measuring.variants import outputs_with_products, outputs_with_tensors, tensor_names
-
-Say = Callable[[str], None]
-"""Where lines of progress go."""
-
-Advance = Callable[[str, int, int], None]
-"""Called as work proceeds: what is under way, units done, units in all."""
 
 LAW_BITS = range(4, 11)
 """Widths that s is fitted on: below, the law does not hold; above, float32 rounding shows."""
 
 SAMPLE = 2**18
 """Entries of an activation, evenly spaced, that its clipped range is fitted to."""
-
-
-def silent(line: str) -> None:
-    """Say nothing."""
-    del line
-
-
-def unseen(what: str, done: int, total: int) -> None:
-    """Show nothing."""
-    del what, done, total
 
 
 def unit_name(stage: str, tensor: TensorName, batch: int) -> str:
@@ -167,7 +152,8 @@ def noise_tables(
     found: Reference,
     score: Score,
     checkpoint: Checkpoint,
-    advance: Advance = unseen,
+    advance: ProgressCallback = ignore_progress,
+    names: Sequence[TensorName] | None = None,
 ) -> dict[TensorName, tuple[FloatArray, FloatArray]]:
     """For each tensor (k, n) ``||Z_q - Z||^2`` with only that tensor quantized, and (k, n) the scores.
 
@@ -176,11 +162,12 @@ def noise_tables(
     bits : (k,) widths.
     grid, activation_grid : of the weights and of the activations.
     found : ranges of the activations.
+    names : of which tensors; by default of all.
     """
     network = batches.network
     weights = QuantizedWeights(network, grid, len(bits), batches.memory // 4)
     batches.when_exhausted(weights.drop)
-    names = tensor_names(network)
+    names = tensor_names(network) if names is None else names
     steps = {
         number: [Steps.on(span, b, activation_grid, network.device) for b, span in zip(bits, ranges, strict=True)]
         for number, ranges in enumerate(found.ranges, start=1)

@@ -13,14 +13,16 @@ import torch
 
 from qopt.core.arrays import FloatArray
 from qopt.core.display import Brief
+from qopt.measuring.arithmetic import tf32
 from qopt.measuring.batches import Batch, Batches
 from qopt.measuring.checkpoint import Arrays, Checkpoint
 from qopt.measuring.directions import SEEDS, uniform
 from qopt.measuring.examples import Examples
-from qopt.measuring.grids import Grid, Range
+from qopt.measuring.grids import Grid, lengths
 from qopt.measuring.network import TensorName
-from qopt.measuring.noise import Advance, Reference, unit_name, unseen
+from qopt.measuring.noise import Reference, unit_name
 from qopt.measuring.parallel import run_all
+from qopt.measuring.progress import ProgressCallback, ignore_progress
 from qopt.measuring.scores import Score, scored, squared_change
 from qopt.measuring.variants import outputs_with_products, outputs_with_tensors, tensor_names
 from qopt.qpart.problem import SAME_LEVEL
@@ -33,6 +35,9 @@ FIRST, LAST, LEAST = -8 * SCALES_PER_OCTAVE, 4 * SCALES_PER_OCTAVE, -24 * SCALES
 
 PILOT = 1000
 """Examples, evenly spaced, on which the search starts, or a quarter of them if that is less."""
+
+FAR_BELOW = 1000
+"""The pilot multiplies in TF32 where its error is so many times below the change that matters, ``||sigma*||^2``."""
 
 TOO_FEW = 100
 """A pilot of fewer examples says too little to be worth its work."""
@@ -111,13 +116,14 @@ def noise_trials(
     seed: int,
     checkpoint: Checkpoint,
     variants: int,
-    advance: Advance = unseen,
+    advance: ProgressCallback = ignore_progress,
+    names: Sequence[TensorName] | None = None,
 ) -> dict[TensorName, Trials]:
     """Noise on each tensor at the scales around which the accuracy falls by each level.
 
     The noise is ``scale * range * u`` with u uniform in (-1, 1), the same direction at every scale; where the grid is
-    one for each channel, so is the range. Instead of every scale, octaves are tried on some of the examples, then
-    steps by interpolation, first there, then on all: accuracy is nearly monotone along a direction, and all levels
+    one for each channel or group, so is the range. Instead of every scale, octaves are tried on some of the examples,
+    then steps by interpolation, first there, then on all: accuracy is nearly monotone along a direction, and all levels
     share what was tried. What is found is a scale that costs the level while the next smaller one does not; where
     accuracy rises again with more noise, a still smaller scale could cost it too.
 
@@ -130,23 +136,61 @@ def noise_trials(
     levels : accuracy levels.
     seed : of the directions; there are three.
     variants : batches of noise run at once.
+    names : on which tensors; by default on all.
     """
-    network, names = batches.network, tensor_names(batches.network)
+    octaves = set(range(FIRST, LAST + 1, SCALES_PER_OCTAVE))
+    start = dict.fromkeys(tensor_names(batches.network) if names is None else names, octaves)
     every = _pilot_spacing(len(batches.examples))
-    some = Examples(batches.examples.x[::every], batches.examples.labels[::every])
-    few = Batches(network, some, variants, batches.memory, keep=False, size=batches.size)
-    pilot = _Search(few, grid, found, score, seed, variants)
-    start = {tensor: set(range(FIRST, LAST + 1, SCALES_PER_OCTAVE)) for tensor in names}
-    guessed = pilot.run("pilot", start, found.score[::every], levels, checkpoint, advance)
     if every == 1:
-        return guessed
-    start = {}
-    for tensor, trials in guessed.items():
-        tops = [trials.reached(found.score[::every], level) for level in levels]
-        start[tensor] = {LAST if top is None else top for top in tops}
-        start[tensor].add(min(max(start[tensor]) + MARGIN, LAST))
+        search = _Search(batches, grid, found, score, seed, variants)
+        return search.run("pilot", start, found.score, levels, checkpoint, advance)
+    start = _pilot(batches, start, every, grid, found, levels, score, seed, checkpoint, variants, advance)
     search = _Search(batches, grid, found, score, seed, variants)
     return search.run("noise", start, found.score, levels, checkpoint, advance)
+
+
+def _pilot(
+    batches: Batches,
+    octaves: dict[TensorName, set[int]],
+    every: int,
+    grid: Grid,
+    found: Reference,
+    levels: Sequence[float],
+    score: Score,
+    seed: int,
+    checkpoint: Checkpoint,
+    variants: int,
+    advance: ProgressCallback,
+) -> dict[TensorName, set[int]]:
+    """Steps to start with on all examples, from a search on some; only they come from it, so TF32 serves if it can."""
+    some = Examples(batches.examples.x[::every], batches.examples.labels[::every])
+    few = Batches(batches.network, some, variants, batches.memory, keep=False, size=batches.size)
+    reference = found.score[::every]
+    with tf32(tf32_error(few) * FAR_BELOW <= float(found.margin.mean())):
+        search = _Search(few, grid, found, score, seed, variants)
+        guessed = search.run("pilot", octaves, reference, levels, checkpoint, advance)
+    start = {}
+    for tensor, trials in guessed.items():
+        tops = [trials.reached(reference, level) for level in levels]
+        start[tensor] = {LAST if top is None else top for top in tops}
+        start[tensor].add(min(max(start[tensor]) + MARGIN, LAST))
+    return start
+
+
+def tf32_error(batches: Batches) -> float:
+    """Mean ``||Z' - Z||^2`` that TF32 alone causes, on the first batch: what it is used for must be far above.
+
+    Infinite on a device that has no TF32.
+    """
+    if batches.network.device.type != "cuda":
+        return math.inf
+
+    def compared(batch: Batch) -> Arrays:
+        with tf32():
+            outputs = batches.network(batch.values[0])
+        return {"error": squared_change(outputs[None], batch.outputs)[0]}
+
+    return float(batches.run(0, compared)["error"].mean())
 
 
 class _Search:
@@ -167,7 +211,7 @@ class _Search:
         reference: FloatArray,
         levels: Sequence[float],
         checkpoint: Checkpoint,
-        advance: Advance,
+        advance: ProgressCallback,
     ) -> dict[TensorName, Trials]:
         """Trials of each tensor, from the steps to start with."""
         found: dict[TensorName, Trials] = {tensor: Trials() for tensor in start}
@@ -224,7 +268,7 @@ class _Search:
         if tensor.kind == "weight":
             given = dict(enumerate(values[:number]))
             weight = network.weight(number)
-            length = self._lengths(weight)
+            length = lengths(weight, self._grid)
             base = network.product(number, given)
             weights = [length * self._uniform(tensor, s, 0, 1, weight)[0] for s in self._seeds]
             products = [network.product(number, given, weight=noise, bias=False) for noise in weights]
@@ -243,13 +287,6 @@ class _Search:
         self._keeps = False
         self._kept.clear()
 
-    def _lengths(self, weight: torch.Tensor) -> torch.Tensor:
-        """Range of a weight, or of each of its channels, shaped to go with it."""
-        if self._grid.per == "tensor":
-            return torch.tensor(Range.of(weight).length, dtype=torch.float32, device=weight.device)
-        low, high = torch.aminmax(weight.flatten(1), dim=1)
-        return (high - low).reshape(-1, *[1] * (weight.ndim - 1))
-
     @staticmethod
     def _uniform(tensor: TensorName, seed: int, first: int, count: int, like: torch.Tensor) -> torch.Tensor:
         return uniform(tensor, seed, first, count, like.shape, like.device)
@@ -266,5 +303,5 @@ def _lines_bytes(batches: Batches) -> int:
     return 4 * len(batches.examples) * sum((2 * SEEDS + 1) * layer.size for layer in batches.network.layers)
 
 
-def _advanced(advance: Advance, what: str, total: int, done: int) -> None:
+def _advanced(advance: ProgressCallback, what: str, total: int, done: int) -> None:
     advance(what, done, total)

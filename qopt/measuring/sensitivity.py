@@ -10,7 +10,7 @@ import json
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,12 @@ from qopt.measuring.examples import Examples
 from qopt.measuring.grids import MAX_BITS, Grid, Range
 from qopt.measuring.intervals import Estimate, Resamples
 from qopt.measuring.network import Network, TensorName
-from qopt.measuring.noise import Advance, Say, law_columns, noise_tables, reference, silent, unseen
+from qopt.measuring.noise import law_columns, noise_tables, reference
+from qopt.measuring.progress import LineCallback, ProgressCallback, ignore_line, ignore_progress
 from qopt.measuring.robustness import noise_trials
 from qopt.measuring.scores import Margin, Score, adversarial_margin, chance, correct, qualified_name
+from qopt.measuring.shards import Shard
+from qopt.measuring.variants import tensor_names
 from qopt.qpart.problem import SAME_LEVEL
 
 WIDTHS = range(1, MAX_BITS + 1)
@@ -206,6 +209,36 @@ class Sensitivity(Brief):
         if not 0.0 < self.natural.value < math.inf:
             raise InputError("sensitivity: natural", shown(self.natural.value), "a positive number")
 
+    @classmethod
+    def merged(cls, parts: Sequence[Sensitivity]) -> Sensitivity:
+        """Shards of one measurement as the whole; the same as if it had been measured at once.
+
+        Raises
+        ------
+        InputError
+            Shards of other networks, data or settings, a tensor twice, or a layer's activation that none of them has.
+        """
+        if not parts:
+            raise InputError("parts", "none", "at least one shard")
+        tensors: dict[TensorName, TensorSensitivity] = {}
+        common = replace(parts[0], tensors=tensors).to_dict()
+        for i, part in enumerate(parts):
+            own = replace(part, tensors=tensors).to_dict()
+            settings = sorted(common.keys() - {"tensors"}, key=("natural", "score", "ranges").count)  # figures last
+            other = [name for name in settings if own[name] != common[name]]
+            if other:
+                raise InputError(f"parts[{i}].{other[0]}", "another than in the first", "shards of one measurement")
+        for i, part in enumerate(parts):
+            twice = [str(tensor) for tensor in part.tensors if tensor in tensors]
+            if twice:
+                raise InputError(f"parts[{i}].tensors", f"{twice[0]} once more", "every tensor in one shard")
+            tensors |= part.tensors
+        missing = {TensorName("activation", i) for i in range(1, len(parts[0].ranges) + 1)} - tensors.keys()
+        if missing:
+            raise InputError("parts", f"no {min(map(str, missing))}", "all shards")
+        order = sorted(tensors, key=lambda tensor: (tensor.kind == "activation", tensor.layer))
+        return replace(parts[0], tensors={tensor: tensors[tensor] for tensor in order})
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a JSON file."""
         write_text(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
@@ -241,9 +274,10 @@ def measure(
     margin: Margin = adversarial_margin,
     seed: int = 0,
     memory: int | None = None,
+    shard: tuple[int, int] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
-    say: Say = silent,
-    advance: Advance = unseen,
+    say: LineCallback = ignore_line,
+    advance: ProgressCallback = ignore_progress,
 ) -> Sensitivity:
     """Noise table, s, rho and sigma* of a network, each with an interval.
 
@@ -260,6 +294,8 @@ def measure(
     seed : of the directions of noise and of the intervals.
     memory : bytes that tensors may take, by default a share of what the device has free (see `default_memory`);
         statistics of every example (some 400 numbers a tensor) come on top.
+    shard : (i, n), to measure every n-th tensor from the i-th on and leave the rest to other processes: with one and
+        the same `checkpoint`, after which a run without a shard has all tensors, or see `Sensitivity.merged`.
     checkpoint : a folder for finished work, from which a run that was stopped goes on.
     say, advance : receive a line for each tensor, and how far the work is.
 
@@ -274,13 +310,15 @@ def measure(
     size = None if memory is not None else made_from(checkpoint).get("batches")  # a resumed run has the same batches
     batches = Batches(network, examples, len(bits), memory, size=size if is_whole(size) else None)
     saved = Checkpoint(checkpoint, settings.made_from(batches))
+    names = tensor_names(network)
+    names = names if shard is None else Shard.checked(shard).part(names)
     base = reference(batches, bits, settings.activation_grid, score, margin, saved)
     if not base.margin.mean() > 0:
         raise InputError("logits", "the two largest equal for every example", "a network that tells classes apart")
     if doubt := chance(score, base.score, next(iter(batches)).outputs.shape[-1]):
         say(f"warning: {doubt}")
-    tables = noise_tables(batches, bits, grid, settings.activation_grid, base, score, saved, advance)
-    trials = noise_trials(batches, grid, base, levels, score, seed, saved, len(bits), advance)
+    tables = noise_tables(batches, bits, grid, settings.activation_grid, base, score, saved, advance, names)
+    trials = noise_trials(batches, grid, base, levels, score, seed, saved, len(bits), advance, names)
 
     resamples = Resamples(len(examples), seed=seed)
     natural = resamples.means(base.margin[:, None])[:, 0]

@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from sweeps import swept
 
 from qopt.core.errors import InputError
-from qopt.measuring.grids import MAX_BITS, Grid, Quantized, Range, Steps, quantize
+from qopt.measuring.grids import MAX_BITS, Grid, Quantized, Range, Steps, lengths, quantize
 
 GRIDS = [
     Grid(per, symmetric, clip)  # type: ignore[arg-type]
@@ -109,6 +109,93 @@ def test_numbers_beside_the_codes_are_those_that_are_stored(grid: Grid) -> None:
     assert grid.overhead(normal(5, 6)) == 32 * stored
 
 
+# --- groups ----------------------------------------------------------------------------------------
+
+GROUPS = [
+    Grid(per, symmetric, clip, scale_bits)  # type: ignore[arg-type]
+    for per, symmetric, clip, scale_bits in itertools.product(
+        ("group-32", "group-64"), (False, True), ("minmax", "mse"), (32, 16, 8)
+    )
+]
+
+
+@pytest.mark.parametrize("grid", GROUPS, ids=str)
+@pytest.mark.parametrize("shape", [(3, 128), (2, 75), (2, 9, 3, 3), (2, 5)])
+def test_a_group_is_a_grid_of_its_own(grid: Grid, shape: tuple[int, ...]) -> None:
+    """Every entry is at the nearest point of its group's grid, which covers the group, in every width of the scales."""
+    tensor = normal(*shape, seed=len(shape)) * torch.tensor([0.01, 1.0, 30.0])[: shape[0]].reshape(
+        -1, *[1] * (len(shape) - 1)
+    )
+    for bits in (1, 4, 7):
+        found = quantize(tensor, bits, grid)
+        values, codes, last = found.values(), found.codes.flatten(1), 2**bits - 1
+        assert torch.equal(Steps.of(tensor, bits, grid).values(tensor), values)
+        assert grid.group is not None
+        groups = -(-codes.shape[1] // grid.group)
+        assert found.scale.shape == (shape[0], groups)
+        for row in range(shape[0]):
+            for group in range(groups):
+                part = slice(group * grid.group, (group + 1) * grid.group)
+                entries, taken = (x.flatten(1)[row, part] for x in (tensor, values))
+                scale = float(found.scale[row, group])
+                first = -scale * last / 2 if found.offset is None else float(found.offset[row, group])
+                grid_points = first + scale * torch.arange(last + 1, dtype=torch.float64)
+                best = (entries.double()[:, None] - grid_points).abs().amin(dim=1)
+                assert torch.allclose(
+                    (entries.double() - taken.double()).abs(), best, atol=1e-6 * float(entries.abs().max())
+                )
+                if grid.scale_bits == 32:
+                    alone = quantize(entries, bits, Grid("tensor", grid.symmetric, grid.clip)).values()
+                    assert torch.equal(taken, alone)
+                elif grid.clip == "minmax":
+                    assert float((entries - taken).abs().max()) <= scale / 2 * (1 + 1e-5)
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_scales_of_groups_have_so_many_bits(symmetric: bool) -> None:
+    tensor = normal(4, 200)
+    found = quantize(tensor, 4, Grid("group-32", symmetric, "minmax", 16))
+    for numbers in (found.scale, found.offset):
+        assert numbers is None or torch.equal(numbers, numbers.half().float())
+    found = quantize(tensor, 4, Grid("group-32", symmetric, "minmax", 8))
+    for numbers, last in ((found.scale, 255), (found.offset, 127)):
+        if numbers is not None:
+            assert all(
+                len(set((row / row.abs().max() * last).round().int().tolist())) <= 2 * last + 1 for row in numbers
+            )
+            ratio = numbers / numbers.abs().amax(dim=1, keepdim=True) * last
+            assert torch.allclose(ratio, ratio.round(), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("words", "bits"),
+    [
+        ("groups-of-32", 3 * 4 * 2 * 32),
+        ("groups-of-64", 3 * 2 * 2 * 32),
+        ("groups-of-128", 3 * 1 * 2 * 32),
+        ("groups-of-32,scales-16", 3 * 4 * 2 * 16),
+        ("groups-of-32,scales-16,symmetric", 3 * 4 * 16),
+        ("groups-of-32,scales-8", 3 * 4 * 2 * 8 + 3 * 2 * 32),
+        ("groups-of-128,scales-8,symmetric", 3 * 8 + 3 * 32),
+    ],
+)
+def test_what_groups_send_beside_the_codes_is_counted(words: str, bits: int) -> None:
+    grid = Grid.parse(words)
+    assert grid.overhead(normal(3, 100)) == grid.overhead(normal(3, 25, 2, 2)) == bits
+    assert Grid.parse(str(grid)) == grid
+
+
+def test_noise_has_the_range_of_its_group() -> None:
+    tensor = normal(3, 100)
+    found = lengths(tensor, Grid("group-32"))
+    assert found.shape == tensor.shape
+    for row, first in itertools.product(range(3), (0, 32, 64, 96)):
+        part = tensor[row, first : first + 32]
+        assert found[row, first : first + 32].tolist() == [float(part.max() - part.min())] * len(part)
+    assert lengths(tensor, Grid("channel")).shape == (3, 1)
+    assert float(lengths(tensor, Grid())) == float(tensor.max() - tensor.min())
+
+
 # --- clipped ranges --------------------------------------------------------------------------------
 
 
@@ -192,6 +279,11 @@ def test_a_grid_is_spelled_and_read(grid: Grid) -> None:
         (lambda: Range.of(torch.tensor([math.nan])), "range"),
         (lambda: Grid.parse("per-row"), "grid"),
         (lambda: Grid.parse("clipped,minmax"), "grid"),
+        (lambda: Grid("group-48"), "grid.per"),  # type: ignore[arg-type]
+        (lambda: Grid("channel", scale_bits=16), "grid.scale_bits"),
+        (lambda: Grid.parse("scales-8"), "grid.scale_bits"),
+        (lambda: Grid.parse("groups-of-32,per-channel"), "grid"),
+        (lambda: quantize(torch.tensor([[1e6, -1e6]]), 4, Grid("group-32", scale_bits=16)), "tensor"),
         (lambda: Grid("row"), "grid.per"),  # type: ignore[arg-type]
         (lambda: Grid(clip="best"), "grid.clip"),  # type: ignore[arg-type]
     ],

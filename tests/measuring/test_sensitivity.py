@@ -42,7 +42,7 @@ def change_of(outputs: Any, reference: Any) -> float:
 
 
 @BOTH
-@pytest.mark.parametrize("grid", ["", "per-channel,symmetric,clipped"])
+@pytest.mark.parametrize("grid", ["", "per-channel,symmetric,clipped", "groups-of-32,scales-8"])
 def test_noise_is_that_of_a_network_with_one_tensor_changed(name: str, grid: str) -> None:
     module, network = build(name)
     examples = data_for(module, name, 150, 1)

@@ -26,8 +26,9 @@ from qopt.qpart.plan import QPartPlan, crossing_activations
 from qopt.qpart.problem import QPart
 from qopt.qpart.report import plan_table
 from qopt.qpart.serving.breakpoints import breakpoints
+from qopt.qpart.serving.decide import decide
 from qopt.qpart.serving.requests import Requests
-from qopt.qpart.serving.table import decide, load_table, offline
+from qopt.qpart.serving.table import load_table, offline
 from qopt.qpart.subproblem import subproblems
 
 

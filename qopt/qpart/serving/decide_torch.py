@@ -10,18 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.display import Brief
 from qopt.core.errors import InputError, shown
 from qopt.core.limits import SLACK
 from qopt.qpart.problem import SAME_LEVEL, QPart
-from qopt.qpart.serving.entries import Entries
+from qopt.qpart.serving.entries import Entries, decide_whole
 from qopt.qpart.serving.requests import AMOUNTS, FIELDS, RequestPrices, Requests, allowed_in, prices_from
-from qopt.qpart.serving.table import Table, decide_whole, network_of
+from qopt.qpart.serving.table import Table, network_of
+
+if TYPE_CHECKING:
+    import torch
 
 NEAR = 1e-12
 """Plans whose costs differ by less, relative to the lower, are told apart by numpy."""
@@ -64,6 +67,8 @@ def decide_tensors(table: Table, columns: Mapping[str, torch.Tensor], network: s
         A table of real-valued bits, a network that is not in it, an unknown field, tensors of different length or
         device, or a value that is not admissible, with row and column.
     """
+    import torch
+
     if table.bits != "whole":
         raise InputError("table.bits", table.bits, "whole, where requests are tensors")
     name = next(iter(table.networks)) if not network and len(table.networks) == 1 else network
@@ -101,6 +106,8 @@ def decide_on(device: str, table: Table, requests: Requests) -> tuple[FloatArray
     InputError
         As `decide_tensors`; a device that is not there.
     """
+    import torch
+
     try:
         target = torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as error:
@@ -124,6 +131,8 @@ def decide_on(device: str, table: Table, requests: Requests) -> tuple[FloatArray
 
 def _checked(columns: Mapping[str, torch.Tensor], network: QPart) -> tuple[dict[str, torch.Tensor], int, torch.device]:
     """Columns in float64, their length and device."""
+    import torch
+
     unknown = [name for name in columns if name not in FIELDS]
     if unknown or not columns:
         field, found = (f"requests.{unknown[0]}", "an unknown column") if unknown else ("requests", "no columns")
@@ -155,7 +164,7 @@ def _admissible(name: str, column: torch.Tensor) -> torch.Tensor:
     """(n,) which numbers a field may have; as for `Requests`."""
     good = column >= 0 if name in AMOUNTS else column > 0
     if name != "device.memory":
-        good &= column < torch.inf
+        good &= column < np.inf
     if name == "inferences":
         good &= column == column.floor()
     if name == "level":
@@ -167,6 +176,8 @@ def _by_level(
     asked: torch.Tensor | None, network: QPart, device: torch.device
 ) -> Iterator[tuple[int, torch.Tensor | None]]:
     """Rows of requests by the level that serves them (Algorithm 2); None: all of them."""
+    import torch
+
     if asked is None:
         yield network.level_row, None
         return
@@ -185,6 +196,8 @@ def _by_level(
 
 def _decide(table: Entries, prices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Objective, cut and entry for (5, n) prices: corner plans first, all plans only where memory is short."""
+    import torch
+
     n, device = prices.shape[1], prices.device
     if len(table) == 0:
         none = torch.full((n,), -1, dtype=torch.int64, device=device)
@@ -194,7 +207,7 @@ def _decide(table: Entries, prices: torch.Tensor) -> tuple[torch.Tensor, torch.T
     download = torch.from_numpy(table.download).to(device)
     cuts = torch.from_numpy(table.cut).to(device)
     memory = prices[4]
-    allowed = memory * torch.where(memory >= 0, 1.0 + SLACK, 1.0 - SLACK).double()
+    allowed = memory * (1.0 + SLACK)
     value, chosen, near = _least(features[corners], prices[:4])
     chosen = corners[chosen]
     short = (download[chosen] > allowed).nonzero()[:, 0]
@@ -224,6 +237,8 @@ def _least(
     features, prices : (e, 4) and (4, n).
     download, allowed : (e,) bits stored and (n,) how many may be; without them all plans do.
     """
+    import torch
+
     e, n = len(features), prices.shape[1]
     block = max(1, BLOCK_BYTES.get(prices.device.type, BLOCK_BYTES["cpu"]) // (8 * e))
     value = torch.empty(n, dtype=torch.float64, device=prices.device)

@@ -13,9 +13,11 @@ import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.display import Brief
+from qopt.core.limits import limits_with_slack
 from qopt.kernels import mckp
 from qopt.qpart.costs import fixed_upload, split_macs
 from qopt.qpart.problem import QPart
+from qopt.qpart.serving.requests import RequestPrices
 from qopt.qpart.subproblem import Subproblem, subproblems
 
 
@@ -50,6 +52,28 @@ class Entries(Brief):
     def features(self) -> FloatArray:
         """(4, e) what Eq. 17 multiplies by xi, delta, upload and download price."""
         return np.stack((self.device_macs, self.server_macs, self.upload, self.download))
+
+
+def decide_whole(table: Entries, prices: RequestPrices) -> tuple[FloatArray, IntArray, IntArray]:
+    """J of every plan is one row of a matrix product; corner plans first, all plans only where memory is short."""
+    n = len(prices.device)
+    if len(table) == 0:
+        return np.full(n, np.inf), np.full(n, -1), np.full(n, -1)
+    coefficients = np.stack((prices.device, prices.server, prices.upload, prices.download), axis=1)
+    corners = np.flatnonzero(table.extreme)
+    features = table.features
+    cost = coefficients @ features[:, corners]
+    best = np.argmin(cost, axis=1)
+    value, chosen = cost[np.arange(n), best], corners[best]
+    allowed = limits_with_slack(prices.memory)
+    short = np.flatnonzero(table.download[chosen] > allowed)
+    if short.size:
+        cost = coefficients[short] @ features
+        cost[table.download[None, :] > allowed[short, None]] = np.inf
+        best = np.argmin(cost, axis=1)
+        value[short], chosen[short] = cost[np.arange(short.size), best], best
+    none = np.isinf(value)
+    return value, np.where(none, -1, table.cut[chosen]), np.where(none, -1, chosen)
 
 
 def entries(problem: QPart) -> Entries:

@@ -7,26 +7,23 @@ matrix product. Nothing is lost: the answer is the one that solving each request
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.display import Brief, listed, number
 from qopt.core.errors import InputError, MethodError, shown
-from qopt.core.limits import limits_with_slack
 from qopt.core.problem import Frozen
 from qopt.core.reading import problem_of
 from qopt.qpart.methods.kkt import at_cut
 from qopt.qpart.plan import QPartPlan
 from qopt.qpart.problem import QPart, serving_rows
-from qopt.qpart.serving.curves import STEEPEST, Curve, curves
+from qopt.qpart.serving.curves import Curve, curves
 from qopt.qpart.serving.entries import Entries, entries
-from qopt.qpart.serving.requests import RequestPrices, Requests, request_prices
+from qopt.qpart.serving.requests import Requests
 from qopt.qpart.serving.table_file import one_line, read_parts, write_parts
 from qopt.qpart.subproblem import subproblems
 
@@ -34,9 +31,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Problem = QPart | str | os.PathLike[str]
-
-BLOCK = 1 << 15
-"""Requests decided at a time, so that a block stays in the processor's cache."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -199,7 +193,7 @@ class Decisions(Brief):
             found = at_cut(subproblem)
             assert found is not None
             return subproblem.plan(found.bits, "real", name)
-        level_row = _level_rows(self.requests, problem, np.array([row]))[0]
+        level_row = level_rows(self.requests, problem, np.array([row]))[0]
         table, e = self.table.whole[name, int(level_row)], int(self.entry[row])
         widths = table.widths[table.start[e] : table.start[e + 1]].astype(float).tolist()
         return QPartPlan(problem=name, cut=cut, weights=tuple(widths[:cut]), activations=tuple(widths[cut:]))
@@ -207,79 +201,6 @@ class Decisions(Brief):
     def to_dataframe(self) -> pd.DataFrame:
         """Requests and answers side by side."""
         return self.requests.to_dataframe().assign(cut=self.cut, objective=self.objective)
-
-
-def decide(
-    table: Table,
-    requests: Requests | Mapping[str, ArrayLike] | pd.DataFrame,
-    *,
-    threads: int = 2,
-    device: str | None = None,
-) -> Decisions:
-    """Answer requests from a table: the best cut and plan of each, exactly.
-
-    A request's level is served by the largest level of its network that does not exceed it (Algorithm 2).
-
-    Parameters
-    ----------
-    table : as `offline` makes it.
-    requests : columns of n numbers by dotted field name, such as ``channel.rate`` [bit/s]; ``network`` names a network
-        each.
-    threads : of the processor, where no device is named.
-    device : decide with torch there, such as ``cuda``: the same cuts and plans, objectives equal up to rounding. Where
-        requests are tensors on a device already, `decide_tensors` spares them the way to it and back.
-
-    Returns
-    -------
-    `Decisions`: objective, cut and plan of each request.
-
-    Raises
-    ------
-    InputError
-        A network that is not in the table, a level below all of its network's, with row and column; a device that is
-        not there.
-    """
-    if not isinstance(requests, Requests):
-        requests = Requests.of(requests)
-    n = len(requests)
-    if device is not None:
-        from qopt.qpart.serving.decide_torch import decide_on
-
-        return Decisions(*decide_on(device, table, requests), table, requests)
-    objective, cut = np.full(n, np.inf), np.full(n, -1, dtype=np.int64)
-    entry = np.full(n, -1, dtype=np.int64)
-
-    def block(name: str, problem: QPart, level_row: int, rows: IntArray) -> None:
-        mine = requests if len(rows) == n else requests.take(rows)
-        prices = request_prices(mine, problem)
-        bad = np.flatnonzero(~np.isfinite(prices.device + prices.server + prices.upload + prices.download))
-        if bad.size:
-            raise InputError(f"requests[{rows[bad[0]]}]", "numbers whose prices overflow", "numbers with finite prices")
-        if table.bits == "whole":
-            value, chosen, where = decide_whole(table.whole[name, level_row], prices)
-            entry[rows] = where
-        else:
-            value, chosen = _decide_real(table.real[name, level_row], prices)
-        objective[rows], cut[rows] = value, chosen
-
-    jobs = []
-    for k in range(len(requests.networks)):
-        rows = np.flatnonzero(requests.network == k) if len(requests.networks) > 1 else np.arange(n)
-        if rows.size == 0:
-            continue
-        name, problem = network_of(table, requests, k)
-        _check_power(requests, problem, rows)
-        levels = _level_rows(requests, problem, rows)
-        for level_row in np.unique(levels):
-            of_level = rows[levels == level_row]
-            jobs += [(name, problem, int(level_row), of_level[i : i + BLOCK]) for i in range(0, len(of_level), BLOCK)]
-    if threads > 1 and len(jobs) > 1:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(lambda job: block(*job), jobs))
-    else:
-        for job in jobs:
-            block(*job)
-    return Decisions(objective, cut, entry, table, requests)
 
 
 def network_of(table: Table, requests: Requests, k: int) -> tuple[str, QPart]:
@@ -293,17 +214,7 @@ def network_of(table: Table, requests: Requests, k: int) -> tuple[str, QPart]:
     return name, table.networks[name]
 
 
-def _check_power(requests: Requests, problem: QPart, rows: IntArray) -> None:
-    """By Eq. 13 no power is no rate."""
-    power = requests.columns.get("channel.transmit_power")
-    if power is None or problem.channel.rate is not None or "channel.rate" in requests.columns:
-        return
-    silent = rows[power[rows] == 0]
-    if silent.size:
-        raise InputError(f"requests.channel.transmit_power[{silent[0]}]", "0", "a power > 0, or a column channel.rate")
-
-
-def _level_rows(requests: Requests, problem: QPart, rows: IntArray) -> IntArray:
+def level_rows(requests: Requests, problem: QPart, rows: IntArray) -> IntArray:
     """(n,) row of the level that serves each request."""
     asked = requests.columns.get("level")
     if asked is None:
@@ -314,42 +225,3 @@ def _level_rows(requests: Requests, problem: QPart, rows: IntArray) -> IntArray:
         row = int(rows[low[0]])
         raise InputError(f"requests.level[{row}]", f"{asked[row]:g}", f"a level from {problem.accuracy.levels[0]:g} up")
     return levels
-
-
-def decide_whole(table: Entries, prices: RequestPrices) -> tuple[FloatArray, IntArray, IntArray]:
-    """J of every plan is one row of a matrix product; corner plans first, all plans only where memory is short."""
-    n = len(prices.device)
-    if len(table) == 0:
-        return np.full(n, np.inf), np.full(n, -1), np.full(n, -1)
-    coefficients = np.stack((prices.device, prices.server, prices.upload, prices.download), axis=1)
-    corners = np.flatnonzero(table.extreme)
-    features = table.features
-    cost = coefficients @ features[:, corners]
-    best = np.argmin(cost, axis=1)
-    value, chosen = cost[np.arange(n), best], corners[best]
-    allowed = limits_with_slack(prices.memory)
-    short = np.flatnonzero(table.download[chosen] > allowed)
-    if short.size:
-        cost = coefficients[short] @ features
-        cost[table.download[None, :] > allowed[short, None]] = np.inf
-        best = np.argmin(cost, axis=1)
-        value[short], chosen[short] = cost[np.arange(short.size), best], best
-    none = np.isinf(value)
-    return value, np.where(none, -1, table.cut[chosen]), np.where(none, -1, chosen)
-
-
-def _decide_real(found: list[Curve], prices: RequestPrices) -> tuple[FloatArray, IntArray]:
-    """The least of the cuts' closed forms."""
-    n = len(prices.device)
-    value, chosen = np.full(n, np.inf), np.full(n, -1, dtype=np.int64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.minimum(np.where(prices.upload > 0, prices.upload / prices.download, 0.0), STEEPEST)
-    for c in found:
-        down, up = c.within_memory(ratio, prices.memory)
-        fits = np.isfinite(down)
-        up, down = np.where(fits, up, 0.0), np.where(fits, down, 0.0)
-        computing = prices.device * c.device_macs + prices.server * c.server_macs
-        j = np.where(fits, computing + prices.upload * (up + c.fixed) + prices.download * down, np.inf)
-        better = j < value
-        value, chosen = np.where(better, j, value), np.where(better, c.cut, chosen)
-    return value, chosen
