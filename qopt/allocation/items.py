@@ -2,7 +2,8 @@
 
 A class for each group, a column for each item, which is a format and the pool that holds it: column f P + p with P
 pools. A column whose format is not on a group's menu (or not on that of a group tied to it) repeats the first format
-that is, in the same pool, so that the table has no holes. Where something is fixed, one more class, with one choice, stands at the end.
+that is, in the same pool, so that the table has no holes. Where something is fixed, one more class, with one choice,
+stands at the end.
 """
 
 from __future__ import annotations

@@ -31,6 +31,9 @@ from qopt.kernels.knapsack.result import Result
 TOLERANCE = 1e-9
 """`proved` allows this share of the objective."""
 
+SEARCHED = 300_000
+"""Partial choices that the kernel may look at where it is asked here: about a second."""
+
 FORMAT, VERSION = "qopt/allocation-witness", 1
 
 
@@ -201,7 +204,7 @@ def _asked(reading: Reading, labels: int, clock: Clock, costly: bool, gap: float
             ties=[list(tie) for tie in reading.ties] or None,
             gap=gap,
             time_limit=clock.left,
-            max_labels=labels,
+            max_labels=min(labels, SEARCHED),
         )
     except InputError:  # numbers beyond the kernel's range
         return Result("limit")

@@ -15,6 +15,9 @@ from qopt.kernels.knapsack.result import Result
 FIRST_LABELS = 400_000
 """Partial sums that are tried without branching: those of the kernel's own first round."""
 
+MOST_LABELS = 20_000_000
+"""Partial choices that are looked at with several budgets: half a minute, after which there is a plan and a gap."""
+
 
 def refuses(problem: Allocation) -> str | None:
     """Why a problem is no knapsack, or None."""
@@ -69,4 +72,5 @@ def _searched(
         )
         if first.status != "limit":
             return first
-    return mckp.solve(cost, weights, limits, ties=ties or None, gap=gap, time_limit=clock.left)
+    most = None if len(weights) == 1 else MOST_LABELS
+    return mckp.solve(cost, weights, limits, ties=ties or None, gap=gap, time_limit=clock.left, max_labels=most)
