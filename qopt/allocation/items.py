@@ -190,5 +190,8 @@ def why_infeasible(own: Items) -> str:
             ]
         )
         if not keeps([least], budget.limit, False):
-            return f"{budget.name}: the least that a plan takes is {least:.10g}, and {budget.limit:.10g} are allowed"
+            hint = own.problem.other_units(budget.name, budget.limit) if budget.name in own.problem.resources else ""
+            return (
+                f"{budget.name}: the least that a plan takes is {least:.10g}, and {budget.limit:.10g} are allowed{hint}"
+            )
     return "no plan keeps all budgets at once"

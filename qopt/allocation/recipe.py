@@ -120,7 +120,8 @@ def from_recipe(text: str, problem: Allocation, where: str = "recipe") -> tuple[
                 formats[group] = chosen
                 if at_sign:
                     pools[group] = _pool(pool, problem, here)
-    notes = [f"{kept} patterns of tensors that stay as they are, and that the table counts as fixed"] if kept else []
+    words = "pattern" if kept == 1 else "patterns"
+    notes = [f"{kept} {words} for tensors that stay as they are, which the table counts as fixed"] if kept else []
     return _finished(problem, formats, pools, where), notes
 
 

@@ -100,7 +100,10 @@ def _loose(problem: Allocation) -> tuple[str, ...]:
     found = []
     for name, resource in problem.resources.items():
         if resource.budget is not None and resource.budget >= (most := problem.range_of(name)[1]):
-            found.append(f"budget {name} cannot bind: the heaviest formats take {most:.10g} of {resource.budget:.10g}")
+            hint = problem.other_units(name, resource.budget)
+            found.append(
+                f"budget {name} cannot bind: the heaviest formats take {most:.10g} of {resource.budget:.10g}{hint}"
+            )
     return tuple(found)
 
 
