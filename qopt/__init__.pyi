@@ -13,6 +13,8 @@ from . import measuring as measuring
 from . import placement as placement
 from . import plots as plots
 from . import qpart as qpart
+from .allocation.audit import Audit as Audit
+from .allocation.audit import audit as audit
 from .allocation.plan import AllocationPlan as AllocationPlan
 from .allocation.problem import Allocation as Allocation
 from .allocation.tables.read import read_table as read_table

@@ -44,6 +44,7 @@ ROWS = (
         registry="qopt.allocation.methods.registry",
         certificate="qopt.allocation.certificate.certify",
         report="qopt.allocation.report",
+        breakpoints="qopt.allocation.breakpoints:breakpoints",
     ),
 )
 

@@ -2,7 +2,8 @@
 
 A class for each group, a column for each item, which is a format and the pool that holds it: column f P + p with P
 pools. A column whose format is not on a group's menu (or not on that of a group tied to it) repeats the first format
-that is, in the same pool, so that the table has no holes. Where something is fixed, one more class, with one choice, stands at the end.
+that is, in the same pool, so that the table has no holes. Where something is fixed, one more class, with one choice,
+stands at the end.
 """
 
 from __future__ import annotations
@@ -189,5 +190,8 @@ def why_infeasible(own: Items) -> str:
             ]
         )
         if not keeps([least], budget.limit, False):
-            return f"{budget.name}: the least that a plan takes is {least:.10g}, and {budget.limit:.10g} are allowed"
+            hint = own.problem.other_units(budget.name, budget.limit) if budget.name in own.problem.resources else ""
+            return (
+                f"{budget.name}: the least that a plan takes is {least:.10g}, and {budget.limit:.10g} are allowed{hint}"
+            )
     return "no plan keeps all budgets at once"

@@ -230,11 +230,15 @@ class Allocation(Problem):
         if not below and not (above and both):
             return
         unit = f" {self.resources[name].unit}".rstrip()
-        factors = [(f if below else 1.0 / f, f"{f:g} times {'more' if below else 'less'}") for f in UNITS]
-        near = [words for factor, words in factors if low <= budget * factor <= high]
         found = f"{budget:.10g}{unit}, where plans use {low:.10g} to {high:.10g}"
-        allowed = "a budget in the table's unit" + (f" (in range: {' or '.join(near[:2])})" if near else "")
-        raise complaint(where, found, allowed + ", or null for none")
+        raise complaint(where, found, f"a budget in the table's unit{self.other_units(name, budget)}, or null for none")
+
+    def other_units(self, name: str, budget: float) -> str:
+        """By which factors between units a budget out of range would be in range, in brackets; empty if by none."""
+        low, high = self.range_of(name)
+        factors = [*((f, f"{f:g} times more") for f in UNITS), *((1.0 / f, f"{f:g} times less") for f in UNITS)]
+        near = [words for factor, words in factors if low <= budget * factor <= high]
+        return f" (in range: {' or '.join(near[:2])})" if near and not low <= budget <= high else ""
 
     def with_budgets(self, **budgets: float | None) -> Self:
         """A copy with other budgets, by the names of resources; faster than `replace`, for many of them.

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from qopt import __version__
+from qopt.cli.audit import audit
 from qopt.cli.check import check
 from qopt.cli.common import ExitCode
 from qopt.cli.compare import compare
@@ -32,7 +33,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 a plan was found, 1 proved infeasible, 2 bad input, 3 no plan within the limits.",
 )
 
-for command in (solve, check, compare, instances, methods, profile, measure, pack):  # in the order of the help
+for command in (solve, check, audit, compare, instances, methods, profile, measure, pack):  # in the order of the help
     app.command()(command)
 
 

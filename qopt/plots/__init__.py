@@ -6,6 +6,7 @@ tell apart; no meaning hangs on colour alone.
 
 from __future__ import annotations
 
+from qopt.allocation.plots import plot_budgets, plot_formats
 from qopt.comparison.plots import plot_comparison
 from qopt.core import plot_style as style
 from qopt.jqodi.plots import plot_breakdown, plot_diagram, plot_energy_time
@@ -35,4 +36,6 @@ __all__ = [
     "plot_law",
     "plot_additivity",
     "plot_loss",
+    "plot_formats",
+    "plot_budgets",
 ]

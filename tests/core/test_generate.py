@@ -58,6 +58,21 @@ ALL: dict[str, tuple[int, dict[str, list[Any]]]] = {
             "objective": [{"time": 1.0, "energy": 0.5}, {"energy": 1}],
         },
     ),
+    "allocation": (
+        6,
+        {
+            "seed": [2],
+            "formats": [3],
+            "resources": [2],
+            "pools": [2],
+            "ties": [0.5],
+            "menus": [0.5],
+            "interactions": [0.5],
+            "tightness": [0.25],
+            "minimise": ["bytes"],
+            "spread": [1],
+        },
+    ),
 }
 
 

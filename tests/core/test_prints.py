@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import qopt
+from qopt.allocation.items import items
 from qopt.core.families import FAMILIES
 from qopt.core.method import Options
 from qopt.jqodi.diagram import diagram
@@ -51,6 +52,8 @@ def wide() -> Any:
 def solved(which: str) -> Any:
     if which == "qpart":
         return qopt.solve(deep().replace({"cuts": [1999, 2000]}), "mckp")
+    if which == "allocation":
+        return qopt.solve("allocation/qwen3.5-0.8b")
     return qopt.solve(long(), "rcsp") if which == "jqodi" else qopt.solve(wide())
 
 
@@ -114,6 +117,13 @@ def costs_of_labels() -> Any:
 HELD: dict[str, Callable[[], Any]] = {
     "qpart": deep,
     "jqodi": long,
+    "allocation": lambda: qopt.load("allocation/qwen3.5-0.8b"),
+    "allocation solution": lambda: solved("allocation"),
+    "allocation plan": lambda: solved("allocation").plan,
+    "allocation certificate": lambda: solved("allocation").certificate,
+    "allocation cost": lambda: solved("allocation").certificate.cost,
+    "items": lambda: items(qopt.load("allocation/qwen3.5-0.8b")),
+    "audit": lambda: qopt.audit("allocation/teaching-4", dict.fromkeys("abcd", "int4")),
     "placement": wide,
     "qpart solution": lambda: solved("qpart"),
     "jqodi solution": lambda: solved("jqodi"),

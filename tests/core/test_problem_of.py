@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import qopt.formulations.allocation
 import qopt.formulations.jqodi
 import qopt.formulations.placement
 import qopt.formulations.qpart
@@ -18,6 +19,7 @@ import qopt.jqodi
 import qopt.jqodi.diagram
 import qopt.jqodi.labels
 import qopt.plots
+from qopt.allocation import breakpoints as allocation_breakpoints
 from qopt.core.errors import InputError
 from qopt.core.families import FAMILIES
 from qopt.core.problem import Problem
@@ -26,7 +28,12 @@ from qopt.placement import breakpoints as placement_breakpoints
 from qopt.placement import front as placement_front
 from qopt.qpart.serving import breakpoints as qpart_breakpoints
 
-SMALL = {"qpart": "qpart/teaching-3", "placement": "placement/teaching-5", "jqodi": "jqodi/fig5"}
+SMALL = {
+    "qpart": "qpart/teaching-3",
+    "placement": "placement/teaching-5",
+    "jqodi": "jqodi/fig5",
+    "allocation": "allocation/teaching-4",
+}
 NAMES = [family.name for family in FAMILIES.values()]
 
 
@@ -63,6 +70,11 @@ OF_FAMILY: dict[str, list[Callable[..., Any]]] = {
             qopt.jqodi.smallest_limits,
         ),
         *(qopt.jqodi.diagram.diagram, qopt.jqodi.labels.labels),
+    ],
+    "allocation": [
+        *asking(qopt.formulations.allocation),
+        *(getattr(qopt.plots, f"plot_{name}") for name in ("formats", "budgets")),
+        allocation_breakpoints.breakpoints,
     ],
 }
 PAIRS = [

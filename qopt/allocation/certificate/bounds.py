@@ -31,6 +31,9 @@ from qopt.kernels.knapsack.result import Result
 TOLERANCE = 1e-9
 """`proved` allows this share of the objective."""
 
+SEARCHED = 300_000
+"""Partial choices that the kernel may look at where it is asked here: about a second."""
+
 FORMAT, VERSION = "qopt/allocation-witness", 1
 
 
@@ -68,14 +71,29 @@ def witness_part(witness: object, kind: str, field: str) -> tuple[object, tuple[
     return witness[field], ()
 
 
+def relaxations(reading: Reading) -> list[Reading]:
+    """Knapsacks of one row that every plan keeps too: each row alone, and all pools together."""
+    found = [
+        Reading(reading.cost, (name,), (weight,), (limit,), (whole,), reading.ties)
+        for name, weight, limit, whole in zip(reading.names, reading.weight, reading.limit, reading.whole, strict=True)
+    ]
+    if not found:
+        return [reading]
+    pools = [r for r, name in enumerate(reading.names) if name.startswith("pool ")]
+    if len(pools) > 1 and all(reading.whole[r] for r in pools):  # whole, so that the sums are exact
+        weight = np.add.reduce([reading.weight[r] for r in pools])
+        limit = sum(reading.limit[r] for r in pools)
+        found.append(Reading(reading.cost, ("all pools",), (weight,), (limit,), (True,), reading.ties))
+    return found
+
+
 def too_heavy(reading: Reading) -> str | None:
     """A row that even the lightest items break, exactly; None if each alone can be kept."""
     _, merged, allowed = reading.merged()
-    for r, (name, weight) in enumerate(zip(reading.names, reading.weight, strict=True)):
-        summed, limit = merged[r], allowed[r]
-        size = float(np.abs(weight).max(axis=1).sum()) * (len(weight) + 8) * closing.EPSILON
+    for name, weight, summed, limit in zip(reading.names, reading.weight, merged, allowed, strict=True):
+        rounding = float(np.abs(weight).max(axis=1).sum()) * (len(weight) + 8) * closing.EPSILON
         least = float(summed.min(axis=1).sum())
-        if abs(least - limit) > size:
+        if abs(least - limit) > rounding:
             if least > limit:
                 return name
             continue
@@ -103,14 +121,18 @@ def knapsack_bound(
     labels : sums that a proof of our own may make.
     costly : whether costs count; without them only the claim that there is no plan.
     """
-    heavy = too_heavy(reading)
-    if heavy is not None:
-        return Bound(math.inf, "lagrangian", (f"even the lightest formats break the budget of {heavy}",))
+    for relaxed in relaxations(reading):
+        heavy = too_heavy(relaxed)
+        if heavy is not None:
+            return Bound(math.inf, "lagrangian", (f"even the lightest formats break {heavy}",))
     notes: tuple[str, ...] = ()
     best = Bound()
-    if costly and len(reading.weight) <= 1:
-        best = _one_row(reading, objective, labels, clock)
-        if len(reading.weight) == 0 or objective is None or _reaches(best, objective):
+    if costly:
+        for relaxed in relaxations(reading):
+            best = _better(best, _one_row(relaxed, objective, labels, clock))
+            if objective is not None and _reaches(best, objective):
+                return best
+        if len(reading.weight) == 0 or (len(reading.weight) == 1 and objective is None):
             return best
     tree, notes = witness_part(witness, "tree", "tree")
     if tree is not None:
@@ -201,7 +223,7 @@ def _asked(reading: Reading, labels: int, clock: Clock, costly: bool, gap: float
             ties=[list(tie) for tie in reading.ties] or None,
             gap=gap,
             time_limit=clock.left,
-            max_labels=labels,
+            max_labels=min(labels, SEARCHED),
         )
     except InputError:  # numbers beyond the kernel's range
         return Result("limit")

@@ -84,7 +84,7 @@ def certify(
         kind=bound.kind if value is not None else None,
         proved=objective is not None and value is not None and value >= needed(objective),
         infeasible=value == math.inf,
-        notes=(*notes, *bound.notes),
+        notes=(*notes, *bound.notes, *_loose(problem)),
         seconds=time.perf_counter() - start,
     )
 
@@ -93,6 +93,18 @@ def _downward(value: Fraction | float) -> float:
     """The largest float that is not above an exact value."""
     rounded = float(value)
     return rounded if rounded <= value else math.nextafter(rounded, -math.inf)
+
+
+def _loose(problem: Allocation) -> tuple[str, ...]:
+    """Remarks on budgets that no plan can break: they may be in another unit."""
+    found = []
+    for name, resource in problem.resources.items():
+        if resource.budget is not None and resource.budget >= (most := problem.range_of(name)[1]):
+            hint = problem.other_units(name, resource.budget)
+            found.append(
+                f"budget {name} cannot bind: the heaviest formats take {most:.10g} of {resource.budget:.10g}{hint}"
+            )
+    return tuple(found)
 
 
 def _bound(problem: Allocation, objective: float | None, witness: object, labels: int, clock: Clock) -> Bound:

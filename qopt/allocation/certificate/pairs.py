@@ -27,7 +27,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from qopt.allocation.certificate.bounds import Bound, knapsack_bound, needed, too_heavy, witness_part
+from qopt.allocation.certificate.bounds import Bound, knapsack_bound, needed, relaxations, too_heavy, witness_part
 from qopt.allocation.certificate.reading import Reading
 from qopt.allocation.problem import Allocation
 from qopt.core.limits import limit_with_slack
@@ -44,9 +44,10 @@ def pairs_bound(
     problem: Allocation, reading: Reading, objective: float | None, witness: object, labels: int, clock: Clock
 ) -> Bound:
     """The best bound on every plan's damage; infinite where the budgets alone leave no plan."""
-    heavy = too_heavy(reading)
-    if heavy is not None:
-        return Bound(math.inf, "lagrangian", (f"even the lightest formats break the budget of {heavy}",))
+    for relaxed in relaxations(reading):
+        heavy = too_heavy(relaxed)
+        if heavy is not None:
+            return Bound(math.inf, "lagrangian", (f"even the lightest formats break {heavy}",))
     given, notes = witness_part(witness, "pairs", "multipliers") if objective is not None else (None, ())
     rows, duals = _multipliers(problem, reading, given)
     if given is not None and rows is None:

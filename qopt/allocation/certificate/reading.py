@@ -2,7 +2,8 @@
 
 Columns are items, a format f and a pool p of P, in the order f P + p, and a column whose format is not on the menu
 (ties taken into account) repeats the group's first format that is, in the same pool. A witness speaks of these
-columns, and of the classes that stay when tied groups stand at the place of their first. What is fixed is one class more, with one choice.
+columns, and of the classes that stay when tied groups stand at the place of their first. What is fixed is one class
+more, with one choice.
 """
 
 from __future__ import annotations

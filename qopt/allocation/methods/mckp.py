@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from qopt.allocation.items import items, why_infeasible
+from qopt.allocation.methods.packing import alike, by_packing
 from qopt.allocation.problem import Allocation
 from qopt.core.arrays import FloatArray
 from qopt.core.method import Clock, Options
@@ -14,6 +15,9 @@ from qopt.kernels.knapsack.result import Result
 
 FIRST_LABELS = 400_000
 """Partial sums that are tried without branching: those of the kernel's own first round."""
+
+MOST_LABELS = 20_000_000
+"""Partial choices that are looked at with several budgets: half a minute, after which there is a plan and a gap."""
 
 
 def refuses(problem: Allocation) -> str | None:
@@ -25,6 +29,12 @@ def solve(problem: Allocation, options: Options) -> Outcome:
     """The best plan and a tree that proves it. Takes time_limit and gap."""
     clock, gap = options.clock(), options.gap or 0.0
     own = items(problem)
+    packed = by_packing(own, clock) if alike(own) else None
+    if packed is not None:
+        plan = own.plan(packed)
+        return Outcome(
+            "optimal", plan, own.objective(own.choice(plan)), details={"rows": len(own.budgets), "packed": True}
+        )
     weights = own.use if own.budgets else np.zeros((1, *own.cost.shape))
     limits = np.array([budget.kernel_limit for budget in own.budgets] or [np.inf])
     found = _searched(own.cost, weights, limits, own.ties, gap, clock)
@@ -69,4 +79,5 @@ def _searched(
         )
         if first.status != "limit":
             return first
-    return mckp.solve(cost, weights, limits, ties=ties or None, gap=gap, time_limit=clock.left)
+    most = None if len(weights) == 1 else MOST_LABELS
+    return mckp.solve(cost, weights, limits, ties=ties or None, gap=gap, time_limit=clock.left, max_labels=most)

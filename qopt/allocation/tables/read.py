@@ -11,6 +11,7 @@ from qopt.allocation.tables.csv_file import from_csv
 from qopt.allocation.tables.gguf import from_gguf, is_gguf
 from qopt.allocation.tables.hawq import from_hawq, is_hawq
 from qopt.allocation.tables.sensitivity import from_sensitivity, is_sensitivity
+from qopt.core.arrays import FloatArray
 from qopt.core.errors import InputError, shown
 from qopt.core.reading import bundled, from_data, load, problem_of, read_json
 
@@ -21,7 +22,7 @@ def read_table(
     path: str | os.PathLike[str],
     *,
     budgets: Mapping[str, float | None] | None = None,
-    parameters: Sequence[int] | None = None,
+    parameters: Sequence[float] | FloatArray | None = None,
     fixed: float = 0.0,
     name: str | None = None,
 ) -> Allocation:

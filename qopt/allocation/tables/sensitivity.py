@@ -16,7 +16,8 @@ import numpy as np
 
 from qopt.allocation.problem import Allocation
 from qopt.allocation.tables.fields import field, numbers, with_budgets
-from qopt.core.arguments import is_whole
+from qopt.core.arguments import is_number
+from qopt.core.arrays import FloatArray
 from qopt.core.errors import InputError, shown
 
 FORMAT = "qopt/sensitivity"
@@ -29,7 +30,7 @@ def is_sensitivity(data: object) -> bool:
 
 def from_sensitivity(
     data: object,
-    parameters: Sequence[int] | None,
+    parameters: Sequence[float] | FloatArray | None,
     *,
     fixed: float = 0.0,
     budgets: Mapping[str, float | None],
@@ -60,8 +61,12 @@ def from_sensitivity(
             "parameters", "nothing", "the number of weights of each layer: a sensitivity file has no sizes"
         )
     sizes = list(parameters)
-    if len(sizes) != len(measured) or not all(is_whole(x) and x > 0 for x in sizes):
-        raise InputError("parameters", shown(sizes), f"{len(measured)} whole numbers > 0, one for each layer")
+    if len(sizes) != len(measured) or not all(is_number(x) and x > 0 and float(x).is_integer() for x in sizes):
+        raise InputError(
+            "parameters",
+            shown([float(x) if is_number(x) else x for x in sizes]),
+            f"{len(measured)} whole numbers > 0, one for each layer",
+        )
     natural = numbers(data, "natural", None, least=0.0)
     if not natural or natural[0] <= 0:
         raise InputError("natural", shown(natural), "a number > 0 and its interval")
