@@ -91,7 +91,7 @@ def measure(
         if shard is not None:
             part = command.run_shard(network, examples, settings, Shard.parse(shard), say=say, advance=advance)
             say(f"shard {shard}: {len(part.tensors)} tensors measured; once all shards are, run without --shard")
-            return FOUND
+            return ExitCode.FOUND
         found = command.run(network, examples, settings, say=say, advance=advance)
     if save is not None:
         from qopt.core.reading import save as write

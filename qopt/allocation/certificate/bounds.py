@@ -23,7 +23,7 @@ from qopt.allocation.certificate.reading import Reading
 from qopt.core.arrays import FloatArray
 from qopt.core.display import Brief
 from qopt.core.errors import InputError
-from qopt.core.method import Clock
+from qopt.core.clock import Clock
 from qopt.kernels import mckp
 from qopt.kernels.checker import Refused, tree_bound
 from qopt.kernels.knapsack.result import Result

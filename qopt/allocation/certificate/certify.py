@@ -22,7 +22,7 @@ from qopt.allocation.plan import AllocationPlan, places
 from qopt.allocation.problem import DAMAGE, Allocation
 from qopt.core.arguments import whole
 from qopt.core.certificate import Certificate, Slack
-from qopt.core.method import Clock
+from qopt.core.clock import Clock
 
 IN_SOLVE: Mapping[str, object] = {}
 """Effort that `qopt.solve` asks for: the usual."""

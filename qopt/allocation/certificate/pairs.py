@@ -31,7 +31,7 @@ from qopt.allocation.certificate.bounds import Bound, knapsack_bound, needed, re
 from qopt.allocation.certificate.reading import Reading
 from qopt.allocation.problem import Allocation
 from qopt.core.limits import limit_with_slack
-from qopt.core.method import Clock
+from qopt.core.clock import Clock
 
 ENUMERATED = 20_000
 """Plans that are looked at one by one, where there are no more."""

@@ -13,7 +13,8 @@ from qopt.allocation.items import items, why_infeasible
 from qopt.allocation.problem import Allocation
 from qopt.allocation.units import Units, units
 from qopt.core.arrays import FloatArray, IntArray
-from qopt.core.method import Clock, Options
+from qopt.core.clock import Clock
+from qopt.core.method import Options
 from qopt.core.solution import Outcome
 
 WIDTH = 200

@@ -21,7 +21,8 @@ from qopt.allocation.methods.greedy import greedy
 from qopt.allocation.problem import Allocation
 from qopt.allocation.units import Units, units
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
-from qopt.core.method import Clock, Options
+from qopt.core.clock import Clock
+from qopt.core.method import Options
 from qopt.core.solution import Outcome
 from qopt.core.solvers.exclusion import Round, solve_and_exclude
 from qopt.core.solvers.highs import SolverError, solve_milp

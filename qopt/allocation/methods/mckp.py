@@ -8,7 +8,8 @@ from qopt.allocation.items import items, why_infeasible
 from qopt.allocation.methods.packing import alike, by_packing
 from qopt.allocation.problem import Allocation
 from qopt.core.arrays import FloatArray
-from qopt.core.method import Clock, Options
+from qopt.core.clock import Clock
+from qopt.core.method import Options
 from qopt.core.solution import Outcome, Status
 from qopt.kernels import mckp
 from qopt.kernels.knapsack.result import Result

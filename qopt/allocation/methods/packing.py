@@ -14,7 +14,7 @@ import numpy as np
 from qopt.allocation.items import Items
 from qopt.allocation.problem import DAMAGE
 from qopt.core.arrays import IntArray
-from qopt.core.method import Clock
+from qopt.core.clock import Clock
 from qopt.kernels import mckp
 
 MOST_BITS = 2**31
