@@ -9,6 +9,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order, dijkstra
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.kernels.arguments import LARGEST
 from qopt.kernels.exact import Late
 from qopt.kernels.nodes import Node
 from qopt.kernels.paths.graph import Digraph
@@ -175,7 +176,8 @@ class ArcPaths:
         self, allowed: BoolArray, light: IntArray, heavy: IntArray, weights: FloatArray
     ) -> tuple[Node, BoolArray, BoolArray]:
         """Split the arcs out of a vertex where two paths part, the one before the greatest difference in resources."""
-        load = weights[1:] @ self.resource
+        with np.errstate(over="ignore"):  # where to split is only advice
+            load = np.minimum(weights[1:] @ self.resource, LARGEST)
         one, two = self._position[light], self._position[heavy]
         where = {int(self.tail[arc]): i for i, arc in enumerate(two)} | {self.graph.target: len(two)}
         best, vertex, i, j = -1.0, self.graph.source, 0, 0

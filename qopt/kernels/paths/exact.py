@@ -9,6 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
+from qopt.kernels.arguments import LARGEST
 from qopt.kernels.exact import MAX_ARCS, Network, Split, cheapest, prove, room_within, whole
 from qopt.kernels.nodes import Node
 from qopt.kernels.paths.graph import Digraph, Layered
@@ -76,7 +77,7 @@ class ExactPaths:
         max_nodes : beyond which it gives up.
         """
         rows, resources = self.bounds.rows, self.graph.resources
-        plain = [*np.eye(1 + len(rows)), *weights]
+        plain = [*np.eye(1 + len(rows)), *(row for row in weights if row.max(initial=0.0) <= LARGEST)]
         leaves = [(int(row[0]), row[1:].tolist(), leaf(row, rows, resources)) for row in plain]
         split: Split = lambda vertex, arcs: ["out", vertex, self.arcs[arcs].tolist()]  # noqa: E731
         return prove(self.network, below, leaves, split, max_nodes)

@@ -257,9 +257,10 @@ class LayerPaths:
     ) -> tuple[Node, BoolArray, BoolArray]:
         """Split the layer where two paths differ most in weighted resources, lighter states from heavier."""
         index = np.arange(self.graph.layers)
-        load = np.tensordot(weights[1:], self._resource, 1)
-        one, two = (load[index, path] + self._around(weights, path) for path in (light, heavy))
-        k = int(np.argmax(np.where(light != heavy, np.abs(one - two), -1.0)))
+        with np.errstate(over="ignore", invalid="ignore"):  # where to split is only advice
+            load = np.tensordot(weights[1:], self._resource, 1)
+            one, two = (load[index, path] + self._around(weights, path) for path in (light, heavy))
+            k = int(np.argmax(np.where(light != heavy, np.abs(one - two), -1.0)))
         first = allowed[k] & (load[k] <= min(load[k, light[k]], load[k, heavy[k]]))
         if first[light[k]] == first[heavy[k]]:
             first = np.zeros_like(first)

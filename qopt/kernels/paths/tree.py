@@ -22,6 +22,7 @@ import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.display import Brief
+from qopt.kernels.arguments import LARGEST
 from qopt.kernels.nodes import Node
 from qopt.kernels.paths.dual import NODE_STEPS, Ascent, Dual, ascent, maximise
 from qopt.kernels.paths.labels import Paths
@@ -42,6 +43,17 @@ def leaf(weights: FloatArray, rows: IntArray, resources: int) -> Node:
     multipliers = np.zeros(resources)
     multipliers[rows] = weights[1:]
     return ["leaf", int(weights[0]), *map(float, multipliers)]
+
+
+def writable(tree: list[Node]) -> bool:
+    """Whether all multipliers of a tree's leaves are numbers that a checker takes.
+
+    Parameters
+    ----------
+    tree : the nodes.
+    """
+    numbers = {x for node in tree if node[0] == "leaf" for x in node[2:] if isinstance(x, float)}
+    return all(x <= LARGEST for x in numbers)
 
 
 @dataclass
