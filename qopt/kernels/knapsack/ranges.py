@@ -42,8 +42,8 @@ def tamed(values: FloatArray, most: float) -> FloatArray:
     """
     if not is_wide(values):
         return values
-    if most <= 0:
-        return np.where(values > 0, 1.0, 0.0)
+    if most <= 0:  # whatever is above 0 is too much, the least as well
+        return np.where(values > 0, values[values > 0].min(), 0.0)
     ceiling = min(2.0 * most, float(values.max()))
     clipped = np.minimum(values, ceiling)
     return np.where(clipped < math.ldexp(ceiling, -DIGITS_APART), 0.0, clipped)

@@ -125,11 +125,13 @@ def shifted(
     # A capacity far below all weights is no unit for them, nor is one that cancels to less than it may be off.
     sizes = [max(size, margin[r], most_w[r] * 2.0**-DIGITS_APART) for r, size in enumerate(sizes)]
     weight_unit = np.array([_exponent(size) for size in sizes], dtype=np.int64)
+    with np.errstate(over="ignore"):  # far below 0, or no limit to weights so small
+        capacity, margin = np.ldexp(capacity, -weight_unit), np.ldexp(margin, -weight_unit)
     return Shifted(
         cost=np.ldexp(c, -cost_unit),
         weight=np.ldexp(w, -weight_unit[:, None, None]),
-        capacity=np.ldexp(capacity, -weight_unit),
-        margin=np.ldexp(margin, -weight_unit),
+        capacity=capacity,
+        margin=margin,
         cost_unit=cost_unit,
         weight_unit=weight_unit,
         offset=offset,
