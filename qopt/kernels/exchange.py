@@ -163,26 +163,47 @@ def cut_instance(unary: ArrayLike, tensors: Tensors | Iterable[Tensor]) -> dict[
 
 
 def mckp_witness(result: KnapsackResult) -> dict[str, object]:
-    """The choice and the tree of a result of `mckp.solve`; InputError if it comes without a proof."""
+    """The choice and the tree of a result of `mckp.solve`; InputError if it comes without a proof.
+
+    Parameters
+    ----------
+    result : of the kernel's `solve`.
+    """
     proof = _proof(result, "choice", "mckp")
     return _headed(WITNESS, "mckp", {"choice": _answer(result.choice), **proof})
 
 
 def rcsp_witness(result: PathResult) -> dict[str, object]:
-    """The arcs and the tree of a result of `rcsp.solve`; InputError if it comes without a proof."""
+    """The arcs and the tree of a result of `rcsp.solve`; InputError if it comes without a proof.
+
+    Parameters
+    ----------
+    result : of the kernel's `solve`.
+    """
     proof = _proof(result, "arcs", "rcsp")
     return _headed(WITNESS, "rcsp", {"path": _answer(result.arcs), **proof})
 
 
 def cut_witness(result: mincut.Result) -> dict[str, object]:
-    """The labels and the flow of a result of `mincut.solve`, which always has one."""
+    """The labels and the flow of a result of `mincut.solve`, which always has one.
+
+    Parameters
+    ----------
+    result : of the kernel's `solve`.
+    """
     if not hasattr(result, "witness"):
         raise InputError("result", shown(result), "a result of mincut.solve")
     return result.witness()
 
 
 def save(path: str | os.PathLike[str], data: Mapping[str, object]) -> None:
-    """Write an instance or a witness; InputError if the path cannot be written, or the data are no JSON."""
+    """Write an instance or a witness; InputError if the path cannot be written, or the data are no JSON.
+
+    Parameters
+    ----------
+    path : steps of a path: states of the layers, or arcs.
+    data : the problem as the search sees it, or as plain JSON data.
+    """
     try:
         text = json.dumps(data, allow_nan=False) + "\n"
     except (TypeError, ValueError, RecursionError) as error:
@@ -258,6 +279,10 @@ def _answer(chosen: IntArray | None) -> list[int] | None:
 def load(path: str | os.PathLike[str]) -> Knapsack | Route | Labelling:
     """Read an instance, to be solved by ``mckp.solve(**load(path)._asdict())``, ``rcsp.solve(*load(path))`` and so on.
 
+    Parameters
+    ----------
+    path : steps of a path: states of the layers, or arcs.
+
     Raises
     ------
     InputError
@@ -269,7 +294,12 @@ def load(path: str | os.PathLike[str]) -> Knapsack | Route | Labelling:
 
 
 def from_data(data: object) -> Knapsack | Route | Labelling:
-    """The arrays of an instance as parsed from JSON."""
+    """The arrays of an instance as parsed from JSON.
+
+    Parameters
+    ----------
+    data : the problem as the search sees it, or as plain JSON data.
+    """
     if not isinstance(data, dict):
         raise InputError("file", shown(data), f"an object of format {INSTANCE}")
     for field, allowed in (("format", INSTANCE), ("version", VERSION)):

@@ -91,6 +91,14 @@ def prove(cost: ArrayLike, weight: ArrayLike, limit: ArrayLike, target: float, m
     """A tree which shows that no choice within the limits costs less than a target; None if it gets too large.
 
     It holds without any rounding to a grid.
+
+    Parameters
+    ----------
+    cost : (n, k) a class a row, or costs by element.
+    weight : of the same shape, or (R, n, k).
+    limit : on the sums, as `solve` takes it.
+    target : the cost that all must reach.
+    max_nodes : nodes before it gives up.
     """
     labels = 0 if np.ndim(weight) == 2 else None  # with one row the search is the tree
     result = solve(cost, weight, limit, upper=target, branch_nodes=max_nodes, max_labels=labels, on_grid=False)
@@ -98,7 +106,14 @@ def prove(cost: ArrayLike, weight: ArrayLike, limit: ArrayLike, target: float, m
 
 
 def lp_bound(cost: ArrayLike, weight: ArrayLike, limit: float) -> float | None:
-    """Optimum of the linear relaxation with one row; None if even the lightest items break the limit."""
+    """Optimum of the linear relaxation with one row; None if even the lightest items break the limit.
+
+    Parameters
+    ----------
+    cost : (n, k) a class a row, or costs by element.
+    weight : of the same shape, or (R, n, k).
+    limit : on the sums, as `solve` takes it.
+    """
     cost, weight, limit = checked(cost, weight, limit)
     if math.isinf(limit):
         return float(cost.min(axis=1).sum())

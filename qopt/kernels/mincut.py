@@ -232,6 +232,11 @@ def to_networkx(unary: ArrayLike, tensors: Tensors | Iterable[Tensor]) -> networ
     Nodes are ``"s"``, ``"t"``, ``(v, k)`` for x_{v,k} (on the side of s where label_v > k) and ``("max", t, k)`` for
     the greatest reader of tensor t. Arcs without ``capacity`` are infinite, as `networkx.minimum_cut` reads them.
     ``graph.graph["offset"]`` plus the value of a minimum cut is the optimum.
+
+    Parameters
+    ----------
+    unary : (n, L) costs of labels.
+    tensors : `Tensors`, or a list of (producer, readers, weights).
     """
     import networkx
 

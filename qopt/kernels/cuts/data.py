@@ -36,7 +36,13 @@ class Tensors(Brief):
 
     @classmethod
     def of(cls, rows: Iterable[Tensor], links: int) -> Tensors:
-        """From a list of ``(producer, readers, weights)`` with `links` = L-1 weights each."""
+        """From a list of ``(producer, readers, weights)`` with `links` = L-1 weights each.
+
+        Parameters
+        ----------
+        rows : (r,) resources that have a limit.
+        links : L - 1.
+        """
         rows = list(rows)
         for t, row in enumerate(rows):
             try:
@@ -61,7 +67,13 @@ class Tensors(Brief):
 
 
 def checked(unary: object, tensors: object) -> tuple[FloatArray, Tensors]:
-    """Both as arrays, or the first thing that is wrong with them."""
+    """Both as arrays, or the first thing that is wrong with them.
+
+    Parameters
+    ----------
+    unary : (n, L) costs of labels.
+    tensors : `Tensors`, or a list of (producer, readers, weights).
+    """
     unary = _numbers("unary", unary)
     if unary.ndim != 2 or (unary.shape[1] == 0):
         raise InputError("unary", f"shape {unary.shape}", "a row for each node, a column for each label, at least one")

@@ -88,6 +88,7 @@ class ExactKnapsack:
         Parameters
         ----------
         choice : (m,) columns of the merged classes, None for none.
+        upper : only answers of lower cost are of interest.
         """
         if choice is not None:
             return self.network.total([at * self.columns + int(choice[i]) for at, i in enumerate(self.classes)])
@@ -130,5 +131,10 @@ class ExactKnapsack:
 
 
 def few_items(cost: FloatArray) -> bool:
-    """Whether (n, k) costs are few enough for whole numbers."""
+    """Whether (n, k) costs are few enough for whole numbers.
+
+    Parameters
+    ----------
+    cost : (n, k) a class a row, or costs by element.
+    """
     return cost.size <= MAX_ARCS

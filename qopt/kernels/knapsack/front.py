@@ -74,7 +74,12 @@ class Listed(Brief):
     history: list[tuple[WholeArray, WholeArray]]
 
     def choices(self, labels: IntArray) -> IntArray:
-        """(P, n) items of some labels of the last list."""
+        """(P, n) items of some labels of the last list.
+
+        Parameters
+        ----------
+        labels : partial answers, or their places.
+        """
         found = np.empty((len(labels), len(self.classes)), dtype=np.int64)
         for i, (parent, item) in zip(self.classes[::-1], self.history[::-1], strict=True):
             found[:, i] = item[labels]
@@ -89,7 +94,12 @@ class Stepped(Brief):
     steps: Steps
 
     def choices(self, labels: IntArray) -> IntArray:
-        """(P, n) items after some numbers of steps."""
+        """(P, n) items after some numbers of steps.
+
+        Parameters
+        ----------
+        labels : partial answers, or their places.
+        """
         found = np.tile(self.steps.start, (len(labels), 1))
         for row, taken in enumerate(labels.tolist()):
             found[row, self.steps.owner[:taken]] = self.steps.item[:taken]
@@ -111,7 +121,12 @@ class Curve(Brief):
     blur: float
 
     def below(self, allowed: ArrayLike) -> FloatArray:
-        """A lower bound on the cost of every choice within some weights, none below the least."""
+        """A lower bound on the cost of every choice within some weights, none below the least.
+
+        Parameters
+        ----------
+        allowed : mask of the elements that may be used.
+        """
         return np.interp(np.asarray(allowed) + self.blur, self.weight, self.cost)
 
 
@@ -146,12 +161,22 @@ class Front(Brief):
         return len(self.weight)
 
     def choice(self, point: int) -> IntArray:
-        """(n,) the column of each class at a point; InputError if there is no such point."""
+        """(n,) the column of each class at a point; InputError if there is no such point.
+
+        Parameters
+        ----------
+        point : place in the front.
+        """
         found: IntArray = self.choices([point])[0]
         return found
 
     def choices(self, points: ArrayLike) -> IntArray:
-        """(P, n) the columns at some points; InputError if there is no such point."""
+        """(P, n) the columns at some points; InputError if there is no such point.
+
+        Parameters
+        ----------
+        points : places in the front.
+        """
         try:
             chosen = np.asarray(points)
         except ValueError:
@@ -162,7 +187,12 @@ class Front(Brief):
         return self._ties.expand(self._origin.choices(self._labels[chosen.astype(np.int64)]))
 
     def at(self, limit: float) -> Point | None:
-        """The cheapest point within a limit, with its slack of 1e-12, by the exact test; None if there is none."""
+        """The cheapest point within a limit, with its slack of 1e-12, by the exact test; None if there is none.
+
+        Parameters
+        ----------
+        limit : on the sums, as `solve` takes it.
+        """
         allowed = limit_with_slack(number("limit", limit))
         index = self._last(allowed)
         if index < 0:
@@ -175,6 +205,10 @@ class Front(Brief):
 
         The optimum where the front is complete and no point is just above the weight, within what its sums may be
         off, to hide another one; otherwise the linear relaxation.
+
+        Parameters
+        ----------
+        weight : of the same shape, or (R, n, k).
         """
         allowed = limit_with_slack(number("weight", weight))
         index = self._last(allowed)

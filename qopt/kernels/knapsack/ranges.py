@@ -27,7 +27,12 @@ then still a hundred digits below it."""
 
 
 def is_wide(values: FloatArray) -> bool:
-    """Whether numbers >= 0 lie too far apart for floats, 0 left aside."""
+    """Whether numbers >= 0 lie too far apart for floats, 0 left aside.
+
+    Parameters
+    ----------
+    values : numbers, finite.
+    """
     top = float(values.max(initial=0.0))
     return bool(np.any((values > 0) & (values < math.ldexp(top, -DIGITS_APART))))
 
@@ -50,12 +55,24 @@ def tamed(values: FloatArray, most: float) -> FloatArray:
 
 
 def far_cheaper(value: float, scale: float) -> bool:
-    """Whether a choice of this cost asks for a new scale."""
+    """Whether a choice of this cost asks for a new scale.
+
+    Parameters
+    ----------
+    value : a number in the search's unit.
+    scale : the cost that the data were scaled to.
+    """
     return value < math.ldexp(scale, -FAR_CHEAPER)
 
 
 def shifted_exponent(value: float, digits: int) -> float:
-    """value * 2^digits, held within +-1e300 where it leaves the range of floats; infinite numbers stay so."""
+    """value * 2^digits, held within +-1e300 where it leaves the range of floats; infinite numbers stay so.
+
+    Parameters
+    ----------
+    value : a number in the search's unit.
+    digits : binary digits to move by.
+    """
     if math.isinf(value):
         return value
     try:

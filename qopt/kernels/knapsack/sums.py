@@ -49,6 +49,8 @@ def search(
     multiplier, lagrangian : of the whole and its bound, by which items leave as the incumbent improves.
     deadline : `time.perf_counter` at which to stop.
     max_labels : sums kept in all (4 bytes each) before the search stops.
+    data : the problem as the search sees it, or as plain JSON data.
+    present : (n, k) mask of the items that are left.
     """
     if not present.any(axis=1).all():
         return Outcome(True, np.inf, np.empty(0, dtype=np.int64), 0)

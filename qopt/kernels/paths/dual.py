@@ -62,7 +62,14 @@ Ascent = Generator[FloatArray, tuple[float, IntArray | None], Dual]
 
 
 def maximise(shortest: Shortest, allowed: BoolArray, steps: Ascent) -> Dual:
-    """Follow an `ascent`, with shortest paths over the elements that are allowed."""
+    """Follow an `ascent`, with shortest paths over the elements that are allowed.
+
+    Parameters
+    ----------
+    shortest : finds the shortest path by weights over what is allowed.
+    allowed : mask of the elements that may be used.
+    steps : an ascent under way.
+    """
     try:
         weights = next(steps)
         while True:
@@ -93,6 +100,9 @@ def ascent(
     cuts : known lines of paths that are allowed.
     guess : (r,) multipliers to begin with.
     cutoff : stop once the bound reaches it; None for the incumbent's.
+    bounds : its limits.
+    deadline : `time.perf_counter` at which it stops; None for none.
+    most : multipliers tried, at most.
     """
     room, reach = bounds.room, longest(incumbent.graph)
     best, best_lam = -math.inf, np.zeros(len(room))

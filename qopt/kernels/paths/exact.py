@@ -51,7 +51,13 @@ class ExactPaths:
         )
 
     def below(self, path: IntArray | None, upper: float) -> int | None:
-        """What a cheaper path costs less than, in units: the best one known, or an upper value; None for any."""
+        """What a cheaper path costs less than, in units: the best one known, or an upper value; None for any.
+
+        Parameters
+        ----------
+        path : steps of a path: states of the layers, or arcs.
+        upper : only answers of lower cost are of interest.
+        """
         if path is not None:
             return self.network.total(self._places(path))
         return math.ceil(Fraction(upper) * self.network.cost_unit) if math.isfinite(upper) else None
@@ -96,6 +102,11 @@ class ExactPaths:
 
 
 def few_arcs(graph: Layered | Digraph) -> bool:
-    """Whether a graph is small enough for whole numbers."""
+    """Whether a graph is small enough for whole numbers.
+
+    Parameters
+    ----------
+    graph : layers, or a digraph.
+    """
     arcs = graph.layers * graph.states**2 if isinstance(graph, Layered) else len(graph.cost)
     return arcs <= MAX_ARCS

@@ -103,6 +103,12 @@ def search(
     tables, weights : suffixes for multipliers (L, 1 + r), the best multiplier first; all with costs counted.
     least : (r, n) least resource from each vertex to the target.
     width : labels kept in a round.
+    paths : shortest paths of the graph.
+    bounds : its limits.
+    allowed : mask of the elements that may be used.
+    incumbent : the best answer so far, which takes what is found.
+    deadline : `time.perf_counter` at which it stops; None for none.
+    max_labels : labels kept before it stops.
     """
     room = bounds.room + bounds.margin
     shift = weights[:, 1:] @ room
@@ -157,7 +163,19 @@ def guided(
     deadline: float | None,
     max_labels: int,
 ) -> Outcome:
-    """`search` by the suffixes of a multiplier, (1 + r,) weights, and of multiples of it."""
+    """`search` by the suffixes of a multiplier, (1 + r,) weights, and of multiples of it.
+
+    Parameters
+    ----------
+    paths : shortest paths of the graph.
+    bounds : its limits.
+    allowed : mask of the elements that may be used.
+    weights : (1 + r,) factor of the cost, then multipliers of the resources; or a row of them for each search.
+    incumbent : the best answer so far, which takes what is found.
+    width : labels kept in a round or at a stage.
+    deadline : `time.perf_counter` at which it stops; None for none.
+    max_labels : labels kept before it stops.
+    """
     rows = len(bounds.rows)
     lam = weights[1:]
     several = np.array([[1.0, *lam], *([1.0, *(factor * lam)] for factor in MULTIPLES)])
@@ -258,7 +276,15 @@ def _joined(one: Labels, two: Labels) -> Labels:
 
 
 def pareto(vertex: IntArray, cost: FloatArray, used: FloatArray, strength: FloatArray) -> IntArray:
-    """Sorted indices of labels that none at their vertex is as good as in cost and every resource."""
+    """Sorted indices of labels that none at their vertex is as good as in cost and every resource.
+
+    Parameters
+    ----------
+    vertex : where it stands, or where each of them stands.
+    cost : (n, k) a class a row, or costs by element.
+    used : resources by row.
+    strength : by which labels are compared first, where not all are.
+    """
     count = len(vertex)
     if count < 2:
         return np.arange(count)

@@ -53,7 +53,12 @@ class LayeredLevels:
         return 2 * self.graph.layers if self.free else self.graph.layers + 1
 
     def level(self, i: int) -> Level:
-        """The i-th."""
+        """The i-th.
+
+        Parameters
+        ----------
+        i : which one.
+        """
         layers = self.graph.layers
         k, leaving = (i // 2, i % 2 == 1) if self.free else (i, i == layers)
         if leaving:

@@ -39,7 +39,14 @@ class Proof(Brief):
 
 
 def leaf(weights: FloatArray, rows: IntArray, resources: int) -> Node:
-    """A leaf; limits that are infinite have multiplier 0."""
+    """A leaf; limits that are infinite have multiplier 0.
+
+    Parameters
+    ----------
+    weights : (1 + r,) factor of the cost, then multipliers of the resources; or a row of them for each search.
+    rows : (r,) resources that have a limit.
+    resources : number of all resources.
+    """
     multipliers = np.zeros(resources)
     multipliers[rows] = weights[1:]
     return ["leaf", int(weights[0]), *map(float, multipliers)]
@@ -92,11 +99,22 @@ class Claim(Brief):
         return self.deadline is not None and time.perf_counter() > self.deadline
 
     def leaf(self, dual: Dual) -> Node:
-        """The leaf that a dual's bound closes."""
+        """The leaf that a dual's bound closes.
+
+        Parameters
+        ----------
+        dual : the dual whose bound closes it.
+        """
         return leaf(dual.weights, self.bounds.rows, self.resources)
 
     def ascent(self, part: _Part, **options: Any) -> Ascent:
-        """Towards the dual of a part."""
+        """Towards the dual of a part.
+
+        Parameters
+        ----------
+        part : a part of the choices.
+        options : of `ascent`.
+        """
         return ascent(
             self.bounds, self.incumbent, self.model, part.cuts, guess=part.guess, deadline=self.deadline, **options
         )
@@ -110,6 +128,8 @@ def branch(claim: Claim, cuts: Cuts, guess: FloatArray, *, max_nodes: int) -> Pr
     Parameters
     ----------
     cuts, guess : lines and (r,) multipliers of the root's dual.
+    claim : what is to be proved.
+    max_nodes : nodes before it gives up.
     """
     if max_nodes < 1:
         return Proof(None, 0)
