@@ -51,7 +51,15 @@ FIELDS = {
 
 
 class Knapsack(NamedTuple):
-    """Arguments of `mckp.solve`: cost (n, k), weight (R, n, k), limit (R,), infinite for none; tied classes."""
+    """Arguments of `mckp.solve`: cost (n, k), weight (R, n, k), limit (R,), infinite for none; tied classes.
+
+    Attributes
+    ----------
+    cost : (n, k).
+    weight : (R, n, k).
+    limit : (R,), infinite for none.
+    ties : groups of classes that take the same column.
+    """
 
     cost: FloatArray
     weight: FloatArray
@@ -60,14 +68,26 @@ class Knapsack(NamedTuple):
 
 
 class Route(NamedTuple):
-    """Arguments of `rcsp.solve`: a graph with R resources, limit (R,), infinite for none."""
+    """Arguments of `rcsp.solve`: a graph with R resources, limit (R,), infinite for none.
+
+    Attributes
+    ----------
+    graph : with R resources.
+    limit : (R,), infinite for none.
+    """
 
     graph: Digraph
     limit: FloatArray
 
 
 class Labelling(NamedTuple):
-    """Arguments of `mincut.solve`: unary (n, L), infinite where forbidden; each tensor (producer, readers, weights)."""
+    """Arguments of `mincut.solve`: unary (n, L), infinite where forbidden; each tensor (producer, readers, weights).
+
+    Attributes
+    ----------
+    unary : (n, L), infinite where forbidden.
+    tensors : (producer, readers, weights) each.
+    """
 
     unary: FloatArray
     tensors: list[tuple[int, list[int], list[float]]]
@@ -190,6 +210,11 @@ def cut_witness(result: mincut.Result) -> dict[str, object]:
     Parameters
     ----------
     result : of the kernel's `solve`.
+
+    Raises
+    ------
+    InputError
+        A number, a shape or a name that is not what it may be, in one line.
     """
     if not hasattr(result, "witness"):
         raise InputError("result", shown(result), "a result of mincut.solve")
@@ -203,6 +228,11 @@ def save(path: str | os.PathLike[str], data: Mapping[str, object]) -> None:
     ----------
     path : steps of a path: states of the layers, or arcs.
     data : the problem as the search sees it, or as plain JSON data.
+
+    Raises
+    ------
+    InputError
+        A number, a shape or a name that is not what it may be, in one line.
     """
     try:
         text = json.dumps(data, allow_nan=False) + "\n"
@@ -299,6 +329,11 @@ def from_data(data: object) -> Knapsack | Route | Labelling:
     Parameters
     ----------
     data : the problem as the search sees it, or as plain JSON data.
+
+    Raises
+    ------
+    InputError
+        A number, a shape or a name that is not what it may be, in one line.
     """
     if not isinstance(data, dict):
         raise InputError("file", shown(data), f"an object of format {INSTANCE}")

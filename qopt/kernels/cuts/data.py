@@ -42,6 +42,11 @@ class Tensors(Brief):
         ----------
         rows : (r,) resources that have a limit.
         links : L - 1.
+
+        Raises
+        ------
+        InputError
+            A number, a shape or a name that is not what it may be, in one line.
         """
         rows = list(rows)
         for t, row in enumerate(rows):
@@ -73,6 +78,11 @@ def checked(unary: object, tensors: object) -> tuple[FloatArray, Tensors]:
     ----------
     unary : (n, L) costs of labels.
     tensors : `Tensors`, or a list of (producer, readers, weights).
+
+    Raises
+    ------
+    InputError
+        A number, a shape or a name that is not what it may be, in one line.
     """
     unary = _numbers("unary", unary)
     if unary.ndim != 2 or (unary.shape[1] == 0):

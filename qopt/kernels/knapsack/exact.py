@@ -95,7 +95,12 @@ class ExactKnapsack:
         return math.ceil(Fraction(upper) * self.network.cost_unit) if math.isfinite(upper) else None
 
     def cheapest(self, below: int | None) -> tuple[bool, IntArray | None]:
-        """Whether a search for a choice that costs less came to its end, and (m,) the cheapest, None for none."""
+        """Whether a search for a choice that costs less came to its end, and (m,) the cheapest, None for none.
+
+        Parameters
+        ----------
+        below : as that method says.
+        """
         complete, arcs = cheapest(self.network, self.multipliers, below)
         if arcs is None:
             return complete, None

@@ -67,7 +67,14 @@ class Point:
 
 @dataclass(frozen=True, repr=False)
 class Listed(Brief):
-    """How the points of complete lists were made: class by class, the parent and the item of every label."""
+    """How the points of complete lists were made: class by class, the parent and the item of every label.
+
+    Attributes
+    ----------
+    points : labels of the last list.
+    classes : in the order in which they were merged.
+    history : for each of them the parent and the item of every label.
+    """
 
     points: int
     classes: list[int]
@@ -89,7 +96,12 @@ class Listed(Brief):
 
 @dataclass(frozen=True, repr=False)
 class Stepped(Brief):
-    """How supported points are made: so many of the hull steps are taken."""
+    """How supported points are made: so many of the hull steps are taken.
+
+    Attributes
+    ----------
+    steps : of the hulls.
+    """
 
     steps: Steps
 
@@ -176,6 +188,11 @@ class Front(Brief):
         Parameters
         ----------
         points : places in the front.
+
+        Raises
+        ------
+        InputError
+            A number, a shape or a name that is not what it may be, in one line.
         """
         try:
             chosen = np.asarray(points)

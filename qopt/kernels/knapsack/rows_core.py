@@ -180,6 +180,12 @@ class Core:
 
     Classes whose items differ most in priced weight come first: what is decided last then fills the rows finely.
 
+    Parameters
+    ----------
+    data : of the search.
+    allowed : (n, k) mask of the items that are left.
+    multipliers : (R,) by which classes are ordered.
+
     Attributes
     ----------
     classes : (m,) which classes they are.

@@ -27,6 +27,7 @@ class Incumbent:
 
     Parameters
     ----------
+    data : of the search.
     below : shifted cost that a choice must stay below.
     gap : relative, which may stay unproved.
     deadline : `time.perf_counter` at which exchanges stop.

@@ -96,7 +96,12 @@ class Block(Brief):
 
 @dataclass(repr=False)
 class MultiplierPool(Brief):
-    """All multipliers ever used; their names are their places, and the first are zero in every row."""
+    """All multipliers ever used; their names are their places, and the first are zero in every row.
+
+    Attributes
+    ----------
+    multipliers : (R,) each.
+    """
 
     multipliers: list[FloatArray]
 
@@ -125,6 +130,8 @@ class Search:
 
     Parameters
     ----------
+    core : the classes in their order.
+    incumbent : the best choice so far.
     pool : takes the multipliers that the search finds.
     common : names of the multipliers that are tried at every stage.
     relaxation : over the core's classes in their order; None to make do with the multipliers knspecial.

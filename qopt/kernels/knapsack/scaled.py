@@ -175,6 +175,11 @@ def checked(cost: ArrayLike, weight: ArrayLike, limit: ArrayLike) -> tuple[Float
     cost : (n, k) a class a row, or costs by element.
     weight : of the same shape, or (R, n, k).
     limit : on the sums, as `solve` takes it.
+
+    Raises
+    ------
+    InputError
+        A number, a shape or a name that is not what it may be, in one line.
     """
     cost, weight = table("cost", cost, "(n, k)"), table("weight", weight, "(n, k)")
     if cost.shape != weight.shape or (len(cost) and cost.shape[1] == 0):

@@ -24,7 +24,15 @@ CANDIDATES = 5_000_000
 
 @dataclass(frozen=True, repr=False)
 class Outcome(Brief):
-    """How a search ended: whether it is complete, a bound if not, its order of classes and its size."""
+    """How a search ended: whether it is complete, a bound if not, its order of classes and its size.
+
+    Attributes
+    ----------
+    complete : whether nothing is left.
+    bound : lower bound on what is.
+    order : classes in the order in which they were decided.
+    labels : sums kept in all.
+    """
 
     complete: bool
     bound: float

@@ -47,7 +47,9 @@ class Dual(Brief):
         feasible.
     weights : (1 + r,) the leaf's numbers: 1 or, for a ray, 0; then the multipliers.
     cuts : of the model at its end.
-    light, heavy : paths of least and greatest weighted resource that attain the maximum; None where it is one path.
+    light, heavy : two paths to part: those of least and greatest weighted resource among the lines that attain the
+        maximum; where that is one path, or several of one resource, `heavy` is another line that is known. None where
+        there is no second one, or nothing is feasible.
     """
 
     bound: float

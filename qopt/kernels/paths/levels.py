@@ -31,6 +31,11 @@ class Level(Brief):
 
 class LayeredLevels:
     """Levels of the states that are allowed. Vertex 0 is the source; where transitions cost nothing, all states of a
+
+    Parameters
+    ----------
+    graph : the layers.
+    allowed : (K, S) mask of states.
     layer lead to one vertex, and from there to the next layer."""
 
     def __init__(self, graph: Layered, allowed: BoolArray) -> None:
@@ -92,6 +97,7 @@ class DigraphLevels:
 
     Parameters
     ----------
+    graph : the digraph.
     arcs : (m,) those that are allowed, all on ways from the source.
     """
 

@@ -127,6 +127,12 @@ def operations(graph: Layered | Digraph, rows: int) -> int:
 class Incumbent:
     """Best path so far and the exact test that admits it.
 
+    Parameters
+    ----------
+    graph : layers, or a digraph.
+    bounds : its limits.
+    upper : only paths of lower cost count.
+
     Attributes
     ----------
     largest : greatest size of a cost.

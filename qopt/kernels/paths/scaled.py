@@ -107,7 +107,13 @@ def whole_room(graph: Layered | Digraph, allowed: float) -> Room:
 
 
 class Labels:
-    """Labels of all vertices, those of a vertex side by side, in arrays that grow."""
+    """Labels of all vertices, those of a vertex side by side, in arrays that grow.
+
+    Parameters
+    ----------
+    kind : of the resources: float, or object for whole numbers of any size.
+    vertices : their number.
+    """
 
     def __init__(self, kind: type, vertices: int) -> None:
         self.first, self.count = np.zeros((2, vertices), dtype=np.int64)
@@ -176,6 +182,8 @@ class Search:
 
     Parameters
     ----------
+    levels : of the arcs.
+    room : the limit.
     weight : multiplier whose suffixes bound labels; 0 for none.
     deadline : of `time.perf_counter`; None for none.
     """

@@ -32,7 +32,13 @@ from qopt.kernels.paths.model import Cuts, OuterModel
 
 @dataclass(frozen=True, repr=False)
 class Proof(Brief):
-    """The tree, None if it was not finished, and the nodes branched on or closed."""
+    """The tree, None if it was not finished, and the nodes branched on or closed.
+
+    Attributes
+    ----------
+    tree : the nodes in preorder.
+    nodes : branched on or closed.
+    """
 
     tree: list[Node] | None
     nodes: int
@@ -77,6 +83,12 @@ class _Part:
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Claim(Brief):
     """What is to be proved: no path within the limits costs less than a cutoff.
+
+    Parameters
+    ----------
+    paths : shortest paths.
+    bounds : limits.
+    cutoff : what is to be reached.
 
     Attributes
     ----------
