@@ -53,7 +53,15 @@ REMEMBERED = 64
 
 
 class Verdict(NamedTuple):
-    """The answer's cost and what everything costs at least (None: nothing is feasible); what is proved, or why not."""
+    """What was found.
+
+    Attributes
+    ----------
+    accepted : whether the proof holds.
+    objective : the answer's cost; None where nothing is feasible, or the proof does not hold.
+    bound : what everything costs at least; None likewise.
+    reason : what is proved, or why it is not.
+    """
 
     accepted: bool
     objective: Fraction | None
@@ -708,6 +716,7 @@ def check(instance: object, witness: object, gap: float = GAP) -> Verdict:
 
     Parameters
     ----------
+    instance, witness : as `json.load` gives them, untrusted.
     gap : how much cheaper, as a share of the answer's cost, something may be. A witness may claim less, never more.
     """
     subject = "the gap"
@@ -748,7 +757,16 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Check two files; print one line."""
+    """Check two files; print one line.
+
+    Parameters
+    ----------
+    arguments : the names of the two files, and perhaps ``--gap G``.
+
+    Returns
+    -------
+    0 where the answer is proved, 1 where it is not, 2 where a file cannot be read.
+    """
     parser = argparse.ArgumentParser(prog="checker.py", description="Is a kernel's answer right?", allow_abbrev=False)
     parser.add_argument("files", nargs=2, metavar="FILE", help="INSTANCE.json and WITNESS.json")
     parser.add_argument(

@@ -27,7 +27,7 @@ from qopt.core.arrays import BoolArray, FloatArray
 from qopt.core.errors import QoptError
 from qopt.core.limits import limit_with_slack, within
 from qopt.kernels import mincut
-from qopt.kernels.checker import check
+from qopt.kernels.checker import GAP, check
 from qopt.kernels.cuts.data import Tensor
 from qopt.placement.costs import Labelling, Limit, relaxed, used
 from qopt.placement.problem import Placement
@@ -77,7 +77,7 @@ def leaf_bound(
             raise Refused(f"multipliers that make costs below {LEAST:g} or above {MOST:g}")
     instance = cut_instance(priced)
     witness = {"format": "qopt/kernel-witness", "version": 1, "kind": "cut", "labels": labels, "flow": flow}
-    verdict = check(instance, witness)
+    verdict = check(instance, witness, gap=GAP)
     if not verdict.accepted:
         raise Refused(verdict.reason)
     if verdict.bound is None:
