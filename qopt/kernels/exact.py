@@ -100,7 +100,12 @@ class Network(Brief):
         return found, sum(map(mul, factors, self.room)), common
 
     def to_target(self, length: Sequence[int]) -> list[int | None]:
-        """(vertices,) whole lengths of shortest paths to the target; None where there is none."""
+        """(vertices,) whole lengths of shortest paths to the target; None where there is none.
+
+        Parameters
+        ----------
+        length : of each arc, whole.
+        """
         entering: list[list[tuple[int, int]]] = [[] for _ in range(self.vertices)]
         for tail, head, step in zip(self.tail, self.head, length, strict=True):
             entering[head].append((tail, step))
@@ -139,7 +144,12 @@ class Network(Brief):
         return found
 
     def total(self, arcs: Sequence[int]) -> int:
-        """Cost of some arcs, in units."""
+        """Cost of some arcs, in units.
+
+        Parameters
+        ----------
+        arcs : places of arcs.
+        """
         return sum(self.cost[arc] for arc in arcs)
 
 
@@ -156,7 +166,13 @@ def whole(numbers: Sequence[float]) -> tuple[list[int], int]:
 
 
 def room_within(allowed: float, unit: int) -> int:
-    """The greatest whole number of units that is at most a number: what sums of a row may reach."""
+    """The greatest whole number of units that is at most a number: what sums of a row may reach.
+
+    Parameters
+    ----------
+    allowed : mask of the elements that may be used.
+    unit : units to 1.
+    """
     return math.floor(Fraction(allowed) * unit)
 
 
@@ -164,6 +180,10 @@ def almost(best: int) -> int:
     """What a proof must show of an answer: its cost in units, less half of the 1e-9 that a checker grants.
 
     Two answers may differ by less than floats can say.
+
+    Parameters
+    ----------
+    best : cost in units.
     """
     return best - abs(best) // (2 * 10**9)
 
@@ -179,6 +199,7 @@ def cheapest(network: Network, multipliers: Sequence[float], below: int | None) 
     ----------
     multipliers : of a Lagrangian bound that prunes, one a row, any >= 0.
     below : only cheaper paths count, in units of cost; None for any.
+    network : in whole numbers.
 
     Returns
     -------

@@ -60,7 +60,13 @@ class Knapsack(NamedTuple):
 
 
 class Route(NamedTuple):
-    """Arguments of `rcsp.solve`: a graph with R resources, limit (R,), infinite for none."""
+    """Arguments of `rcsp.solve`: a graph with R resources, limit (R,), infinite for none.
+
+    Attributes
+    ----------
+    graph : with R resources.
+    limit : (R,), infinite for none.
+    """
 
     graph: Digraph
     limit: FloatArray
@@ -163,13 +169,23 @@ def cut_instance(unary: ArrayLike, tensors: Tensors | Iterable[Tensor]) -> dict[
 
 
 def mckp_witness(result: KnapsackResult) -> dict[str, object]:
-    """The choice and the tree of a result of `mckp.solve`; InputError if it comes without a proof."""
+    """The choice and the tree of a result of `mckp.solve`; InputError if it comes without a proof.
+
+    Parameters
+    ----------
+    result : of the kernel's `solve`.
+    """
     proof = _proof(result, "choice", "mckp")
     return _headed(WITNESS, "mckp", {"choice": _answer(result.choice), **proof})
 
 
 def rcsp_witness(result: PathResult) -> dict[str, object]:
-    """The arcs and the tree of a result of `rcsp.solve`; InputError if it comes without a proof."""
+    """The arcs and the tree of a result of `rcsp.solve`; InputError if it comes without a proof.
+
+    Parameters
+    ----------
+    result : of the kernel's `solve`.
+    """
     proof = _proof(result, "arcs", "rcsp")
     return _headed(WITNESS, "rcsp", {"path": _answer(result.arcs), **proof})
 

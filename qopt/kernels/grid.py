@@ -77,6 +77,11 @@ def room(weight: FloatArray, allowed: float) -> float | None:
     """What weights may add up to beyond the least of each row, rounded down to their grid; None without a grid.
 
     Sums of the weights less their rows' least are then exact. Negative: not even the lightest fit.
+
+    Parameters
+    ----------
+    weight : of the same shape, or (R, n, k).
+    allowed : mask of the elements that may be used.
     """
     found = steps(weight)
     if found is None:

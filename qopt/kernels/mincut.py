@@ -60,6 +60,9 @@ PROHIBITIVE = 2.0 ** (GRID_BITS + 2)
 FINEST_EXPONENT = 1074
 """Units are at least 2^-1074, so that every whole number of them is a float."""
 
+LEAST_FLOAT = 2.0**-FINEST_EXPONENT
+"""Above 0."""
+
 MAX_FLOWS = 16
 """Maximum flows on one grid. Three are usual: each closes the gap to a share of about 1e-5."""
 
@@ -316,8 +319,10 @@ class _Grid:
         part = above - known
         excess = np.minimum((known - (above - part)) + (-least - part), 0.0)
         units = self._scaled(above)
-        # Below the clip no rounding is more than this; a clipped cost must not cancel against its own.
-        rest = units - np.floor(units) + np.maximum(self._scaled(excess), -PROHIBITIVE * EPSILON)
+        # Below the clip no rounding is more than this; a clipped cost must not cancel against its own. And it is
+        # there however small it is beside a unit.
+        down = np.clip(self._scaled(excess), -PROHIBITIVE * EPSILON, np.where(excess < 0, -LEAST_FLOAT, 0.0))
+        rest = units - np.floor(units) + down
         self.unary = units.astype(np.int64) + np.floor(rest).astype(np.int64)
         self.weight = np.floor(self._scaled(tensors.weight)).astype(np.int64)
         # Whole multiples of a larger unit have a dual in that unit: for whole numbers every step is exact.

@@ -41,7 +41,7 @@ from qopt.kernels.paths.layers import LayerPaths
 from qopt.kernels.paths.limits import Incumbent, Limits, limits
 from qopt.kernels.paths.model import Cuts, OuterModel
 from qopt.kernels.paths.result import Result, answer
-from qopt.kernels.paths.tree import Claim, branch, leaf
+from qopt.kernels.paths.tree import Claim, branch, leaf, writable
 
 __all__ = ["Digraph", "Layered", "Result", "approximate", "read_orlib", "solve"]
 
@@ -255,10 +255,14 @@ class _Run:
         if not complete:
             return self._unproved()
         path, tree = incumbent.path, None
-        if self.root.bound >= incumbent.proof_cutoff:
-            tree = [leaf(self.root.weights, self.bounds.rows, self.graph.resources)] if witness_nodes else None
-        elif witness_nodes:
-            tree, exhausted = self._witness(witness_nodes) if incumbent.precise else (None, False)
+        if witness_nodes:
+            exhausted = False
+            if self.root.bound >= incumbent.proof_cutoff:
+                tree = [leaf(self.root.weights, self.bounds.rows, self.graph.resources)]
+            elif incumbent.precise:
+                tree, exhausted = self._witness(witness_nodes)
+            if tree is not None and not writable(tree):
+                tree = None
             if tree is None and not exhausted:  # it was not for want of nodes: floats cannot tell
                 tree = self._prove_exactly(witness_nodes)
         if path is None:
@@ -325,6 +329,8 @@ class _Run:
         if value - least > self.gap * abs(value):
             return None
         tree = [leaf(self.root.weights, self.bounds.rows, self.graph.resources)]
+        if not writable(tree):
+            return None
         return Result("within-gap", *answer(self.graph, path), bound=least, tree=tree, details=self.details)
 
     def _witness(self, nodes: int) -> tuple[list[Node] | None, bool]:

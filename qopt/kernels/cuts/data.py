@@ -67,7 +67,18 @@ class Tensors(Brief):
 
 
 def checked(unary: object, tensors: object) -> tuple[FloatArray, Tensors]:
-    """Both as arrays, or the first thing that is wrong with them."""
+    """Both as arrays, or the first thing that is wrong with them.
+
+    Parameters
+    ----------
+    unary : (n, L) costs of labels.
+    tensors : `Tensors`, or a list of (producer, readers, weights).
+
+    Raises
+    ------
+    InputError
+        A number, a shape or a name that is not what it may be, in one line.
+    """
     unary = _numbers("unary", unary)
     if unary.ndim != 2 or (unary.shape[1] == 0):
         raise InputError("unary", f"shape {unary.shape}", "a row for each node, a column for each label, at least one")

@@ -167,7 +167,12 @@ class Network:
         return self.labels_of(~reached)
 
     def reading_flow(self, moved: np.ndarray) -> np.ndarray:
-        """(readings, L-1) flow of every reading, from (edges,) what flows over each edge, forwards less backwards."""
+        """(readings, L-1) flow of every reading, from (edges,) what flows over each edge, forwards less backwards.
+
+        Parameters
+        ----------
+        moved : (edges,) flow, forwards less backwards.
+        """
         _, direct, _, shared, _ = self._split(moved)
         flow = np.zeros((len(self.tensors.reader), self.labels - 1), dtype=moved.dtype)
         flow[self.used] = direct
@@ -175,7 +180,13 @@ class Network:
         return flow
 
     def start(self, weight: IntArray, flow: IntArray) -> State:
-        """State of a flow that keeps sum_j max(f, 0) <= weight."""
+        """State of a flow that keeps sum_j max(f, 0) <= weight.
+
+        Parameters
+        ----------
+        weight : of the same shape, or (R, n, k).
+        flow : (readings, L-1) in units.
+        """
         alone = np.zeros(len(flow), dtype=bool)
         alone[self.used] = self.alone
         direct = np.where(alone[:, None], flow, np.minimum(flow, 0))
@@ -185,6 +196,12 @@ class Network:
         """Add a maximum flow of residual capacities, scaled by the open gap, to a state; labels of its minimum cut.
 
         No flow is larger than the gap, so an arc with more than that is as good as infinite, and never cut.
+
+        Parameters
+        ----------
+        state : flow so far, changed in place.
+        unary : (n, L) costs of labels.
+        gap : relative, that may stay unproved.
         """
         shift = max(0, gap.bit_length() - FLOW_BITS)
         capacity = self._residual(state, unary)
@@ -235,7 +252,12 @@ class Network:
         return reached, before.astype(np.int64)
 
     def labels_of(self, side: BoolArray) -> IntArray:
-        """(n,) labels of a cut, from (nodes,) whether a node is on the side of s."""
+        """(n,) labels of a cut, from (nodes,) whether a node is on the side of s.
+
+        Parameters
+        ----------
+        side : (nodes,) whether a node is on the side of s.
+        """
         labels: IntArray = side[self.x].sum(axis=1)
         return labels
 

@@ -81,13 +81,23 @@ class Subproblem:
         self.size = np.count_nonzero(np.isfinite(cost))
 
     def picked(self, flat: IntArray) -> IntArray:
-        """The whole choice behind positions in the flat arrays."""
+        """The whole choice behind positions in the flat arrays.
+
+        Parameters
+        ----------
+        flat : positions in the flat arrays.
+        """
         found = self.choice.copy()
         found[self.classes] = self.columns.take(flat)
         return found
 
     def sums(self, flat: IntArray) -> tuple[float, float]:
-        """Cost and weight of such a choice."""
+        """Cost and weight of such a choice.
+
+        Parameters
+        ----------
+        flat : positions in the flat arrays.
+        """
         return (
             self.base_cost + float(np.add.reduce(self.cost.take(flat))),
             self.base_weight + float(np.add.reduce(self.weight.take(flat))),
@@ -99,12 +109,25 @@ class Subproblem:
         return found
 
     def allowed(self, row: int) -> BoolArray:
-        """(s,) which entries of a class are allowed."""
+        """(s,) which entries of a class are allowed.
+
+        Parameters
+        ----------
+        row : of the part.
+        """
         allowed: BoolArray = np.isfinite(self.cost[row])
         return allowed
 
     def drop(self, lam: float, excess: float, leaf: Node, tree: list[Node]) -> None:
-        """Take out the entries whose reduced cost is at least `excess`, a class at a time, as leaves of the tree."""
+        """Take out the entries whose reduced cost is at least `excess`, a class at a time, as leaves of the tree.
+
+        Parameters
+        ----------
+        lam : multiplier.
+        excess : from which reduced cost on an entry leaves.
+        leaf : the node that closes what leaves.
+        tree : the nodes in preorder.
+        """
         reduced = self.cost + lam * self.weight
         reduced -= reduced.take(self.rows + np.argmin(reduced, axis=1))[:, None]
         dear = (reduced >= excess) & np.isfinite(reduced)
@@ -120,7 +143,13 @@ class Subproblem:
         self.size -= len(columns)
 
     def restricted(self, row: int, keep: BoolArray) -> Subproblem:
-        """The part where one class has only some of its entries."""
+        """The part where one class has only some of its entries.
+
+        Parameters
+        ----------
+        row : of the part.
+        keep : mask of what stays.
+        """
         cost = self.cost.copy()
         cost[row, ~keep] = np.inf
         return Subproblem(
@@ -173,6 +202,8 @@ def branch(
     capacity : what weights may add up to, rounding allowed for.
     guess : multiplier to begin with.
     deadline : `time.perf_counter` at which to stop.
+    incumbent : the best answer so far, which takes what is found.
+    max_nodes : nodes before it gives up.
     """
     tree: list[Node] = []
     n, k = cost.shape
@@ -230,6 +261,13 @@ def maximise(part: Subproblem, capacity: float, guess: float, incumbent: Incumbe
     The dual is concave and piecewise linear. A choice that is too heavy and one that fits are kept, each
     optimal at some multiplier; the next multiplier is where their lines cross. Every choice that fits is
     offered to the incumbent.
+
+    Parameters
+    ----------
+    part : a part of the choices.
+    capacity : what weights may add up to.
+    guess : multiplier to begin with.
+    incumbent : the best answer so far, which takes what is found.
     """
     fits: tuple[IntArray, float, float] | None = None
     heavy: tuple[IntArray, float, float] | None = None

@@ -88,13 +88,19 @@ class ExactKnapsack:
         Parameters
         ----------
         choice : (m,) columns of the merged classes, None for none.
+        upper : only answers of lower cost are of interest.
         """
         if choice is not None:
             return self.network.total([at * self.columns + int(choice[i]) for at, i in enumerate(self.classes)])
         return math.ceil(Fraction(upper) * self.network.cost_unit) if math.isfinite(upper) else None
 
     def cheapest(self, below: int | None) -> tuple[bool, IntArray | None]:
-        """Whether a search for a choice that costs less came to its end, and (m,) the cheapest, None for none."""
+        """Whether a search for a choice that costs less came to its end, and (m,) the cheapest, None for none.
+
+        Parameters
+        ----------
+        below : as that method says.
+        """
         complete, arcs = cheapest(self.network, self.multipliers, below)
         if arcs is None:
             return complete, None
@@ -130,5 +136,10 @@ class ExactKnapsack:
 
 
 def few_items(cost: FloatArray) -> bool:
-    """Whether (n, k) costs are few enough for whole numbers."""
+    """Whether (n, k) costs are few enough for whole numbers.
+
+    Parameters
+    ----------
+    cost : (n, k) a class a row, or costs by element.
+    """
     return cost.size <= MAX_ARCS

@@ -67,14 +67,26 @@ class Point:
 
 @dataclass(frozen=True, repr=False)
 class Listed(Brief):
-    """How the points of complete lists were made: class by class, the parent and the item of every label."""
+    """How the points of complete lists were made: class by class, the parent and the item of every label.
+
+    Attributes
+    ----------
+    points : labels of the last list.
+    classes : in the order in which they were merged.
+    history : for each of them the parent and the item of every label.
+    """
 
     points: int
     classes: list[int]
     history: list[tuple[WholeArray, WholeArray]]
 
     def choices(self, labels: IntArray) -> IntArray:
-        """(P, n) items of some labels of the last list."""
+        """(P, n) items of some labels of the last list.
+
+        Parameters
+        ----------
+        labels : partial answers, or their places.
+        """
         found = np.empty((len(labels), len(self.classes)), dtype=np.int64)
         for i, (parent, item) in zip(self.classes[::-1], self.history[::-1], strict=True):
             found[:, i] = item[labels]
@@ -84,12 +96,22 @@ class Listed(Brief):
 
 @dataclass(frozen=True, repr=False)
 class Stepped(Brief):
-    """How supported points are made: so many of the hull steps are taken."""
+    """How supported points are made: so many of the hull steps are taken.
+
+    Attributes
+    ----------
+    steps : of the hulls.
+    """
 
     steps: Steps
 
     def choices(self, labels: IntArray) -> IntArray:
-        """(P, n) items after some numbers of steps."""
+        """(P, n) items after some numbers of steps.
+
+        Parameters
+        ----------
+        labels : partial answers, or their places.
+        """
         found = np.tile(self.steps.start, (len(labels), 1))
         for row, taken in enumerate(labels.tolist()):
             found[row, self.steps.owner[:taken]] = self.steps.item[:taken]
@@ -111,7 +133,12 @@ class Curve(Brief):
     blur: float
 
     def below(self, allowed: ArrayLike) -> FloatArray:
-        """A lower bound on the cost of every choice within some weights, none below the least."""
+        """A lower bound on the cost of every choice within some weights, none below the least.
+
+        Parameters
+        ----------
+        allowed : mask of the elements that may be used.
+        """
         return np.interp(np.asarray(allowed) + self.blur, self.weight, self.cost)
 
 
@@ -146,7 +173,12 @@ class Front(Brief):
         return len(self.weight)
 
     def choice(self, point: int) -> IntArray:
-        """(n,) the column of each class at a point; InputError if there is no such point."""
+        """(n,) the column of each class at a point; InputError if there is no such point.
+
+        Parameters
+        ----------
+        point : place in the front.
+        """
         found: IntArray = self.choices([point])[0]
         return found
 
@@ -172,7 +204,12 @@ class Front(Brief):
         return self._ties.expand(self._origin.choices(self._labels[chosen.astype(np.int64)]))
 
     def at(self, limit: float) -> Point | None:
-        """The cheapest point within a limit, with its slack of 1e-12, by the exact test; None if there is none."""
+        """The cheapest point within a limit, with its slack of 1e-12, by the exact test; None if there is none.
+
+        Parameters
+        ----------
+        limit : on the sums, as `solve` takes it.
+        """
         allowed = limit_with_slack(number("limit", limit))
         index = self._last(allowed)
         if index < 0:
@@ -185,6 +222,10 @@ class Front(Brief):
 
         The optimum where the front is complete and no point is just above the weight, within what its sums may be
         off, to hide another one; otherwise the linear relaxation.
+
+        Parameters
+        ----------
+        weight : of the same shape, or (R, n, k).
         """
         allowed = limit_with_slack(number("weight", weight))
         index = self._last(allowed)

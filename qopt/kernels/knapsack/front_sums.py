@@ -19,6 +19,10 @@ def rounded_sums(values: FloatArray) -> FloatArray:
 
     Every addition's rounding error is itself a float (Knuth's two-sum); the errors are added up beside the sum.
     Where what is still uncertain could change the last digit, `math.fsum` decides.
+
+    Parameters
+    ----------
+    values : numbers, finite.
     """
     total, error = np.zeros(len(values)), np.zeros(len(values))
     largest, terms = np.zeros(len(values)), values.T

@@ -82,7 +82,12 @@ class Incumbent:
         return self.cutoff == -math.inf
 
     def raise_bound(self, bound: float) -> None:
-        """A lower bound on every choice has been proved."""
+        """A lower bound on every choice has been proved.
+
+        Parameters
+        ----------
+        bound : a lower bound.
+        """
         self.lower_bound = max(self.lower_bound, bound)
         self._close()
 
@@ -91,6 +96,10 @@ class Incumbent:
 
         A choice within rounding of the upper value may not be below it in the units given: then the proof is of that
         value, to the last digit.
+
+        Parameters
+        ----------
+        tolerance : relative.
         """
         near = SUM_ROUNDING * (abs(self._upper) + abs(self.offset)) if math.isfinite(self._upper) else 0.0
         if self.choice is not None and self._upper - self.value > near:
@@ -98,7 +107,12 @@ class Incumbent:
             self._close()
 
     def offer(self, choice: IntArray) -> bool:
-        """Take a choice if it is feasible and better."""
+        """Take a choice if it is feasible and better.
+
+        Parameters
+        ----------
+        choice : (n,) column of each class.
+        """
         value = float(self.c[self._classes, choice].sum())
         if value >= self.value:
             return False
@@ -114,7 +128,13 @@ class Incumbent:
         return True
 
     def offer_if_cheap(self, choice: IntArray, cost: float) -> None:
-        """Offer a choice of known shifted cost, then exchange items while that helps."""
+        """Offer a choice of known shifted cost, then exchange items while that helps.
+
+        Parameters
+        ----------
+        choice : (n,) column of each class.
+        cost : (n, k) a class a row, or costs by element.
+        """
         if cost < self.value and self.offer(choice):
             self.improve()
 

@@ -117,7 +117,13 @@ def _choice(
 
 
 def with_choice(stopped: Result, late: Result) -> Result:
-    """A stopped search's answer, which has no choice, with the one of `late_answer`, and the better of both bounds."""
+    """A stopped search's answer, which has no choice, with the one of `late_answer`, and the better of both bounds.
+
+    Parameters
+    ----------
+    stopped : the answer of a search that was broken off.
+    late : the answer of `late_answer`.
+    """
     bounds = [x.bound for x in (stopped, late) if x.bound is not None]
     bound = max(bounds, default=None)
     if bound is not None and late.objective is not None:

@@ -27,7 +27,12 @@ then still a hundred digits below it."""
 
 
 def is_wide(values: FloatArray) -> bool:
-    """Whether numbers >= 0 lie too far apart for floats, 0 left aside."""
+    """Whether numbers >= 0 lie too far apart for floats, 0 left aside.
+
+    Parameters
+    ----------
+    values : numbers, finite.
+    """
     top = float(values.max(initial=0.0))
     return bool(np.any((values > 0) & (values < math.ldexp(top, -DIGITS_APART))))
 
@@ -42,20 +47,32 @@ def tamed(values: FloatArray, most: float) -> FloatArray:
     """
     if not is_wide(values):
         return values
-    if most <= 0:
-        return np.where(values > 0, 1.0, 0.0)
+    if most <= 0:  # whatever is above 0 is too much, the least as well
+        return np.where(values > 0, values[values > 0].min(), 0.0)
     ceiling = min(2.0 * most, float(values.max()))
     clipped = np.minimum(values, ceiling)
     return np.where(clipped < math.ldexp(ceiling, -DIGITS_APART), 0.0, clipped)
 
 
 def far_cheaper(value: float, scale: float) -> bool:
-    """Whether a choice of this cost asks for a new scale."""
+    """Whether a choice of this cost asks for a new scale.
+
+    Parameters
+    ----------
+    value : a number in the search's unit.
+    scale : the cost that the data were scaled to.
+    """
     return value < math.ldexp(scale, -FAR_CHEAPER)
 
 
 def shifted_exponent(value: float, digits: int) -> float:
-    """value * 2^digits, held within +-1e300 where it leaves the range of floats; infinite numbers stay so."""
+    """value * 2^digits, held within +-1e300 where it leaves the range of floats; infinite numbers stay so.
+
+    Parameters
+    ----------
+    value : a number in the search's unit.
+    digits : binary digits to move by.
+    """
     if math.isinf(value):
         return value
     try:

@@ -21,6 +21,11 @@ def undominated(cost: FloatArray, weight: FloatArray) -> BoolArray:
     """(n, k) mask of items that no other item of the class beats in cost and weight.
 
     Items of infinite cost are absent. Of equal items the first stays.
+
+    Parameters
+    ----------
+    cost : (n, k) a class a row, or costs by element.
+    weight : of the same shape, or (R, n, k).
     """
     order = np.lexsort((cost, weight), axis=-1)
     sorted_cost = np.take_along_axis(cost, order, axis=1)
@@ -59,6 +64,8 @@ def hull_steps(cost: FloatArray, weight: FloatArray, present: BoolArray) -> Step
     Parameters
     ----------
     present : (n, k) mask without dominated items, as `undominated` gives it, and without empty classes.
+    cost : (n, k) a class a row, or costs by element.
+    weight : of the same shape, or (R, n, k).
     """
     order = np.argsort(np.where(present, weight, np.inf), axis=1, kind="stable")
     owner, at = np.nonzero(np.arange(cost.shape[1]) < present.sum(axis=1)[:, None])
@@ -82,7 +89,13 @@ def hull_steps(cost: FloatArray, weight: FloatArray, present: BoolArray) -> Step
 
 
 def no_steps(cost: FloatArray, weight: FloatArray) -> Steps:
-    """The lightest item of each class, the cheapest of these, and no way on: for where there is no time for more."""
+    """The lightest item of each class, the cheapest of these, and no way on: for where there is no time for more.
+
+    Parameters
+    ----------
+    cost : (n, k) a class a row, or costs by element.
+    weight : of the same shape, or (R, n, k).
+    """
     none, zero = np.zeros(0, dtype=np.int64), np.zeros(0)
     lightest = weight == weight.min(axis=1, initial=np.inf)[:, None]
     return Steps(none, none, zero, zero, zero, np.argmin(np.where(lightest, cost, np.inf), axis=1))
@@ -110,6 +123,7 @@ def relax(cost: FloatArray, weight: FloatArray, steps: Steps, capacity: float) -
     Parameters
     ----------
     capacity : limit, at least the weight of ``steps.start``.
+    cost : (n, k) a class a row, or costs by element.
     """
     rows = np.arange(len(cost))
     base_cost = float(cost[rows, steps.start].sum())

@@ -33,7 +33,14 @@ GRID_ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class Rounded:
-    """A bound on the shifted costs, and the multipliers `mu` and of the limit that give it."""
+    """A bound on the shifted costs, and the multipliers `mu` and of the limit that give it.
+
+    Attributes
+    ----------
+    bound : on the shifted costs.
+    mu : what weights are priced with before sums are rounded up.
+    multiplier : of the limit.
+    """
 
     bound: float
     mu: float

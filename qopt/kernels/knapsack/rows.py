@@ -105,6 +105,13 @@ def solve(
     weight : (R, n, k).
     limit : (R,) on the sums of weights; infinite for none.
     others : as in `qopt.kernels.mckp.solve`, which says what is refused.
+    ties : groups of classes that take the same column.
+    upper : only answers of lower cost are of interest.
+    gap : relative, that may stay unproved.
+    time_limit : seconds; None for none.
+    branch_nodes : nodes of a tree before it is given up.
+    max_labels : labels kept before it stops.
+    on_grid : whether numbers on a grid are made use of.
 
     Returns
     -------

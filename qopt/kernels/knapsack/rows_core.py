@@ -65,7 +65,12 @@ class Shifted(Brief):
         return float(self.cost.max(axis=1, initial=0.0).sum()) + 1.0
 
     def broken(self, choice: IntArray) -> int | None:
-        """A row that a choice breaks by the exact test."""
+        """A row that a choice breaks by the exact test.
+
+        Parameters
+        ----------
+        choice : (n,) column of each class.
+        """
         given = choice[self.owner]
         classes = np.arange(len(given))
         for r, allowed in enumerate(self.allowed.tolist()):
@@ -92,6 +97,8 @@ def shifted(
     tied : which classes to merge; a table in which that rounds is on no grid.
     known : what a choice is known to cost above the least of all classes; infinite for none.
     deadline : `time.perf_counter` at which it stops; None for none.
+    given_cost : (g, k) as given.
+    given_weight : (R, g, k) as given.
 
     Raises
     ------
@@ -125,11 +132,13 @@ def shifted(
     # A capacity far below all weights is no unit for them, nor is one that cancels to less than it may be off.
     sizes = [max(size, margin[r], most_w[r] * 2.0**-DIGITS_APART) for r, size in enumerate(sizes)]
     weight_unit = np.array([_exponent(size) for size in sizes], dtype=np.int64)
+    with np.errstate(over="ignore"):  # far below 0, or no limit to weights so small
+        capacity, margin = np.ldexp(capacity, -weight_unit), np.ldexp(margin, -weight_unit)
     return Shifted(
         cost=np.ldexp(c, -cost_unit),
         weight=np.ldexp(w, -weight_unit[:, None, None]),
-        capacity=np.ldexp(capacity, -weight_unit),
-        margin=np.ldexp(margin, -weight_unit),
+        capacity=capacity,
+        margin=margin,
         cost_unit=cost_unit,
         weight_unit=weight_unit,
         offset=offset,
@@ -171,6 +180,12 @@ class Core:
 
     Classes whose items differ most in priced weight come first: what is decided last then fills the rows finely.
 
+    Parameters
+    ----------
+    data : of the search.
+    allowed : (n, k) mask of the items that are left.
+    multipliers : (R,) by which classes are ordered.
+
     Attributes
     ----------
     classes : (m,) which classes they are.
@@ -203,12 +218,23 @@ class Core:
         self._rows = np.arange(m)
 
     def picks(self, multipliers: FloatArray) -> IntArray:
-        """(J, m) options of least priced cost, for (J, R) multipliers."""
+        """(J, m) options of least priced cost, for (J, R) multipliers.
+
+        Parameters
+        ----------
+        multipliers : of the rows, (R,) or one set a row.
+        """
         found: IntArray = np.argmin(self.cost + np.tensordot(multipliers, self.weight, 1), axis=2)
         return found
 
     def suffix_bounds(self, multipliers: FloatArray, names: IntArray) -> SuffixBounds:
-        """Lagrangian bounds of every suffix at (J, R) multipliers."""
+        """Lagrangian bounds of every suffix at (J, R) multipliers.
+
+        Parameters
+        ----------
+        multipliers : of the rows, (R,) or one set a row.
+        names : places in the pool of multipliers.
+        """
         picks = self.picks(multipliers)
         cost, weight = self.cost[self._rows, picks], self.weight[:, self._rows, picks]
         constant = multipliers @ self.data.capacity
@@ -218,7 +244,13 @@ class Core:
         return SuffixBounds(multipliers.T.copy(), names, bound, _from_each(cost), _from_each(weight))
 
     def complete(self, decided: IntArray, multipliers: FloatArray) -> IntArray:
-        """(n,) the choice of the first options decided and the others' picks at (R,) multipliers."""
+        """(n,) the choice of the first options decided and the others' picks at (R,) multipliers.
+
+        Parameters
+        ----------
+        decided : (stage,) options taken.
+        multipliers : of the rows, (R,) or one set a row.
+        """
         choice = self.base_choice.copy()
         option = self.picks(multipliers[None])[0]
         option[: len(decided)] = decided

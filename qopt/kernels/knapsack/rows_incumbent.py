@@ -27,6 +27,7 @@ class Incumbent:
 
     Parameters
     ----------
+    data : of the search.
     below : shifted cost that a choice must stay below.
     gap : relative, which may stay unproved.
     deadline : `time.perf_counter` at which exchanges stop.
@@ -82,14 +83,24 @@ class Incumbent:
         return min(self.exact_cutoff, self.value - self.gap * abs(self.objective))
 
     def note_closed(self, bounds: FloatArray) -> None:
-        """Take note of what is about to be closed."""
+        """Take note of what is about to be closed.
+
+        Parameters
+        ----------
+        bounds : its limits.
+        """
         if self.gap and bounds.size:
             least = float(bounds.min())
             if least < self.exact_cutoff:
                 self.proved = min(self.proved, least)
 
     def offer(self, choice: IntArray) -> bool:
-        """Take a choice if it is cheaper and keeps all rows, and improve it by exchanges of single items."""
+        """Take a choice if it is cheaper and keeps all rows, and improve it by exchanges of single items.
+
+        Parameters
+        ----------
+        choice : (n,) column of each class.
+        """
         value = float(self.data.cost[self._classes, choice].sum())
         if value >= self.value or self.data.broken(choice) is not None:
             return False
@@ -101,7 +112,14 @@ class Incumbent:
         return True
 
     def repair(self, choice: IntArray, allowed: BoolArray, multipliers: FloatArray) -> None:
-        """Exchange one item at a time until all rows are kept: most relief for the least increase of priced cost."""
+        """Exchange one item at a time until all rows are kept: most relief for the least increase of priced cost.
+
+        Parameters
+        ----------
+        choice : (n,) column of each class.
+        allowed : mask of the elements that may be used.
+        multipliers : of the rows, (R,) or one set a row.
+        """
         data = self.data
         priced = data.cost + np.tensordot(multipliers, data.weight, 1)
 

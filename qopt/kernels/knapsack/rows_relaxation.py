@@ -88,6 +88,12 @@ class Relaxation:
         """(R,) optimal multipliers for classes ``first``, ``first + 1``, ...; None where HiGHS has none to offer.
 
         HiGHS may take a `share` of the time that is left.
+
+        Parameters
+        ----------
+        capacity : what weights may add up to.
+        first : the first class that is left.
+        share : of the time that is left.
         """
         if not self._usable:
             return None

@@ -80,7 +80,12 @@ class Block(Brief):
     children: list[Block] = field(default_factory=list)
 
     def decided(self, label: int) -> IntArray:
-        """(stage,) the options a label took."""
+        """(stage,) the options a label took.
+
+        Parameters
+        ----------
+        label : its place.
+        """
         taken: list[int] = []
         block: Block | None = self
         while block is not None and block.parent is not None:
@@ -91,17 +96,32 @@ class Block(Brief):
 
 @dataclass(repr=False)
 class MultiplierPool(Brief):
-    """All multipliers ever used; their names are their places, and the first are zero in every row."""
+    """All multipliers ever used; their names are their places, and the first are zero in every row.
+
+    Attributes
+    ----------
+    multipliers : (R,) each.
+    """
 
     multipliers: list[FloatArray]
 
     def add(self, multipliers: FloatArray) -> int:
-        """Name of new multipliers."""
+        """Name of new multipliers.
+
+        Parameters
+        ----------
+        multipliers : of the rows, (R,) or one set a row.
+        """
         self.multipliers.append(multipliers)
         return len(self.multipliers) - 1
 
     def of(self, names: Iterable[int]) -> FloatArray:
-        """(J, R) multipliers of some names."""
+        """(J, R) multipliers of some names.
+
+        Parameters
+        ----------
+        names : places in the pool of multipliers.
+        """
         return np.array([self.multipliers[name] for name in names])
 
 
@@ -110,6 +130,8 @@ class Search:
 
     Parameters
     ----------
+    core : the classes in their order.
+    incumbent : the best choice so far.
     pool : takes the multipliers that the search finds.
     common : names of the multipliers that are tried at every stage.
     relaxation : over the core's classes in their order; None to make do with the multipliers knspecial.
@@ -162,7 +184,12 @@ class Search:
         return self.labels >= self.max_labels or (self.deadline is not None and time.perf_counter() >= self.deadline)
 
     def beam(self, width: int) -> None:
-        """Look for good choices only: at every stage the labels of least bound go on."""
+        """Look for good choices only: at every stage the labels of least bound go on.
+
+        Parameters
+        ----------
+        width : labels kept in a round or at a stage.
+        """
         block = self.root
         for _ in range(self.core.stages):
             found = self._extend(block, np.arange(len(block.cost)))

@@ -29,6 +29,8 @@ def leaves(pool: MultiplierPool, data: Shifted, kept: IntArray, rows: int, rays:
     kept : (R,) places, among all rows, of those with a limit.
     rows : number of all rows.
     rays : every leaf's bound passes the cost of any choice, so that the rows alone prove it: c + lam w <= C + lam w.
+    pool : all multipliers by name.
+    data : the problem as the search sees it, or as plain JSON data.
 
     Returns
     -------
@@ -64,7 +66,13 @@ def _moved(multipliers: FloatArray, digits: IntArray, ray: bool) -> FloatArray:
 
 
 def grouped(columns: Sequence[int], names: Sequence[int]) -> dict[int, list[int]]:
-    """Columns by what closes them."""
+    """Columns by what closes them.
+
+    Parameters
+    ----------
+    columns : of a class.
+    names : places in the pool of multipliers.
+    """
     groups: dict[int, list[int]] = {}
     for column, name in zip(columns, names, strict=True):
         groups.setdefault(int(name), []).append(int(column))

@@ -86,7 +86,12 @@ class Scaled:
             return math.copysign(math.inf, weight)
 
     def in_units(self, cost: float) -> float:
-        """A cost in the unit of `c`."""
+        """A cost in the unit of `c`.
+
+        Parameters
+        ----------
+        cost : (n, k) a class a row, or costs by element.
+        """
         return shifted_exponent(cost, -self.cost_unit)
 
     @property
@@ -98,23 +103,44 @@ class Scaled:
             return math.inf
 
     def total(self, value: float) -> float:
-        """A sum of shifted costs as one of given costs."""
+        """A sum of shifted costs as one of given costs.
+
+        Parameters
+        ----------
+        value : a number in the search's unit.
+        """
         return self.offset + math.ldexp(value, self.cost_unit)
 
     def certain(self, value: float, objective: float) -> bool:
-        """Whether the rounding of sums is far below what a certificate asks for (it is not where costs cancel)."""
+        """Whether the rounding of sums is far below what a certificate asks for (it is not where costs cancel).
+
+        Parameters
+        ----------
+        value : a number in the search's unit.
+        objective : cost of the answer in the units given.
+        """
         blur = 2 * SUM_ROUNDING * abs(math.ldexp(value, self.cost_unit)) + EPSILON * abs(self.offset) + self.cost_error
         exact = bool(self.step) or (value == 0.0 and not self.cost_error)
         return exact or blur <= PROOF_GAP * abs(objective)
 
     def surely(self, value: float) -> float:
-        """A lower bound on shifted costs as one on given costs, less what its sums may be off."""
+        """A lower bound on shifted costs as one on given costs, less what its sums may be off.
+
+        Parameters
+        ----------
+        value : a number in the search's unit.
+        """
         above = math.ldexp(value, self.cost_unit)
         share = max(SUM_ROUNDING, EPSILON * (len(self.c) + SLACK_TERMS))
         return self.offset + above - (share * abs(above) + EPSILON * abs(self.offset) + self.cost_error)
 
     def in_given_units(self, tree: list[Node] | None) -> list[Node] | None:
-        """A tree with its multipliers in the given units; None where they are none that a checker takes."""
+        """A tree with its multipliers in the given units; None where they are none that a checker takes.
+
+        Parameters
+        ----------
+        tree : the nodes in preorder.
+        """
         digits = self.cost_unit - self.weight_unit
         if tree is None or digits == 0:
             return tree
@@ -142,7 +168,19 @@ def _moved(multiplier: float, digits: int) -> float:
 
 
 def checked(cost: ArrayLike, weight: ArrayLike, limit: ArrayLike) -> tuple[FloatArray, FloatArray, float]:
-    """Arrays of costs and weights, and a limit, that can be used; InputError otherwise."""
+    """Arrays of costs and weights, and a limit, that can be used; InputError otherwise.
+
+    Parameters
+    ----------
+    cost : (n, k) a class a row, or costs by element.
+    weight : of the same shape, or (R, n, k).
+    limit : on the sums, as `solve` takes it.
+
+    Raises
+    ------
+    InputError
+        A number, a shape or a name that is not what it may be, in one line.
+    """
     cost, weight = table("cost", cost, "(n, k)"), table("weight", weight, "(n, k)")
     if cost.shape != weight.shape or (len(cost) and cost.shape[1] == 0):
         raise InputError("weight", f"shapes {cost.shape} and {weight.shape}", "two arrays of one shape (n, k), k >= 1")

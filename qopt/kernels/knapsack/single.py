@@ -81,6 +81,13 @@ def solve(
     cost, weight : (n, k), a class a row, finite, of any sign and scale.
     limit : on the sum of weights, with relative slack 1e-12; infinite for none.
     others : as in `qopt.kernels.mckp.solve`, which says what is refused.
+    ties : groups of classes that take the same column.
+    upper : only answers of lower cost are of interest.
+    gap : relative, that may stay unproved.
+    time_limit : seconds; None for none.
+    branch_nodes : nodes of a tree before it is given up.
+    max_labels : labels kept before it stops.
+    on_grid : whether numbers on a grid are made use of.
     """
     deadline = None if time_limit is None else time.perf_counter() + time_limit
     given_cost, given_weight, limit = checked(cost, weight, limit)

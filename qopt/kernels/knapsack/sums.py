@@ -24,7 +24,15 @@ CANDIDATES = 5_000_000
 
 @dataclass(frozen=True, repr=False)
 class Outcome(Brief):
-    """How a search ended: whether it is complete, a bound if not, its order of classes and its size."""
+    """How a search ended: whether it is complete, a bound if not, its order of classes and its size.
+
+    Attributes
+    ----------
+    complete : whether nothing is left.
+    bound : lower bound on what is.
+    order : classes in the order in which they were decided.
+    labels : sums kept in all.
+    """
 
     complete: bool
     bound: float
@@ -49,6 +57,8 @@ def search(
     multiplier, lagrangian : of the whole and its bound, by which items leave as the incumbent improves.
     deadline : `time.perf_counter` at which to stop.
     max_labels : sums kept in all (4 bytes each) before the search stops.
+    data : the problem as the search sees it, or as plain JSON data.
+    present : (n, k) mask of the items that are left.
     """
     if not present.any(axis=1).all():
         return Outcome(True, np.inf, np.empty(0, dtype=np.int64), 0)

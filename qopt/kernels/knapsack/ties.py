@@ -39,6 +39,10 @@ class Merged(Brief):
     def table(self, values: FloatArray) -> FloatArray:
         """(..., n, k) values as (..., m, k): those of a group added up, each sum rounded once.
 
+        Parameters
+        ----------
+        values : numbers, finite.
+
         Raises
         ------
         InputError
@@ -54,7 +58,12 @@ class Merged(Brief):
         return merged
 
     def error(self, values: FloatArray) -> FloatArray:
-        """(...) how far the sum over any choice of merged values may be from that of (..., n, k) values; 0: exact."""
+        """(...) how far the sum over any choice of merged values may be from that of (..., n, k) values; 0: exact.
+
+        Parameters
+        ----------
+        values : numbers, finite.
+        """
         worst = [np.zeros(values.shape[:-2])]
         for _, group in self.groups:
             part = values[..., group, :]
@@ -65,7 +74,12 @@ class Merged(Brief):
         return found * (1.0 + 4.0 * EPSILON)  # twice rounded, and then some
 
     def expand(self, choice: IntArray) -> IntArray:
-        """(..., n) columns of all classes, from the (..., m) columns of merged ones."""
+        """(..., n) columns of all classes, from the (..., m) columns of merged ones.
+
+        Parameters
+        ----------
+        choice : (n,) column of each class.
+        """
         expanded: IntArray = choice[..., self.owner]
         return expanded
 

@@ -216,6 +216,8 @@ class _Run:
             self._search()
         except Stopped as stopped:
             self.details["stopped"] = str(stopped)
+        except Late:
+            self.details["stopped"] = "the time is over"
 
     def _search(self) -> None:
         """Close in on the optimum, from whatever bounds there are."""

@@ -9,6 +9,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order, dijkstra
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.kernels.arguments import LARGEST
 from qopt.kernels.exact import Late
 from qopt.kernels.nodes import Node
 from qopt.kernels.paths.graph import Digraph
@@ -90,7 +91,13 @@ class ArcPaths:
         self._shifted = np.maximum(self.cost + self._potential[self.head] - self._potential[self.tail], 0.0)
 
     def shortest(self, weights: FloatArray, allowed: BoolArray) -> tuple[float, IntArray | None]:
-        """Length and arcs of a shortest path; infinite and None if there is none."""
+        """Length and arcs of a shortest path; infinite and None if there is none.
+
+        Parameters
+        ----------
+        weights : (1 + r,) factor of the cost, then multipliers of the resources; or a row of them for each search.
+        allowed : mask of the elements that may be used.
+        """
         if self.deadline is not None and time.perf_counter() > self.deadline:
             raise Late
         distance, by = self._to_target.run(self._lengths(weights, allowed))
@@ -104,11 +111,23 @@ class ArcPaths:
         return float(distance[source] + weights[0] * self._potential[source]), self.arc[np.array(path, dtype=np.int64)]
 
     def shortest_of_each(self, weights: FloatArray, allowed: list[BoolArray]) -> list[tuple[float, IntArray | None]]:
-        """`shortest` for each row of weights and each mask."""
+        """`shortest` for each row of weights and each mask.
+
+        Parameters
+        ----------
+        weights : (1 + r,) factor of the cost, then multipliers of the resources; or a row of them for each search.
+        allowed : mask of the elements that may be used.
+        """
         return [self.shortest(*each) for each in zip(weights, allowed, strict=True)]
 
     def through(self, weights: FloatArray, allowed: BoolArray) -> FloatArray:
-        """(m,) length of a shortest path through each arc."""
+        """(m,) length of a shortest path through each arc.
+
+        Parameters
+        ----------
+        weights : (1 + r,) factor of the cost, then multipliers of the resources; or a row of them for each search.
+        allowed : mask of the elements that may be used.
+        """
         length = self._lengths(weights, allowed)
         ahead, reach = self._to_target.run(length)[0], self._from_source.run(length)[0]
         total: FloatArray = reach[self.tail] + length + ahead[self.head]
@@ -116,7 +135,13 @@ class ArcPaths:
         return total
 
     def tables(self, weights: FloatArray, allowed: BoolArray) -> Tables:
-        """Shortest suffixes for each row of weights (L, 1 + r)."""
+        """Shortest suffixes for each row of weights (L, 1 + r).
+
+        Parameters
+        ----------
+        weights : (1 + r,) factor of the cost, then multipliers of the resources; or a row of them for each search.
+        allowed : mask of the elements that may be used.
+        """
         shape = (len(weights), self.vertices)
         length, cost, step = np.empty(shape), np.zeros(shape), np.full(shape, -1)
         used = np.zeros((len(self.rows), *shape))
@@ -136,7 +161,14 @@ class ArcPaths:
         return Tables(length, cost, used, step)
 
     def suffix(self, tables: Tables, which: int, vertex: int) -> list[int]:
-        """Arcs of a suffix."""
+        """Arcs of a suffix.
+
+        Parameters
+        ----------
+        tables : shortest suffixes, a set for each row of weights.
+        which : the set of suffixes.
+        vertex : where it stands, or where each of them stands.
+        """
         path = []
         while vertex != self.graph.target:
             path.append(int(tables.step[which, vertex]))
@@ -144,17 +176,36 @@ class ArcPaths:
         return path
 
     def start(self, allowed: BoolArray) -> Labels:  # noqa: ARG002  the source is there in any case
-        """One label at the source."""
+        """One label at the source.
+
+        Parameters
+        ----------
+        allowed : mask of the elements that may be used.
+        """
         none, zero = np.array([-1]), np.zeros(1)
         return Labels(np.zeros(1, int), none, np.array([self.graph.source]), zero, np.zeros((len(self.rows), 1)))
 
     def finished(self, vertex: IntArray) -> BoolArray:
-        """Which vertices end a path."""
+        """Which vertices end a path.
+
+        Parameters
+        ----------
+        vertex : where it stands, or where each of them stands.
+        """
         ended: BoolArray = vertex == self.graph.target
         return ended
 
     def expand(self, labels: Labels, weights: FloatArray, ahead: FloatArray, bar: float, allowed: BoolArray) -> Labels:
-        """Labels one arc on whose weighted length, completed by `ahead` (n,), stays below a bar."""
+        """Labels one arc on whose weighted length, completed by `ahead` (n,), stays below a bar.
+
+        Parameters
+        ----------
+        labels : partial answers, or their places.
+        weights : (1 + r,) factor of the cost, then multipliers of the resources; or a row of them for each search.
+        ahead : (n,) shortest suffixes at the first row of weights.
+        bar : what a label's length with its suffix must stay below.
+        allowed : mask of the elements that may be used.
+        """
         arcs = self._by_tail[allowed[self._by_tail]]
         start = np.searchsorted(self.tail[arcs], np.arange(self.vertices + 1))
         count = start[labels.vertex + 1] - start[labels.vertex]
@@ -168,14 +219,29 @@ class ArcPaths:
         return Labels(parent[keep], self.arc[arc], self.head[arc], cost[keep], used[:, keep])
 
     def holds(self, allowed: BoolArray, path: IntArray) -> bool:
-        """Whether all arcs of a path are allowed."""
+        """Whether all arcs of a path are allowed.
+
+        Parameters
+        ----------
+        allowed : mask of the elements that may be used.
+        path : steps of a path: states of the layers, or arcs.
+        """
         return bool(allowed[self._position[path]].all())
 
     def split(
         self, allowed: BoolArray, light: IntArray, heavy: IntArray, weights: FloatArray
     ) -> tuple[Node, BoolArray, BoolArray]:
-        """Split the arcs out of a vertex where two paths part, the one before the greatest difference in resources."""
-        load = weights[1:] @ self.resource
+        """Split the arcs out of a vertex where two paths part, the one before the greatest difference in resources.
+
+        Parameters
+        ----------
+        allowed : mask of the elements that may be used.
+        light : steps of the path of less weighted resource.
+        heavy : steps of the path of more.
+        weights : (1 + r,) factor of the cost, then multipliers of the resources; or a row of them for each search.
+        """
+        with np.errstate(over="ignore"):  # where to split is only advice
+            load = np.minimum(weights[1:] @ self.resource, LARGEST)
         one, two = self._position[light], self._position[heavy]
         where = {int(self.tail[arc]): i for i, arc in enumerate(two)} | {self.graph.target: len(two)}
         best, vertex, i, j = -1.0, self.graph.source, 0, 0
@@ -202,6 +268,11 @@ class ArcPaths:
         """Tree nodes whose first subtrees hold paths of dropped arcs only; what is left after them.
 
         A path that avoids a vertex is on both sides of a split of the arcs that leave it, so only crossings will do.
+
+        Parameters
+        ----------
+        allowed : mask of the elements that may be used.
+        dropped : mask of the elements to be left out.
         """
         nodes: list[Node] = []
         if not self.numbered:

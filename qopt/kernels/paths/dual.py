@@ -47,7 +47,9 @@ class Dual(Brief):
         feasible.
     weights : (1 + r,) the leaf's numbers: 1 or, for a ray, 0; then the multipliers.
     cuts : of the model at its end.
-    light, heavy : paths of least and greatest weighted resource that attain the maximum; None where it is one path.
+    light, heavy : two paths to part: those of least and greatest weighted resource among the lines that attain the
+        maximum; where that is one path, or several of one resource, `heavy` is another line that is known. None where
+        there is no second one, or nothing is feasible.
     """
 
     bound: float
@@ -62,7 +64,14 @@ Ascent = Generator[FloatArray, tuple[float, IntArray | None], Dual]
 
 
 def maximise(shortest: Shortest, allowed: BoolArray, steps: Ascent) -> Dual:
-    """Follow an `ascent`, with shortest paths over the elements that are allowed."""
+    """Follow an `ascent`, with shortest paths over the elements that are allowed.
+
+    Parameters
+    ----------
+    shortest : finds the shortest path by weights over what is allowed.
+    allowed : mask of the elements that may be used.
+    steps : an ascent under way.
+    """
     try:
         weights = next(steps)
         while True:
@@ -93,6 +102,9 @@ def ascent(
     cuts : known lines of paths that are allowed.
     guess : (r,) multipliers to begin with.
     cutoff : stop once the bound reaches it; None for the incumbent's.
+    bounds : its limits.
+    deadline : `time.perf_counter` at which it stops; None for none.
+    most : multipliers tried, at most.
     """
     room, reach = bounds.room, longest(incumbent.graph)
     best, best_lam = -math.inf, np.zeros(len(room))

@@ -9,6 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
+from qopt.kernels.arguments import LARGEST
 from qopt.kernels.exact import MAX_ARCS, Network, Split, cheapest, prove, room_within, whole
 from qopt.kernels.nodes import Node
 from qopt.kernels.paths.graph import Digraph, Layered
@@ -50,7 +51,13 @@ class ExactPaths:
         )
 
     def below(self, path: IntArray | None, upper: float) -> int | None:
-        """What a cheaper path costs less than, in units: the best one known, or an upper value; None for any."""
+        """What a cheaper path costs less than, in units: the best one known, or an upper value; None for any.
+
+        Parameters
+        ----------
+        path : steps of a path: states of the layers, or arcs.
+        upper : only answers of lower cost are of interest.
+        """
         if path is not None:
             return self.network.total(self._places(path))
         return math.ceil(Fraction(upper) * self.network.cost_unit) if math.isfinite(upper) else None
@@ -76,7 +83,7 @@ class ExactPaths:
         max_nodes : beyond which it gives up.
         """
         rows, resources = self.bounds.rows, self.graph.resources
-        plain = [*np.eye(1 + len(rows)), *weights]
+        plain = [*np.eye(1 + len(rows)), *(row for row in weights if row.max(initial=0.0) <= LARGEST)]
         leaves = [(int(row[0]), row[1:].tolist(), leaf(row, rows, resources)) for row in plain]
         split: Split = lambda vertex, arcs: ["out", vertex, self.arcs[arcs].tolist()]  # noqa: E731
         return prove(self.network, below, leaves, split, max_nodes)
@@ -95,6 +102,11 @@ class ExactPaths:
 
 
 def few_arcs(graph: Layered | Digraph) -> bool:
-    """Whether a graph is small enough for whole numbers."""
+    """Whether a graph is small enough for whole numbers.
+
+    Parameters
+    ----------
+    graph : layers, or a digraph.
+    """
     arcs = graph.layers * graph.states**2 if isinstance(graph, Layered) else len(graph.cost)
     return arcs <= MAX_ARCS

@@ -103,21 +103,36 @@ class Layered(Brief):
         return int(self.node_resource.shape[0])
 
     def transition_cost(self, k: int) -> FloatArray | None:
-        """(S, S) costs from layer k to k + 1; None for zero."""
+        """(S, S) costs from layer k to k + 1; None for zero.
+
+        Parameters
+        ----------
+        k : layer.
+        """
         if self.arc_cost is None or self.arc_cost.ndim == 2:
             return self.arc_cost
         matrix: FloatArray = self.arc_cost[k]
         return matrix
 
     def transition_resource(self, k: int) -> FloatArray | None:
-        """(R, S, S) resources from layer k to k + 1; None for zero."""
+        """(R, S, S) resources from layer k to k + 1; None for zero.
+
+        Parameters
+        ----------
+        k : layer.
+        """
         if self.arc_resource is None or self.arc_resource.ndim == 3:
             return self.arc_resource
         matrix: FloatArray = self.arc_resource[:, k]
         return matrix
 
     def terms(self, path: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Costs (2K-1,) and resources (R, 2K-1) along a path of K states, as given."""
+        """Costs (2K-1,) and resources (R, 2K-1) along a path of K states, as given.
+
+        Parameters
+        ----------
+        path : steps of a path: states of the layers, or arcs.
+        """
         rows = np.arange(self.layers)
         costs = [self.node_cost[rows, path]]
         used = [self.node_resource[:, rows, path]]
@@ -132,16 +147,31 @@ class Layered(Brief):
         return np.concatenate(costs), np.concatenate(used, axis=1)
 
     def node_arcs(self, k: int) -> IntArray:
-        """(S,) arc of `digraph` that stands for each state of layer k; -1 for absent states."""
+        """(S,) arc of `digraph` that stands for each state of layer k; -1 for absent states.
+
+        Parameters
+        ----------
+        k : layer.
+        """
         present = self.node_cost[k] < np.inf
         return np.where(present, self._layer_start(k) + np.cumsum(present) - 1, -1)
 
     def state_vertex(self, k: int) -> int:
-        """Last vertex of `digraph` before which every path to a state of layer k, and none from it, has gone."""
+        """Last vertex of `digraph` before which every path to a state of layer k, and none from it, has gone.
+
+        Parameters
+        ----------
+        k : layer.
+        """
         return 2 * k * self.states + self.states
 
     def path_arcs(self, path: IntArray) -> IntArray:
-        """(2K+1,) arcs of `digraph` along a path of K states."""
+        """(2K+1,) arcs of `digraph` along a path of K states.
+
+        Parameters
+        ----------
+        path : steps of a path: states of the layers, or arcs.
+        """
         arcs = [int(path[0])]
         for k in range(self.layers):
             arcs.append(int(self.node_arcs(k)[path[k]]))
@@ -281,7 +311,12 @@ class Digraph(Brief):
         return int(self.resource.shape[0])
 
     def terms(self, path: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Costs (p,) and resources (R, p) along a path of p arcs, as given."""
+        """Costs (p,) and resources (R, p) along a path of p arcs, as given.
+
+        Parameters
+        ----------
+        path : steps of a path: states of the layers, or arcs.
+        """
         return self.cost[path], self.resource[:, path]
 
 

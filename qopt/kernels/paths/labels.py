@@ -38,35 +38,137 @@ are as good."""
 
 
 class Paths(Protocol):
-    """What a search needs of a graph; see `qopt.kernels.paths.layers.LayerPaths`."""
+    """What a search needs of a graph; see `qopt.kernels.paths.layers.LayerPaths`.
+
+    Attributes
+    ----------
+    revisits : whether a walk may come back to a vertex.
+    together : parts of a tree whose paths are found at once.
+    deadline : `time.perf_counter` after which paths raise `qopt.kernels.exact.Late`; None for none.
+    everything : mask of all elements.
+    """
 
     revisits: bool
     together: int
     deadline: float | None
     everything: BoolArray
 
-    def shortest(self, weights: FloatArray, allowed: BoolArray) -> tuple[float, IntArray | None]: ...
-    def shortest_of_each(
-        self, weights: FloatArray, allowed: list[BoolArray]
-    ) -> list[tuple[float, IntArray | None]]: ...
-    def through(self, weights: FloatArray, allowed: BoolArray) -> FloatArray: ...
-    def tables(self, weights: FloatArray, allowed: BoolArray) -> Tables: ...
-    def suffix(self, tables: Tables, which: int, vertex: int) -> list[int]: ...
-    def start(self, allowed: BoolArray) -> Labels: ...
-    def finished(self, vertex: IntArray) -> BoolArray: ...
-    def expand(
-        self, labels: Labels, weights: FloatArray, ahead: FloatArray, bar: float, allowed: BoolArray
-    ) -> Labels: ...
-    def holds(self, allowed: BoolArray, path: IntArray) -> bool: ...
+    def shortest(self, weights: FloatArray, allowed: BoolArray) -> tuple[float, IntArray | None]:
+        """Length and steps of a shortest path; infinite and None if there is none.
+
+        Parameters
+        ----------
+        weights : (1 + r,) factor of the cost, then multipliers of the resources; or a row of them for each search.
+        allowed : mask, or one a search, of the elements that may be used.
+        """
+
+    def shortest_of_each(self, weights: FloatArray, allowed: list[BoolArray]) -> list[tuple[float, IntArray | None]]:
+        """`shortest` for each row of weights and each mask.
+
+        Parameters
+        ----------
+        weights : (1 + r,) factor of the cost, then multipliers of the resources; or a row of them for each search.
+        allowed : mask, or one a search, of the elements that may be used.
+        """
+
+    def through(self, weights: FloatArray, allowed: BoolArray) -> FloatArray:
+        """Length of a shortest path through each element.
+
+        Parameters
+        ----------
+        weights : (1 + r,) factor of the cost, then multipliers of the resources; or a row of them for each search.
+        allowed : mask, or one a search, of the elements that may be used.
+        """
+
+    def tables(self, weights: FloatArray, allowed: BoolArray) -> Tables:
+        """Shortest suffixes for each row of weights (L, 1 + r).
+
+        Parameters
+        ----------
+        weights : (1 + r,) factor of the cost, then multipliers of the resources; or a row of them for each search.
+        allowed : mask, or one a search, of the elements that may be used.
+        """
+
+    def suffix(self, tables: Tables, which: int, vertex: int) -> list[int]:
+        """Steps of a stored suffix.
+
+        Parameters
+        ----------
+        tables : shortest suffixes, a set for each row of weights.
+        which : the set of suffixes.
+        vertex : where it starts, or where labels stand.
+        """
+
+    def start(self, allowed: BoolArray) -> Labels:
+        """Labels of no step.
+
+        Parameters
+        ----------
+        allowed : mask, or one a search, of the elements that may be used.
+        """
+
+    def finished(self, vertex: IntArray) -> BoolArray:
+        """Whether vertices end a path.
+
+        Parameters
+        ----------
+        vertex : where it starts, or where labels stand.
+        """
+
+    def expand(self, labels: Labels, weights: FloatArray, ahead: FloatArray, bar: float, allowed: BoolArray) -> Labels:
+        """Labels one step on, those that may stay below a bar.
+
+        Parameters
+        ----------
+        labels : partial paths of one round.
+        weights : (1 + r,) factor of the cost, then multipliers of the resources; or a row of them for each search.
+        ahead : (n,) shortest suffixes.
+        bar : what a label's length with its suffix must stay below.
+        allowed : mask, or one a search, of the elements that may be used.
+        """
+
+    def holds(self, allowed: BoolArray, path: IntArray) -> bool:
+        """Whether all elements of a path are allowed.
+
+        Parameters
+        ----------
+        allowed : mask, or one a search, of the elements that may be used.
+        path : steps.
+        """
+
     def split(
         self, allowed: BoolArray, light: IntArray, heavy: IntArray, weights: FloatArray
-    ) -> tuple[Node, BoolArray, BoolArray]: ...
-    def apart(self, allowed: BoolArray, dropped: BoolArray) -> tuple[list[Node], BoolArray]: ...
+    ) -> tuple[Node, BoolArray, BoolArray]:
+        """A tree's node that parts two paths, and what its two sides allow.
+
+        Parameters
+        ----------
+        allowed : mask, or one a search, of the elements that may be used.
+        light : steps of the path of less weighted resource.
+        heavy : steps of the path of more.
+        weights : (1 + r,) factor of the cost, then multipliers of the resources; or a row of them for each search.
+        """
+
+    def apart(self, allowed: BoolArray, dropped: BoolArray) -> tuple[list[Node], BoolArray]:
+        """Tree nodes whose first subtrees hold dropped elements; what is left after them.
+
+        Parameters
+        ----------
+        allowed : mask, or one a search, of the elements that may be used.
+        dropped : mask of the elements to be left out.
+        """
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a search ended: whether it is complete, a bound on what it left out, and its labels."""
+    """How a search ended: whether it is complete, a bound on what it left out, and its labels.
+
+    Attributes
+    ----------
+    complete : whether nothing was left out.
+    bound : lower bound on what was.
+    labels : kept in all.
+    """
 
     complete: bool
     bound: float
@@ -76,6 +178,12 @@ class Outcome:
 class Round(NamedTuple):
     """What is remembered of a round's labels: the label before, the last step, and, where paths may come back, the
     vertex.
+
+    Attributes
+    ----------
+    parent : label of the round before.
+    step : the last one; -1 for none.
+    visited : vertex of each label where paths may come back, else empty.
     """
 
     parent: SmallArray
@@ -103,6 +211,12 @@ def search(
     tables, weights : suffixes for multipliers (L, 1 + r), the best multiplier first; all with costs counted.
     least : (r, n) least resource from each vertex to the target.
     width : labels kept in a round.
+    paths : shortest paths of the graph.
+    bounds : its limits.
+    allowed : mask of the elements that may be used.
+    incumbent : the best answer so far, which takes what is found.
+    deadline : `time.perf_counter` at which it stops; None for none.
+    max_labels : labels kept before it stops.
     """
     room = bounds.room + bounds.margin
     shift = weights[:, 1:] @ room
@@ -157,7 +271,19 @@ def guided(
     deadline: float | None,
     max_labels: int,
 ) -> Outcome:
-    """`search` by the suffixes of a multiplier, (1 + r,) weights, and of multiples of it."""
+    """`search` by the suffixes of a multiplier, (1 + r,) weights, and of multiples of it.
+
+    Parameters
+    ----------
+    paths : shortest paths of the graph.
+    bounds : its limits.
+    allowed : mask of the elements that may be used.
+    weights : (1 + r,) factor of the cost, then multipliers of the resources; or a row of them for each search.
+    incumbent : the best answer so far, which takes what is found.
+    width : labels kept in a round or at a stage.
+    deadline : `time.perf_counter` at which it stops; None for none.
+    max_labels : labels kept before it stops.
+    """
     rows = len(bounds.rows)
     lam = weights[1:]
     several = np.array([[1.0, *lam], *([1.0, *(factor * lam)] for factor in MULTIPLES)])
@@ -258,7 +384,15 @@ def _joined(one: Labels, two: Labels) -> Labels:
 
 
 def pareto(vertex: IntArray, cost: FloatArray, used: FloatArray, strength: FloatArray) -> IntArray:
-    """Sorted indices of labels that none at their vertex is as good as in cost and every resource."""
+    """Sorted indices of labels that none at their vertex is as good as in cost and every resource.
+
+    Parameters
+    ----------
+    vertex : where it stands, or where each of them stands.
+    cost : (n, k) a class a row, or costs by element.
+    used : resources by row.
+    strength : by which labels are compared first, where not all are.
+    """
     count = len(vertex)
     if count < 2:
         return np.arange(count)

@@ -38,7 +38,12 @@ def light_path(paths: Paths, graph: Layered | Digraph, bounds: Limits) -> IntArr
 
 
 def least_costs(graph: Layered | Digraph) -> float:
-    """What every path costs at least, from the least cost of each layer alone; -inf where nothing is known."""
+    """What every path costs at least, from the least cost of each layer alone; -inf where nothing is known.
+
+    Parameters
+    ----------
+    graph : layers, or a digraph.
+    """
     if isinstance(graph, Digraph):
         return 0.0 if not np.any(graph.cost < 0) else -math.inf
     least: FloatArray = graph.node_cost.min(axis=1)

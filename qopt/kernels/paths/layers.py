@@ -70,7 +70,12 @@ class Labels(Brief):
     used: FloatArray
 
     def take(self, index: IntArray | BoolArray | slice) -> Labels:
-        """Some of them."""
+        """Some of them.
+
+        Parameters
+        ----------
+        index : which ones.
+        """
         return Labels(self.parent[index], self.step[index], self.vertex[index], self.cost[index], self.used[:, index])
 
 
@@ -104,16 +109,33 @@ class LayerPaths:
         )
 
     def check_time(self, layer: int) -> None:
-        """Raise `qopt.kernels.exact.Late` once the deadline is over; asked at every layer, it looks at some."""
+        """Raise `qopt.kernels.exact.Late` once the deadline is over; asked at every layer, it looks at some.
+
+        Parameters
+        ----------
+        layer : its number.
+        """
         if self.deadline is not None and layer % LAYERS_BY_CLOCK == 0 and time.perf_counter() > self.deadline:
             raise Late
 
     def shortest(self, weights: FloatArray, allowed: BoolArray) -> tuple[float, IntArray | None]:
-        """Length and states of a shortest path; infinite and None if there is none."""
+        """Length and states of a shortest path; infinite and None if there is none.
+
+        Parameters
+        ----------
+        weights : (1 + r,) factor of the cost, then multipliers of the resources; or a row of them for each search.
+        allowed : mask of the elements that may be used.
+        """
         return self.shortest_of_each(weights[None], [allowed])[0]
 
     def shortest_of_each(self, weights: FloatArray, allowed: list[BoolArray]) -> list[tuple[float, IntArray | None]]:
-        """`shortest` for each row of weights and each mask, layer by layer together."""
+        """`shortest` for each row of weights and each mask, layer by layer together.
+
+        Parameters
+        ----------
+        weights : (1 + r,) factor of the cost, then multipliers of the resources; or a row of them for each search.
+        allowed : mask of the elements that may be used.
+        """
         states = self.graph.states
         size = max(1, NUMBERS_AT_ONCE // (states * states))
         if len(weights) > size:
@@ -137,7 +159,13 @@ class LayerPaths:
         return [(float(x), None if x == np.inf else row) for x, row in zip(least, path, strict=True)]
 
     def through(self, weights: FloatArray, allowed: BoolArray) -> FloatArray:
-        """(K, S) length of a shortest path through each state."""
+        """(K, S) length of a shortest path through each state.
+
+        Parameters
+        ----------
+        weights : (1 + r,) factor of the cost, then multipliers of the resources; or a row of them for each search.
+        allowed : mask of the elements that may be used.
+        """
         ahead = self._suffixes(weights[None], [allowed])[:, 0]
         nodes = self._nodes(weights, allowed)
         result = np.empty_like(ahead)
@@ -160,7 +188,13 @@ class LayerPaths:
         return result
 
     def tables(self, weights: FloatArray, allowed: BoolArray) -> Tables:
-        """Shortest suffixes for each row of weights (L, 1 + r)."""
+        """Shortest suffixes for each row of weights (L, 1 + r).
+
+        Parameters
+        ----------
+        weights : (1 + r,) factor of the cost, then multipliers of the resources; or a row of them for each search.
+        allowed : mask of the elements that may be used.
+        """
         layers, states = self.graph.layers, self.graph.states
         size = max(1, NUMBERS_AT_ONCE // (states * states))
         if len(weights) > size:
@@ -209,7 +243,14 @@ class LayerPaths:
         return Tables(length.reshape(flat), cost.reshape(flat), used.reshape(-1, *flat), step.reshape(flat))
 
     def suffix(self, tables: Tables, which: int, vertex: int) -> list[int]:
-        """Steps of a suffix after the vertex it begins at."""
+        """Steps of a suffix after the vertex it begins at.
+
+        Parameters
+        ----------
+        tables : shortest suffixes, a set for each row of weights.
+        which : the set of suffixes.
+        vertex : where it stands, or where each of them stands.
+        """
         states, path = self.graph.states, []
         while vertex < self.vertices - states:
             vertex = int(tables.step[which, vertex])
@@ -217,18 +258,37 @@ class LayerPaths:
         return path
 
     def start(self, allowed: BoolArray) -> Labels:
-        """One label for each state of the first layer."""
+        """One label for each state of the first layer.
+
+        Parameters
+        ----------
+        allowed : mask of the elements that may be used.
+        """
         first = np.flatnonzero(allowed[0])
         zero = np.zeros(len(first))
         return Labels(np.zeros_like(first), first, first, zero, np.zeros((len(self.rows), len(first))))
 
     def finished(self, vertex: IntArray) -> BoolArray:
-        """Which vertices end a path."""
+        """Which vertices end a path.
+
+        Parameters
+        ----------
+        vertex : where it stands, or where each of them stands.
+        """
         ended: BoolArray = vertex >= self.vertices - self.graph.states
         return ended
 
     def expand(self, labels: Labels, weights: FloatArray, ahead: FloatArray, bar: float, allowed: BoolArray) -> Labels:
-        """Labels one layer on whose weighted length, completed by `ahead` (n,), stays below a bar."""
+        """Labels one layer on whose weighted length, completed by `ahead` (n,), stays below a bar.
+
+        Parameters
+        ----------
+        labels : partial answers, or their places.
+        weights : (1 + r,) factor of the cost, then multipliers of the resources; or a row of them for each search.
+        ahead : (n,) shortest suffixes at the first row of weights.
+        bar : what a label's length with its suffix must stay below.
+        allowed : mask of the elements that may be used.
+        """
         states = self.graph.states
         k = int(labels.vertex[0]) // states
         state = labels.vertex - k * states
@@ -249,17 +309,32 @@ class LayerPaths:
         return Labels(parent, target, (k + 1) * states + target, cost, used)
 
     def holds(self, allowed: BoolArray, path: IntArray) -> bool:
-        """Whether all states of a path are allowed."""
+        """Whether all states of a path are allowed.
+
+        Parameters
+        ----------
+        allowed : mask of the elements that may be used.
+        path : steps of a path: states of the layers, or arcs.
+        """
         return bool(allowed[np.arange(len(path)), path].all())
 
     def split(
         self, allowed: BoolArray, light: IntArray, heavy: IntArray, weights: FloatArray
     ) -> tuple[Node, BoolArray, BoolArray]:
-        """Split the layer where two paths differ most in weighted resources, lighter states from heavier."""
+        """Split the layer where two paths differ most in weighted resources, lighter states from heavier.
+
+        Parameters
+        ----------
+        allowed : mask of the elements that may be used.
+        light : steps of the path of less weighted resource.
+        heavy : steps of the path of more.
+        weights : (1 + r,) factor of the cost, then multipliers of the resources; or a row of them for each search.
+        """
         index = np.arange(self.graph.layers)
-        load = np.tensordot(weights[1:], self._resource, 1)
-        one, two = (load[index, path] + self._around(weights, path) for path in (light, heavy))
-        k = int(np.argmax(np.where(light != heavy, np.abs(one - two), -1.0)))
+        with np.errstate(over="ignore", invalid="ignore"):  # where to split is only advice
+            load = np.tensordot(weights[1:], self._resource, 1)
+            one, two = (load[index, path] + self._around(weights, path) for path in (light, heavy))
+            k = int(np.argmax(np.where(light != heavy, np.abs(one - two), -1.0)))
         first = allowed[k] & (load[k] <= min(load[k, light[k]], load[k, heavy[k]]))
         if first[light[k]] == first[heavy[k]]:
             first = np.zeros_like(first)
@@ -269,7 +344,13 @@ class LayerPaths:
         return self._node(k, first), side, other
 
     def apart(self, allowed: BoolArray, dropped: BoolArray) -> tuple[list[Node], BoolArray]:
-        """Tree nodes whose first subtrees hold dropped states, a layer each; what is left after them."""
+        """Tree nodes whose first subtrees hold dropped states, a layer each; what is left after them.
+
+        Parameters
+        ----------
+        allowed : mask of the elements that may be used.
+        dropped : mask of the elements to be left out.
+        """
         kept = np.any(allowed & ~dropped, axis=1)
         dropped = dropped & allowed & kept[:, None]  # no layer is emptied
         return [self._node(int(k), dropped[k]) for k in np.flatnonzero(dropped.any(axis=1))], allowed & ~dropped

@@ -31,6 +31,11 @@ class Level(Brief):
 
 class LayeredLevels:
     """Levels of the states that are allowed. Vertex 0 is the source; where transitions cost nothing, all states of a
+
+    Parameters
+    ----------
+    graph : the layers.
+    allowed : (K, S) mask of states.
     layer lead to one vertex, and from there to the next layer."""
 
     def __init__(self, graph: Layered, allowed: BoolArray) -> None:
@@ -53,7 +58,12 @@ class LayeredLevels:
         return 2 * self.graph.layers if self.free else self.graph.layers + 1
 
     def level(self, i: int) -> Level:
-        """The i-th."""
+        """The i-th.
+
+        Parameters
+        ----------
+        i : which one.
+        """
         layers = self.graph.layers
         k, leaving = (i // 2, i % 2 == 1) if self.free else (i, i == layers)
         if leaving:
@@ -87,6 +97,7 @@ class DigraphLevels:
 
     Parameters
     ----------
+    graph : the digraph.
     arcs : (m,) those that are allowed, all on ways from the source.
     """
 

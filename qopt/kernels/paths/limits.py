@@ -33,7 +33,12 @@ LEAST_NORMAL = -1020
 
 
 def grid(arrays: Iterable[FloatArray | None]) -> float:
-    """Greatest g of which all finite numbers are whole multiples, exactly; 0 where it is too fine to be of use."""
+    """Greatest g of which all finite numbers are whole multiples, exactly; 0 where it is too fine to be of use.
+
+    Parameters
+    ----------
+    arrays : numbers, infinite ones left aside; None for none.
+    """
     given = [array for array in arrays if array is not None and array.size]
     top = max((_largest(array) for array in given), default=0.0)
     if top == 0.0:
@@ -76,7 +81,13 @@ class Limits(Brief):
 
 
 def limits(graph: Layered | Digraph, limit: FloatArray) -> Limits:
-    """Slack, grid and margin of every finite limit."""
+    """Slack, grid and margin of every finite limit.
+
+    Parameters
+    ----------
+    graph : layers, or a digraph.
+    limit : on the sums, as `solve` takes it.
+    """
     rows = np.flatnonzero(np.isfinite(limit))
     allowed = limits_with_slack(limit[rows])
     room, largest = allowed.copy(), np.zeros(len(rows))
@@ -93,17 +104,34 @@ def limits(graph: Layered | Digraph, limit: FloatArray) -> Limits:
 
 
 def longest(graph: Layered | Digraph) -> int:
-    """Most terms that a path's sum has."""
+    """Most terms that a path's sum has.
+
+    Parameters
+    ----------
+    graph : layers, or a digraph.
+    """
     return 2 * graph.layers - 1 if isinstance(graph, Layered) else graph.vertices
 
 
 def operations(graph: Layered | Digraph, rows: int) -> int:
-    """Most roundings that a weighted length, its limits taken off, goes through."""
+    """Most roundings that a weighted length, its limits taken off, goes through.
+
+    Parameters
+    ----------
+    graph : layers, or a digraph.
+    rows : (r,) resources that have a limit.
+    """
     return 2 * longest(graph) + 4 * rows + 8
 
 
 class Incumbent:
     """Best path so far and the exact test that admits it.
+
+    Parameters
+    ----------
+    graph : layers, or a digraph.
+    bounds : its limits.
+    upper : only paths of lower cost count.
 
     Attributes
     ----------
@@ -158,7 +186,13 @@ class Incumbent:
         return min(self._below(), self.value - PROOF_GAP * abs(self.value))
 
     def error(self, weights: FloatArray, size: float) -> float:
-        """By which a dual value may be off, for weights (1 + r,) and the length of a shortest path."""
+        """By which a dual value may be off, for weights (1 + r,) and the length of a shortest path.
+
+        Parameters
+        ----------
+        weights : (1 + r,) factor of the cost, then multipliers of the resources; or a row of them for each search.
+        size : the length that was found.
+        """
         if self.step and not weights[1:].any():
             return 0.0
         size = abs(size) + float(weights[1:] @ np.abs(self.bounds.room))
@@ -167,12 +201,22 @@ class Incumbent:
         return self._terms * size + self.underflow(weights[1:])
 
     def underflow(self, multipliers: FloatArray) -> float:
-        """By which a length may be off because products fall below the least float."""
+        """By which a length may be off because products fall below the least float.
+
+        Parameters
+        ----------
+        multipliers : of the rows, (R,) or one set a row.
+        """
         exact = bool(np.all((multipliers == 0) | (multipliers == 1)))
         return 0.0 if exact else math.ldexp(self._terms, LEAST_NORMAL)
 
     def offer(self, path: IntArray) -> bool:
-        """Take a path if it is feasible and better."""
+        """Take a path if it is feasible and better.
+
+        Parameters
+        ----------
+        path : steps of a path: states of the layers, or arcs.
+        """
         costs, used = self.graph.terms(path)
         cost = math.fsum(costs)
         if not cost < self.value:

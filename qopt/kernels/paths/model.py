@@ -37,13 +37,25 @@ class Cuts(Brief):
     used: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
 
     def add(self, path: IntArray, cost: float, used: FloatArray) -> None:
-        """One more."""
+        """One more.
+
+        Parameters
+        ----------
+        path : steps of a path: states of the layers, or arcs.
+        cost : (n, k) a class a row, or costs by element.
+        used : resources by row.
+        """
         self.paths = [*self.paths, path]
         self.cost = np.append(self.cost, cost)
         self.used = used[None] if len(self.paths) == 1 else np.vstack((self.used, used))
 
     def take(self, index: IntArray | list[int]) -> Cuts:
-        """Some of them."""
+        """Some of them.
+
+        Parameters
+        ----------
+        index : which ones.
+        """
         where = np.asarray(index, dtype=np.int64)
         return Cuts([self.paths[i] for i in where], self.cost[where], self.used[where])
 
@@ -64,7 +76,12 @@ class OuterModel:
         self._rows: FloatArray = np.zeros((0, len(room)))
 
     def maximise(self, cuts: Cuts) -> tuple[float, FloatArray, bool]:
-        """Maximum, multipliers (r,), False; or for a model without one: 0, a ray, True."""
+        """Maximum, multipliers (r,), False; or for a model without one: 0, a ray, True.
+
+        Parameters
+        ----------
+        cuts : known lines.
+        """
         excess = cuts.used - self.room
         if len(self.room) == 1:
             return _crossing(cuts.cost, excess[:, 0])

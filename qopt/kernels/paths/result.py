@@ -56,6 +56,7 @@ def answer(graph: Layered | Digraph, steps: IntArray) -> tuple[IntArray, IntArra
     Parameters
     ----------
     steps : states of the layers, or arcs.
+    graph : layers, or a digraph.
     """
     costs, amounts = graph.terms(steps)
     used = np.array([math.fsum(row) for row in amounts])

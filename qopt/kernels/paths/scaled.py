@@ -47,7 +47,12 @@ class WithinRounding(Exception):
 
 
 def check_time(deadline: float | None) -> None:
-    """Stop if the time is over."""
+    """Stop if the time is over.
+
+    Parameters
+    ----------
+    deadline : `time.perf_counter` at which it stops; None for none.
+    """
     if deadline is not None and time.perf_counter() > deadline:
         raise Stopped("the time is over")
 
@@ -71,7 +76,12 @@ class Room:
         return float if self.per is None else object
 
     def of(self, parts: FloatArray) -> AnyArray:
-        """(m,) resources of arcs, from (parts, m)."""
+        """(m,) resources of arcs, from (parts, m).
+
+        Parameters
+        ----------
+        parts : (parts, m) resources as given.
+        """
         exact: AnyArray = parts
         if self.per is not None:
             exact = np.empty(parts.shape, dtype=object)
@@ -83,7 +93,13 @@ class Room:
 
 
 def whole_room(graph: Layered | Digraph, allowed: float) -> Room:
-    """A finite limit on resources in whole numbers: exact."""
+    """A finite limit on resources in whole numbers: exact.
+
+    Parameters
+    ----------
+    graph : layers, or a digraph.
+    allowed : mask of the elements that may be used.
+    """
     used = [graph.node_resource, graph.arc_resource] if isinstance(graph, Layered) else [graph.resource]
     parts = [x for array in used if array is not None for x in np.unique(array).tolist()]
     per = max(x.as_integer_ratio()[1] for x in parts)
@@ -91,7 +107,13 @@ def whole_room(graph: Layered | Digraph, allowed: float) -> Room:
 
 
 class Labels:
-    """Labels of all vertices, those of a vertex side by side, in arrays that grow."""
+    """Labels of all vertices, those of a vertex side by side, in arrays that grow.
+
+    Parameters
+    ----------
+    kind : of the resources: float, or object for whole numbers of any size.
+    vertices : their number.
+    """
 
     def __init__(self, kind: type, vertices: int) -> None:
         self.first, self.count = np.zeros((2, vertices), dtype=np.int64)
@@ -100,7 +122,16 @@ class Labels:
         self.used: AnyArray = np.zeros(FIRST_LABELS, dtype=kind)
 
     def add(self, vertex: IntArray, cost: IntArray, used: AnyArray, parent: IntArray, step: IntArray) -> None:
-        """More of them, of vertices in rising order that have none yet."""
+        """More of them, of vertices in rising order that have none yet.
+
+        Parameters
+        ----------
+        vertex : where it stands, or where each of them stands.
+        cost : (n, k) a class a row, or costs by element.
+        used : resources by row.
+        parent : label before each.
+        step : last step of each.
+        """
         if self.size + len(vertex) > MAX_LABELS:
             raise Stopped(f"more than {MAX_LABELS} labels")
         end = self.size + len(vertex)
@@ -115,7 +146,12 @@ class Labels:
         self.size = end
 
     def steps(self, label: int) -> IntArray:
-        """Steps behind a label."""
+        """Steps behind a label.
+
+        Parameters
+        ----------
+        label : its place.
+        """
         found = []
         while label >= 0:
             found.append(int(self.step[label]))
@@ -146,6 +182,8 @@ class Search:
 
     Parameters
     ----------
+    levels : of the arcs.
+    room : the limit.
     weight : multiplier whose suffixes bound labels; 0 for none.
     deadline : of `time.perf_counter`; None for none.
     """

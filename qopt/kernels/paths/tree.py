@@ -22,6 +22,7 @@ import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.display import Brief
+from qopt.kernels.arguments import LARGEST
 from qopt.kernels.nodes import Node
 from qopt.kernels.paths.dual import NODE_STEPS, Ascent, Dual, ascent, maximise
 from qopt.kernels.paths.labels import Paths
@@ -31,17 +32,41 @@ from qopt.kernels.paths.model import Cuts, OuterModel
 
 @dataclass(frozen=True, repr=False)
 class Proof(Brief):
-    """The tree, None if it was not finished, and the nodes branched on or closed."""
+    """The tree, None if it was not finished, and the nodes branched on or closed.
+
+    Attributes
+    ----------
+    tree : the nodes in preorder.
+    nodes : branched on or closed.
+    """
 
     tree: list[Node] | None
     nodes: int
 
 
 def leaf(weights: FloatArray, rows: IntArray, resources: int) -> Node:
-    """A leaf; limits that are infinite have multiplier 0."""
+    """A leaf; limits that are infinite have multiplier 0.
+
+    Parameters
+    ----------
+    weights : (1 + r,) factor of the cost, then multipliers of the resources; or a row of them for each search.
+    rows : (r,) resources that have a limit.
+    resources : number of all resources.
+    """
     multipliers = np.zeros(resources)
     multipliers[rows] = weights[1:]
     return ["leaf", int(weights[0]), *map(float, multipliers)]
+
+
+def writable(tree: list[Node]) -> bool:
+    """Whether all multipliers of a tree's leaves are numbers that a checker takes.
+
+    Parameters
+    ----------
+    tree : the nodes.
+    """
+    numbers = {x for node in tree if node[0] == "leaf" for x in node[2:] if isinstance(x, float)}
+    return all(x <= LARGEST for x in numbers)
 
 
 @dataclass
@@ -58,6 +83,12 @@ class _Part:
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Claim(Brief):
     """What is to be proved: no path within the limits costs less than a cutoff.
+
+    Parameters
+    ----------
+    paths : shortest paths.
+    bounds : limits.
+    cutoff : what is to be reached.
 
     Attributes
     ----------
@@ -80,11 +111,22 @@ class Claim(Brief):
         return self.deadline is not None and time.perf_counter() > self.deadline
 
     def leaf(self, dual: Dual) -> Node:
-        """The leaf that a dual's bound closes."""
+        """The leaf that a dual's bound closes.
+
+        Parameters
+        ----------
+        dual : the dual whose bound closes it.
+        """
         return leaf(dual.weights, self.bounds.rows, self.resources)
 
     def ascent(self, part: _Part, **options: Any) -> Ascent:
-        """Towards the dual of a part."""
+        """Towards the dual of a part.
+
+        Parameters
+        ----------
+        part : a part of the choices.
+        options : of `ascent`.
+        """
         return ascent(
             self.bounds, self.incumbent, self.model, part.cuts, guess=part.guess, deadline=self.deadline, **options
         )
@@ -98,6 +140,8 @@ def branch(claim: Claim, cuts: Cuts, guess: FloatArray, *, max_nodes: int) -> Pr
     Parameters
     ----------
     cuts, guess : lines and (r,) multipliers of the root's dual.
+    claim : what is to be proved.
+    max_nodes : nodes before it gives up.
     """
     if max_nodes < 1:
         return Proof(None, 0)

@@ -30,7 +30,7 @@ from qopt.core.clock import ENDLESS, Clock, OutOfTime
 from qopt.core.errors import QoptError
 from qopt.core.limits import limit_with_slack, within
 from qopt.kernels import mincut
-from qopt.kernels.checker import check
+from qopt.kernels.checker import GAP, check
 from qopt.kernels.cuts.data import Tensor
 from qopt.placement.costs import CUT_RATE, Labelling, Limit, relaxed, used
 from qopt.placement.problem import Placement
@@ -80,7 +80,7 @@ def leaf_bound(
             raise WitnessRefused(f"multipliers that make costs below {LEAST:g} or above {MOST:g}")
     instance = cut_instance(priced)
     witness = {"format": "qopt/kernel-witness", "version": 1, "kind": "cut", "labels": labels, "flow": flow}
-    verdict = check(instance, witness)
+    verdict = check(instance, witness, gap=GAP)
     if not verdict.accepted:
         raise WitnessRefused(verdict.reason)
     if verdict.bound is None:
