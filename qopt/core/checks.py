@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from qopt.core.arrays import AnyArray
 from qopt.core.columns import complaint
-from qopt.core.errors import shown
+from qopt.core.errors import one_line, shown
 
 Named = TypeVar("Named", bound=Hashable)
 
@@ -26,7 +26,7 @@ def twice(entries: Iterable[Named]) -> Named | None:
 
 def unknown(where: str, name: str, known: tuple[str, ...], what: str) -> PydanticCustomError:
     """The complaint about a name that is none of those known."""
-    listed = ", ".join(known[:8]) + (", …" if len(known) > 8 else "")
+    listed = ", ".join(one_line(entry, 60) for entry in known[:8]) + (", …" if len(known) > 8 else "")
     return complaint(where, shown(name), f"{what}: {listed}")
 
 

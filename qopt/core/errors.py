@@ -25,7 +25,12 @@ class InputError(QoptError, ValueError):
     """
 
     def __init__(self, field: str, found: str, allowed: str, *, every: Sequence[InputError] = ()) -> None:
-        self.field, self.found, self.allowed, self.every = _one_line(field), found, allowed, tuple(every)
+        self.field, self.found, self.allowed, self.every = (
+            one_line(field),
+            _printable(found),
+            _printable(allowed),
+            tuple(every),
+        )
         super().__init__(f"{self.field}: {self.text}" if field else self.text)
 
     @property
@@ -34,9 +39,16 @@ class InputError(QoptError, ValueError):
         return f"found {self.found}; allowed: {self.allowed}"
 
 
-def _one_line(field: str, width: int = 200) -> str:
-    """A field's path as it is, unless a name in it would break the line: then escaped and cut."""
+def one_line(field: str, width: int = 200) -> str:
+    """A field's path, or a name, as it is, unless it would break the line: then escaped and cut."""
     return field if field.isprintable() and len(field) <= width else shown(field, width)
+
+
+def _printable(text: str) -> str:
+    """A text with what would break its line, from a name in it perhaps, escaped."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 class MethodError(QoptError, ValueError):

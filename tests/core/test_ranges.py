@@ -184,3 +184,12 @@ def test_no_number_is_minus_zero() -> None:
     assert solved(gone[-0.0]).objective == solved(gone[0.0]).objective
     request = qopt.load(REQUEST).replace({"device.memory": -0.0, "network.macs": [-0.0, 1.0, 1.0]})
     assert math.copysign(1.0, request.device.memory) == math.copysign(1.0, request.network.macs[0]) == 1.0
+
+
+def test_names_that_would_break_the_line_are_escaped() -> None:
+    data: Any = qopt.load(PLACES).model_dump(exclude_none=True)
+    for name in ("two\nlines", "\ud800", "\x1b[2J"):
+        data["graph"]["operations"] = [name, *data["graph"]["operations"][1:]]
+        with pytest.raises(InputError) as caught:
+            qopt.Placement(**data)
+        assert str(caught.value).isprintable()
