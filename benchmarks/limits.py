@@ -51,6 +51,7 @@ class Row:
     ----------
     kind, size, method, limit : what was asked.
     seconds : of the whole call; None where it did not come back.
+    cpu : seconds of the processor in it: less than `seconds` where others used the machine.
     status, plan, gap : of the answer; gap is the certificate's.
     """
 
@@ -59,6 +60,7 @@ class Row:
     method: str
     limit: float
     seconds: float | None
+    cpu: float | None
     status: str
     plan: bool
     gap: float | None
@@ -71,10 +73,11 @@ class Row:
     def line(self) -> str:
         """The row of a table in Markdown."""
         seconds = f"> {PATIENCE:g}" if self.seconds is None else f"{self.seconds:.2f}"
+        cpu = "–" if self.cpu is None else f"{self.cpu:.2f}"
         gap = "–" if self.gap is None else f"{max(self.gap, 0.0):.1e}"
         plan = "yes" if self.plan else "no"
         mark = "" if self.kept else " **late**"
-        cells = (self.kind, self.size, self.method, f"{self.limit:g}", f"{seconds}{mark}", self.status, plan, gap)
+        cells = (self.kind, self.size, self.method, f"{self.limit:g}", f"{seconds}{mark}", cpu, self.status, plan, gap)
         return f"| {' | '.join(map(str, cells))} |"
 
 
@@ -103,11 +106,11 @@ def tiny(kind: str) -> Problem:
 
 def asked(kind: str, problem: Problem, method: str, limit: float, size: int) -> Row:
     """One call, timed."""
-    begin = time.perf_counter()
+    begin, worked = time.perf_counter(), time.process_time()
     found = qopt.solve(problem, method, time_limit=limit)
-    seconds = time.perf_counter() - begin
+    seconds, cpu = time.perf_counter() - begin, time.process_time() - worked
     plan = found.plan is not None and found.certificate.feasible
-    return Row(kind, size, method, limit, seconds, found.status, plan, found.certificate.gap)
+    return Row(kind, size, method, limit, seconds, cpu, found.status, plan, found.certificate.gap)
 
 
 def _process(kind: str, problem: Problem, method: str, size: int, out: Connection) -> None:
@@ -137,9 +140,9 @@ def measured(kind: str, problem: Problem, method: str, size: int) -> Iterator[Ro
                 yield here.recv()
                 continue
         except EOFError:
-            yield Row(kind, size, method, limit, None, "broke off", False, None)
+            yield Row(kind, size, method, limit, None, None, "broke off", False, None)
             break
-        yield Row(kind, size, method, limit, None, "no answer", False, None)
+        yield Row(kind, size, method, limit, None, None, "no answer", False, None)
         break
     process.kill()
     process.join()
@@ -157,8 +160,8 @@ def machine() -> str:
 
 
 HEADING = """\
-| problem | size | method | limit [s] | whole call [s] | status | plan | proved gap |
-|---|--:|---|--:|--:|---|---|--:|"""
+| problem | size | method | limit [s] | whole call [s] | processor [s] | status | plan | proved gap |
+|---|--:|---|--:|--:|--:|---|---|--:|"""
 
 
 def main() -> None:
