@@ -36,7 +36,7 @@ SIZES = (300, 3_000, 30_000)
 GRACE, SHARE = 0.3, 0.1
 """What a call may take above its limit: seconds, and a share of the limit."""
 
-PATIENCE = 60.0
+PATIENCE = 30.0
 """Seconds after which a process that does not come back is ended."""
 
 EPOCHS = {30: (10, 1, 3), 300: (30, 2, 5), 3_000: (100, 5, 6), 30_000: (300, 10, 10)}
@@ -66,9 +66,14 @@ class Row:
     gap: float | None
 
     @property
+    def allowed(self) -> float:
+        """Seconds that the call may take."""
+        return self.limit * (1.0 + SHARE) + GRACE
+
+    @property
     def kept(self) -> bool:
         """Whether the call was back in time."""
-        return self.seconds is not None and self.seconds <= self.limit * (1.0 + SHARE) + GRACE
+        return self.seconds is not None and self.seconds <= self.allowed
 
     def line(self) -> str:
         """The row of a table in Markdown."""
@@ -189,8 +194,10 @@ def main() -> None:
                     rows.append(row)
                     lines.append(row.line())
                     print(lines[-1], flush=True)
-    late, without = sum(not row.kept for row in rows), sum(not row.plan for row in rows)
-    summary = ["", f"{len(rows)} calls; {late} late; {without} without a plan that keeps all limits.", "", *refused]
+    late, without = [row for row in rows if not row.kept], sum(not row.plan for row in rows)
+    busy = sum(row.cpu is None or row.cpu > row.allowed for row in late)
+    counts = f"{len(rows)} calls; {len(late)} late, {busy} of them by the processor's seconds too"
+    summary = ["", f"{counts}; {without} without a plan that keeps all limits.", "", *refused]
     print("\n".join(summary))
     if given.out:
         with given.out.open("a", encoding="utf-8") as file:
