@@ -181,7 +181,8 @@ class Labelling(Brief):
     @property
     def size(self) -> int:
         """Nodes times links, by which the time of a minimum cut and of the check of a flow goes."""
-        return len(self.unary) * max(self.unary.shape[1] - 1, 1)
+        nodes, tiers = self.unary.shape
+        return int(nodes * max(tiers - 1, 1))
 
     @cached_property
     def reads(self) -> Reads:

@@ -50,7 +50,7 @@ def cut_bounds(table: SubproblemTable) -> FloatArray:
     for cuts, owner, outputs in _crossings(problem):
 
         def crossing(column: FloatArray, owner: IntArray = owner, outputs: IntArray = outputs) -> FloatArray:
-            return np.bincount(owner, column[outputs - 1], layers + 1)
+            return np.bincount(owner, column[outputs - 1], layers + 1).astype(np.float64)
 
         floor = (floor_w + crossing(floor_x))[cuts]
         pi = (pi_w + crossing(pi_x))[cuts]

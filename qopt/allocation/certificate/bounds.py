@@ -21,9 +21,9 @@ import numpy as np
 from qopt.allocation.certificate import closing
 from qopt.allocation.certificate.reading import Reading
 from qopt.core.arrays import FloatArray
+from qopt.core.clock import Clock
 from qopt.core.display import Brief
 from qopt.core.errors import InputError
-from qopt.core.clock import Clock
 from qopt.kernels import mckp
 from qopt.kernels.checker import Refused, tree_bound
 from qopt.kernels.knapsack.result import Result

@@ -30,8 +30,8 @@ import numpy as np
 from qopt.allocation.certificate.bounds import Bound, knapsack_bound, needed, relaxations, too_heavy, witness_part
 from qopt.allocation.certificate.reading import Reading
 from qopt.allocation.problem import Allocation
-from qopt.core.limits import limit_with_slack
 from qopt.core.clock import Clock
+from qopt.core.limits import limit_with_slack
 
 ENUMERATED = 20_000
 """Plans that are looked at one by one, where there are no more."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from qopt.core.arrays import IntArray
+from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.clock import Clock
 from qopt.jqodi.costs import breakdown
 from qopt.jqodi.limits import fastest_states, least_path
@@ -102,12 +102,15 @@ def _by_epoch(problem: Jqodi, own: Candidate, clock: Clock) -> Iterator[IntArray
 def _least(own: Candidate, lam: float) -> IntArray:
     """(K,) states of least energy + lam time."""
     length = np.where(np.isfinite(own.time), own.energy + lam * np.where(np.isfinite(own.time), own.time, 0.0), np.inf)
-    parts = [
-        x for x in (own.switch_energy, None if own.switch_time is None else lam * own.switch_time) if x is not None
-    ]
-    if parts and own.epochs * len(own.states) ** 2 <= CHANGES:
-        return least_path(length, sum(parts[1:], parts[0]))
-    return np.argmin(length, axis=1)
+    change: FloatArray = np.zeros((len(own.states), len(own.states)))
+    if own.switch_energy is not None:
+        change += own.switch_energy
+    if own.switch_time is not None:
+        change += lam * own.switch_time
+    if change.any() and own.epochs * change.size <= CHANGES:
+        return least_path(length, change)
+    states: IntArray = np.argmin(length, axis=1)
+    return states
 
 
 CHANGES = 10_000_000

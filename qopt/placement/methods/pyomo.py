@@ -108,13 +108,14 @@ def solve_cvxpy(problem: Placement, options: Options) -> Outcome:
 
     clock, solver = options.clock(), options.solver or "highs"
     best, best_value = None, math.inf
+    size = len(problem.graph) * len(problem.links)
     for operator in sorted(problem.eligible, key=lambda o: -o.accuracy):
-        if not clock.affords(len(problem.graph) * len(problem.links), RATE_CVXPY):
+        if not clock.affords(size, RATE_CVXPY):
             return _late(problem, best, NOT_BUILT)
         model = cut_cvxpy(problem, operator.name)
         coarse = unit([operators(problem)[operator.name][1]])
         while True:
-            if clock.over:
+            if not clock.affords(size, 2 * RATE_CVXPY):  # building is less than half of it
                 return _late(problem, best, NOT_BUILT)
             try:
                 with warnings.catch_warnings():

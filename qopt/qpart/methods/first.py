@@ -78,7 +78,7 @@ def costs(table: SubproblemTable) -> FloatArray:
     noise = over_cuts(table, table.noise_w, table.noise_x)
     limit = np.concatenate(([np.inf], limits_with_slack(problem.delta)))
     price = over_cuts(table, table.price_w[:, None], table.price_x[:, None])
-    values = table.base[:, None] + price * bits
+    values: FloatArray = table.base[:, None] + price * bits
     # Running sums round: what they call a hair too much may be just right, and the exact test decides.
     values[noise > limit[:, None] * (1.0 + 1e-9)] = np.inf
     if problem.device.memory is not None:
@@ -94,7 +94,7 @@ def over_cuts(table: SubproblemTable, weights: FloatArray, activations: FloatArr
     """(L + 1, k) sums of (L, k) columns over the tensors of every cut: weights before it, outputs that cross it."""
     problem = table.problem
     layers = len(weights)
-    sums = np.zeros((layers + 1, weights.shape[1]))
+    sums: FloatArray = np.zeros((layers + 1, weights.shape[1]))
     np.cumsum(weights, axis=0, out=sums[1:])
     kept = np.arange(1, layers + 1) < (layers + 1 if problem.send_output else layers)
     terms = np.where(kept[:, None], activations, 0.0)
