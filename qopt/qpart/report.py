@@ -74,8 +74,8 @@ def plan_table(problem: QPart, plan: QPartPlan) -> RenderableType:
         if len(problem.admissible_cuts) == 1:
             return Text(said)
         moves = leaves_the_server(problem, plan.bits) if len(net) <= FEW_LAYERS else None
-        where = moves or 'qopt.breakpoints(problem, "rate") says at what rate that changes'
-        return Text(f"{said} {where[:1].upper()}{where[1:]}.")
+        where = f"A{moves[1:]}" if moves else 'At what rate that changes: qopt.breakpoints(problem, "rate")'
+        return Text(f"{said} {where}.")
     beside = net.sent_overhead
     rows = [
         (f"{net.names[i]} weights", "down", b, float(net.sent[i]), float(beside[i])) for i, b in enumerate(plan.weights)

@@ -36,6 +36,6 @@ def test_where_no_rate_changes_it(teaching: QPart) -> None:
 
 
 def test_large_networks_name_the_call() -> None:
-    problem = qopt.load("qpart/resnet18").replace({"device.cycles_per_mac": 1e6, "cuts": [0, 1]})
+    problem = qopt.load("qpart/resnet18").replace({"channel.rate": 1e12, "device.cycles_per_mac": 1e6, "cuts": [0, 21]})
     assert len(problem.network) > FEW_LAYERS
     assert "qopt.breakpoints" in qopt.solve(problem).report()
