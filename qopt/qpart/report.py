@@ -70,10 +70,12 @@ def plan_table(problem: QPart, plan: QPartPlan) -> RenderableType:
     """Bits of every tensor, and its share of the payload, overhead (scales, zero points) included."""
     net = problem.network
     if plan.cut == 0:
-        where = 'qopt.breakpoints(problem, "rate") says at what rate that changes'
-        if len(net) <= FEW_LAYERS and len(problem.admissible_cuts) > 1:
-            where = leaves_the_server(problem, plan.bits) or where
-        return Text(f"The raw input goes to the server; no tensor is quantized. {where[:1].upper()}{where[1:]}.")
+        said = "The raw input goes to the server; no tensor is quantized."
+        if len(problem.admissible_cuts) == 1:
+            return Text(said)
+        moves = leaves_the_server(problem, plan.bits) if len(net) <= FEW_LAYERS else None
+        where = f"A{moves[1:]}" if moves else 'At what rate that changes: qopt.breakpoints(problem, "rate")'
+        return Text(f"{said} {where}.")
     beside = net.sent_overhead
     rows = [
         (f"{net.names[i]} weights", "down", b, float(net.sent[i]), float(beside[i])) for i, b in enumerate(plan.weights)

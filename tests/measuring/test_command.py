@@ -30,6 +30,9 @@ import torch
 def net():
     return made("chain")[0], torch.zeros(1, 6)
 
+def named():
+    return net()
+
 def nothing():
     return torch.nn.ReLU(), torch.zeros(1, 6)
 """
@@ -90,7 +93,10 @@ def test_what_is_left_of_float32_by_hand() -> None:
 
 def test_every_tensor_and_every_cut_has_a_line_of_progress(files: Path) -> None:
     calls: list[str] = []
-    command.run(f"{files / 'net.py'}:net", files / "data.npz", command.Settings(levels=[0.2]), say=calls.append)
+    settings = command.Settings(levels=[0.2])
+    found = command.run(f"{files / 'net.py'}:named", files / "data.npz", settings, say=calls.append)
+    assert found.problem.name == "qpart/named", "an instance has the function's name"
+    assert any("everything stays on the server" in note for note in found.notes)
     assert sum("weight" in line for line in calls) == 3
     assert sum("level 0.2, cut" in line for line in calls) == 3
 
@@ -107,6 +113,11 @@ def test_every_tensor_and_every_cut_has_a_line_of_progress(files: Path) -> None:
         (["net.py:net", "data.npz", "--sizes", "500,500,500"], "800 or less"),
         (["net.py:net", "data.npz", "--levels", "much"], "--levels"),
         (["net.py:net", "data.npz", "--levels", "0.2,0.1"], "levels"),
+        (["net.py:net", "absent.npz", "--levels", "nan"], "levels"),
+        (["net.py:net", "absent.npz", "--levels", "0.1,0.1"], "levels"),
+        (["net.py:net", "absent.npz", "--bits", "11-12"], "bits"),
+        (["net.py:net", "data.npz", "--sizes", "20,40,20", "--levels", "0.002"], "at least 1917 calibration examples"),
+        (["net.py:net", "data.npz", "--guarantee", "--levels", "0.01"], "at least 437 calibration examples"),
         (["net.py:net", "data.npz", "--bits", "4"], "--bits"),
         (["net.py:net", "data.npz", "--bits", "2-17"], "--bits"),
         (["net.py:net", "data.npz", "--grid", "round"], "grid"),
