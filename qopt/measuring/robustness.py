@@ -39,7 +39,7 @@ PILOT = 1000
 FAR_BELOW = 1000
 """The pilot multiplies in TF32 where its error is so many times below the change that matters, ``||sigma*||^2``."""
 
-TOO_FEW = 100
+TOO_FEW = 250
 """A pilot of fewer examples says too little to be worth its work."""
 
 MARGIN = 3
