@@ -36,10 +36,10 @@ FIRST, LAST, LEAST = -8 * SCALES_PER_OCTAVE, 4 * SCALES_PER_OCTAVE, -24 * SCALES
 PILOT = 1000
 """Examples, evenly spaced, on which the search starts, or a quarter of them if that is less."""
 
-FAR_BELOW = 1000
+FAR_BELOW = 100
 """The pilot multiplies in TF32 where its error is so many times below the change that matters, ``||sigma*||^2``."""
 
-TOO_FEW = 100
+TOO_FEW = 250
 """A pilot of fewer examples says too little to be worth its work."""
 
 MARGIN = 3
@@ -122,7 +122,8 @@ def noise_trials(
     """Noise on each tensor at the scales around which the accuracy falls by each level.
 
     The noise is ``scale * range * u`` with u uniform in (-1, 1), the same direction at every scale; where the grid is
-    one for each channel or group, so is the range. Instead of every scale, octaves are tried on some of the examples,
+    one for each channel or group, so is the range. Instead of every scale, octaves (every other one, where there is a
+    pilot) are tried on some of the examples,
     then steps by interpolation, first there, then on all: accuracy is nearly monotone along a direction, and all levels
     share what was tried. What is found is a scale that costs the level while the next smaller one does not; where
     accuracy rises again with more noise, a still smaller scale could cost it too.
@@ -138,9 +139,9 @@ def noise_trials(
     variants : batches of noise run at once.
     names : on which tensors; by default on all.
     """
-    octaves = set(range(FIRST, LAST + 1, SCALES_PER_OCTAVE))
-    start = dict.fromkeys(tensor_names(batches.network) if names is None else names, octaves)
     every = _pilot_spacing(len(batches.examples))
+    octaves = set(range(FIRST, LAST + 1, SCALES_PER_OCTAVE if every == 1 else 2 * SCALES_PER_OCTAVE))
+    start = dict.fromkeys(tensor_names(batches.network) if names is None else names, octaves)
     if every == 1:
         search = _Search(batches, grid, found, score, seed, variants)
         return search.run("pilot", start, found.score, levels, checkpoint, advance)
