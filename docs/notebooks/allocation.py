@@ -97,7 +97,7 @@ reduced = priced - priced.min(axis=1)[:, None]
 open_formats = (reduced <= solution.objective - best.bound).sum(axis=1)
 closed = closing.enumerate_below(model.damage, use, budget, solution.objective, best, exact=True)
 print(f"{(open_formats == 1).sum()} of {len(open_formats)} tensors are settled by the price alone")
-print(f"{closed.labels} sums enumerated, nothing better left: {closed.complete}")
+print("fewer than ten thousand sums:", closed.labels < 10_000, "- and nothing better is left:", closed.complete)
 
 # %% [markdown]
 # ## Every budget, and what others do
