@@ -13,6 +13,7 @@ and its tree is that of a kernel's witness of kind "mckp" for the columns of `qo
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -182,7 +183,7 @@ def _one_row(reading: Reading, objective: float | None, labels: int, clock: Cloc
         root = Bound(Fraction(dual.bound), "lagrangian")
         if objective is None or _reaches(root, objective):
             return root
-        deadline = None if clock.left is None else clock.start + (clock.limit or 0.0)
+        deadline = None if clock.left is None else time.perf_counter() + clock.left
         found = closing.enumerate_below(
             cost, weight, limit, objective, dual, exact=reading.whole[0], labels=labels, deadline=deadline
         )
