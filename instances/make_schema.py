@@ -1,4 +1,4 @@
-"""Writes schema/qpart-1.json, schema/placement-1.json and schema/jqodi-1.json, the JSON Schemas of instance files.
+"""Writes schema/FAMILY-1.json, the JSON Schema of every family's instance files.
 
     python instances/make_schema.py
 

@@ -81,12 +81,13 @@ def from_object(
     formats: dict[str, str] = {}
     pools: dict[str, str] = {}
     for group, value in data.items():
-        entry = value if isinstance(value, dict) else {"format": value}
+        entry: dict[str, object] = value if isinstance(value, dict) else {"format": value}
         if group not in problem.place:
             raise InputError(f"{where}.{group}", "no such group", _some(problem.groups))
-        if not isinstance(entry.get("format"), str) or not set(entry) <= {"format", "pool"}:
+        kind = entry.get("format")
+        if not isinstance(kind, str) or not set(entry) <= {"format", "pool"}:
             raise InputError(f"{where}.{group}", shown(value), "a format, or an object with format and pool")
-        formats[group] = _format(entry["format"], problem, f"{where}.{group}")
+        formats[group] = _format(kind, problem, f"{where}.{group}")
         if "pool" in entry:
             pools[group] = _pool(entry["pool"], problem, f"{where}.{group}")
     return _finished(problem, formats, pools, where), []

@@ -218,11 +218,13 @@ def _amount_or_infinite(a: FloatArray) -> BoolArray:
 
 
 def _entry_or_absent(a: FloatArray) -> BoolArray:
-    return (np.abs(a) <= 1e300) | (a == math.inf)
+    found: BoolArray = (np.abs(a) <= 1e300) | (a == math.inf)
+    return found
 
 
 def _amount_or_absent(a: FloatArray) -> BoolArray:
-    return (a >= 0) & ((a <= 1e300) | (a == math.inf))
+    found: BoolArray = (a >= 0) & ((a <= 1e300) | (a == math.inf))
+    return found
 
 
 def _width(a: FloatArray) -> BoolArray:
@@ -237,7 +239,7 @@ _NUMBER = {"type": "number", "minimum": 0}
 _COUNT = {"type": "integer", "minimum": 0, "maximum": 2**53}
 _WIDTH = {"type": "integer", "minimum": 1, "maximum": 32}
 _SHARE = {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
-_NUMBER_OR_NULL = {"type": ["number", "null"]}
+_NUMBER_OR_NULL: dict[str, object] = {"type": ["number", "null"]}
 _AMOUNT_OR_NULL = {"type": ["number", "null"], "minimum": 0}
 _POSITIVE_OR_NULL = {"type": ["number", "null"], "exclusiveMinimum": 0}
 

@@ -187,3 +187,21 @@ def test_packing_against_every_division() -> None:
             for place, limit in enumerate((room, other)):
                 assert sum(s for s, at in zip(sizes, lies, strict=True) if at == place) <= limit
     assert fullest([3], -1) is None
+
+
+@pytest.mark.parametrize("scale", [1e295, 1e-300, 1.0])
+def test_numbers_at_the_ends_of_floats_prove_nothing_false(scale: float) -> None:
+    """Where sums overflow or lose their digits the enumeration stands back: no worse plan is called optimal."""
+    damage = np.array([[4.0, 1.0], [5.0, 2.0], [6.0, 3.0]]) * scale
+    use = [[1, 3], [1, 2], [1, 4]]
+    problem = Allocation(
+        groups=("a", "b", "c"), formats=("s", "l"), damage=damage, resources={"bytes": {"use": use, "budget": 6}}
+    )
+    best = every_allocation.least(problem)
+    assert best is not None
+    for taken in ("sss", "lss", "sls", "ssl", "lls"):
+        plan = AllocationPlan(formats=dict(zip("abc", taken, strict=True)))
+        certificate = qopt.certify(problem, plan)
+        assert certificate.bound is None or Fraction(certificate.bound) <= best
+        if certificate.proved:
+            assert Fraction(certificate.objective) <= best * (1 + Fraction(1, 10**9))

@@ -1,4 +1,4 @@
-"""The bundled tables under many budgets: proved, never above a budget, equal to HiGHS, no better than by other tools."""
+"""The bundled tables under many budgets: proved, never above a budget, equal to HiGHS, no worse than other tools."""
 
 from __future__ import annotations
 

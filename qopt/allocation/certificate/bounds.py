@@ -13,6 +13,7 @@ and its tree is that of a kernel's witness of kind "mckp" for the columns of `qo
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -31,7 +32,7 @@ from qopt.kernels.knapsack.result import Result
 TOLERANCE = 1e-9
 """`proved` allows this share of the objective."""
 
-SEARCHED = 300_000
+SEARCHED = 100_000
 """Partial choices that the kernel may look at where it is asked here: about a second."""
 
 FORMAT, VERSION = "qopt/allocation-witness", 1
@@ -74,7 +75,7 @@ def witness_part(witness: object, kind: str, field: str) -> tuple[object, tuple[
 def relaxations(reading: Reading) -> list[Reading]:
     """Knapsacks of one row that every plan keeps too: each row alone, and all pools together."""
     found = [
-        Reading(reading.cost, (name,), (weight,), (limit,), (whole,), reading.ties)
+        Reading(reading.cost, (name,), (weight,), (limit,), (whole,), reading.ties, reading.groups)
         for name, weight, limit, whole in zip(reading.names, reading.weight, reading.limit, reading.whole, strict=True)
     ]
     if not found:
@@ -82,8 +83,12 @@ def relaxations(reading: Reading) -> list[Reading]:
     pools = [r for r, name in enumerate(reading.names) if name.startswith("pool ")]
     if len(pools) > 1 and all(reading.whole[r] for r in pools):  # whole, so that the sums are exact
         weight = np.add.reduce([reading.weight[r] for r in pools])
-        limit = sum(reading.limit[r] for r in pools)
-        found.append(Reading(reading.cost, ("all pools",), (weight,), (limit,), (True,), reading.ties))
+        grid = int(np.gcd.reduce(weight[: reading.groups].astype(np.int64).ravel())) or 1
+        limit = 0.0
+        for r in pools:  # what lies in a pool beside the fixed is a multiple of the grid, in each pool for itself
+            fixed = float(reading.weight[r][reading.groups :, 0].sum())
+            limit += fixed + (reading.limit[r] - fixed) // grid * grid
+        found.append(Reading(reading.cost, ("all pools",), (weight,), (limit,), (True,), reading.ties, reading.groups))
     return found
 
 
@@ -178,7 +183,7 @@ def _one_row(reading: Reading, objective: float | None, labels: int, clock: Cloc
         root = Bound(Fraction(dual.bound), "lagrangian")
         if objective is None or _reaches(root, objective):
             return root
-        deadline = None if clock.left is None else clock.start + (clock.limit or 0.0)
+        deadline = None if clock.left is None else time.perf_counter() + clock.left
         found = closing.enumerate_below(
             cost, weight, limit, objective, dual, exact=reading.whole[0], labels=labels, deadline=deadline
         )

@@ -25,6 +25,9 @@ EPSILON = 2.0**-52
 LABELS = 4_000_000
 """Sums that one enumeration may make: a few seconds."""
 
+LARGEST, LEAST = 1e290, 1e-280
+"""Sizes of sums, and of a ceiling other than 0, between which roundings are relative to them."""
+
 SPREAD = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.35, 2.0, 4.0)
 """Multipliers that prune, as shares of the best one: what a sum has left is not what the whole has."""
 
@@ -124,6 +127,9 @@ def enumerate_below(
     multipliers = sorted({share * dual.multiplier for share in SPREAD})
     prices = [cost + lam * weight if lam else cost for lam in multipliers]
     paid = [lam * allowed if lam else 0.0 for lam in multipliers]
+    sizes = [float(np.abs(price).max(axis=1).sum()) + abs(pay) for price, pay in zip(prices, paid, strict=True)]
+    if not all(size < LARGEST for size in sizes) or 0.0 < abs(ceiling) < LEAST:
+        return Closing(dual.bound, False, 0)  # roundings are no longer relative
     usable = np.ones(cost.shape, dtype=bool)
     for price, pay in zip(prices, paid, strict=True):
         least = price.min(axis=1)

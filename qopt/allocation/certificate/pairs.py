@@ -154,8 +154,9 @@ def _least_of_all(problem: Allocation, reading: Reading) -> Fraction | float | N
         Fraction(x if whole else limit_with_slack(x)) for x, whole in zip(reading.limit, reading.whole, strict=True)
     ]
     pairs = [
-        (*(problem.place[name] for name in pair.groups), [list(map(_exact, row)) for row in pair.damage.tolist()])
+        (problem.place[first], problem.place[second], [list(map(_exact, row)) for row in pair.damage.tolist()])
         for pair in problem.interactions
+        for first, second in [pair.groups]
     ]
     best: Fraction | float = math.inf
     for taken in itertools.product(*menus):

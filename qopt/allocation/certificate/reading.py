@@ -35,6 +35,7 @@ class Reading(Brief):
     names, weight, limit : (R,) of each row its name, (c, K) numbers and what they may add up to.
     whole : (R,) whether the row is whole: its sums are exact, and its limit is one of them.
     ties : classes that take the same column.
+    groups : how many classes are groups; one more is what is fixed.
     """
 
     cost: FloatArray
@@ -43,6 +44,7 @@ class Reading(Brief):
     limit: tuple[float, ...]
     whole: tuple[bool, ...]
     ties: tuple[tuple[int, ...], ...]
+    groups: int
 
     def exact(self, costly: bool = True) -> checker.Knapsack:
         """For the checker, which computes in whole numbers; without costs to ask whether anything keeps the limits.
@@ -117,6 +119,7 @@ def read(problem: Allocation) -> Reading:
         tuple(float(math.floor(limit)) if whole else limit for *_, limit, whole in rows),
         tuple(whole for *_, whole in rows),
         ties,
+        n,
     )
 
 
@@ -126,8 +129,7 @@ def _rows(problem: Allocation, table: Callable[[str], FloatArray]) -> Iterator[t
         yield "damage", table("damage"), problem.damage_limit, False
     for name, resource in problem.resources.items():
         if resource.budget is not None:
-            weight = table(name)
-            yield name, weight, resource.budget, _is_whole(weight)
+            yield name, table(name), resource.budget, problem.whole[name]
     if problem.pools is not None:
         held = table(problem.pools.resource)
         count = len(problem.pools.budgets)
@@ -137,9 +139,4 @@ def _rows(problem: Allocation, table: Callable[[str], FloatArray]) -> Iterator[t
                 weight[:, p::count] = held[:, p::count]
                 if len(held) > len(problem.groups):
                     weight[-1] = held[-1] if p == 0 else 0.0
-                yield f"pool {pool}", weight, budget, _is_whole(held)
-
-
-def _is_whole(weight: FloatArray) -> bool:
-    """Whether all sums are whole numbers that floats tell apart, to half a unit."""
-    return bool(np.array_equal(weight, np.rint(weight))) and float(np.abs(weight).max(axis=1).sum()) <= 2.0**50
+                yield f"pool {pool}", weight, budget, problem.whole[problem.pools.resource]

@@ -11,7 +11,7 @@ import numpy as np
 from qopt.allocation.items import items, why_infeasible
 from qopt.allocation.problem import Allocation
 from qopt.allocation.units import Units, units
-from qopt.core.arrays import IntArray
+from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.clock import Clock
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
@@ -30,15 +30,8 @@ def greedy(own: Units, clock: Clock) -> IntArray | None:
     """(n,) an item of each group; None where the walk ends above a budget, or the clock stops it."""
     scale = np.where(own.limit > 0, own.limit, 1.0)
     taken = np.argmin(own.cost, axis=1)
-    for _ in range(own.cost.size):  # each move saves something, and none is taken back
-        _, used = own.totals(taken)
-        excess = np.maximum(used - own.limit, 0.0)
-        if not excess.any() or clock.over:
-            break
-        move = _cheapest_saving(own, taken, excess, scale)
-        if move is None:
-            return None
-        taken[move[0]] = move[1]
+    if not _down(own, taken, scale, clock):
+        return None
     for _ in range(own.cost.size):
         move = None if clock.over else _best_gain(own, taken, scale)
         if move is None:
@@ -48,24 +41,46 @@ def greedy(own: Units, clock: Clock) -> IntArray | None:
     return choice if own.own.broken(choice) is None else None
 
 
-def _cheapest_saving(own: Units, taken: IntArray, excess: np.ndarray, scale: np.ndarray) -> tuple[int, int] | None:  # type: ignore[type-arg]
-    """The move of least cost for each share of what is too much."""
-    cost, use = own.marginal(taken)
-    at = np.arange(len(taken))
-    saved = use[:, at, taken][:, :, None] - use
-    # More in a row that is full counts against it, so that no two moves undo each other.
-    share = (np.minimum(saved, excess[:, None, None]) / scale[:, None, None])[excess > 0].sum(axis=0)
-    share = np.where(own.allowed, share, 0.0)
-    dearer = np.maximum(cost - cost[at, taken][:, None], 0.0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = np.where(share > 1e-15, dearer / share, np.inf)
-    if not np.isfinite(ratio).any():
-        return None
-    best = int(np.argmin(ratio))
-    return best // cost.shape[1], best % cost.shape[1]
+def _down(own: Units, taken: IntArray, scale: FloatArray, clock: Clock) -> bool:
+    """Move to smaller items, the cheapest for each share saved, until the budgets are kept; whether they are.
+
+    A move changes the ratios of its own unit only, unless units are paired or another set of budgets is broken.
+    """
+    everything = np.arange(len(taken))
+    ratio, item = np.full(len(taken), np.inf), np.zeros(len(taken), dtype=np.int64)
+    stale, known = everything, np.zeros(len(own.limit), dtype=bool)
+    _, used = own.totals(taken)
+    for _ in range(2 * own.cost.size):  # with several budgets moves might undo each other
+        broken = used > own.limit
+        if not broken.any():
+            return True
+        if clock.over:
+            return False
+        if own.pairs or (broken != known).any():
+            stale, known = everything, broken
+        cost, use = own.marginal(taken)
+        now = taken[stale]
+        saved = use[:, stale, now][:, :, None] - use[:, stale]
+        share = np.where(own.allowed[stale], (saved / scale[:, None, None])[broken].sum(axis=0), 0.0)
+        dearer = np.maximum(cost[stale] - cost[stale, now][:, None], 0.0)
+        ratios = np.full(share.shape, np.inf)
+        np.divide(dearer, share, out=ratios, where=share > 1e-15)
+        item[stale] = np.argmin(ratios, axis=1)
+        ratio[stale] = ratios.min(axis=1)
+        unit = int(np.argmin(ratio))
+        if not np.isfinite(ratio[unit]):
+            return False
+        if own.pairs:
+            taken[unit] = item[unit]
+            _, used = own.totals(taken)
+        else:
+            used = used + own.use[:, unit, item[unit]] - own.use[:, unit, taken[unit]]
+            taken[unit] = item[unit]
+        stale = np.array([unit])
+    return False
 
 
-def _best_gain(own: Units, taken: IntArray, scale: np.ndarray) -> tuple[int, int] | None:  # type: ignore[type-arg]
+def _best_gain(own: Units, taken: IntArray, scale: FloatArray) -> tuple[int, int] | None:
     """The move of most gain for each share of the budgets, among those that keep all."""
     cost, use = own.marginal(taken)
     at = np.arange(len(taken))

@@ -11,6 +11,7 @@ and rows by their limits. Where pairs interact, the relaxation's multipliers com
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from scipy.optimize import linprog
@@ -174,15 +175,18 @@ def multipliers(
     matrix, upper = program.matrix(), np.array(program.upper)
     equal = np.arange(len(upper)) < program.budgets
     rows = slice(program.budgets, program.budgets + len(table.use))
+    some = len(table.use) > 0
+    limited: Any = matrix[rows] if some else None  # sparse, which the library's types leave out
+    linked: Any = matrix[: program.budgets]
     found = linprog(
         cost / unit,
-        A_ub=matrix[rows] if len(table.use) else None,
-        b_ub=upper[rows] if len(table.use) else None,
-        A_eq=matrix[: program.budgets],
+        A_ub=limited,
+        b_ub=upper[rows] if some else None,
+        A_eq=linked,
         b_eq=upper[equal],
         bounds=(0, None),
         method="highs",
-        options={} if clock.left is None else {"time_limit": clock.left},
+        options={"time_limit": math.inf if clock.left is None else clock.left},
     )
     if found.x is None or found.status != 0:
         return None

@@ -30,7 +30,9 @@ def solve(problem: Allocation, options: Options) -> Outcome:
     """The best plan and a tree that proves it. Takes time_limit and gap."""
     clock, gap = options.clock(), options.gap or 0.0
     own = items(problem)
-    packed = by_packing(own, clock) if alike(own) else None
+    packed, nothing = by_packing(own, clock) if alike(own) else (None, False)
+    if nothing:
+        return Outcome("infeasible", message="all pools together hold less than the lightest formats take")
     if packed is not None:
         plan = own.plan(packed)
         return Outcome(

@@ -45,13 +45,12 @@ def solve(problem: Allocation, options: Options) -> Outcome:
     limit = float(table.limit[0])
     for share in LEAST_USE:
         budget = LinearConstraint(use[None, :], share * limit if share else -np.inf, limit)
-        settings = {} if clock.left is None else {"time_limit": clock.left}
         found = milp(
             score,
-            integrality=np.ones(len(rows)),
+            integrality=np.ones(len(rows), dtype=np.int64),
             bounds=Bounds(0, 1),
             constraints=[LinearConstraint(ones, 1, 1), budget],
-            options=settings,
+            options={} if clock.left is None else {"time_limit": clock.left},
         )
         if found.x is not None:
             taken = np.zeros(len(table.cost), dtype=np.int64)

@@ -30,26 +30,31 @@ def alike(own: Items) -> bool:
     return {budget.name for budget in own.budgets} == names
 
 
-def by_packing(own: Items, clock: Clock) -> IntArray | None:
-    """(classes,) columns of the best plan; None where the formats are not proved best for one pool, or do not pack."""
+def by_packing(own: Items, clock: Clock) -> tuple[IntArray | None, bool]:
+    """(classes,) columns of the best plan, and whether there is none.
+
+    No columns where the formats are not proved best for one pool, or do not pack: then another method must decide.
+    """
     rows = {budget.name: budget for budget in own.budgets}
     pools = [rows[f"pool {name}"] for name in own.problem.pool_names]
     held = np.add.reduce([row.use for row in pools])[:, :: own.pools]
-    limits = [math.floor(row.limit) for row in pools]
-    limit = (sum(limits) + 0.5) / (1.0 + 1e-12)
+    groups = len(own.allowed)
+    grid = int(np.gcd.reduce(held[:groups].astype(np.int64).ravel())) or 1
+    fixed = [int(row.use[groups:, 0].sum()) for row in pools]
+    # What lies in a pool beside the fixed is a multiple of the grid, in each pool for itself.
+    rooms = [(math.floor(row.limit) - taken) // grid * grid for row, taken in zip(pools, fixed, strict=True)]
+    limit = (sum(rooms) + sum(fixed) + 0.5) / (1.0 + 1e-12)
     found = mckp.solve(own.cost[:, :: own.pools], held, limit, ties=own.ties or None, time_limit=clock.left)
     if found.choice is None or found.status not in ("optimal", "within-gap", "optimal-by-solver"):
-        return None
-    groups = len(own.allowed)
+        return None, found.status == "infeasible"
     sizes = [sum(int(held[g, found.choice[g]]) for g in unit) for unit in own.units]
-    fixed = [int(row.use[groups:, 0].sum()) for row in pools]
-    lies = pack(sizes, [limit - taken for limit, taken in zip(limits, fixed, strict=True)])
+    lies = pack(sizes, rooms)
     if lies is None:
-        return None
+        return None, False
     column = found.choice * own.pools
     for unit, p in zip(own.units, lies, strict=True):
         column[list(unit)] += p
-    return column
+    return column, False
 
 
 def pack(sizes: list[int], rooms: list[int]) -> list[int] | None:

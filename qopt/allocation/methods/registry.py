@@ -70,7 +70,7 @@ METHODS: tuple[Method, ...] = (
     ),
     Method(
         name="beam",
-        summary="group by group, the best 200 partial plans, much as AutoRound does it",
+        summary="group by group, the best 1000 partial plans, much as AutoRound does it",
         proves="nothing: a heuristic",
         target="qopt.allocation.methods.beam:solve",
         exact=False,

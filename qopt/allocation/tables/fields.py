@@ -40,9 +40,7 @@ def numbers(data: object, name: str, length: int | None, where: str = "", least:
     return list(found)
 
 
-def with_budgets(
-    resources: dict[str, dict[str, Any]], budgets: Mapping[str, float | None]
-) -> dict[str, dict[str, Any]]:
+def with_budgets(resources: dict[str, dict[str, Any]], budgets: Mapping[str, float | None]) -> dict[str, Any]:
     """Resources, some with a budget.
 
     Raises

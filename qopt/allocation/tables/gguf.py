@@ -74,7 +74,7 @@ def _reference(tensor: object, names: list[str]) -> str:
     fields = [key for key in tensor if key.startswith(KLD)] if isinstance(tensor, dict) else []
     if len(fields) != 1 or fields[0].removeprefix(KLD) not in names:
         raise InputError("tensors[0]", shown(fields), f"one field {KLD}FORMAT, of a format of the table")
-    return fields[0].removeprefix(KLD)
+    return str(fields[0]).removeprefix(KLD)
 
 
 def _number(data: object, name: str, where: str) -> float:
