@@ -52,6 +52,10 @@ def unit(own: Items) -> float:
 def joint(problem: Allocation, form: str = "mip") -> pyo.ConcreteModel:
     """The choice of formats as one Pyomo model, in one of `FORMS`; see the head of this file.
 
+    Parameters
+    ----------
+    form : one of `FORMS`.
+
     Returns
     -------
     A model with ``chosen[g, f, q]`` by names, ``together``, the rows named above, the expressions ``damage`` and
@@ -154,6 +158,10 @@ def extract(model: Any, problem: Allocation) -> AllocationPlan:
     """The plan that a solved joint model holds: of each group the item that is chosen most.
 
     Whether it keeps the budgets is for the certificate to say.
+
+    Parameters
+    ----------
+    model : a solved `joint`.
     """
     problem = problem_of(Allocation, problem)
     best: dict[str, tuple[float, str, str]] = {}
@@ -167,7 +175,13 @@ def extract(model: Any, problem: Allocation) -> AllocationPlan:
 
 
 def exclude(model: Any, problem: Allocation, plan: AllocationPlan) -> None:
-    """Cut off one plan: some group must choose another item."""
+    """Cut off one plan: some group must choose another item.
+
+    Parameters
+    ----------
+    model : a `joint`, which gets a row more in ``excluded``.
+    plan : the plan that becomes infeasible, and no other.
+    """
     problem = problem_of(Allocation, problem)
     pools = plan.pools or dict.fromkeys(problem.groups, "")
     chosen = [model.chosen[g, plan.formats[g], pools[g]] for g in problem.groups]
@@ -179,6 +193,10 @@ def boolean_cvxpy(problem: Allocation, form: str = "mip") -> Any:
 
     Returns a `cvxpy.Problem` with the variable ``chosen``, (groups, items) with item f Q + q. Its objective is divided
     by `unit`. Read the plan with `extract_cvxpy`.
+
+    Parameters
+    ----------
+    form : one of `FORMS`.
 
     Raises
     ------
@@ -215,7 +233,12 @@ def boolean_cvxpy(problem: Allocation, form: str = "mip") -> Any:
 
 
 def extract_cvxpy(model: Any, problem: Allocation) -> AllocationPlan:
-    """The plan that a solved `boolean_cvxpy` holds."""
+    """The plan that a solved `boolean_cvxpy` holds.
+
+    Parameters
+    ----------
+    model : a solved `boolean_cvxpy`.
+    """
     problem = problem_of(Allocation, problem)
     own = items(problem)
     column: IntArray = np.argmax(np.where(own.allowed, model.var_dict["chosen"].value, -1.0), axis=1)

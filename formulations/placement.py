@@ -68,7 +68,12 @@ stopped, so a model for which there is no time is not begun."""
 
 
 def operators(problem: Placement, below: float | None = None) -> dict[str, tuple[Terms, Labelling, tuple[Limit, ...]]]:
-    """Network, costs and limits of every operator that reaches the accuracy target; `below` as in `joint`."""
+    """Network, costs and limits of every operator that reaches the accuracy target, by its name.
+
+    Parameters
+    ----------
+    below : as in `joint`.
+    """
     problem = problem_of(Placement, problem)
     return {
         name: (own, priced_out(costs, below), limits(problem, own, costs))
@@ -267,11 +272,12 @@ def cut_cvxpy(problem: Placement, operator: str, *, below: float | None = None) 
     """The minimum cut of one operator in CVXPY, as the mathematics writes it: w max_r (x_r - x_u)^+ once per tensor.
 
     Returns a `cvxpy.Problem` with one variable ``above``, (nodes, links); node 0 is the raw input. Its objective is
-    divided by `unit`; `below` as in `joint`. Read the plan with `extract_cvxpy`.
+    divided by `unit`. Read the plan with `extract_cvxpy`.
 
     Parameters
     ----------
     operator : name of one of the problem's operators.
+    below : as in `joint`.
 
     Raises
     ------

@@ -45,6 +45,7 @@ ROWS = (
         certificate="qopt.allocation.certificate.certify",
         report="qopt.allocation.report",
         breakpoints="qopt.allocation.breakpoints:breakpoints",
+        first="qopt.allocation.methods.first",
     ),
 )
 

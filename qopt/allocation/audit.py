@@ -37,7 +37,7 @@ class Audit(Brief):
     plan, certificate : the plan that was handed in, and what is true of it under the problem's budgets.
     reference : the problem that the best plan answers: the same, or with the plan's own use as budgets.
     best : the best plan of the reference, with its certificate.
-    notes : remarks on the plan's file.
+    notes : remarks on the plan's file, one a line.
     """
 
     problem: Allocation
@@ -154,6 +154,10 @@ def audit(
     budgets : of resources, in place of the table's.
     own_use : measure against the plan's own use, even if it keeps the budgets.
     time_limit : seconds for the best plan.
+
+    Returns
+    -------
+    The plan with its certificate, the best plan beside it, and how far they are apart.
 
     Raises
     ------

@@ -93,7 +93,7 @@ class Items(Brief):
         return [np.flatnonzero(self.allowed[unit[0]]) for unit in self.units]
 
     def plan(self, choice: IntArray) -> AllocationPlan:
-        """The plan of a column for each class; those of the last class count for nothing."""
+        """The plan of a choice, a column for each class; that of the last class counts for nothing."""
         n = len(self.allowed)
         formats, pools = np.divmod(choice[:n], self.pools)
         own = self.allowed[np.arange(n), choice[:n]]
@@ -130,7 +130,7 @@ class Items(Brief):
         return math.fsum([*terms, *pairs])
 
     def pair_terms(self, choice: IntArray) -> list[float]:
-        """Damage of each pair."""
+        """Damage of each pair, by a choice for each group."""
         formats = choice // self.pools
         return [
             float(pair.damage[tuple(formats[self.problem.place[name]] for name in pair.groups)])

@@ -15,7 +15,13 @@ from qopt.core.plan import Plan
 
 
 class AllocationPlan(Plan):
-    """Formats, and pools where there are some, by the name of the group."""
+    """Formats, and pools where there are some, by the name of the group.
+
+    Attributes
+    ----------
+    formats : name of the format of every group.
+    pools : name of the pool that holds every group; None where the problem has no pools.
+    """
 
     format: Literal["qopt/allocation-plan"] = "qopt/allocation-plan"
     version: Literal[1] = 1

@@ -70,9 +70,9 @@ def plot_budgets(
     Parameters
     ----------
     problem : an allocation, a bundled name or a path.
-    budgets : at which it is solved.
+    budgets : at which it is solved, each a point of every curve; in the resource's unit.
     resource : whose budget varies; by default the first.
-    methods : a curve each; budgets where one finds no plan leave a gap.
+    methods : names, a curve each; budgets where one finds no plan leave a gap.
     ax : where to draw.
 
     Raises

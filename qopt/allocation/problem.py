@@ -1,6 +1,7 @@
 """Allocation: which format each group of weights takes, as a table of damage and of what it uses says.
 
-Mixed precision as most tools state it. A group (a tensor, a layer, a block) has a menu of formats; each costs damage (a
+Mixed precision as most tools state it: a multiple-choice knapsack, such as HAWQ-V3's integer program (Yao et al., ICML
+2021). A group (a tensor, a layer, a block) has a menu of formats; each costs damage (a
 Hessian trace times an error, a divergence, a loss: any table) and uses resources (bytes, bit operations, latency,
 energy). One format is chosen for each group:
 
@@ -85,6 +86,11 @@ class Interaction(Frozen):
     """Damage of a pair beyond the sum of each one's: rows are formats of the first group, columns of the second.
 
     Entries that either menu lacks count for nothing and may be null.
+
+    Attributes
+    ----------
+    groups : names of the two.
+    damage : (k, k) what the two do together less the sum of each one's; of either sign.
     """
 
     groups: Annotated[Names, Field(min_length=2, max_length=2)]
@@ -94,6 +100,8 @@ class Interaction(Frozen):
 class Allocation(Problem):
     """Minimise damage within budgets, or one resource within a damage, over the format of every group.
 
+    A multiple-choice knapsack, as in HAWQ-V3's integer program (Yao et al., ICML 2021).
+
     Attributes
     ----------
     groups, formats : their names; n and k.
@@ -101,7 +109,7 @@ class Allocation(Problem):
     resources : what formats use, by name.
     minimise : ``damage``, or the name of a resource.
     damage_limit : how much damage a plan may do, where a resource is minimised.
-    ties : groups that take the same format, and lie in the same pool.
+    ties : lists of groups that take the same format, and lie in the same pool.
     pools : places that hold the groups; without them there is one.
     interactions : damage of pairs.
     """
@@ -234,7 +242,7 @@ class Allocation(Problem):
         raise complaint(where, found, f"a budget in the table's unit{self.other_units(name, budget)}, or null for none")
 
     def other_units(self, name: str, budget: float) -> str:
-        """By which factors between units a budget out of range would be in range, in brackets; empty if by none."""
+        """Factors between units that bring a budget of resource `name` into range, in brackets; empty if none does."""
         low, high = self.range_of(name)
         factors = [*((f, f"{f:g} times more") for f in UNITS), *((1.0 / f, f"{f:g} times less") for f in UNITS)]
         near = [words for factor, words in factors if low <= budget * factor <= high]
@@ -260,7 +268,7 @@ class Allocation(Problem):
         return type(self)(**data)
 
     def range_of(self, name: str) -> tuple[float, float]:
-        """What the lightest and the heaviest formats use of a resource, what is fixed included."""
+        """What the lightest and the heaviest formats use of the resource `name`, what is fixed included."""
         resource = self.resources[name]
         tables = [resource.use]
         if self.pools is not None and self.pools.resource != name:

@@ -95,13 +95,11 @@ def units(own: Items) -> Units:
     """The units of a problem's items."""
     problem, groups = own.problem, len(own.allowed)
     unit_of = {g: u for u, unit in enumerate(own.units) for g in unit}
-    heads = [unit[0] for unit in own.units]
-    allowed = own.allowed[heads]
-    cost = np.array([own.cost[list(unit)].sum(axis=0) for unit in own.units])
-    if own.budgets:
-        use = np.stack([own.use[:, list(unit)].sum(axis=1) for unit in own.units], axis=1)
-    else:
-        use = np.zeros((0, *cost.shape))
+    members = np.concatenate([np.asarray(unit, dtype=np.int64) for unit in own.units])
+    first_of = np.concatenate(([0], np.cumsum([len(unit) for unit in own.units])[:-1]))
+    allowed = own.allowed[members[first_of]]
+    cost = np.add.reduceat(own.cost[members], first_of, axis=0)
+    use = np.add.reduceat(own.use[:, members], first_of, axis=1) if own.budgets else np.zeros((0, *cost.shape))
     fixed = own.use[:, groups:, 0].sum(axis=1)
     limit = np.array([budget.allowed for budget in own.budgets]) - fixed
     pairs = []

@@ -70,7 +70,7 @@ class Clock:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Leave out what happens meanwhile: imports."""
+        """A context that leaves out what happens meanwhile: imports."""
         before = self.now()
         yield
         self._start += self.now() - before

@@ -63,7 +63,7 @@ def least_path(time: FloatArray, switch: FloatArray) -> IntArray:
 
     Parameters
     ----------
-    time : (K, S) of each state, or what else there is to minimise.
+    time : (K, S) seconds of each state, or what else there is to minimise.
     switch : (S, S) of each change.
     """
     epochs, states = time.shape

@@ -111,6 +111,7 @@ def prove(
     limit : on the sum of weights, a number or (R,).
     target : the cost that is to be shown.
     max_nodes : nodes of the tree, at most.
+    time_limit : seconds; None for no limit.
     """
     labels = 0 if np.ndim(weight) == 2 else None  # with one row the search is the tree
     options: dict[str, Any] = {"branch_nodes": max_nodes, "max_labels": labels, "time_limit": time_limit}

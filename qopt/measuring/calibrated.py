@@ -39,7 +39,7 @@ class Calibrated(Brief):
     delta : the limit, with an interval from resampling the calibration examples. An upper end at the last limit tried
         may lie higher still, but not above the natural scale. Zero where the smallest limit does not hold: the
         instance then has no plan at this level and cut.
-    trials : what was tried.
+    trials : one for each limit that was tried, smallest first.
     """
 
     delta: Estimate

@@ -192,7 +192,12 @@ def calibrate(
 
 
 def before_first_failure(passed: BoolArray) -> np.ndarray[Any, np.dtype[np.intp]]:
-    """(draws,) how many tests of a fixed sequence pass before the first that fails, for each of (tests, draws)."""
+    """(draws,) how many tests of a fixed sequence pass before the first that fails.
+
+    Parameters
+    ----------
+    passed : (tests, draws) whether each test, in order, passes in each draw.
+    """
     found: np.ndarray[Any, np.dtype[np.intp]] = np.logical_and.accumulate(passed, axis=0).sum(axis=0)
     return found
 

@@ -60,11 +60,12 @@ def measure(
     example : (n, ...) at least one input.
     data : labelled examples that the module was not trained on: inputs (n, ...) and labels (n,), an ``.npz`` file with
         ``x`` and ``labels``, or a folder of IDX archives.
-    levels : accuracy losses a in (0, 1], ascending; by default those of 0.2, 0.5, 1, 2 and 5 points that the examples
-        can decide.
-    bits : consecutive widths within 1..16.
+    levels : list of accuracy losses a in (0, 1], ascending; by default those of 0.2, 0.5, 1, 2 and 5 points that the
+        examples can decide.
+    bits : list of consecutive widths within 1..16.
     grid : of the weights, in words.
-    sizes : examples for coefficients, calibration and test; by default a quarter, a half, a quarter.
+    sizes : how many examples, one for each of coefficients, calibration and test; by default a quarter, a half, a
+        quarter.
     name : of the instance, behind ``qpart/``; by default the class of the module.
     input_bits : of each value of the raw input.
     guarantee : whether losses must be bounded for every number of examples (exact intervals), not nearly.
@@ -125,7 +126,8 @@ def pack(
 
     Parameters
     ----------
-    module, example : as they were measured.
+    module : as it was measured.
+    example : (n, ...) at least one input, as for `measure`.
     plan : whole bits, or a solution that has them.
     measured : what `measure` returned, its sensitivities, or the file that they were saved to.
     path : the file to write, whole or not at all; by default none is written.
@@ -171,7 +173,8 @@ def load_segment(path: str | os.PathLike[str], module: torch.nn.Module, example:
     Parameters
     ----------
     path : a file that `pack` wrote.
-    module, example : the network that it was made from.
+    module : the network that it was made from.
+    example : (n, ...) at least one input, as for `measure`.
 
     Returns
     -------

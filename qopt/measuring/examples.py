@@ -101,7 +101,8 @@ def as_examples(data: Any, shape: Sequence[int], split: str = "train") -> Exampl
     ----------
     data : examples; a path, as for `read`; or inputs (n, ...) of floating-point numbers and labels (n,), tensors or
         arrays.
-    shape, split : as for `read`.
+    shape : of one input of the network; inputs with as many entries take it.
+    split : as for `read`.
 
     Raises
     ------

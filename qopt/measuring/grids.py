@@ -98,7 +98,7 @@ class Grid:
         return cls(**chosen)  # type: ignore[arg-type]
 
     def __str__(self) -> str:
-        asked = {"per": self.per, "symmetric": self.symmetric, "clip": self.clip}
+        asked: dict[str, object] = {"per": self.per, "symmetric": self.symmetric, "clip": self.clip}
         asked["scale_bits"] = self.scale_bits  # 32 has no word
         return ",".join(word for word, (field, value) in _WORDS.items() if asked[field] == value)
 
@@ -281,7 +281,12 @@ def quantize(tensor: torch.Tensor, bits: int, grid: Grid | None = None, span: Ra
 
 
 def lengths(tensor: torch.Tensor, grid: Grid) -> torch.Tensor:
-    """Largest less smallest entry of what shares a grid, float32, shaped to go with the tensor."""
+    """Largest less smallest entry of what shares a grid, float32, shaped to go with the tensor.
+
+    Parameters
+    ----------
+    tensor : the entries, of any shape, at least one.
+    """
     if grid.per == "tensor":
         return torch.tensor(Range.of(tensor).length, dtype=torch.float32, device=tensor.device)
     low, high = (torch.cat(ends, dim=1) for ends in zip(*(p.aminmax(dim=2) for p in _parts(tensor, grid)), strict=True))
@@ -300,7 +305,7 @@ def _parts(tensor: torch.Tensor, grid: Grid) -> list[torch.Tensor]:
     rows = _rows(tensor, grid)
     size = grid.group or rows.shape[1]
     full = rows.shape[1] // size * size
-    parts = [rows[:, :full].unflatten(1, (-1, size)), rows[:, full:].unsqueeze(1)]
+    parts = [rows[:, :full].reshape(len(rows), full // size, size), rows[:, full:].unsqueeze(1)]
     return [part for part in parts if part.numel()]
 
 
@@ -309,7 +314,7 @@ def _ends(tensor: torch.Tensor, bits: int, grid: Grid) -> tuple[torch.Tensor, to
     found = []
     for part in _parts(tensor, grid):
         low, high = _row_ends(part.flatten(0, 1), bits, grid)
-        found.append((low.unflatten(0, part.shape[:2]), high.unflatten(0, part.shape[:2])))
+        found.append((low.reshape(part.shape[:2]), high.reshape(part.shape[:2])))
     low, high = (torch.cat(ends, dim=1) for ends in zip(*found, strict=True))
     return (low, high) if grid.group else (low[:, 0], high[:, 0])
 

@@ -81,6 +81,10 @@ def joint_noise(
     memory : bytes that tensors may take.
     advance : receives how far the work is.
 
+    Returns
+    -------
+    Noise of each pair and of each cut over the sum of what tensors add alone, and the largest of the cuts' ratios.
+
     Raises
     ------
     InputError

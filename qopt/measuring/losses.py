@@ -74,7 +74,14 @@ def score_upper(lost: Any, gained: Any, n: int, confidence: float = CONFIDENCE) 
 
 
 def binomial_end(count: Any, n: int, confidence: float) -> FloatArray:
-    """(...) upper end of Clopper and Pearson's two-sided interval for a share of which `count` of n were seen."""
+    """(...) upper end of Clopper and Pearson's two-sided interval for a share of which `count` of n were seen.
+
+    Parameters
+    ----------
+    count : (...) how many were seen.
+    n : examples in all.
+    confidence : of the two-sided interval.
+    """
     from scipy.special import betaincinv
 
     count = np.asarray(count, dtype=np.float64)
@@ -88,6 +95,11 @@ def exact_upper(lost: Any, gained: Any, n: int, confidence: float = CONFIDENCE) 
     """(...) upper end that holds for every n and every share: Clopper and Pearson's for b / n less theirs for c / n.
 
     Each takes half of the error that is allowed above.
+
+    Parameters
+    ----------
+    lost, gained, n : as for `refuted`.
+    confidence : of the two-sided interval for the loss.
     """
     each = 0.5 + confidence / 2.0
     not_gained = n - np.asarray(gained, dtype=np.float64)
@@ -102,6 +114,7 @@ def least_examples(level: float, *, guarantee: bool = False, confidence: float =
     ----------
     level : accuracy level a in (0, 1].
     guarantee : by the exact interval; by default by the score interval (381 for one point, 765 for half of one).
+    confidence : of the two-sided interval.
     """
     if level >= 1.0:
         return 1
@@ -115,6 +128,14 @@ def check_decidable(
     levels: Any, examples: int, *, guarantee: bool = False, field: str = "levels", which: str = "calibration"
 ) -> None:
     """Refuse accuracy levels that so many examples cannot decide, whatever they show.
+
+    Parameters
+    ----------
+    levels : accuracy levels a in (0, 1], at least one.
+    examples : how many there are.
+    guarantee : as for `least_examples`.
+    field : name of the input that the error complains of.
+    which : in words, what the examples are for.
 
     Raises
     ------
@@ -156,8 +177,13 @@ def paired_loss(
     ----------
     before, after : (n,) score of each example in [0, 1], or whether it is right.
     seed, draws : of the resampling, where there is any.
+    confidence : of the two-sided interval.
     guarantee : whether the interval must hold for every n: exact for right and wrong, the empirical Bernstein bound of
         Maurer and Pontil (COLT 2009) for other scores.
+
+    Returns
+    -------
+    The mean of before less after, with the ends of its interval.
 
     Raises
     ------

@@ -150,7 +150,7 @@ class PlanRunner:
         return {"score": score, "noise": noise}
 
     def loss(self, plan: Widths, *, seed: int = 0) -> Estimate:
-        """Mean score that a plan loses, with its paired 95 % interval."""
+        """Mean score that a plan loses, with its paired 95 % interval; `seed` is that of any resampling."""
         return paired_loss(self.reference, self.run(plan)[0], seed=seed)
 
     def _device(self, batch: Batch, widths: Sequence[int]) -> dict[int, torch.Tensor]:

@@ -290,7 +290,7 @@ class Segment(Brief):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], network: Network) -> Segment:
-        """Both parts from a file that `SegmentFile.save` wrote."""
+        """Both parts from a file at `path` that `SegmentFile.save` wrote."""
         segment = read_segment(path)
         return cls(DeviceSegment(segment, network), ServerSegment(segment, network))
 

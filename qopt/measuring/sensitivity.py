@@ -211,7 +211,7 @@ class Sensitivity(Brief):
 
     @classmethod
     def merged(cls, parts: Sequence[Sensitivity]) -> Sensitivity:
-        """Shards of one measurement as the whole; the same as if it had been measured at once.
+        """Shards of one measurement, the `parts`, as the whole; the same as if it had been measured at once.
 
         Raises
         ------
@@ -240,7 +240,7 @@ class Sensitivity(Brief):
         return replace(parts[0], tensors={tensor: tensors[tensor] for tensor in order})
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a JSON file."""
+        """Write a JSON file at `path`."""
         write_text(path, json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
 
     @classmethod
@@ -377,6 +377,11 @@ class _Settings:
 
 def check_settings(levels: Sequence[float], bits: Sequence[int]) -> None:
     """Refuse levels and widths that cannot be measured.
+
+    Parameters
+    ----------
+    levels : list of accuracy levels a.
+    bits : list of widths.
 
     Raises
     ------

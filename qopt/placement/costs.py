@@ -264,6 +264,10 @@ def priced_out(costs: Labelling, value: float | None) -> Labelling:
     """The same, with the tiers and links forbidden that alone cost more than a known plan; all without one.
 
     No plan that is cheaper takes them, and numbers like 1e17 seconds ("not on this tier") no longer set the scale.
+
+    Parameters
+    ----------
+    value : what a known plan costs, in the unit of ``costs``; None without one.
     """
     if value is None:
         return costs

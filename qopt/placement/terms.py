@@ -46,17 +46,17 @@ class Reads(Brief):
 
     @classmethod
     def of(cls, producer: Sequence[int], readers: Sequence[Sequence[int]]) -> Reads:
-        """From lists."""
+        """From lists: the producer of each tensor, and the readers of each, at least one."""
         count = np.fromiter(map(len, readers), dtype=np.int64, count=len(readers))
         flat = np.fromiter(itertools.chain.from_iterable(readers), dtype=np.int64, count=int(count.sum()))
         return cls(np.array(producer, dtype=np.int64), flat, np.cumsum(count) - count)
 
     def reach(self, labels: IntArray) -> tuple[IntArray, IntArray]:
-        """(m,) tier of each tensor's producer, and the highest of its readers'."""
+        """(m,) tier of each tensor's producer, and the highest of its readers'; `labels` are the tiers of all nodes."""
         return labels[self.producer], np.maximum.reduceat(labels[self.reader], self.start)
 
     def crossed(self, labels: IntArray, links: int) -> BoolArray:
-        """(m, links) which links each tensor crosses."""
+        """(m, links) which links each tensor crosses, where `labels` are the tiers of all nodes."""
         low, high = self.reach(labels)
         link = np.arange(links)
         found: BoolArray = (low[:, None] <= link) & (link < high[:, None])

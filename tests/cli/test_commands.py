@@ -270,11 +270,17 @@ def test_proved_infeasible_is_1(qopt_cli: Cli, instance: Path, changes: list[str
     assert qopt_cli("compare", instance, "--methods", "mckp,uniform", *options).code == 1
 
 
-def test_no_plan_within_a_limit_is_3(qopt_cli: Cli, instance: Path) -> None:
-    found = qopt_cli("solve", instance, "--method", "brute-force", "--time-limit", "0", "--json")
+def test_a_plan_that_breaks_a_limit_is_3(qopt_cli: Cli) -> None:
+    found = qopt_cli("solve", "qpart/mnist-mlp6", "--method", "qpart-paper", "--json")
     assert found.code == 3
+    assert json.loads(found.out)["certificate"]["feasible"] is False
+
+
+def test_a_plan_within_no_time_is_0(qopt_cli: Cli, instance: Path) -> None:
+    found = qopt_cli("solve", instance, "--method", "brute-force", "--time-limit", "0", "--json")
+    assert found.code == 0
     data = json.loads(found.out)
-    assert (data["status"], data["plan"]) == ("time-limit", None)
+    assert (data["status"], data["certificate"]["feasible"]) == ("time-limit", True)
     found = qopt_cli("solve", instance, "--method", "uniform", "--set", "device.memory=1")
     assert found.code in (1, 3)  # a heuristic found none; whether there is one, the certificate may know
 
@@ -288,7 +294,7 @@ BAD_CALLS: list[tuple[list[str], str]] = [
     (["solve", TEACHING, "--bits", "float"], "bits: found 'float'; allowed: whole or real"),
     (["solve", TEACHING, "--method", "mckp", "--solver", "highs"], "solver: found 'highs', which mckp does not take"),
     (["solve", TEACHING, "--method", "pyomo", "--formulation", "x"], "formulation: found 'x'; allowed: one-hot"),
-    (["solve", TEACHING, "--method", "uniform", "--time-limit", "1"], "time_limit: found 1.0, which uniform"),
+    (["solve", TEACHING, "--method", "uniform", "--gap", "1"], "gap: found 1.0, which uniform"),
     (["solve", TEACHING, "--time-limit", "-1"], "time_limit: found -1.0; allowed: seconds >= 0"),
     (["solve", TEACHING, "--time-limit", "nan"], "time_limit: found nan"),
     (["solve", TEACHING, "--time-limit", "soon"], "--time-limit"),

@@ -12,6 +12,7 @@ import pytest
 from clocks import CountingClock
 
 import qopt
+from qopt.allocation.generate import allocation
 from qopt.core import solving
 from qopt.core.certificate import Certificate
 from qopt.core.clock import ENDLESS, Clock, OutOfTime
@@ -37,6 +38,8 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "jqodi, schedule": lambda: jqodi(8, seed=1, mode="schedule"),
     "jqodi, path": lambda: jqodi(8, seed=1),
     "jqodi, small": lambda: jqodi(2, seed=1, servers=2, cuts=2),
+    "allocation": lambda: allocation(20, seed=1),
+    "allocation, pairs": lambda: allocation(4, seed=2, interactions=0.5),
 }
 
 COMPARISONS = ("full-model", "minimal-model")

@@ -186,6 +186,13 @@ def test_many_changed_archives(tmp_path: Path) -> None:
     archives(4 * MANY, tmp_path)
 
 
+class Torn(InputError):
+    """One that does not keep to its line, as `InputError` itself does."""
+
+    def __str__(self) -> str:
+        return "two\nlines"
+
+
 def test_a_refusal_is_an_input_error() -> None:
     """The check of these tests finds what it should."""
     assert answer(lambda: qopt.load("nowhere.json")) is None
@@ -194,4 +201,4 @@ def test_a_refusal_is_an_input_error() -> None:
     with pytest.raises(RuntimeWarning):
         answer(lambda: np.float64(1) / np.float64(0))
     with pytest.raises(AssertionError, match="no clear line"):
-        answer(lambda: (_ for _ in ()).throw(InputError("a", "two\nlines", "one")))
+        answer(lambda: (_ for _ in ()).throw(Torn("a", "two lines", "one")))

@@ -22,7 +22,7 @@ from qopt.allocation.plan import AllocationPlan, places
 from qopt.allocation.problem import DAMAGE, Allocation
 from qopt.core.arguments import whole
 from qopt.core.certificate import Certificate, Slack
-from qopt.core.clock import Clock
+from qopt.core.clock import ENDLESS, Clock
 
 IN_SOLVE: Mapping[str, object] = {}
 """Effort that `qopt.solve` asks for: the usual."""
@@ -44,7 +44,7 @@ def certify(
     witness: object = None,
     *,
     labels: int = closing.LABELS,
-    clock: Clock | None = None,
+    clock: Clock = ENDLESS,
 ) -> Certificate:
     """What is true of a plan, or of the claim that there is none.
 
@@ -67,12 +67,16 @@ def certify(
     rows, notes = _constraints(problem, plan)
     feasible = plan is not None and all(row.holds for row in rows)
     objective = cost.objective if cost is not None and feasible else None
-    bound = _bound(problem, objective, witness, labels, clock or Clock(None))
+    bound = _bound(problem, objective, witness, labels, clock)
     value = bound.value
     if objective is not None and value is not None:
         if value == math.inf:
             notes = (*notes, "error: a plan is feasible where the proof says that there is none")
         value = min(value, Fraction(objective))  # above the plan, by rounding only
+    proved = objective is not None and value is not None and value >= needed(objective)
+    late = clock.over and not proved and value != math.inf
+    if late:
+        notes = (*notes, "the time limit is reached: there may be a better bound, and a better plan")
     return Certificate(
         bits=None,
         feasible=feasible,
@@ -82,9 +86,10 @@ def certify(
         violations=tuple(f"{row.name}: {row.text}" for row in rows if not row.holds),
         bound=None if value is None or value == math.inf else _downward(value),
         kind=bound.kind if value is not None else None,
-        proved=objective is not None and value is not None and value >= needed(objective),
+        proved=proved,
         infeasible=value == math.inf,
         notes=(*notes, *bound.notes, *_loose(problem)),
+        stopped="time-limit" if late else None,
         seconds=time.perf_counter() - start,
     )
 

@@ -53,14 +53,26 @@ class Closing(Brief):
 
 @dataclass(frozen=True, repr=False)
 class Dual(Brief):
-    """The best multiplier of one row and the bound it gives; the bound is infinite where nothing keeps the limit."""
+    """The best multiplier of one row and the bound it gives.
+
+    Attributes
+    ----------
+    multiplier : lam >= 0, cost per unit of weight.
+    bound : D(lam), what every choice within the limit costs at least; infinite where nothing keeps the limit.
+    """
 
     multiplier: float
     bound: float
 
 
 def best_multiplier(cost: FloatArray, weight: FloatArray, allowed: float) -> Dual:
-    """The maximum of D, where the lines of the choices on either side of the limit cross (n, K arrays)."""
+    """The maximum of D, where the lines of the choices on either side of the limit cross.
+
+    Parameters
+    ----------
+    cost, weight : (n, K).
+    allowed : what weights may add up to, slack included.
+    """
     rows = np.arange(len(cost))
 
     def at(lam: float) -> tuple[float, float]:
@@ -91,7 +103,14 @@ def best_multiplier(cost: FloatArray, weight: FloatArray, allowed: float) -> Dua
 
 
 def lagrangian(cost: FloatArray, weight: FloatArray, allowed: float, lam: float) -> float:
-    """D(lam), lowered by what its sums may be off."""
+    """D(lam), lowered by what its sums may be off.
+
+    Parameters
+    ----------
+    cost, weight : (n, K).
+    allowed : what weights may add up to, slack included.
+    lam : the multiplier, at least 0.
+    """
     least = (cost + lam * weight).min(axis=1)
     paid = lam * allowed if lam else 0.0
     size = float(np.abs(least).sum()) + abs(paid)

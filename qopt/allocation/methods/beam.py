@@ -1,8 +1,8 @@
 """`beam`: group by group, the best partial plans, as many as a beam holds. A heuristic, for comparison.
 
-A dynamic program over groups whose list of non-dominated (use, cost) is cut to the beam's width, evenly along the use,
-much as AutoRound's scheme search does it; what cannot be completed within the budgets leaves. With several budgets the
-use is the sum of shares.
+The dynamic programming over groups that solves knapsacks, but its list of non-dominated (use, cost) is cut to the
+beam's width, evenly along the use, much as AutoRound's scheme search does it; what cannot be completed within the
+budgets leaves. With several budgets the use is the sum of shares.
 """
 
 from __future__ import annotations

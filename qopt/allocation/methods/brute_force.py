@@ -1,4 +1,4 @@
-"""`brute-force`: every plan. For small instances and as a yardstick."""
+"""`brute-force`: every choice of the knapsack (`qopt.allocation.items`). For small instances and as a yardstick."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """`greedy`: formats by damage per unit saved, as most tools choose them. A heuristic, for comparison.
 
-From the least damage on, and while a budget is broken, the group and format that cost least for each share of what is
-too much; then, while something fits, the ones that gain most for each share of a budget.
+Of the multiple-choice knapsack of `qopt.allocation.items`: from the least damage on, and while a budget is broken, the
+group and format that cost least for each share of what is too much; then, while something fits, the ones that gain most
+for each share of a budget.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from qopt.core.solution import Outcome
 
 def solve(problem: Allocation, options: Options) -> Outcome:
     """The greedy plan; no claim."""
-    own = items(problem)
-    found = greedy(units(own), options.clock())
+    clock, own = options.clock(), items(problem)
+    found = greedy(units(own), clock)
+    if clock.over:
+        return Outcome("time-limit", None if found is None else own.plan(found))
     if found is None:
         return Outcome("failed", message=f"greedy ends above a budget; {why_infeasible(own)}")
     return Outcome("heuristic", own.plan(found))

@@ -66,12 +66,19 @@ def solve_cvxpy(problem: Allocation, options: Options) -> Outcome:
             "mip_feasibility_tolerance": TOLERANCE,
             "primal_feasibility_tolerance": TOLERANCE,
         }
+        if clock.over:
+            return Round("time-limit")
         if clock.left is not None:
             settings["time_limit"] = clock.left
         try:
             state["model"].solve(solver="HIGHS", **settings)
         except (cp.SolverError, ValueError) as error:
-            return Round("failed", message=f"highs broke off: {' '.join(str(error).split())[:200]}")
+            late = clock.left == 0.0
+            return (
+                Round("time-limit")
+                if late
+                else Round("failed", message=f"highs broke off: {' '.join(str(error).split())[:200]}")
+            )
         said = state["model"].status
         if said == cp.INFEASIBLE or said == "infeasible_or_unbounded":
             return Round("infeasible")

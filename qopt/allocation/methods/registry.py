@@ -67,6 +67,7 @@ METHODS: tuple[Method, ...] = (
         proves="nothing: a heuristic",
         target="qopt.allocation.methods.uniform:solve",
         exact=False,
+        options=("time_limit",),
     ),
     Method(
         name="beam",

@@ -1,6 +1,7 @@
 """`uniform`: one format for all groups, the best that fits. A heuristic, and what every other plan is measured against.
 
-With pools, groups in order lie in the first pool that has room.
+Of the multiple-choice knapsack of `qopt.allocation.items` a column of that format for each class; with pools, groups in
+order lie in the first pool that has room.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from qopt.core.solution import Outcome
 
 
 def solve(problem: Allocation, options: Options) -> Outcome:
-    """The best format that all groups have and that keeps every budget; no claim."""
-    del options
-    own = items(problem)
+    """The best format that all groups have and that keeps every budget; no claim. Takes time_limit."""
+    clock, own = options.clock(), items(problem)
     best: IntArray | None = None
     for f in range(len(problem.formats)):
+        if clock.over:
+            return Outcome("time-limit", None if best is None else own.plan(best))
         choice = _everywhere(own, f) if own.allowed[:, f * own.pools].all() else None
         if choice is None or own.broken(choice) is not None:
             continue

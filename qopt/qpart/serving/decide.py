@@ -43,6 +43,10 @@ def decide(
     device : decide with torch there, such as ``cuda``: the same cuts and plans, objectives equal up to rounding. Where
         requests are tensors on a device already, `decide_tensors` spares them the way to it and back.
 
+    Returns
+    -------
+    Objective, cut and entry of the table of each request, in the order of the requests.
+
     Raises
     ------
     InputError

@@ -61,6 +61,10 @@ def decide_tensors(table: Table, columns: Mapping[str, torch.Tensor], network: s
     columns : (n,) real tensors by field name, a selection of `FIELDS`, all of one length on one device.
     network : its name; empty: the table's only one. Its own values stand where a column is missing.
 
+    Returns
+    -------
+    Objective, cut and entry of the table of each request, tensors on their device.
+
     Raises
     ------
     InputError
@@ -189,7 +193,7 @@ def _by_level(
         row = int(order[0])
         allowed = f"a level from {network.accuracy.levels[0]:g} up"
         raise InputError(f"requests.level[{row}]", f"{float(asked[row]):g}", allowed)
-    for row, rows in enumerate(order.split(counts[1:])):
+    for row, rows in enumerate(order.split(counts[1:])):  # type: ignore[no-untyped-call]  # torch has no types there
         if len(rows):
             yield row, rows
 
