@@ -167,7 +167,7 @@ class Doc:
 
     def like(self) -> str | None:
         """The function whose parameters and errors this one's are, as in ``Parameters as `joint`.``."""
-        found = re.search(r"(?:[Pp]arameters|[Aa]s)\b[^`.]*? as `(\w+)`", self.text)
+        found = re.search(r"(?i:parameters|as)\b[^`.]*? as `(\w+)`", self.text)
         return found[1] if found else None
 
 
