@@ -213,7 +213,9 @@ def _pictures(cell: Any) -> int:
 
 
 @pytest.mark.parametrize(
-    "path", swept(NOTEBOOKS, lambda path: path.stem in ("measuring", "serving")), ids=lambda path: path.stem
+    "path",
+    swept(NOTEBOOKS, lambda path: path.stem in ("allocation", "measuring", "serving")),
+    ids=lambda path: path.stem,
 )
 def test_notebook_runs_in_a_fresh_kernel_and_its_outputs_are_committed(path: Path) -> None:
     nbformat = pytest.importorskip("nbformat", reason="the extra 'notebooks' is not installed")
