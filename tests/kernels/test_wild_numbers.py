@@ -31,7 +31,12 @@ def judge(kind: str, seed: int) -> None:
     """Every claim of a kernel against enumeration in rationals."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found, true, best, instance, witness = case(kind, np.random.default_rng((31, seed)))
+        try:
+            found, true, best, instance, witness = case(kind, np.random.default_rng((31, seed)))
+        except InputError as refused:  # what no answer could be written down for, a case in 5000
+            assert (kind, refused.field) == ("mckp", "ties")
+            assert "beyond 1e+300" in refused.found
+            return
     if best is None:
         assert found.status == "infeasible"
         assert accepted(instance, witness(found))
