@@ -34,8 +34,8 @@ def judge(kind: str, seed: int) -> None:
         try:
             found, true, best, instance, witness = case(kind, np.random.default_rng((31, seed)))
         except InputError as refused:  # what no answer could be written down for, a case in 5000
-            assert (kind, refused.field) == ("mckp", "ties")
-            assert "beyond 1e+300" in refused.found
+            if (kind, refused.field) != ("mckp", "ties") or "beyond 1e+300" not in refused.found:
+                raise
             return
     if best is None:
         assert found.status == "infeasible"
