@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qopt.core.display import with_article
 from qopt.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -103,8 +104,8 @@ def read_problem(
             fields[name] = text
     for option, name, value in (("--cut", "cuts", None if cut is None else [cut]), ("--level", "level", level)):
         if value is not None and name not in type(problem).model_fields:
-            family = problem.format.removeprefix("qopt/")
-            raise InputError(option, str(cut if name == "cuts" else value), f"nothing: a {family} has no {option[2:]}")
+            family = with_article(problem.format.removeprefix("qopt/"))
+            raise InputError(option, str(cut if name == "cuts" else value), f"nothing: {family} has no {option[2:]}")
         if value is not None and name in fields:
             raise InputError(option, f"{option} beside --set {name}", "one or the other")
         if value is not None:

@@ -25,6 +25,11 @@ def number(value: float | None, digits: int = 6) -> str:
     return "–" if value is None else f"{value:.{digits}g}"
 
 
+def with_article(noun: str) -> str:
+    """``a placement``, ``an allocation``."""
+    return f"{'an' if noun[:1] in 'aeiou' else 'a'} {noun}"
+
+
 def gap_text(gap: float | None) -> str:
     """A relative gap; below what floating-point sums can tell apart it is nothing."""
     if gap is None:

@@ -10,7 +10,7 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from qopt.core.display import Brief
+from qopt.core.display import Brief, with_article
 from qopt.core.errors import InputError, shown
 
 if TYPE_CHECKING:
@@ -50,6 +50,11 @@ class Family(Brief):
     front: str = ""
     first: str = ""
     bits: tuple[Bits, ...] = ()
+
+    @property
+    def a_problem(self) -> str:
+        """A problem of this family in words, for messages."""
+        return with_article(f"{self.name} problem")
 
     @property
     def format(self) -> str:

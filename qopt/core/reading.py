@@ -12,6 +12,7 @@ import os
 from importlib import resources
 from typing import Any, NoReturn, TypeVar
 
+from qopt.core.display import with_article
 from qopt.core.errors import InputError, shown
 from qopt.core.families import FAMILIES
 from qopt.core.files import write_whole
@@ -161,7 +162,7 @@ def problem_of(
 
 def _a_problem(kind: type[Problem]) -> str:
     """``a qpart problem``, by the family's name."""
-    return f"a {str(kind.model_fields['format'].default).removeprefix('qopt/')} problem"
+    return with_article(f"{str(kind.model_fields['format'].default).removeprefix('qopt/')} problem")
 
 
 def to_json(problem: Problem) -> str:

@@ -28,7 +28,7 @@ def choose(problem: Problem, method: str, bits: str | None) -> Method:
     family = family_of(problem)
     known = family.part("registry").METHODS
     if bits is not None and not family.bits:
-        raise InputError("bits", shown(bits), f"nothing: a {family.name} problem has no bits to choose")
+        raise InputError("bits", shown(bits), f"nothing: {family.a_problem} has no bits to choose")
     if bits is not None and bits not in family.bits:
         raise InputError("bits", repr(bits), " or ".join(family.bits))
     if method == "auto":
@@ -74,7 +74,7 @@ def certify(
         raise InputError("clock", shown(options["clock"]), "nothing: time_limit is the option")
     if time_limit is not None:
         options["time_limit"] = time_limit
-    _check_options(family.part("certificate").certify, f"the certificate of a {family.name} problem", options)
+    _check_options(family.part("certificate").certify, f"the certificate of {family.a_problem}", options)
     if time_limit is not None:
         if not (is_number(time_limit) and 0 <= time_limit < float("inf")):
             raise InputError("time_limit", shown(time_limit), "seconds >= 0")
@@ -89,7 +89,7 @@ def _certified(problem: Problem, plan: Plan | None, witness: object, options: di
     """The family's certificate of a plan that is one of the family's."""
     family = family_of(problem)
     if plan is not None and not isinstance(plan, family.part("plan")):
-        raise InputError("plan", f"a {type(plan).__name__}", f"a plan for a {family.name} problem")
+        raise InputError("plan", f"a {type(plan).__name__}", f"a plan for {family.a_problem}")
     found: Certificate = family.part("certificate").certify(problem, plan, witness, **options)
     return found
 
@@ -265,11 +265,11 @@ def _part(name: str, problem: Problem, options: dict[str, object]) -> Callable[.
     """A family's function of some name, once it is known to take some options."""
     family = family_of(problem)
     if not getattr(family, name):
-        able = " or ".join(f"a {f.name} problem" for f in FAMILIES.values() if getattr(f, name))
+        able = " or ".join(f.a_problem for f in FAMILIES.values() if getattr(f, name))
         instead = "; by one parameter, qopt.breakpoints(problem, PARAMETER)" if family.breakpoints else ""
-        raise InputError("problem", f"{shown(problem.name)}, a {family.name} problem", (able or "none") + instead)
+        raise InputError("problem", f"{shown(problem.name)}, {family.a_problem}", (able or "none") + instead)
     function: Callable[..., Any] = family.part(name)
-    _check_options(function, f"{name} of a {family.name} problem", options)
+    _check_options(function, f"{name} of {family.a_problem}", options)
     return function
 
 

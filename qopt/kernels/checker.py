@@ -36,6 +36,7 @@ import heapq
 import json
 import math
 import sys
+from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
@@ -160,7 +161,7 @@ class Prices:
         self.total = 0
 
 
-class Limited(Generic[Mark]):
+class Limited(ABC, Generic[Mark]):
     """What knapsacks and paths share: a cost, rows with limits, the walk through a tree, the bound of a leaf.
 
     What a part of a tree still allows is kept in one place. A split narrows it and leaves a mark, by which it is
@@ -172,25 +173,25 @@ class Limited(Generic[Mark]):
         self.rows = [(row, row.down(x, f"limit[{r}]")) for r, (row, x) in enumerate(zip(weights, limits, strict=True))]
         self.known: dict[tuple[int | float, ...], Prices] = {}
 
+    @abstractmethod
     def reset(self) -> None:
         """Allow everything."""
-        raise NotImplementedError
 
+    @abstractmethod
     def split(self, node: Sequence[object]) -> Mark:
         """Allow the first side of a split only; returns its mark."""
-        raise NotImplementedError
 
+    @abstractmethod
     def turn(self, mark: Mark) -> Mark:
         """Go from a split's first side to its second; returns the mark from now on."""
-        raise NotImplementedError
 
+    @abstractmethod
     def restore(self, mark: Mark) -> None:
         """Allow what was allowed before a split, whose second side is done."""
-        raise NotImplementedError
 
+    @abstractmethod
     def least(self, prices: Prices) -> int | None:
         """The least sum of lengths over what is allowed; None: nothing is."""
-        raise NotImplementedError
 
     def walk(self, tree: object, needed: int | None, closed: Callable[[int | None], object]) -> None:
         """Follow a tree in preorder; `closed` gets the least cost that each leaf shows (None: it holds no answer)."""

@@ -135,7 +135,9 @@ def test_other_ways_to_go_wrong(tmp_path: Path) -> None:
         qopt.read_table(written(tmp_path, "hawq.json", HAWQ), budgets={"joules": 1})
     with pytest.raises(InputError, match=r"no such file"):
         qopt.read_table(tmp_path / "missing.csv")
-    with pytest.raises(InputError, match=r"^table: found 'teaching-3', a qpart problem; allowed: a allocation problem"):
+    with pytest.raises(
+        InputError, match=r"^table: found 'teaching-3', a qpart problem; allowed: an allocation problem"
+    ):
         qopt.read_table("qpart/teaching-3")
 
 

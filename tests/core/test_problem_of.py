@@ -37,6 +37,11 @@ SMALL = {
 NAMES = [family.name for family in FAMILIES.values()]
 
 
+def a(family: str) -> str:
+    """A family's name with its article."""
+    return f"an {family}" if family == "allocation" else f"a {family}"
+
+
 def asking(module: ModuleType, *names: str) -> list[Callable[..., Any]]:
     """Public functions of a module (or those named) that take a problem."""
     found = []
@@ -109,8 +114,8 @@ def test_another_family_is_one_line(function: Callable[..., Any], own: str, othe
     with pytest.raises(InputError) as caught:
         call(function, problem)
     line = str(caught.value)
-    found = "None" if problem is None else f"{problem.name!r}, a {other} problem"
-    assert line.startswith(f"problem: found {found}; allowed: a {own} problem")
+    found = "None" if problem is None else f"{problem.name!r}, {a(other)} problem"
+    assert line.startswith(f"problem: found {found}; allowed: {a(own)} problem")
     assert "\n" not in line
 
 
@@ -120,7 +125,7 @@ def test_a_problem_and_a_plan_of_two_families(own: str, other: str) -> None:
     if own == other:
         return
     plan = qopt.solve(SMALL[other]).plan
-    with pytest.raises(InputError, match=rf"^plan: found a \w+; allowed: a plan for a {own} problem$"):
+    with pytest.raises(InputError, match=rf"^plan: found a \w+; allowed: a plan for {a(own)} problem$"):
         qopt.certify(qopt.load(SMALL[own]), plan)
 
 
@@ -132,11 +137,11 @@ def test_names_and_paths_where_they_are_offered(name: str, tmp_path: Any) -> Non
     assert problem_of(kind, SMALL[name], named=True) == problem
     qopt.save(problem, tmp_path / "a.json")
     assert problem_of(kind, tmp_path / "a.json", named=True) == problem
-    with pytest.raises(InputError, match=rf"^problem: found '{SMALL[name]}'; allowed: a {name} problem$"):
+    with pytest.raises(InputError, match=rf"^problem: found '{SMALL[name]}'; allowed: {a(name)} problem$"):
         problem_of(kind, SMALL[name])
     other = NAMES[NAMES.index(name) - 1]
-    allowed = f"a {name} problem, a bundled name, or the path of an instance file; look elsewhere"
-    with pytest.raises(InputError, match=rf"^from: found '[\w-]+', a {other} problem; allowed: {allowed}$"):
+    allowed = f"{a(name)} problem, a bundled name, or the path of an instance file; look elsewhere"
+    with pytest.raises(InputError, match=rf"^from: found '[\w-]+', {a(other)} problem; allowed: {allowed}$"):
         problem_of(kind, SMALL[other], field="from", named=True, instead="look elsewhere")
     with pytest.raises(InputError, match=r"^instance: found 'no-such'; allowed: the path of a file, or a bundled name"):
         problem_of(kind, "no-such", named=True)

@@ -45,3 +45,60 @@ def possible_plans(problem: Jqodi) -> Iterator[tuple[Candidate, tuple[int, ...]]
         for states in itertools.product(*there):
             if problem.mode != "choice" or len(set(states)) == 1:
                 yield own, states
+
+
+def data() -> dict[str, Any]:
+    """Two servers, two models: one whose epochs are given, one whose loss is."""
+    return {
+        "format": "qopt/jqodi",
+        "version": 1,
+        "name": "two-models",
+        "mode": "path",
+        "time_limit": 400.0,
+        "cloud": CLOUD,
+        "servers": A_AND_B,
+        "devices": [
+            CAMERA,
+            {"name": "phone", "speed": 4.0, "energy": 1.0, "training": 1.0, "links": [{"server": "A", "rate": 4.0}]},
+        ],
+        "models": [
+            {
+                "name": "given",
+                "macs": [1, 2, 3],
+                "weights": [4, 2, 2],
+                "activations": [2, 1, 1],
+                "widths": [
+                    {"bits": 2, "epochs": {"expected": 3, "robust": 4}},
+                    {"bits": 4, "epochs": {"expected": 2, "robust": 2}},
+                    {"bits": 32},
+                ],
+            },
+            {
+                "name": "derived",
+                "loss": 0.5,
+                "loss_limit": 0.25,
+                "macs": [1, 1],
+                "weights": [2, 2],
+                "activations": [2, 2],
+                "widths": [
+                    {
+                        "bits": 8,
+                        "quantize_time": 1.0,
+                        "quantize_energy": 2.0,
+                        "loss": {
+                            "quantization": {"expected": 0.25, "robust": 0.375},
+                            "update": {"expected": -0.0625, "robust": -0.0625},
+                            "run": {"expected": [-0.125, -0.125, -0.0625, -0.0625], "robust": [-0.03125] * 7},
+                        },
+                    }
+                ],
+            },
+        ],
+        "conditions": {"servers": {"A": {"speed": [1.0] * 7, "available": [True] * 7}}},
+        "switching": {"server_time": 2.0, "server_energy": [[0, 1], [3, 0]], "cut_energy": 0.5},
+    }
+
+
+def problem(**changes: Any) -> Jqodi:
+    """The problem, some fields (by dotted name) changed."""
+    return Jqodi(**data()).replace(changes) if changes else Jqodi(**data())
