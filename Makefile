@@ -8,6 +8,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 # Constraints hold for build requirements too.
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+# The tests' workers, and the commands that tests start, read what one of them compiled.
+unexport PYTHONDONTWRITEBYTECODE
 REQUEST ?= qpart/mnist-mlp6
 NEEDED := pyproject.toml constraints.txt qopt/__init__.py
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+import sweeps
 from command_line import Call, Cli
 from hypothesis import settings
 
@@ -17,6 +18,10 @@ settings.register_profile("qopt", deadline=None, derandomize=True, print_blob=Tr
 settings.load_profile("qopt")
 
 os.environ["MPLBACKEND"] = "Agg"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    sweeps.quick = "not sweep" in config.option.markexpr
 
 
 @pytest.fixture(autouse=True)

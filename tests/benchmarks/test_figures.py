@@ -10,6 +10,7 @@ from scripts import ROOT
 SCRIPT = ROOT / "benchmarks/figures.py"
 
 
+@pytest.mark.sweep
 def test_the_script_prints_every_section(capsys: pytest.CaptureFixture[str]) -> None:
     runpy.run_path(str(SCRIPT))["main"](["--quick"])
     out = capsys.readouterr().out

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scripts import ROOT, scripts
+from sweeps import swept
 
 BENCHMARKS = ROOT / "benchmarks"
 
@@ -24,9 +25,13 @@ def bench() -> Iterator[tuple[ModuleType, ModuleType]]:
         yield modules.kernels, modules.kernel_instances
 
 
-def test_the_script_prints_a_line_a_solver(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("only", "least"), swept([((), 8), (("--only", "mckp", "--rows", "unc"), 2)], lambda case: not case[0])
+)
+def test_the_script_prints_a_line_a_solver(tmp_path: Path, only: tuple[str, ...], least: int) -> None:
     out = tmp_path / "figures.json"
     script = [sys.executable, str(BENCHMARKS / "kernels.py"), "--quick", "--solvers", "qopt,highs", "--json", str(out)]
+    script += only
     run = subprocess.run(script, capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stderr
     rows = [
@@ -34,7 +39,7 @@ def test_the_script_prints_a_line_a_solver(tmp_path: Path) -> None:
     ]
     assert {len(row) for row in rows} == {10}
     measured = [row for row in rows[2:] if row[1] in ("qopt", "highs")]
-    assert len(measured) == len(rows) - 2 >= 8
+    assert len(measured) == len(rows) - 2 >= least
     assert [row[5] for row in measured if row[1] == "qopt"] == ["2 / 0 / 0"] * (len(measured) // 2)
     data = json.loads(out.read_text())
     assert data["missing"] == {}

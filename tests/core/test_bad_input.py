@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from sweeps import examples
 
 from qopt.core import reading
 from qopt.core.errors import InputError
@@ -410,7 +411,7 @@ JUNK = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(st.sampled_from(leaves(FULL)[1:]), JUNK)
 def test_junk_anywhere_is_refused_in_one_line_or_read(path: tuple[Any, ...], junk: Any) -> None:
     data = copy.deepcopy(FULL)

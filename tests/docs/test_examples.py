@@ -16,6 +16,7 @@ def test_examples_are_short() -> None:
     assert all(len(path.read_text(encoding="utf-8").splitlines()) <= 60 for path in EXAMPLES)
 
 
+@pytest.mark.sweep
 def test_a_network_of_ones_own_is_measured_planned_packed_and_run(capsys: pytest.CaptureFixture[str]) -> None:
     torch = pytest.importorskip("torch")
     threads = torch.get_num_threads()

@@ -1,4 +1,4 @@
-"""Which of many instances `make test` takes."""
+"""How much of a long check `make test` takes; `make test-all` takes all of it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,20 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+quick = False
+"""Whether the sweeps are left out of this run: `conftest.py` says it before any test is read."""
+
+
+def few(count: int) -> int:
+    """So many rounds of a check, or what they come to; a fifth of them where the sweeps are left out."""
+    return -(-count // 5) if quick else count
+
+
+def examples(count: int) -> settings:
+    """So many examples of a property; a fifth of them where the sweeps are left out."""
+    return settings(max_examples=few(count))
 
 
 def swept(cases: Iterable[Any], which: Callable[[Any], bool]) -> list[Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sweeps import few
 
 from qopt.core.errors import InputError
 from qopt.jqodi import certificate, reductions, terms
@@ -21,7 +22,7 @@ from qopt.jqodi.plan import JqodiPlan
 from qopt.jqodi.problem import Jqodi
 from qopt.kernels import checker, exchange
 
-SEEDS = range(90)
+SEEDS = range(few(90))
 
 
 def drawn(seed: int) -> Jqodi:
@@ -115,7 +116,7 @@ def test_both_readings_of_the_equations_are_equal_to_the_last_digit() -> None:
             seen["gone"] += not own.there.all()
             seen["switching"] += own.changing
             seen["requests"] += asked.inference.requests > 0
-    assert min(seen.values()) > 20, seen
+    assert min(seen.values()) > few(20), seen
 
 
 def test_the_instances_of_witnesses_are_equal_to_the_methods() -> None:
@@ -141,9 +142,9 @@ def test_the_instances_of_witnesses_are_equal_to_the_methods() -> None:
                 assert instances.knapsack(own, limit) == {name: knapsack[name] for name in exchange.FIELDS["mckp"]}
                 knapsacks += 1
                 repeated += len({len(block.states) for block in blocks}) > 1
-    assert knapsacks > 30
-    assert paths > 60
-    assert repeated > 5
+    assert knapsacks > few(30)
+    assert paths > few(60)
+    assert repeated > few(5)
 
 
 def test_equal_and_dominated_states_leave_by_the_stated_rule() -> None:
@@ -207,7 +208,7 @@ def exact(asked: Jqodi, own: arrays.Arrays, k: int, name: str, j: int) -> tuple[
 
 def test_the_certificates_numbers_are_the_equations() -> None:
     """Every entry, within a few roundings of Eqs. 1-10 in rationals."""
-    few, entries = Fraction(1, 2**49), 0
+    roundings, entries = Fraction(1, 2**49), 0
     for seed in range(0, len(SEEDS), 2):
         for asked, own, _ in pairs(seed):
             for k in range(own.epochs):
@@ -217,9 +218,9 @@ def test_the_certificates_numbers_are_the_equations() -> None:
                     assert own.there[k, s] == (seconds is not None)
                     entries += 1
                     if seconds is not None:
-                        assert abs(Fraction(float(own.time[k, s])) - seconds) <= few * seconds
-                        assert abs(Fraction(float(own.energy[k, s])) - joules) <= few * joules
-    assert entries > 1000
+                        assert abs(Fraction(float(own.time[k, s])) - seconds) <= roundings * seconds
+                        assert abs(Fraction(float(own.energy[k, s])) - joules) <= roundings * joules
+    assert entries > few(1000)
 
 
 def test_tables_and_account_come_to_the_same_sums() -> None:
@@ -232,7 +233,7 @@ def test_tables_and_account_come_to_the_same_sums() -> None:
                 account = breakdown(asked, terms.plan_of(asked, theirs, states))
                 assert own.totals(states) == pytest.approx((account.objective, account.time), rel=1e-13)
                 compared += 1
-    assert compared > 60
+    assert compared > few(60)
 
 
 # --- what is refused, and what is not used ------------------------------------------------------------------------

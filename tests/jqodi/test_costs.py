@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from jqodi_problems import A_AND_B, CAMERA, CLOUD
+from sweeps import few
 
 from qopt.jqodi.costs import NODES, breakdown
 from qopt.jqodi.generate import jqodi
@@ -282,7 +283,7 @@ def test_tables_and_account_are_the_equations(estimate: Any) -> None:
     """The tables that methods optimize, and the account that follows the plan, against rationals."""
     rng = np.random.default_rng(8)
     compared = 0
-    for seed in range(12):
+    for seed in range(few(12)):
         asked = jqodi(5, seed=seed, servers=3, cuts=3, estimate=estimate, requests=100.0 * (seed % 3))
         for own in candidates(asked):
             for _ in range(8):
@@ -299,7 +300,7 @@ def test_tables_and_account_are_the_equations(estimate: Any) -> None:
                 assert math.fsum([*seconds, account.switch_time]) == pytest.approx(account.time, rel=1e-12)
                 json.dumps(account.to_dict(), allow_nan=False)
                 compared += 1
-    assert compared > 300
+    assert compared > few(300)
 
 
 def test_terms_add_up_and_keep_the_limit_exactly() -> None:

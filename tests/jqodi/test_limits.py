@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from exact import within
 from jqodi_problems import possible_plans, problem
+from sweeps import few
 
 import qopt
 from qopt.core.envelope import Piece
@@ -67,7 +68,7 @@ def test_smallest_limits_work_and_smaller_ones_do_not(mode: str) -> None:
 
 def test_feasible_is_told_from_the_terms() -> None:
     differ = 0
-    for seed in range(40):
+    for seed in range(few(40)):
         base = small(seed, "choice")
         least = min(time for time, _ in by_enumeration(base))
         for step in range(-4, 5):

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 from jqodi_problems import MODES, Mode, solved
+from sweeps import few
 
 from qopt.core.errors import InputError, MethodError
 from qopt.core.limits import within
@@ -34,7 +35,7 @@ def drawn(seed: int, mode: Mode) -> Jqodi:
 
 def test_modes_are_ordered_and_above_the_linear_relaxation() -> None:
     strict = 0
-    for seed in range(40):
+    for seed in range(few(40)):
         path = jqodi(5, seed=seed, servers=2, cuts=3, models=1, widths=[8], tightness=0.4)
         free = {"mode": "schedule", "switching": {}}
         values = []
@@ -48,11 +49,11 @@ def test_modes_are_ordered_and_above_the_linear_relaxation() -> None:
         for above, below in zip(values, [*values[1:], relaxed], strict=True):
             assert above >= below * (1 - 1e-12)
         strict += values[0] > values[1] > values[2] > relaxed
-    assert strict >= 5
+    assert strict >= few(5)
 
 
 def test_a_path_without_switching_is_a_schedule() -> None:
-    for seed in range(10):
+    for seed in range(few(10)):
         path = jqodi(8, seed=seed, servers=3, cuts=3, switching=False)
         values = [solved(path, name).objective for name in ("mckp", "rcsp")]
         values.append(solved(path.replace({"mode": "schedule"})).objective)
@@ -112,7 +113,7 @@ def test_equal_epochs_are_counted(seed: int) -> None:
 
 
 def test_counting_is_the_knapsack_of_equal_classes() -> None:
-    for seed in range(12):
+    for seed in range(few(12)):
         problem = jqodi(6, seed=seed, servers=2, cuts=3, mode="schedule", conditions=False, requests=1e4, models=1)
         for own in candidates(problem):
             parts = reductions.blocks(own)
@@ -129,10 +130,11 @@ def test_counting_is_the_knapsack_of_equal_classes() -> None:
 def test_states_that_stand_twice_give_the_same_paths(monkeypatch: pytest.MonkeyPatch) -> None:
     """Large robust problems have each state twice, for epochs whose changes count and those whose do not."""
     problems = [
-        jqodi(6, seed=s, servers=2, cuts=3, estimate="robust", requests=1e4 * (s % 2), tightness=0.4) for s in range(10)
+        jqodi(6, seed=s, servers=2, cuts=3, estimate="robust", requests=1e4 * (s % 2), tightness=0.4)
+        for s in range(few(10))
     ]
     problems = [p for p in problems if any(own.counted < own.epochs for own in candidates(p))]
-    assert len(problems) >= 5
+    assert len(problems) >= few(5)
     stacked = [solved(problem) for problem in problems]
     monkeypatch.setattr(reductions, "STACKED", 0)
     own = next(own for own in candidates(problems[0]) if own.counted < own.epochs)
@@ -202,7 +204,7 @@ def test_a_loss_that_is_never_reached_is_infeasible() -> None:
 
 def test_dominated_states_leave_a_schedule_and_no_plan_gets_worse() -> None:
     dropped = 0
-    for seed in range(20):
+    for seed in range(few(20)):
         problem = jqodi(5, seed=seed, servers=3, cuts=4, mode="schedule")
         rng = np.random.default_rng(seed)
         for own in candidates(problem):
@@ -217,7 +219,7 @@ def test_dominated_states_leave_a_schedule_and_no_plan_gets_worse() -> None:
 
 def test_answers_keep_the_limit_exactly() -> None:
     """The limit is the very sum of a plan, with nothing to spare."""
-    for seed in range(10):
+    for seed in range(few(10)):
         problem = jqodi(7, seed=seed, servers=2, cuts=3, tightness=0.3)
         first = solved(problem)
         exact = problem.replace({"time_limit": first.certificate.cost.time})

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sweeps import swept
+from sweeps import few, swept
 
 import qopt
 from qopt.core.errors import InputError, MethodError
@@ -289,7 +289,7 @@ def test_a_width_whose_epochs_are_impossible_has_no_plan() -> None:
 
 @pytest.mark.parametrize("gap", [None, 0.2, 1e-3])
 def test_fptas_keeps_its_guarantee(gap: float | None) -> None:
-    for seed in range(12):
+    for seed in range(few(12)):
         problem = small(seed, "path" if seed % 2 else "schedule", estimate="robust" if seed % 3 == 0 else "expected")
         best = qopt.solve(problem, method="brute-force").objective
         found = qopt.solve(problem, method="fptas", **({} if gap is None else {"gap": gap}))

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 import pytest
 from exact import allowed, total
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from kernel_files import VALUES, Data, answers, graph, headed, paths, real
+from sweeps import examples, few
 
 from qopt.kernels import checker, exchange, mckp, mincut, rcsp
 from qopt.kernels.checker import check
@@ -136,7 +137,7 @@ SOURCES = {"mckp": knapsack, "rcsp": route, "cut": labelling}
 @pytest.mark.parametrize("kind", SOURCES)
 def test_genuine_witnesses_are_accepted_and_say_the_truth(kind: str) -> None:
     outcomes = set()
-    for seed in range(250):
+    for seed in range(few(250)):
         data, witness = SOURCES[kind](seed)
         verdict = check(data, witness)
         assert verdict.accepted, (seed, verdict)
@@ -148,7 +149,7 @@ def test_genuine_witnesses_are_accepted_and_say_the_truth(kind: str) -> None:
 def test_genuine_witnesses_of_paths() -> None:
     """Those of the kernel, whose trees it writes in its own way."""
     outcomes = set()
-    for seed in range(300):
+    for seed in range(few(300)):
         data = graph(seed)
         result = rcsp.solve(*exchange.from_data(data))
         if result.status == "optimal-by-solver":  # a sum of cancelling costs, too near zero to be proved to 1e-9 of it
@@ -162,7 +163,7 @@ def test_genuine_witnesses_of_paths() -> None:
 
 def test_genuine_witnesses_of_layers() -> None:
     rng, longest = np.random.default_rng(0), 0
-    for size in [3] * 60 + [8] * 6:
+    for size in [3] * few(60) + [8] * few(6):
         cost, used = rng.uniform(1, 9, (size, size)), rng.uniform(1, 9, (2, size, size))
         arc_cost = np.where(rng.random((size, size)) < 0.1, np.inf, rng.random((size, size)))
         layers = Layered(cost, used, arc_cost, rng.random((2, size, size)))
@@ -239,7 +240,7 @@ def mutated(rng: np.random.Generator, value: Any) -> Any:
 @pytest.mark.parametrize("kind", SOURCES)
 def test_a_changed_witness_is_refused_or_still_true(kind: str) -> None:
     rng, refused, accepted = np.random.default_rng(1), 0, 0
-    for seed in range(150):
+    for seed in range(few(150)):
         data, witness = SOURCES[kind](seed)
         for _ in range(30):
             verdict = check(data, mutated(rng, witness))
@@ -251,20 +252,20 @@ def test_a_changed_witness_is_refused_or_still_true(kind: str) -> None:
 @pytest.mark.parametrize("kind", SOURCES)
 def test_a_witness_of_other_data_is_refused_or_still_true(kind: str) -> None:
     rng, refused = np.random.default_rng(2), 0
-    for seed in range(150):
+    for seed in range(few(150)):
         data, witness = SOURCES[kind](seed)
         for _ in range(20):
             other = mutated(rng, data)
             verdict = check(other, witness)
             assert not verdict.accepted or true(other, verdict), (seed, other, verdict)
             refused += not verdict.accepted
-    assert refused > 100
+    assert refused > few(100)
 
 
 @pytest.mark.parametrize("kind", SOURCES)
 def test_a_worse_answer_with_the_same_proof_is_refused(kind: str) -> None:
     field, tried = {"mckp": "choice", "rcsp": "path", "cut": "labels"}[kind], 0
-    for seed in range(300):
+    for seed in range(few(300)):
         data, witness = SOURCES[kind](seed)
         objective = check(data, witness).objective
         for answer, cost in itertools.islice(answers(data), 50):
@@ -276,7 +277,7 @@ def test_a_worse_answer_with_the_same_proof_is_refused(kind: str) -> None:
                 assert verdict.accepted
         if objective is not None:
             assert not check(data, {**witness, field: None}).accepted
-    assert tried > 500
+    assert tried > few(500)
 
 
 @pytest.mark.parametrize("kind", SOURCES)
@@ -306,7 +307,7 @@ def test_files_of_another_kind_version_or_field_are_refused(kind: str) -> None:
 
 
 @given(st.sampled_from(list(SOURCES)), st.integers(0, 20), st.booleans(), st.integers(0, 2**32), VALUES)
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_nothing_is_raised_whatever_the_files_hold(kind: str, seed: int, which: bool, place: int, value: Any) -> None:
     data, witness = SOURCES[kind](seed)
     changed = copy.deepcopy(data if which else witness)

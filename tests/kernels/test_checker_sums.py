@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from kernel_files import CUT, Data, answers, headed
+from sweeps import few
 
 from qopt.kernels import exchange, mckp
 from qopt.kernels.checker import check
@@ -33,7 +34,7 @@ def solved(data: Data, **options: Any) -> mckp.Result:
 def proved() -> list[tuple[Data, Data]]:
     """Instances whose witness is, or ends in, a leaf of sums."""
     found = []
-    for seed in range(600):
+    for seed in range(few(600)):
         data = instance(seed)
         result = solved(data, branch_nodes=0)
         if result.tree and result.tree[0][0] == "sums":
@@ -46,7 +47,7 @@ def least(data: Data) -> Fraction:
 
 
 def test_sums_prove_what_enumeration_finds(proved: list[tuple[Data, Data]]) -> None:
-    assert len(proved) >= 100
+    assert len(proved) >= few(100)
     for data, witness in proved:
         verdict = check(data, json.loads(json.dumps(witness)))
         assert verdict.accepted, verdict.reason
@@ -69,7 +70,7 @@ def test_sums_of_other_data_prove_nothing_false(proved: list[tuple[Data, Data]])
         if verdict.accepted:
             assert verdict.objective is not None
             assert verdict.objective - least(changed) <= abs(verdict.objective) / 10**9
-    assert refused >= 20
+    assert refused >= few(20)
 
 
 def test_a_worse_choice_is_refused_beside_the_same_sums(proved: list[tuple[Data, Data]]) -> None:
@@ -81,7 +82,7 @@ def test_a_worse_choice_is_refused_beside_the_same_sums(proved: list[tuple[Data,
                 tried += 1
                 assert not check(data, {**witness, "choice": choice}).accepted
                 break
-    assert tried >= 50
+    assert tried >= few(50)
 
 
 def test_sums_inside_a_tree() -> None:
@@ -134,7 +135,7 @@ def test_sums_are_for_knapsacks_of_one_limit_and_need_an_answer() -> None:
 @pytest.mark.parametrize("gap", [1e-3, 0.05, 0.5])
 def test_a_gap_is_proved_and_no_smaller_one(gap: float) -> None:
     within = 0
-    for seed in range(80):
+    for seed in range(few(80)):
         data = instance(seed)
         result = solved(data, gap=gap)
         verdict = check(data, exchange.mckp_witness(result), gap=1.0001 * gap)
@@ -149,7 +150,7 @@ def test_a_gap_is_proved_and_no_smaller_one(gap: float) -> None:
         if verdict.objective > least(data):
             assert not check(data, {**exchange.mckp_witness(result), "gap": 1e-9}).accepted
             assert not check(data, {**exchange.mckp_witness(result), "gap": 1e-9}, gap=gap).accepted  # held to its word
-    assert within >= 5 or gap < 0.01
+    assert within >= few(5) or gap < 0.01
 
 
 @pytest.mark.parametrize("gap", [-0.1, "0.1", [0.1], True, float("inf"), float("nan"), 10**400])
@@ -206,7 +207,7 @@ def strong(seed: int) -> Data:
 def rounded() -> list[tuple[Data, Data]]:
     """Instances whose witness is a rounded leaf."""
     found = []
-    for seed in range(800):
+    for seed in range(few(800)):
         data = strong(seed)
         witness = exchange.mckp_witness(solved(data))
         if witness["tree"][0][0] == "rounded":
@@ -215,7 +216,7 @@ def rounded() -> list[tuple[Data, Data]]:
 
 
 def test_rounding_proves_what_enumeration_finds(rounded: list[tuple[Data, Data]]) -> None:
-    assert len(rounded) >= 60
+    assert len(rounded) >= few(60)
     for data, witness in rounded:
         verdict = check(data, json.loads(json.dumps(witness)))
         assert verdict.accepted, verdict.reason
@@ -242,7 +243,7 @@ def test_rounding_of_other_data_or_multipliers_proves_nothing_false(rounded: lis
         if verdict.accepted:
             assert verdict.objective is not None
             assert verdict.objective - least(changed) <= abs(verdict.objective) / 10**9
-    assert refused >= 60
+    assert refused >= few(60)
 
 
 @pytest.mark.parametrize(

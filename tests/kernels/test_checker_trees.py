@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from exact import allowed, total
-from hypothesis import given, settings
+from hypothesis import given
 from kernel_files import GRAPH, KNAPSACK, VALUES, Data, answers, graph, headed, paths
+from sweeps import examples, few
 
 from qopt.kernels import checker
 from qopt.kernels.checker import Knapsack, Path, Refused, check, tree_bound
@@ -169,7 +170,7 @@ def off_grid(data: Data, rng: np.random.Generator) -> Data:
 
 def test_a_trees_bound_is_the_least_of_its_leaves() -> None:
     splits = 0
-    for seed in range(300):
+    for seed in range(few(300)):
         rng = np.random.default_rng(seed)
         if seed % 2:
             data = random_knapsack(rng)
@@ -188,7 +189,7 @@ def test_a_trees_bound_is_the_least_of_its_leaves() -> None:
         with pytest.raises(Refused, match="after its end"):
             tree_bound(problem, [*tree, ["leaf", 1, *[0.0] * len(data["limit"])]])
         assert tree_bound(problem, tree) == found, "nor does one that was refused"
-    assert splits > 500
+    assert splits > few(500)
 
 
 def test_leaves_of_other_kinds_need_a_target() -> None:
@@ -247,14 +248,15 @@ def test_chains_over_fifty_classes(nested: str) -> None:
 
 def test_a_hundred_thousand_splits_below_each_other() -> None:
     """No copy of what is allowed is kept for each: that would be 10^10 numbers."""
-    n = 100_000
+    n = few(100_000)
     data = headed("instance", "mckp", cost=[[1.0, 2.0]] * n, weight=[[[0.0, 0.0]] * n], limit=[1.0])
     splits: list[Any] = [["split", i, [0]] for i in range(n)]
     with pytest.raises(Refused, match="the tree ends too early"):
         tree_bound(Knapsack(data), [*splits, ["leaf", 1, 0.0], ["leaf", 1, 0.0]])
-    arcs = [[v, v + 1, x, 1.0] for v in range(20_000) for x in (1.0, 2.0)]
-    line = headed("instance", "rcsp", vertices=20_001, source=0, target=20_000, arcs=arcs, limit=[None])
-    outs: list[Any] = [["out", v, [2 * v]] for v in range(20_000)]
+    m = few(20_000)
+    arcs = [[v, v + 1, x, 1.0] for v in range(m) for x in (1.0, 2.0)]
+    line = headed("instance", "rcsp", vertices=m + 1, source=0, target=m, arcs=arcs, limit=[None])
+    outs: list[Any] = [["out", v, [2 * v]] for v in range(m)]
     with pytest.raises(Refused, match="the tree ends too early"):
         tree_bound(Path(line), [*outs, ["leaf", 1, 0.0], ["leaf", 1, 0.0]])
     nested: Any = []
@@ -317,7 +319,7 @@ def test_hostile_trees_are_refused_in_a_line(tree: Any) -> None:
 
 
 @given(VALUES)
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_nothing_but_refused_is_raised(value: Any) -> None:
     good: list[Any] = [["split", 0, [0]], ["leaf", 1, 1.0], ["leaf", 1, 1.0]]
     trees = [value, [value], [value, *good[1:]], [good[0], value, good[2]], [["split", 0, value], *good[1:]]]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from constrained_paths import brute, every_path
 from exact import allowed, total, within
-from sweeps import swept
+from sweeps import few, swept
 
 from qopt.core.errors import InputError
 from qopt.kernels import rcsp
@@ -106,7 +106,7 @@ def a_limit(rng: np.random.Generator, graph: Layered | Digraph) -> float:
 @pytest.mark.parametrize("seed", swept(range(10), lambda seed: seed > 2))
 def test_the_guarantee_holds_on_random_graphs(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    for i in range(50):
+    for i in range(few(50)):
         graph = a_layered(rng) if i % 2 else a_digraph(rng)
         limit = a_limit(rng, graph)
         for eps in EPS:
@@ -127,12 +127,12 @@ def test_dynamic_programming_alone_keeps_the_guarantee(monkeypatch: pytest.Monke
     no_help(monkeypatch)
     rng = np.random.default_rng(77)
     rounds = []
-    for i in range(150):
+    for i in range(few(150)):
         graph = a_layered(rng) if i % 2 else a_digraph(rng)
         limit = a_limit(rng, graph)
         for eps in (0.5, 0.02):
             rounds.append(check_guarantee(graph, limit, eps).details.get("rounds", 0))
-    assert np.count_nonzero(rounds) > 50
+    assert np.count_nonzero(rounds) > few(50)
 
 
 def test_bounds_far_apart_meet_in_few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +148,7 @@ def test_bounds_far_apart_meet_in_few_rounds(monkeypatch: pytest.MonkeyPatch) ->
 def test_against_the_exact_kernel_on_larger_graphs() -> None:
     rng = np.random.default_rng(3)
     searched = 0
-    for _ in range(12):
+    for _ in range(few(12)):
         cost = rng.uniform(1, 10, (25, 8))
         resource = np.abs(11 - cost + rng.normal(0, 1, cost.shape))
         switch = rng.uniform(0.5, 3, (8, 8)) * (1 - np.eye(8))
@@ -179,7 +179,7 @@ def test_no_path_is_lost_to_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(scheme._Run, "_search_whole", counted)
     rng = np.random.default_rng(8)
-    for _ in range(60):
+    for _ in range(few(60)):
         layers, states = int(rng.integers(3, 6)), 3
         resource = rng.integers(1, 10, (layers, states)) / 10 + rng.integers(-4, 5, (layers, states)) * 2.0**-54
         cost = rng.uniform(1, 10, (layers, states))

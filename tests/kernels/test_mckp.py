@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from exact import SEEDS, allowed, scattered, within
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.optimize import LinearConstraint, linprog, milp
 from scipy.sparse import block_diag, csr_array, vstack
+from sweeps import examples
 
 from qopt.core.errors import InputError
 from qopt.kernels import exchange, mckp
@@ -193,7 +194,7 @@ FAMILIES = ("ties", "law", "correlated", "strong", "negative", "decades")
 
 @pytest.mark.parametrize("family", FAMILIES)
 @given(seed=SEEDS)
-@settings(max_examples=100)
+@examples(100)
 def test_knapsack_agrees_with_enumeration(family: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     cost, weight, limit = random_knapsack(rng, family, int(rng.integers(1, 5)), int(rng.integers(1, 5)))
@@ -225,7 +226,7 @@ def test_partial_sums_and_branching_agree(nodes: int) -> None:
 
 
 @given(seed=SEEDS, up=st.integers(-40, 40), across=st.integers(-40, 40))
-@settings(max_examples=100)
+@examples(100)
 def test_knapsack_does_not_depend_on_units(seed: int, up: int, across: int) -> None:
     """Powers of two change no digit, so the very same choice must come back."""
     rng = np.random.default_rng(seed)
@@ -264,7 +265,7 @@ def test_a_limit_met_with_equality_holds(options: dict[str, int]) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 @given(seed=SEEDS)
 @example(seed=1237)  # negative: in shifted sums the optimum is below the upper value, which is the optimum itself
-@settings(max_examples=40)
+@examples(40)
 def test_only_choices_below_the_upper_value_count(family: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     cost, weight, limit = random_knapsack(rng, family, 4, 3)
@@ -287,7 +288,7 @@ def test_only_choices_below_the_upper_value_count(family: str, seed: int) -> Non
 
 
 @given(seed=SEEDS)
-@settings(max_examples=200)
+@examples(200)
 def test_costs_that_cancel_are_not_called_optimal_on_trust(seed: int) -> None:
     rng = np.random.default_rng(seed)
     cost, weight, limit = random_knapsack(rng, "cancelling", int(rng.integers(2, 6)), 3)
@@ -303,7 +304,7 @@ def test_costs_that_cancel_are_not_called_optimal_on_trust(seed: int) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 @given(seed=SEEDS, gap=st.sampled_from([0.01, 0.1, 0.5]))
-@settings(max_examples=40)
+@examples(40)
 def test_a_gap_and_an_upper_value_together(family: str, seed: int, gap: float) -> None:
     rng = np.random.default_rng(seed)
     cost, weight, limit = random_knapsack(rng, family, 4, 3)
@@ -417,7 +418,7 @@ def test_bad_arrays_are_named(cost: Any, weight: Any, limit: Any, field: str) ->
 @pytest.mark.parametrize("family", FAMILIES)
 @example(seed=0)
 @given(seed=SEEDS)
-@settings(max_examples=40)
+@examples(40)
 def test_relaxation_is_that_of_a_linear_program(family: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     if family == "decades":  # beyond the tolerances of the other solver: fewer decades

@@ -12,6 +12,7 @@ import pytest
 from exact import total
 from knapsack_rows import FAMILIES, brute, entries, instance, keeps, rationals, size, tree_bound
 from scipy.optimize import Bounds, LinearConstraint, milp
+from sweeps import few
 
 from qopt.core.errors import InputError
 from qopt.kernels.knapsack import rows as mckp_rows
@@ -235,7 +236,7 @@ def test_a_gap_is_to_a_choice_and_not_to_the_upper_value(gap: float, optima: lis
 def test_costs_that_cancel_are_called_optimal_only_if_they_are() -> None:
     """Costs up to a million that add up to as little as 1e-8: below what sums round by, whole numbers tell."""
     statuses = []
-    for seed in range(60):
+    for seed in range(few(60)):
         rng = np.random.default_rng(seed)
         # The rows make classes 0 and 1 take the same column, and 2 and 3; their costs cancel.
         large = rng.uniform(-1, 1, (2, 3)) * 10.0 ** rng.integers(1, 7)

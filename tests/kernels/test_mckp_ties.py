@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from exact import total
 from knapsack_rows import FAMILIES, entries, instance, keeps, rationals, size
+from sweeps import few
 
 from qopt.core.errors import InputError
 from qopt.kernels import exchange
@@ -52,10 +53,10 @@ def test_tied_classes_agree_with_enumeration() -> None:
     ties = [[4, 1], [2], [3, 5]]
     assert merge(ties, 6).owner.tolist() == [0, 1, 2, 3, 1, 3]
     proved = 0
-    for seed in range(60):
+    for seed in range(few(60)):
         rng = np.random.default_rng(seed)
         proved += check_tied(*instance(rng, FAMILIES[seed % len(FAMILIES)], 2, 6, 3), ties).tree is not None
-    assert proved > 50
+    assert proved > few(50)
 
 
 def test_tied_classes_meet_limits_by_their_own_terms() -> None:
@@ -76,7 +77,7 @@ def test_tied_classes_meet_limits_by_their_own_terms() -> None:
 @pytest.mark.parametrize("digits", [1, 2, 17])
 def test_ties_at_exact_limits(digits: int) -> None:
     """Limits that are the very sum of some choice, or the float below it."""
-    for seed in range(40):
+    for seed in range(few(40)):
         rng = np.random.default_rng([digits, seed])
         weight = rng.uniform(-1, 1, (2, 5, 3)).round(digits)
         cost = rng.uniform(-1, 1, (5, 3)).round(digits)
@@ -90,7 +91,7 @@ def test_ties_at_exact_limits(digits: int) -> None:
 
 def test_the_error_of_merged_tables_is_bounded() -> None:
     ties = [[0, 3, 1], [2, 4]]
-    for seed in range(60):
+    for seed in range(few(60)):
         rng = np.random.default_rng(seed)
         values = rng.normal(size=(2, 6, 3)) * 10.0 ** rng.uniform(-8, 8, (2, 6, 3))
         merged = merge(ties, 6)

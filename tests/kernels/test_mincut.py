@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 from scipy.sparse import csr_array
-from sweeps import swept
+from sweeps import few, swept
 
 from qopt.core.errors import InputError
 from qopt.kernels import mincut
@@ -123,7 +123,7 @@ def small(rng: np.random.Generator) -> tuple[Any, Rows]:
 @pytest.mark.parametrize("block", swept(range(10), lambda block: block > 2))
 def test_small_instances_equal_enumeration(block: int) -> None:
     statuses = set()
-    for seed in range(60):
+    for seed in range(few(60)):
         unary, rows = small(np.random.default_rng([block, seed]))
         statuses.add(agrees(unary, rows, enumerated(unary, rows)).status)
     assert statuses == {"optimal", "infeasible"}
@@ -247,7 +247,7 @@ def test_a_cheap_optimum_far_below_the_first_labelling_needs_a_second_grid() -> 
 
 
 def test_whole_numbers_are_proved_without_a_gap() -> None:
-    for seed in range(30):
+    for seed in range(few(30)):
         rng = np.random.default_rng(seed)
         unary = rng.integers(-1000, 1000, (6, 3)).astype(float)
         rows: Rows = [(u, [u + 1, 5], rng.integers(0, 500, 2).astype(float).tolist()) for u in range(4)]
@@ -266,7 +266,7 @@ def test_a_tensor_is_paid_once_whoever_reads_it() -> None:
 
 def test_cycles_of_constraints_force_equal_labels() -> None:
     rng = np.random.default_rng(3)
-    for _ in range(20):
+    for _ in range(few(20)):
         unary = rng.normal(size=(5, 4))
         ring: Rows = [(v, [(v + 1) % 5], [0.0, 0.0, 0.0]) for v in range(5)]
         found = mincut.solve(unary, ring)
@@ -350,7 +350,7 @@ def test_data_are_not_changed_and_answers_repeat() -> None:
 
 
 def test_the_cut_network_of_networkx_has_the_same_optimum() -> None:
-    for seed in range(40):
+    for seed in range(few(40)):
         unary, rows = small(np.random.default_rng([99, seed]))
         rows = [(u, readers, [min(w, 50.0) for w in weights]) for u, readers, weights in rows]
         graph = mincut.to_networkx(unary, rows)

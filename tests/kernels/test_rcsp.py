@@ -19,7 +19,7 @@ from constrained_paths import (
     simple_paths,
     total,
 )
-from sweeps import swept
+from sweeps import few, swept
 
 from qopt.kernels import rcsp
 from qopt.kernels.checker import check
@@ -32,7 +32,7 @@ ORLIB = Path(__file__).parents[2] / "instances" / "rcsp"
 
 @pytest.mark.parametrize("block", swept(range(5), lambda block: block > 1))
 def test_layers_agree_with_enumeration(block: int) -> None:
-    for seed in range(100):
+    for seed in range(few(100)):
         rng = np.random.default_rng((1, block, seed))
         graph = random_layered(rng, int(rng.integers(1, 5)), int(rng.integers(1, 5)), int(rng.integers(1, 4)))
         check_against_brute(graph, random_limit(rng, graph), **OPTIONS[seed % len(OPTIONS)])
@@ -41,7 +41,7 @@ def test_layers_agree_with_enumeration(block: int) -> None:
 def test_leaving_out_states_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wide layers are searched in parts; here all layers count as wide."""
     monkeypatch.setattr(rcsp_layers, "SPARSE_FROM", 1)
-    for seed in range(100):
+    for seed in range(few(100)):
         rng = np.random.default_rng((16, seed))
         graph = random_layered(rng, int(rng.integers(2, 5)), int(rng.integers(3, 6)), int(rng.integers(1, 4)))
         check_against_brute(graph, random_limit(rng, graph))
@@ -55,7 +55,7 @@ def test_leaving_out_states_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("cyclic", [False, True])
 @pytest.mark.parametrize("block", swept(range(5), lambda block: block > 1))
 def test_digraphs_agree_with_enumeration(block: int, cyclic: bool) -> None:
-    for seed in range(100):
+    for seed in range(few(100)):
         rng = np.random.default_rng((2, block, seed, cyclic))
         vertices = int(rng.integers(2, 8))
         graph = random_digraph(rng, vertices, int(rng.integers(1, 3 * vertices)), int(rng.integers(1, 4)), cyclic)
@@ -149,7 +149,7 @@ def test_trees_of_layers_convince_the_checker(rows: int) -> None:
 
 
 def test_conversion_keeps_every_path() -> None:
-    for seed in range(20):
+    for seed in range(few(20)):
         rng = np.random.default_rng((5, seed))
         graph = random_layered(rng, int(rng.integers(1, 4)), int(rng.integers(1, 4)), 2)
         network = graph.digraph()

@@ -24,6 +24,7 @@ from constrained_paths import (
     size,
 )
 from exact import total, within
+from sweeps import few
 
 from qopt.kernels import exact, rcsp
 from qopt.kernels.rcsp import Digraph, Layered
@@ -32,7 +33,7 @@ from qopt.kernels.rcsp import Digraph, Layered
 @pytest.mark.parametrize("cost_unit", [1e-12, 1.0, 1e12])
 @pytest.mark.parametrize("row_unit", [1e-12, 1.0, 1e12])
 def test_units_do_not_matter(cost_unit: float, row_unit: float) -> None:
-    for seed in range(12):
+    for seed in range(few(12)):
         rng = np.random.default_rng((6, seed))
         if seed % 2:
             layered = random_layered(rng, 4, 3, 2)
@@ -52,7 +53,7 @@ def test_units_do_not_matter(cost_unit: float, row_unit: float) -> None:
 
 
 def test_rows_of_different_sizes() -> None:
-    for seed in range(20):
+    for seed in range(few(20)):
         rng = np.random.default_rng((7, seed))
         graph = random_layered(rng, 4, 3, 3)
         units = 10.0 ** rng.integers(-12, 13, 3)
@@ -113,7 +114,7 @@ def test_stopping_without_a_path() -> None:
 
 
 def test_only_paths_below_the_upper_value_count() -> None:
-    for seed in range(60):
+    for seed in range(few(60)):
         rng = np.random.default_rng((10, seed))
         cyclic = bool(seed % 2)
         graph: Layered | Digraph = random_layered(rng, 3, 3, 2) if seed % 3 else random_digraph(rng, 6, 16, 2, cyclic)
@@ -159,7 +160,7 @@ def test_a_limit_met_with_equality_holds() -> None:
 
 def test_limits_within_rounding_of_a_path() -> None:
     """Sums round; what they cannot tell is told exactly."""
-    for seed in range(150):
+    for seed in range(few(150)):
         rng = np.random.default_rng((15, seed))
         graph = Layered(rng.uniform(0, 1, (4, 3)), rng.uniform(0, 1, (4, 3)), None, rng.uniform(0, 1, (3, 3)))
         every = [float(total(used[0])) for _, used in layered_paths(graph)]
@@ -200,7 +201,7 @@ def test_limits_that_a_path_just_meets_are_proved() -> None:
     """The slack of a limit costs more of a bound than rounding."""
     graph = Layered(np.array([[0.4, 0.1], [0.2, 0.3]]), np.array([[0.7, 0.6], [0.7, 0.0]]))
     check_against_brute(graph, 0.6)
-    for seed in range(60):
+    for seed in range(few(60)):
         rng = np.random.default_rng((18, seed))
         cost, used = rng.integers(0, 9, (2, int(rng.integers(2, 6)), 3)) * 0.1
         graph = Layered(cost, used)
@@ -214,7 +215,7 @@ def test_costs_that_cancel(exact_arcs: int, monkeypatch: pytest.MonkeyPatch) -> 
     """An objective far below the costs, where sums in floats prove nothing."""
     monkeypatch.setattr("qopt.kernels.paths.exact.MAX_ARCS", exact_arcs)
     statuses = set()
-    for seed in range(120):
+    for seed in range(few(120)):
         rng = np.random.default_rng((19, seed))
         layers = int(rng.integers(3, 6))
         cost, resource = rng.uniform(0, 1e-8, (layers, 3)), rng.uniform(0, 1, (layers, 3))
@@ -293,7 +294,7 @@ def test_limits_below_zero_and_empty_paths_come_with_a_proof() -> None:
 @pytest.mark.parametrize("cost_unit", [1e-300, 1.0, 1e290])
 def test_extreme_units(unit: float, cost_unit: float) -> None:
     """Whatever multipliers such numbers lead to, those written are finite and prove what they say."""
-    for seed in range(12):
+    for seed in range(few(12)):
         rng = np.random.default_rng((21, seed))
         rows = int(rng.integers(1, 3))
         cost: Any = rng.uniform(0, 1, (3, 3)) * cost_unit

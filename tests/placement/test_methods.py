@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sweeps import swept
+from sweeps import few, swept
 
 import qopt
 from qopt.core.errors import InputError, MethodError
@@ -91,7 +91,7 @@ def follows(problem: Placement, skips: tuple[str, ...], tiers: dict[str, str]) -
 @pytest.mark.parametrize("chunk", swept(CHUNKS, lambda chunk: chunk > 0))
 def test_exact_methods_agree(chunk: int) -> None:
     """500 random graphs: minimum cut, branching, brute force, dynamic programming on chains, and the certificate."""
-    for seed in range(chunk * EACH, (chunk + 1) * EACH):
+    for seed in range(chunk * EACH, chunk * EACH + few(EACH)):
         problem = drawn(seed)
         best, _ = enumerated(problem)
         for name in ("mincut", "cut-branch", "chain-dp", "brute-force"):
@@ -107,7 +107,7 @@ def test_exact_methods_agree(chunk: int) -> None:
 @pytest.mark.parametrize("chunk", swept(CHUNKS, lambda chunk: chunk > 0))
 def test_models_agree_with_the_cut(chunk: int) -> None:
     """The same graphs as a MIP (arrays) and an LP (Pyomo), a tenth of them as MIP in Pyomo and as LP in CVXPY."""
-    for seed in range(chunk * EACH, (chunk + 1) * EACH):
+    for seed in range(chunk * EACH, chunk * EACH + few(EACH)):
         problem = drawn(seed)
         best = qopt.solve(problem, "mincut").objective
         calls: list[tuple[str, dict[str, Any]]] = [("highs-mip", {}), ("pyomo", {"formulation": "lp"})]
@@ -126,7 +126,7 @@ def test_models_agree_with_the_cut(chunk: int) -> None:
 def test_limits(chunk: int) -> None:
     """Memory of every tier but the last, latency targets, accuracy targets: MIP, branching and brute force."""
     kinds = set()
-    for seed in range(chunk * 25, (chunk + 1) * 25):
+    for seed in range(chunk * 25, chunk * 25 + few(25)):
         problem = drawn(seed, memory=(0.05, 0.2, 0.4, 0.7, 1.0)[seed % 5], operators=4)
         if seed % 2:
             base = qopt.solve(problem, "cut-branch")
@@ -158,7 +158,7 @@ def test_pyomo_takes_memory_and_the_linear_program_says_that_it_does_not() -> No
     assert qopt.solve(problem).method == "cut-branch"
 
 
-@pytest.mark.parametrize("seed", swept(range(6), lambda seed: seed in (3, 4)))
+@pytest.mark.parametrize("seed", swept(range(6), lambda seed: seed in (2, 3, 4)))
 def test_larger_graphs_with_memory(seed: int) -> None:
     problem = placement(40, seed=seed, branches=0.5, memory=0.03)
     mine, solver = qopt.solve(problem, "cut-branch"), qopt.solve(problem, "highs-mip")
@@ -181,7 +181,7 @@ def test_the_published_split_is_never_better(seed: int) -> None:
 @pytest.mark.parametrize("factor", swept([2.0**-40, 2.0**-10, 2.0**20, 2.0**40], lambda factor: 1e-9 < factor < 1e9))
 def test_scale_changes_nothing(factor: float) -> None:
     """All weights of the objective times a power of two, or all sizes and rates: the same plans."""
-    for seed in range(5):
+    for seed in range(few(5)):
         problem = placement(20, seed=seed, objective={"time": 1.0, "energy": 0.02, "price": 0.3})
         scaled = problem.replace({f"objective.{k}": v * factor for k, v in problem.objective.model_dump().items()})
         for name in ("mincut", "highs-mip", *(("cvxpy", "pyomo") if seed == 0 else ())):
@@ -211,7 +211,7 @@ def test_time_limit_and_honest_bounds() -> None:
 
 
 def test_costs_are_exact_sums() -> None:
-    for seed in range(40):
+    for seed in range(few(40)):
         problem = drawn(seed)
         plan = qopt.solve(problem).plan
         cost = breakdown(problem, plan)

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 from exact import SEEDS
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from sweeps import examples, few
 
 from qopt.core.errors import InputError
 from qopt.core.limits import limit_with_slack, within
@@ -98,7 +99,7 @@ def whole_plans(problem: QPart) -> list[tuple[QPartPlan, bool, float]]:
     return found
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@examples(200)
 @given(SEEDS)
 def test_whole_bits_against_brute_force(seed: int) -> None:
     rng = random.Random(seed)
@@ -132,7 +133,7 @@ def test_whole_bits_against_brute_force(seed: int) -> None:
         assert not (weaker.proved and not certificate.proved)
 
 
-@settings(max_examples=120, deadline=None, derandomize=True)
+@examples(120)
 @given(SEEDS, st.booleans())
 def test_limits_that_a_plan_just_keeps(seed: int, below: bool) -> None:
     """Noise and memory limits set to exactly what one plan uses, or a hair less memory."""
@@ -163,7 +164,7 @@ def test_limits_that_a_plan_just_keeps(seed: int, below: bool) -> None:
         assert certify(problem, plan).proved == (objective <= min(o for o, _ in feasible) * (1 + 1e-9))
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@examples(30)
 @given(SEEDS)
 def test_real_bound_is_below_every_whole_plan(seed: int) -> None:
     problem = small(random.Random(seed), model=random.Random(seed).choice(["law", "grid"]))
@@ -242,7 +243,7 @@ def test_real_optimum_is_proved_at_every_scale(noise: str, with_memory: bool, sc
             assert certificate.kkt.multiplier == pytest.approx(lam, rel=1e-6)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@examples(60)
 @given(SEEDS, st.integers(2, 30), st.sampled_from(["law", "grid"]), st.booleans())
 def test_moved_real_plans_are_not_proved(seed: int, n: int, noise: str, with_memory: bool) -> None:
     problem, plan, _ = solved(seed, n, noise, with_memory, 10.0 ** (seed % 19 - 9))
@@ -457,7 +458,7 @@ def verdict(data: Data, tree: Any, target: float | Fraction) -> Any:
     return check_tree(cost, noise, limit, stored, memory, tree, target, offset)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@examples(60)
 @given(SEEDS, st.booleans())
 def test_true_witnesses_are_accepted_and_forged_ones_refused(seed: int, with_memory: bool) -> None:
     rng = random.Random(seed)
@@ -523,7 +524,7 @@ JUNK = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@examples(60)
 @given(JUNK, st.dictionaries(st.sampled_from(["0", "1", "2", "x"]), JUNK, max_size=3))
 def test_junk_is_refused_and_never_raises(junk: Any, cuts: Any) -> None:
     data, best = knapsack(random.Random(7))
@@ -535,7 +536,7 @@ def test_junk_is_refused_and_never_raises(junk: Any, cuts: Any) -> None:
 
 
 def test_deep_trees_are_walked_without_recursion() -> None:
-    n = 100_000
+    n = few(100_000)
     cost, zero = [[1.0, 2.0]] * n, [[0.0, 0.0]] * n
     splits = [["split", i, [0]] for i in range(n)]
     assert "too early" in check_tree(cost, zero, 1.0, zero, math.inf, splits, 1.0).reason
@@ -564,7 +565,7 @@ def open_problem() -> tuple[QPart, QPartPlan, float]:
     raise AssertionError("no such problem")
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@examples(60)
 @given(SEEDS)
 def test_a_witness_closes_what_lagrange_leaves(seed: int) -> None:
     rng = random.Random(seed)

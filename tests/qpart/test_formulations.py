@@ -337,8 +337,10 @@ def test_dual_bounds_hold_at_any_multiplier(seed: int) -> None:
     assert cut_bounds(subproblems(problem))[s.cut] <= value * (1 + 1e-12)
 
 
-@pytest.mark.parametrize("model", ["law", "grid"])
-@pytest.mark.parametrize("memory", [None, 0.97])
+@pytest.mark.parametrize(
+    ("model", "memory"),
+    swept([("law", None), ("law", 0.97), ("grid", None), ("grid", 0.97)], lambda case: case == ("grid", 0.97)),
+)
 def test_repair_moves_little_and_mends(model: str, memory: float | None) -> None:
     problem = qpart(5, seed=3, noise=model, memory=memory, cuts=[5])  # type: ignore[arg-type]
     s = subproblems(problem).at(5)

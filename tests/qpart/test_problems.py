@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from qpart_problems import table_ii
+from sweeps import examples
 
 from qopt.core.errors import MethodError
 from qopt.core.limits import within
@@ -58,7 +59,7 @@ def problems(draw: st.DrawFn, max_layers: int = 12) -> QPart:
     return problem.replace(changes)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(problems())
 def test_round_trip(problem: QPart) -> None:
     text = to_json(problem)
@@ -146,7 +147,7 @@ def random_plan(problem: QPart, cut: int, seed: int) -> QPartPlan:
     return QPartPlan(cut=cut, weights=tuple(weights), activations=tuple(activations))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(problems(), st.data())
 def test_linear_form_equals_the_equations_term_by_term(problem: QPart, data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(problem.network)))
@@ -325,7 +326,7 @@ def test_tie_without_an_output_to_tie() -> None:
     assert subproblem.owner.tolist() == [0, 1, 2, 3]
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(problems(), st.data())
 def test_segment_costs_what_its_plan_costs(problem: QPart, data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(problem.network)))
@@ -354,7 +355,7 @@ def test_segment_costs_what_its_plan_costs(problem: QPart, data: st.DataObject) 
 # --- the generator ---------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(problems(max_layers=30))
 def test_generated_requests_meet_their_limits_at_the_reference_width(problem: QPart) -> None:
     reference = min(max(6, problem.bits.lo), problem.bits.hi) - problem.bits.lo

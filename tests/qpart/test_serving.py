@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sweeps import swept
+from sweeps import few, swept
 
 import qopt
 from qopt.core.errors import InputError
@@ -81,7 +81,7 @@ def columns(p: QPart, n: int, seed: int) -> dict[str, Any]:
     + swept([(c, "real") for c in CASES if CASES[c]["noise"] == "law"], lambda case: case[0] != "branches"),
 )
 def test_a_decision_is_what_solving_gives(case: str, bits: str) -> None:
-    n, nets = 80, [network(case), network(case, 4)]
+    n, nets = few(80), [network(case), network(case, 4)]
     asked = columns(nets[0], n, 7) | {"network": [nets[i % 2].name for i in range(n)]}
     requests = qopt.Requests.of(asked)
     found = qopt.decide(table(case, bits), requests)
