@@ -180,6 +180,22 @@ class Subproblem(Brief):
         found: IntArray = np.searchsorted(self.bits, widths)
         return found
 
+    def next_lower(self, columns: IntArray) -> IntArray:
+        """(n,) columns of the next smaller widths on the menus; the same column where there is none.
+
+        Parameters
+        ----------
+        columns : (n,) index of the width of each item.
+        """
+        if self.stand_in is None:
+            return np.maximum(columns - 1, 0)
+        k = len(self.bits)
+        last = np.maximum.accumulate(np.where(self.on_menu, np.arange(k), -1), axis=1)
+        here = self.standing(columns)
+        lower = np.where(here > 0, last[np.arange(len(columns)), np.maximum(here - 1, 0)], -1)
+        found: IntArray = np.where(lower < 0, columns, lower)
+        return found
+
     def knapsack(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Cost (m, k), weights (R, m, k) and limits (R,) of the kernels: all rows.
 

@@ -29,6 +29,31 @@ def _takes(*models: str) -> Callable[[QPart], str | None]:
     return refuses
 
 
+def _first_of(*tests: Callable[[QPart], str | None]) -> Callable[[QPart], str | None]:
+    """A test that gives the first reason that any of some tests has."""
+    return lambda problem: next((why for test in tests if (why := test(problem)) is not None), None)
+
+
+def _no_widths_between(problem: QPart) -> str | None:
+    """Why real-valued bits say nothing of a problem, or None: menus and tables know whole widths only."""
+    if problem.bits.has_menus:
+        return "bits has menus of whole widths, real-valued bits take a range lo..hi"
+    if problem.tables is not None and problem.tables.by_width:
+        return "tables has times or energies by whole widths, real-valued bits lie between"
+    return None
+
+
+def _no_limits(problem: QPart) -> str | None:
+    """Why a method that knows noise and memory alone cannot take a problem, or None."""
+    given = problem.given_limits
+    return f"limits.{next(iter(given))} is a row beside noise and memory, which are all it takes" if given else None
+
+
+def _no_tables(problem: QPart) -> str | None:
+    """Why the published rule, which prices MACs, cannot take a problem, or None."""
+    return None if problem.tables is None else "the published rule prices MACs, this problem has tables"
+
+
 METHODS: tuple[Method, ...] = (
     Method(
         name="mckp",
@@ -97,7 +122,7 @@ METHODS: tuple[Method, ...] = (
         target="qopt.qpart.methods.paper:solve",
         exact=False,
         options=("time_limit",),
-        refuses=_needs_law,
+        refuses=_first_of(_needs_law, _no_tables),
     ),
     Method(
         name="kkt",
@@ -106,7 +131,7 @@ METHODS: tuple[Method, ...] = (
         proves="optimal, by strong duality",
         target="qopt.qpart.methods.kkt:solve",
         imports=("scipy.optimize",),
-        refuses=_takes("law"),
+        refuses=_first_of(_takes("law"), _no_widths_between, _no_limits),
         options=("time_limit",),
     ),
     Method(
@@ -116,7 +141,7 @@ METHODS: tuple[Method, ...] = (
         proves="optimal within 1e-9 of the limit, a lower bound each round",
         target="qopt.qpart.methods.highs_cuts:solve",
         imports=("pyomo.environ", "qopt.formulations.qpart_convex", "pyomo.contrib.solver.solvers.highs", "highspy"),
-        refuses=_takes("law", "grid"),
+        refuses=_first_of(_takes("law", "grid"), _no_widths_between, _no_limits),
         needs=("pyomo", "highspy"),
         options=("time_limit", "threads"),
     ),
@@ -127,7 +152,7 @@ METHODS: tuple[Method, ...] = (
         proves="optimal within the solver's tolerance",
         target="qopt.qpart.methods.convex_cvxpy:solve",
         imports=("cvxpy", "qopt.formulations.qpart_convex"),
-        refuses=_takes("law"),
+        refuses=_first_of(_takes("law"), _no_widths_between, _no_limits),
         needs=("cvxpy",),
         solvers=(Backend("clarabel", module="clarabel"), Backend("scs", module="scs")),
         options=("time_limit", "solver"),
