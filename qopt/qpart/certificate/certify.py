@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from qopt.qpart.certificate.bounds import Bound, best_bound, screening
 from qopt.qpart.certificate.closing import LABELS, enumerate_below, exact_cost, holds_a_plan
 from qopt.qpart.certificate.cuts import Cut, CutTable
 from qopt.qpart.certificate.kkt import kkt_residuals
-from qopt.qpart.certificate.rows import SEARCHED, broken_limits, may_bind, relaxation_bound, search_below
+from qopt.qpart.certificate.rows import SEARCHED, Broken, broken_limits, may_bind, relaxation_bound, search_below
 from qopt.qpart.certificate.witness import Judgement, KnapsackData, check_witness
 from qopt.qpart.costs import Cost, breakdown
 from qopt.qpart.plan import QPartPlan, checked_plan, crossing_activations
@@ -98,7 +98,7 @@ class _Search:
 
     table: CutTable
     bounds: dict[int, Bound] = field(default_factory=dict)
-    rest: float = math.inf
+    rest: Fraction | float = math.inf
     stopped: bool = False
 
     def least(self) -> Fraction | float:
@@ -203,6 +203,8 @@ def _with_plan(
         notes.append(f"a better plan costs {float(better):.17g}")
     if feasible:
         least = min(least, objective)
+    elif least == math.inf:
+        notes.extend(_reasons(table, clock))
     bound = float(least) if least < math.inf else None
     proved = feasible and better is None and least >= target and not any(n.startswith("error") for n in notes)
     if bound is not None and proved:
@@ -316,7 +318,8 @@ def _close(
                 notes.append(f"cut {p}: no proof by multipliers within {SEARCHED} partial choices; the gap stays open")
                 stopped = "labels" if answer.choice is None else None
                 break
-            closed.bounds[p] = bound._replace(value=max(bound.value, _below(target - Fraction(cut.base))))
+            del closed.bounds[p]  # out: the tree reaches the target itself, which no float may be
+            closed.rest = min(closed.rest, target)
             continue
         try:
             found = enumerate_below(cut, ceiling, bound.lam, bound.mu, left, clock)
@@ -333,12 +336,6 @@ def _close(
         if found.choice is not None:
             best = min(best, exact_cost(cut, found.choice))
     return closed.least(), best if best < target else None, notes, stopped
-
-
-def _below(value: Fraction) -> float:
-    """The largest float that is not above an exact value."""
-    rounded = float(value)
-    return rounded if rounded <= value else math.nextafter(rounded, -math.inf)
 
 
 def _without_plan(table: CutTable, witness: dict[str, object] | None, labels: int, clock: Clock) -> Certificate:
@@ -366,7 +363,7 @@ def _without_plan(table: CutTable, witness: dict[str, object] | None, labels: in
         notes.append(_left_open(search, None))
     infeasible = least == math.inf
     if infeasible:
-        notes.extend(_reasons(table))
+        notes.extend(_reasons(table, clock))
     return Certificate(
         bits=table.bits,
         feasible=False,
@@ -380,26 +377,40 @@ def _without_plan(table: CutTable, witness: dict[str, object] | None, labels: in
     )
 
 
+class _Run(NamedTuple):
+    """Neighbouring cuts that break the same limits, and what the first of them breaks."""
+
+    first: int
+    last: int
+    broken: Broken
+
+
 MOST_REASONS = 6
 """Lines about what cuts break."""
 
 
-def _reasons(table: CutTable) -> list[str]:
+def _reasons(table: CutTable, clock: Clock) -> list[str]:
     """What each cut of a problem without a plan breaks, a line for neighbours that break the same."""
-    runs: list[tuple[int, int, str, str]] = []
+    runs: list[_Run] = []
     for p in table.problem.admissible_cuts.tolist():
-        why = broken_limits(table.at(p)) or "several limits: each can be kept, not all of them together"
-        name = why.split(":")[0]
-        if runs and runs[-1][2] == name:
-            runs[-1] = (runs[-1][0], p, name, runs[-1][3])
+        if runs and clock.over:
+            break
+        broken = broken_limits(table, p, clock)
+        if runs and runs[-1][2].names == broken.names:
+            runs[-1] = runs[-1]._replace(last=p)
+        elif len(runs) == MOST_REASONS:
+            break
         else:
-            runs.append((p, p, name, why))
-    lines = [
-        f"cut {first} breaks {why}" if first == last else f"cuts {first} to {last} break {name}; cut {first} {why.split(': ')[1]}"
-        for first, last, name, why in runs
-    ]
-    more = len(lines) - MOST_REASONS
-    return lines if more <= 0 else [*lines[:MOST_REASONS], f"and {more} more runs of cuts"]
+            runs.append(_Run(p, p, broken))
+    lines = []
+    for first, last, broken in runs:
+        where = f"cut {first} breaks" if first == last else f"cuts {first} to {last} break"
+        amounts = f": {broken.amounts}" if broken.amounts else ""
+        lines.append(f"{where} {broken.words}{amounts if first == last or not amounts else f' (cut {first}{amounts})'}")
+    end = int(table.problem.admissible_cuts[-1])
+    if runs and runs[-1].last < end:
+        lines.append(f"and so on to cut {end}")
+    return lines
 
 
 def _nothing_left(table: CutTable, cuts: list[int], labels: int, clock: Clock) -> tuple[bool | None, Stopped]:

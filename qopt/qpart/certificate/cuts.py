@@ -291,7 +291,7 @@ class CutTable:
     def _owners(self, p: int, outputs: IntArray) -> tuple[IntArray, int]:
         """Item of each tensor at cut p, and how many items there are: tensors of one width carry one label."""
         net = self.problem.network
-        if not net.ties and not (self.problem.tie_cut and p in outputs):
+        if not net.ties and not (self.problem.tie_cut and p and p in outputs):
             return np.arange(p + outputs.size), p + outputs.size
         label = {layer: layer for layer in range(1, p + 1)}
         for tie in net.ties:
@@ -299,7 +299,7 @@ class CutTable:
                 if layer <= p:
                     label[layer] = int(tie.layers[0])
         labels = [label[layer] for layer in range(1, p + 1)]
-        labels += [label[p] if self.problem.tie_cut and out == p else -out for out in outputs.tolist()]
+        labels += [label[p] if self.problem.tie_cut and out == p > 0 else -out for out in outputs.tolist()]
         position: dict[int, int] = {}
         owner = [position.setdefault(name, len(position)) for name in labels]
         return np.array(owner, dtype=np.int64), len(position)
