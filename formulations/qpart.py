@@ -96,22 +96,17 @@ def items(subproblem: Subproblem) -> Iterator[tuple[int, int, float, float, floa
         yield int(subproblem.tensors[i]), b, float(subproblem.cost[i, j]), share, stored
 
 
-def shares(subproblem: Subproblem, row: Row) -> tuple[float, dict[tuple[int, int], float]]:
-    """What a cut uses of a limit whatever the widths, and what every admissible item does, as shares of the limit.
+def shares(subproblem: Subproblem, row: Row) -> tuple[dict[tuple[int, int], float], float]:
+    """What every admissible item uses of a limit, and what they may use together: shares of what the cut leaves of it.
 
     Parameters
     ----------
     row : one of ``subproblem.limits``.
     """
-    limit = limit_with_slack(row.limit) or 1.0
-    where = zip(*np.nonzero(admissible(subproblem)), strict=True)
-    used = {(int(subproblem.tensors[i]), int(subproblem.bits[j])): float(row.use[i, j]) / limit for i, j in where}
-    return row.fixed / limit, used
-
-
-def allowed_share(row: Row) -> float:
-    """1, or 0 where a limit allows nothing: the right side of its row, whose terms are shares."""
-    return 1.0 if row.limit else 0.0
+    i, j = np.nonzero(admissible(subproblem))
+    used, room = row.scaled(row.use[i, j])
+    keys = zip(subproblem.tensors[i].tolist(), subproblem.bits[j].tolist(), strict=True)
+    return dict(zip(keys, used.tolist(), strict=True)), room
 
 
 def scale(at: dict[int, Subproblem]) -> tuple[float, float]:
@@ -204,14 +199,14 @@ def joint(problem: QPart, form: str = "one-hot", *, clock: Clock = ENDLESS) -> p
 
 
 def _add_limits(model: pyo.ConcreteModel, problem: QPart, at: dict[int, Subproblem], aggregated: bool) -> None:
-    """Rows ``limit[name, p]``, or ``limit[name]``: what the cut fixes and what widths add, as shares of the limit."""
+    """Rows ``limit[name, p]``, or ``limit[name]``, in shares of what the cut leaves of the limit."""
     cut, width = model.cut, model.width
     rows: dict[tuple[str, int], tuple[Any, Any]] = {}
     for p, subproblem in at.items():
         for row in subproblem.limits:
-            fixed, used = shares(subproblem, row)
-            left = fixed * cut[p] + sum(share * width[p, i, b] for (i, b), share in used.items() if share)
-            rows[row.name, p] = left, allowed_share(row) * cut[p]
+            used, room = shares(subproblem, row)
+            left = sum(share * width[p, i, b] for (i, b), share in used.items() if share)
+            rows[row.name, p] = left, room * cut[p]
     if not aggregated:
         model.limit = pyo.Constraint(list(rows), rule=lambda _, name, p: _at_most(*rows[name, p]))
         return
@@ -273,9 +268,9 @@ def gdp(problem: QPart) -> pyo.ConcreteModel:
             disjunct.memory = pyo.Constraint(expr=sum(memory) <= 1)
         disjunct.limit = pyo.Constraint([row.name for row in subproblem.limits])
         for row in subproblem.limits:
-            fixed, used = shares(subproblem, row)
+            used, room = shares(subproblem, row)
             terms = sum(share * width[i, b] for (i, b), share in used.items() if share)
-            disjunct.limit[row.name] = _at_most(fixed + terms, allowed_share(row))
+            disjunct.limit[row.name] = _at_most(terms, room)
 
     model.at_cut = Disjunct(list(at), rule=at_cut)
     model.one_cut = Disjunction(expr=list(model.at_cut.values()))
@@ -304,7 +299,7 @@ def joint_cvxpy(problem: QPart) -> cp.Problem:
         blocked = [
             cut[k] == 0
             for k, (p, subproblem) in enumerate(at.items())
-            if len(at[p].tensors) or any(shares(subproblem, row)[0] > allowed_share(row) for row in subproblem.limits)
+            if len(at[p].tensors) or any(shares(subproblem, row)[1] < 0 for row in subproblem.limits)
         ]
         return cp.Problem(cp.Minimize((base - offset) / unit @ cut), [cp.sum(cut) == 1, *blocked])
 
@@ -326,10 +321,10 @@ def joint_cvxpy(problem: QPart) -> cp.Problem:
         constraints.append(memory @ width <= cut)
     for r in range(len(problem.given_limits)):
         found = [shares(subproblem, subproblem.limits[r]) for subproblem in at.values()]
-        used = np.array([found[row[0]][1][row[1], row[2]] for row in rows])
-        fixed = np.array([share - allowed_share(s.limits[r]) for (share, _), s in zip(found, at.values(), strict=True)])
+        used = np.array([found[row[0]][0][row[1], row[2]] for row in rows])
+        room = np.array([room for _, room in found])
         of_cut = sparse.csr_array((used, (owner, where)), shape=(len(at), len(rows)))
-        constraints.append(of_cut @ width + cp.multiply(fixed, cut) <= 0)
+        constraints.append(of_cut @ width <= cp.multiply(room, cut))
     return cp.Problem(cp.Minimize((base - offset) / unit @ cut + cost / unit @ width), constraints)
 
 

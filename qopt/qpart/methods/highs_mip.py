@@ -99,11 +99,14 @@ def solve(problem: QPart, options: Options) -> Outcome:
             rows.append((np.append(mine, b.first), np.append(np.ones(len(mine)), -1.0)))
             sense.append((0.0, 0.0))
         for row in s.rows:
-            terms, limit, fixed = row.use[b.tensor, b.width], row.limit, row.fixed
-            if math.isfinite(limit) and fixed + terms.sum() > limit:
-                scaled = terms / limit if limit > 0 else np.where(terms > 0, 1.0, 0.0)
-                left = fixed / limit - 1.0 if limit > 0 else float(fixed > 0)
-                rows.append((np.append(b.columns, b.first), np.append(scaled, left)))
+            terms, limit = row.use[b.tensor, b.width], row.limit
+            if math.isfinite(limit) and row.fixed + terms.sum() > limit:
+                if row.fixed:
+                    scaled, room = row.scaled(terms)
+                else:
+                    scaled = terms / limit if limit > 0 else np.where(terms > 0, 1.0, 0.0)
+                    room = 1.0 if limit > 0 else 0.0
+                rows.append((np.append(b.columns, b.first), np.append(scaled, -room)))
                 sense.append((-math.inf, 0.0))
     handed: dict[str, int] = {}  # size of the last round's model
 

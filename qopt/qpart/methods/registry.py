@@ -7,6 +7,7 @@ from collections.abc import Callable
 from qopt.core.method import Backend, Method
 from qopt.qpart.methods import brute_force
 from qopt.qpart.problem import QPart
+from qopt.qpart.real_bits import not_in_closed_form
 
 HIGHS = Backend("highs", module="highspy")
 
@@ -32,21 +33,6 @@ def _takes(*models: str) -> Callable[[QPart], str | None]:
 def _first_of(*tests: Callable[[QPart], str | None]) -> Callable[[QPart], str | None]:
     """A test that gives the first reason that any of some tests has."""
     return lambda problem: next((why for test in tests if (why := test(problem)) is not None), None)
-
-
-def _no_widths_between(problem: QPart) -> str | None:
-    """Why real-valued bits say nothing of a problem, or None: menus and tables know whole widths only."""
-    if problem.bits.has_menus:
-        return "bits has menus of whole widths, real-valued bits take a range lo..hi"
-    if problem.tables is not None and problem.tables.by_width:
-        return "tables has times or energies by whole widths, real-valued bits lie between"
-    return None
-
-
-def _no_limits(problem: QPart) -> str | None:
-    """Why a method that knows noise and memory alone cannot take a problem, or None."""
-    given = problem.given_limits
-    return f"limits.{next(iter(given))} is a row beside noise and memory, which are all it takes" if given else None
 
 
 def _no_tables(problem: QPart) -> str | None:
@@ -131,7 +117,7 @@ METHODS: tuple[Method, ...] = (
         proves="optimal, by strong duality",
         target="qopt.qpart.methods.kkt:solve",
         imports=("scipy.optimize",),
-        refuses=_first_of(_takes("law"), _no_widths_between, _no_limits),
+        refuses=_first_of(_takes("law"), not_in_closed_form),
         options=("time_limit",),
     ),
     Method(
@@ -141,7 +127,7 @@ METHODS: tuple[Method, ...] = (
         proves="optimal within 1e-9 of the limit, a lower bound each round",
         target="qopt.qpart.methods.highs_cuts:solve",
         imports=("pyomo.environ", "qopt.formulations.qpart_convex", "pyomo.contrib.solver.solvers.highs", "highspy"),
-        refuses=_first_of(_takes("law", "grid"), _no_widths_between, _no_limits),
+        refuses=_first_of(_takes("law", "grid"), not_in_closed_form),
         needs=("pyomo", "highspy"),
         options=("time_limit", "threads"),
     ),
@@ -152,7 +138,7 @@ METHODS: tuple[Method, ...] = (
         proves="optimal within the solver's tolerance",
         target="qopt.qpart.methods.convex_cvxpy:solve",
         imports=("cvxpy", "qopt.formulations.qpart_convex"),
-        refuses=_first_of(_takes("law"), _no_widths_between, _no_limits),
+        refuses=_first_of(_takes("law"), not_in_closed_form),
         needs=("cvxpy",),
         solvers=(Backend("clarabel", module="clarabel"), Backend("scs", module="scs")),
         options=("time_limit", "solver"),
