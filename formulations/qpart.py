@@ -5,24 +5,28 @@ Sets and data (QPART, sections III-IV)
     i in T_p        tensors that cut p quantizes: weights of layer l are written l, its output -l
                     (tensors that share a width are one entry, named after the first: tied layers, or with Eq. 14 to
                     the letter layer p's weights and output)
-    b in B          admissible widths lo..hi
+    b in B_i        widths on the menu of tensor i, lo..hi without one
     base_p          xi O_1 + delta O_2, the raw input where it is sent, and overhead (Eq. 17 without eps Z)
     pi_i            objective per bit of width: eps z_i                          (Eqs. 14, 17)
     N_i(b) / rho_i  noise term of tensor i at b bits                             (Eqs. 18-22)
     Delta_p         noise that cut p and the accuracy level allow                (Eq. 23)
     z_i, h_i        bits of device memory per bit of width, and those that any width takes (scales, zero points)
     memory          bits of device memory
+    t_i(b)          objective of computing tensor i's layers on the device at b bits, where a table says it
+    u_ri(b), u_rp   what tensor i at b bits, and the cut whatever the widths, use of limit r
+    U_r             limits on time, energy, price and payload
 
 Variables
     cut[p]          y_p = 1 if the network is cut after layer p
     width[p, i, b]  x_pib = 1 if moreover tensor i gets b bits
 
 Model ``one-hot``
-    minimise    sum_p base_p y_p + sum_pib pi_i b x_pib                          (Eq. 17)
+    minimise    sum_p base_p y_p + sum_pib (pi_i b + t_i(b)) x_pib               (Eq. 17)
     one_cut     sum_p y_p = 1
     one_width   sum_b x_pib = y_p                             for p, i in T_p
     accuracy    sum_ib N_i(b) / rho_i x_pib <= Delta_p y_p    for p >= 1         (Eq. 23)
     memory      sum_ib (z_i b + h_i) x_pib <= memory y_p              for p >= 1
+    limit       u_rp y_p + sum_ib u_ri(b) x_pib <= U_r y_p            for every limit r, all p
 
 ``aggregated`` adds the accuracy rows of all cuts (each divided by its Delta_p) into one row, and the memory rows
 likewise. At integer points that says the same, because one cut's variables alone are not zero; its LP
@@ -52,7 +56,7 @@ from qopt.core.limits import limit_with_slack
 from qopt.core.reading import problem_of
 from qopt.qpart.plan import QPartPlan
 from qopt.qpart.problem import QPart
-from qopt.qpart.subproblem import Subproblem, subproblems
+from qopt.qpart.subproblem import Row, Subproblem, subproblems
 
 if TYPE_CHECKING:
     import cvxpy as cp
@@ -73,9 +77,12 @@ def tables(problem: QPart, clock: Clock = ENDLESS) -> dict[int, Subproblem]:
 
 
 def admissible(subproblem: Subproblem) -> BoolArray:
-    """(n, k) items that do not break a limit on their own."""
+    """(n, k) widths on the menus that do not break a limit on their own."""
     fits: BoolArray = subproblem.noise <= limit_with_slack(subproblem.limit)
-    return fits & (subproblem.storage <= limit_with_slack(subproblem.memory))
+    fits &= subproblem.storage <= limit_with_slack(subproblem.memory)
+    for row in subproblem.limits:
+        fits &= row.use <= limit_with_slack(row.limit)
+    return fits & subproblem.on_menu
 
 
 def items(subproblem: Subproblem) -> Iterator[tuple[int, int, float, float, float]]:
@@ -89,6 +96,19 @@ def items(subproblem: Subproblem) -> Iterator[tuple[int, int, float, float, floa
         yield int(subproblem.tensors[i]), b, float(subproblem.cost[i, j]), share, stored
 
 
+def shares(subproblem: Subproblem, row: Row) -> tuple[dict[tuple[int, int], float], float]:
+    """What every admissible item uses of a limit, and what they may use together: shares of what the cut leaves of it.
+
+    Parameters
+    ----------
+    row : one of ``subproblem.limits``.
+    """
+    i, j = np.nonzero(admissible(subproblem))
+    used, room = row.scaled(row.use[i, j])
+    keys = zip(subproblem.tensors[i].tolist(), subproblem.bits[j].tolist(), strict=True)
+    return dict(zip(keys, used.tolist(), strict=True)), room
+
+
 def scale(at: dict[int, Subproblem]) -> tuple[float, float]:
     """Offset and unit of the objective: optima lie between 0 and about 1000 units above the offset.
 
@@ -99,8 +119,9 @@ def scale(at: dict[int, Subproblem]) -> tuple[float, float]:
     ----------
     at : data of each admissible cut, as `tables` gives them.
     """
-    least = [s.base + float(s.cost[:, 0].sum()) for s in at.values()]
-    most = [s.base + float(s.cost[:, -1].sum()) for s in at.values()]
+    # With tables the smallest width need not be the cheapest.
+    least = [s.base + float((s.cost[:, 0] if s.computing is None else s.cost.min(axis=1)).sum()) for s in at.values()]
+    most = [s.base + float((s.cost[:, -1] if s.computing is None else s.cost.max(axis=1)).sum()) for s in at.values()]
     offset = min(least)
     way = max(min(most) - offset, 1e-3 * (max(most) - offset))
     return offset, (way or abs(offset) or 1.0) / 1000.0
@@ -140,7 +161,7 @@ def joint(problem: QPart, form: str = "one-hot", *, clock: Clock = ENDLESS) -> p
         pyo.TransformationFactory("gdp.bigm" if form == "big-m" else "gdp.hull").apply_to(model)
         return model
 
-    device_cuts = [p for p in at if p > 0]
+    device_cuts = [p for p in at if p > 0 or len(at[p].tensors)]
     tensors = [(p, int(i)) for p in at for i in at[p].tensors]
     choices = [(p, i, b) for p in at for i, b, *_ in of[p]]
     widths: dict[tuple[int, int], list[int]] = {key: [] for key in tensors}
@@ -173,7 +194,36 @@ def joint(problem: QPart, form: str = "one-hot", *, clock: Clock = ENDLESS) -> p
         model.accuracy = pyo.Constraint(expr=sum(noise.values()) <= used)
         if problem.device.memory is not None:
             model.memory = pyo.Constraint(expr=sum(stored.values()) <= used)
+    _add_limits(model, problem, at, aggregated=form == "aggregated")
     return model
+
+
+def _add_limits(model: pyo.ConcreteModel, problem: QPart, at: dict[int, Subproblem], aggregated: bool) -> None:
+    """Rows ``limit[name, p]``, or ``limit[name]``, in shares of what the cut leaves of the limit."""
+    cut, width = model.cut, model.width
+    rows: dict[tuple[str, int], tuple[Any, Any]] = {}
+    for p, subproblem in at.items():
+        for row in subproblem.limits:
+            used, room = shares(subproblem, row)
+            left = sum(share * width[p, i, b] for (i, b), share in used.items() if share)
+            rows[row.name, p] = left, room * cut[p]
+    if not aggregated:
+        model.limit = pyo.Constraint(list(rows), rule=lambda _, name, p: _at_most(*rows[name, p]))
+        return
+    names = list(problem.given_limits)
+
+    def total(_: object, name: str) -> Any:
+        mine = [sides for (of, _p), sides in rows.items() if of == name]
+        return _at_most(sum(left for left, _ in mine), sum(right for _, right in mine))
+
+    model.limit = pyo.Constraint(names, rule=total)
+
+
+def _at_most(left: Any, right: Any) -> Any:
+    """A row, or that there is none where nothing in it varies."""
+    if left is right or (isinstance(left, int | float) and isinstance(right, int | float)):
+        return pyo.Constraint.Feasible if left <= right else pyo.Constraint.Infeasible
+    return left <= right
 
 
 def gdp(problem: QPart) -> pyo.ConcreteModel:
@@ -189,7 +239,7 @@ def gdp(problem: QPart) -> pyo.ConcreteModel:
 
     model = pyo.ConcreteModel(name=problem.name)
     model.offset, model.unit = offset, unit = scale(at)
-    most = max(s.base + float(s.cost[:, -1].sum()) for s in at.values())
+    most = max(s.base + float(s.cost.max(axis=1, initial=0.0).sum()) for s in at.values())
     model.width = pyo.Var(tensors, bits, domain=pyo.Binary)
     # A thousandth more than any plan costs: the sums of its price row round.
     model.total = pyo.Var(bounds=(0.0, (most - offset) / unit + 1.0))
@@ -216,6 +266,11 @@ def gdp(problem: QPart) -> pyo.ConcreteModel:
         memory = [stored * width[i, b] for i, b, *_, stored in choices if stored]
         if memory:
             disjunct.memory = pyo.Constraint(expr=sum(memory) <= 1)
+        disjunct.limit = pyo.Constraint([row.name for row in subproblem.limits])
+        for row in subproblem.limits:
+            used, room = shares(subproblem, row)
+            terms = sum(share * width[i, b] for (i, b), share in used.items() if share)
+            disjunct.limit[row.name] = _at_most(terms, room)
 
     model.at_cut = Disjunct(list(at), rule=at_cut)
     model.one_cut = Disjunction(expr=list(model.at_cut.values()))
@@ -241,7 +296,11 @@ def joint_cvxpy(problem: QPart) -> cp.Problem:
     cut = cp.Variable(len(at), boolean=True, name="cut")
     base = np.array([subproblem.base for subproblem in at.values()])
     if not rows:
-        blocked = [cut[k] == 0 for k, p in enumerate(at) if len(at[p].tensors)]
+        blocked = [
+            cut[k] == 0
+            for k, (p, subproblem) in enumerate(at.items())
+            if len(at[p].tensors) or any(shares(subproblem, row)[1] < 0 for row in subproblem.limits)
+        ]
         return cp.Problem(cp.Minimize((base - offset) / unit @ cut), [cp.sum(cut) == 1, *blocked])
 
     width = cp.Variable(len(rows), boolean=True, name="width")
@@ -260,6 +319,12 @@ def joint_cvxpy(problem: QPart) -> cp.Problem:
     ]
     if problem.device.memory is not None:
         constraints.append(memory @ width <= cut)
+    for r in range(len(problem.given_limits)):
+        found = [shares(subproblem, subproblem.limits[r]) for subproblem in at.values()]
+        used = np.array([found[row[0]][0][row[1], row[2]] for row in rows])
+        room = np.array([room for _, room in found])
+        of_cut = sparse.csr_array((used, (owner, where)), shape=(len(at), len(rows)))
+        constraints.append(of_cut @ width <= cp.multiply(room, cut))
     return cp.Problem(cp.Minimize((base - offset) / unit @ cut + cost / unit @ width), constraints)
 
 
@@ -296,5 +361,9 @@ def extract(model: pyo.ConcreteModel | cp.Problem, problem: QPart) -> QPartPlan:
     def value(i: int, b: int) -> float:
         return width.get((i, b) if shared else (p, i, b), -1.0)
 
-    chosen = np.array([max(bits, key=lambda b: value(int(i), b)) for i in subproblem.tensors], dtype=np.int64)
+    menus = [[b for b, own in zip(bits, mask, strict=True) if own] for mask in subproblem.on_menu.tolist()]
+    chosen = np.array(
+        [max(menu, key=lambda b: value(int(i), b)) for i, menu in zip(subproblem.tensors, menus, strict=True)],
+        dtype=np.int64,
+    )
     return subproblem.plan(chosen, "whole", problem.name)

@@ -289,6 +289,18 @@ RobustnessRows = _type(
         ranged=True,
     ),
 )
+Robustness = _type(
+    1,
+    _POSITIVE_OR_NULL,
+    _column(
+        1,
+        f"a number > 0, or {_REACHED}",
+        f"numbers > 0, or {_REACHED}",
+        _amount_or_infinite,
+        null=math.inf,
+        ranged=True,
+    ),
+)
 _ABSENT = "null where there is none"
 TableRows = _type(
     2,
@@ -304,3 +316,16 @@ AmountTable = _type(
     _column(2, f"a number >= 0, or {_ABSENT}", f"numbers >= 0, or {_ABSENT}", _amount_or_absent, null=math.inf),
 )
 """The same for amounts."""
+QuantityTable = _type(
+    2,
+    _AMOUNT_OR_NULL,
+    _column(
+        2,
+        f"a number >= 0, or {_ABSENT}",
+        f"numbers >= 0, or {_ABSENT}",
+        _amount_or_absent,
+        null=math.inf,
+        ranged=True,
+    ),
+)
+"""The same for physical quantities."""

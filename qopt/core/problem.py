@@ -121,6 +121,8 @@ def _changed(node: object, steps: list[str | int], value: object, path: str) -> 
         raise InputError(path, "no such field", f"a field of an object, not of {shown(node)}")
     if rest:
         inner = node.get(step)
+        if inner is None and step in node and isinstance(rest[0], str):
+            inner = {}  # an optional object that is not there yet: what it lacks is for its own check to say
         if not isinstance(inner, list | tuple if isinstance(rest[0], int) else dict):
             raise InputError(path, "no such field", ", ".join(node))
         return {**node, step: _changed(inner, rest, value, path)}

@@ -15,13 +15,14 @@ import numpy as np
 from qopt.core.arrays import FloatArray
 from qopt.core.display import Brief
 from qopt.core.errors import InputError
+from qopt.qpart.layer_tables import LayerTables
 from qopt.qpart.plan import QPartPlan, crossing_activations
 from qopt.qpart.problem import QPart
 
 
 @dataclass(frozen=True)
 class Prices:
-    """Coefficients of Eq. 17 in linear form (Eqs. 24-26).
+    """Coefficients of Eq. 17 in linear form (Eqs. 24-26). What a table says of layers is not in them.
 
     Attributes
     ----------
@@ -46,10 +47,58 @@ def prices(problem: QPart) -> Prices:
     server = (w.time + w.price * s.price) * s.cycles_per_mac / s.clock
     if s.charge_energy:
         server += w.energy * s.energy_coefficient * s.clock * s.clock * s.cycles_per_mac
+    if problem.tables is not None:
+        device, server = _untabled(problem, problem.tables)
     upload = (w.time + w.energy * ch.transmit_power) / ch.uplink
     receiving = w.energy * ch.transmit_power if ch.charge_download else 0.0
     download = (w.time + receiving) / ch.downlink / problem.inferences
     return Prices(device, server, upload, download)
+
+
+def _untabled(problem: QPart, tables: LayerTables) -> tuple[float, float]:
+    """What is left of xi and delta where tables say the time or the energy of layers."""
+    w, d, s = problem.objective, problem.device, problem.server
+    device = server = 0.0
+    if tables.device_time is None:
+        device += w.time * d.cycles_per_mac / d.clock
+    if tables.device_energy is None:
+        device += w.energy * d.energy_coefficient * d.clock * d.clock * d.cycles_per_mac
+    if tables.server_time is None:
+        server += (w.time + w.price * s.price) * s.cycles_per_mac / s.clock
+    if tables.server_energy is None and s.charge_energy:
+        server += w.energy * s.energy_coefficient * s.clock * s.clock * s.cycles_per_mac
+    return device, server
+
+
+def device_costs(problem: QPart) -> FloatArray | None:
+    """(L, k) objective of computing a layer on the device by the width of its weights, as far as tables say it.
+
+    None where no table of the device is given; infinite at widths that the tables have no number for.
+    """
+    tables, w = problem.tables, problem.objective
+    if tables is None or not tables.by_width:
+        return None
+    b, total = problem.widths, np.zeros((problem.layers, len(problem.widths)))
+    for weight, table in ((w.time, tables.device_time), (w.energy, tables.device_energy)):
+        if table is not None:
+            found = tables.at(table, b)
+            total += np.where(np.isfinite(found), weight * found, np.inf)
+    _finite("tables of the device", total[np.isfinite(total)].sum())
+    return total
+
+
+def server_costs(problem: QPart) -> FloatArray | None:
+    """(L,) objective of computing a layer on the server as far as tables say it; None where none is given."""
+    tables, w, s = problem.tables, problem.objective, problem.server
+    if tables is None or (tables.server_time is None and tables.server_energy is None):
+        return None
+    total = np.zeros(problem.layers)
+    if tables.server_time is not None:
+        total += (w.time + w.price * s.price) * tables.server_time
+    if tables.server_energy is not None and s.charge_energy:
+        total += w.energy * tables.server_energy
+    _finite("tables of the server", total.sum())
+    return total
 
 
 def _finite(what: str, cost: float) -> None:
@@ -60,13 +109,22 @@ def _finite(what: str, cost: float) -> None:
 
 
 def tensor_prices(problem: QPart) -> tuple[FloatArray, FloatArray]:
-    """pi_i, objective per bit of width, of weights and of activations, each (L,)."""
+    """pi_i, objective per bit of width, of weights and of activations, each (L,).
+
+    Behind the activations stands the raw input where it is quantized, so that ``activations[i - 1]`` is tensor i's.
+    """
     p = prices(problem)
     with np.errstate(over="ignore", invalid="ignore"):
         weights: FloatArray = p.download * problem.network.sent
-        activations: FloatArray = p.upload * problem.network.activations
+        activations: FloatArray = p.upload * upload_values(problem)
         _finite("bits sent", np.append(weights, activations).sum() * problem.bits.hi)
     return weights, activations
+
+
+def upload_values(problem: QPart) -> FloatArray:
+    """(L,) values of each output, or (L + 1,) with the raw input's behind them where it is quantized."""
+    net = problem.network
+    return np.append(net.activations, net.input_size) if problem.quantize_input else net.activations
 
 
 def split_macs(problem: QPart) -> tuple[FloatArray, FloatArray]:
@@ -94,8 +152,12 @@ def base_costs(problem: QPart) -> FloatArray:
         _finite("overhead", np.append(down, up).sum())
     on_device, on_server = split_macs(problem)
     base: FloatArray = p.device * on_device + p.server * on_server
-    until = 1 if net.last_reader is None else int(net.last_reader[0])
-    base[:until] += p.upload * net.input_bits * net.input_size
+    on_server_costs = server_costs(problem)
+    if on_server_costs is not None:
+        base[:-1] += np.cumsum(on_server_costs[::-1])[::-1]
+    if not problem.quantize_input:
+        until = 1 if net.last_reader is None else int(net.last_reader[0])
+        base[:until] += p.upload * net.input_bits * net.input_size
     base[1:] += down
     if net.overhead_activations is not None:
         # The output of layer i crosses cuts i .. last - 1. Only sums of numbers >= 0: no cancellation.
@@ -107,16 +169,17 @@ def base_costs(problem: QPart) -> FloatArray:
 
 
 def fixed_upload(problem: QPart, cut: int) -> float:
-    """Bits that go up at a cut whatever the widths: the raw input if it crosses, and overhead of the outputs.
+    """Bits that go up at a cut whatever the widths: the raw input if it crosses as it is, and overhead of the outputs.
 
     Parameters
     ----------
     cut : p.
     """
     net = problem.network
-    bits = net.input_bits * net.input_size if 0 in net.crossing(cut) else 0.0
+    raw = not problem.quantize_input and 0 in net.crossing(cut)
+    bits = net.input_bits * net.input_size if raw else 0.0
     if net.overhead_activations is not None:
-        bits += math.fsum(net.overhead_activations[i - 1] for i in crossing_activations(problem, cut))
+        bits += math.fsum(net.overhead_activations[i - 1] for i in crossing_activations(problem, cut) if i)
     return bits
 
 
@@ -181,7 +244,7 @@ def breakdown(problem: QPart, plan: QPartPlan) -> Cost:
     widths = iter(plan.activations)
     for tensor in crossing:
         if tensor == 0:
-            up += net.input_bits * net.input_size
+            up += (next(widths) if problem.quantize_input else net.input_bits) * net.input_size
         elif tensor < len(net) or problem.send_output:
             up += next(widths) * float(net.activations[tensor - 1])
             if net.overhead_activations is not None:
@@ -194,6 +257,17 @@ def breakdown(problem: QPart, plan: QPartPlan) -> Cost:
     server_energy = (
         s.energy_coefficient * s.clock * s.clock * macs_server * s.cycles_per_mac if s.charge_energy else 0.0
     )
+    if problem.tables is not None:
+        # What a table says stands in place of the four figures above.
+        tables = problem.tables
+        if tables.device_time is not None:
+            device_time = _looked_up(problem, tables.device_time, plan)
+        if tables.device_energy is not None:
+            device_energy = _looked_up(problem, tables.device_energy, plan)
+        if tables.server_time is not None:
+            server_time = float(tables.server_time[p:].sum())
+        if tables.server_energy is not None:
+            server_energy = float(tables.server_energy[p:].sum()) if s.charge_energy else 0.0
     price = s.price * server_time
     down_time, up_time = down / ch.downlink / problem.inferences, up / ch.uplink
     down_energy = ch.transmit_power * down_time if ch.charge_download else 0.0
@@ -213,3 +287,15 @@ def breakdown(problem: QPart, plan: QPartPlan) -> Cost:
         objective=computing + transmission,
         transmission_cost=transmission,
     )
+
+
+def _looked_up(problem: QPart, table: FloatArray, plan: QPartPlan) -> float:
+    """What a table of the device says of a plan's layers at the widths of their weights.
+
+    Infinite at a width without a column, which no menu has.
+    """
+    assert problem.tables is not None
+    assert problem.tables.bits is not None
+    columns = {float(b): j for j, b in enumerate(problem.tables.bits.tolist())}
+    at = [columns.get(float(b)) for b in plan.weights]
+    return sum(math.inf if j is None else float(table[layer, j]) for layer, j in enumerate(at))

@@ -7,7 +7,7 @@ is set so that a known plan meets it, and the link so that computing and transmi
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -17,8 +17,10 @@ from qopt.core.arguments import real, whole
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.draws import drawn_head, log_uniform
 from qopt.core.errors import InputError, shown
-from qopt.qpart.problem import BitRange, Device, QPart, Server
-from qopt.qpart.terms import noise_terms
+from qopt.qpart.generate_limits import checked_limits, checked_menu, layer_tables, limits_from
+from qopt.qpart.menus import BitRange, stand_ins
+from qopt.qpart.problem import Device, QPart, Server
+from qopt.qpart.terms import menu_masks, noise_terms
 
 MAX_LAYERS = 1_000_000
 LONGEST_READ = 7
@@ -48,6 +50,11 @@ def qpart(
     cuts: Sequence[int] | None = None,
     objective_scale: float = 1.0,
     noise_scale: float = 1.0,
+    menu: Sequence[int] | None = None,
+    ends: int | None = None,
+    tables: bool = False,
+    limits: Mapping[str, float] | None = None,
+    quantize_input: bool = False,
     name: str | None = None,
 ) -> QPart:
     """A seeded random QPART request.
@@ -73,6 +80,12 @@ def qpart(
         1 it can rule out deep cuts; cut 0 stays feasible where it is admissible.
     cuts : list of admissible cuts, default all.
     objective_scale, noise_scale : multiply all weights of the objective, and all noise with its limits.
+    menu : widths within `bits` that every tensor may have, such as (2, 4, 8); default all of the range.
+    ends : width within `bits` of the weights of the first and of the last layer; default as any other.
+    tables : whether time and energy of the layers are measured: by width on the device, time alone on the server.
+    limits : shares by name (time, energy, price, payload) of what the cheapest plan uses whose tensors all have
+        `reference_bits`; at 1 and above that plan keeps them.
+    quantize_input : as in `QPart`; the input's noise is drawn like an output's.
     name : default ``random-<layers>-<seed>``, with the options that are not the defaults behind it.
 
     Returns
@@ -90,7 +103,12 @@ def qpart(
     asked = _Asked.of(layers, options)
     drawn = _draw(asked)
     data = _assembled(asked, drawn) | drawn_head(qpart, asked.layers, options, name)
-    data["accuracy"]["delta"] = _limits(QPart(**data), asked.reference, drawn.last_reader)
+    request = QPart(**data)
+    data["accuracy"]["delta"] = _limits(request, asked.reference, drawn.last_reader)
+    if asked.quantize_input:
+        data["accuracy"]["delta_input"] = [float(_reference_noise(request, asked.reference)[1][-1]) * (1 + 1e-9)]
+    if asked.limits:
+        data["limits"] = limits_from(QPart(**data), asked.limits, asked.reference)
     return QPart(**data)
 
 
@@ -111,6 +129,11 @@ class _Asked:
     cuts: Sequence[int] | None
     objective_scale: float
     noise_scale: float
+    menu: list[int] | None
+    ends: int | None
+    tables: bool
+    limits: dict[str, float]
+    quantize_input: bool
 
     @classmethod
     def of(cls, layers: object, options: dict[str, Any]) -> Self:
@@ -131,8 +154,10 @@ class _Asked:
             memory = real("memory", memory, 0, 1e300)
         if noise not in ("law", "grid", "table"):
             raise InputError("noise", shown(noise), "'law', 'grid' or 'table'")
-        if not isinstance(branches, bool | np.bool_):
-            raise InputError("branches", shown(branches), "true or false")
+        for flag in ("branches", "tables", "quantize_input"):
+            if not isinstance(options[flag], bool | np.bool_):
+                raise InputError(flag, shown(options[flag]), "true or false")
+        ends = options["ends"]
         return cls(
             layers=layers,
             seed=seed,
@@ -147,7 +172,22 @@ class _Asked:
             cuts=options["cuts"],
             objective_scale=objective_scale,
             noise_scale=noise_scale,
+            menu=checked_menu(options["menu"], bits),
+            ends=None if ends is None else whole("ends", ends, bits.lo, bits.hi),
+            tables=bool(options["tables"]),
+            limits=checked_limits(options["limits"]),
+            quantize_input=bool(options["quantize_input"]),
         )
+
+    @property
+    def bits_data(self) -> dict[str, object]:
+        """The field `bits` of the request."""
+        data: dict[str, object] = {"lo": self.bits.lo, "hi": self.bits.hi}
+        if self.menu is not None:
+            data["menu"] = self.menu
+        if self.ends is not None:
+            data["weights"] = [[self.ends] if i in (0, self.layers - 1) else None for i in range(self.layers)]
+        return data
 
 
 def _bit_range(bits: object) -> BitRange:
@@ -174,6 +214,8 @@ class _Drawn:
     tilt: float
     last_reader: IntArray | None
     table: dict[str, object] | None
+    s_input: float | None
+    layer_tables: dict[str, object] | None
 
 
 def _draw(asked: _Asked) -> _Drawn:
@@ -190,6 +232,16 @@ def _draw(asked: _Asked) -> _Drawn:
     tilt = float(log_uniform(rng, 0.6, 1.0, 1)[0])
     last_reader = _last_readers(rng, layers) if asked.branches else None
     table = _noise_table(rng, asked.bits, s_weights, s_activations) if asked.noise == "table" else None
+    s_input = None
+    if asked.quantize_input:
+        s_input = float(log_uniform(rng, spread, asked.noise_scale, 1)[0])
+        if table is not None:
+            law = np.ldexp(1.0, -2 * np.arange(asked.bits.lo, asked.bits.hi + 1))
+            table["input"] = s_input * law * np.exp(rng.normal(0.0, 1.0, len(law)))
+    measured = None
+    if asked.tables:
+        columns = np.arange(asked.bits.lo, asked.bits.hi + 1)
+        measured = layer_tables(rng, weights * positions, columns, TABLE_II["device"], TABLE_II["server"])
     return _Drawn(
         weights=weights,
         activations=activations,
@@ -202,6 +254,8 @@ def _draw(asked: _Asked) -> _Drawn:
         tilt=tilt,
         last_reader=last_reader,
         table=table,
+        s_input=s_input,
+        layer_tables=measured,
     )
 
 
@@ -257,6 +311,7 @@ def _assembled(asked: _Asked, drawn: _Drawn) -> dict[str, Any]:
             "model": asked.noise,
             "s_weights": drawn.s_weights,
             "s_activations": drawn.s_activations,
+            "s_input": drawn.s_input,
             "table": drawn.table,
         },
         "accuracy": {
@@ -264,11 +319,14 @@ def _assembled(asked: _Asked, drawn: _Drawn) -> dict[str, Any]:
             "delta": np.zeros((1, asked.layers)),
             "rho_weights": drawn.rho_weights[None, :],
             "rho_activations": drawn.rho_activations[None, :],
+            "delta_input": [0.0] if asked.quantize_input else None,
         },
         "level": 0.01,
-        "bits": {"lo": asked.bits.lo, "hi": asked.bits.hi},
+        "bits": asked.bits_data,
+        "tables": drawn.layer_tables,
         "cuts": asked.cuts,
         "tie_cut": asked.tie_cut,
+        "quantize_input": asked.quantize_input,
     }
 
 
@@ -278,6 +336,22 @@ def _saved_per_mac() -> float:
     on_device = device.cycles_per_mac * (1 / device.clock + device.energy_coefficient * device.clock**2)
     on_server = server.cycles_per_mac * (1 / server.clock + server.energy_coefficient * server.clock**2)
     return on_server - on_device
+
+
+def _reference_noise(request: QPart, reference: int) -> tuple[FloatArray, FloatArray]:
+    """(L,) noise of weights and of outputs at the reference width, the raw input's behind them if it is quantized.
+
+    A tensor whose menu lacks the width takes the next up on it, or the largest.
+    """
+    terms, allowed, widths = noise_terms(request), menu_masks(request), request.widths
+    at = min(int(np.searchsorted(widths, reference)), len(widths) - 1)
+    if allowed is None:
+        return terms[0][:, at], terms[1][:, at]
+    of_weights, of_outputs = (
+        np.take_along_axis(noise, stand_ins(mask)[:, at : at + 1], axis=1)[:, 0]
+        for noise, mask in zip(terms, allowed, strict=True)
+    )
+    return of_weights, of_outputs
 
 
 def _noise_of_cuts(weights: FloatArray, activations: FloatArray, last_reader: IntArray | None) -> FloatArray:
@@ -294,9 +368,11 @@ def _noise_of_cuts(weights: FloatArray, activations: FloatArray, last_reader: In
 
 def _limits(request: QPart, reference: int, last_reader: IntArray | None) -> FloatArray:
     """(1, L) the noise at every cut when all its tensors have the reference width."""
-    terms_w, terms_x = noise_terms(request)
-    column = reference - request.bits.lo
-    spent = _noise_of_cuts(terms_w[:, column], terms_x[:, column], last_reader)
+    of_weights, of_outputs = _reference_noise(request, reference)
+    layers = request.layers
+    spent = _noise_of_cuts(of_weights, of_outputs[:layers], last_reader)
+    if request.quantize_input and last_reader is not None:
+        spent[: int(last_reader[0]) - 1] += of_outputs[layers]
     # These sums are rounded, differently from those of a later check: a billionth keeps the plan feasible.
     limits: FloatArray = spent[None, :] * (1 + 1e-9)
     return limits

@@ -41,9 +41,12 @@ class QPartPlan(Plan):
 
 
 def crossing_activations(problem: QPart, cut: int) -> list[int]:
-    """Layers whose output crosses a cut and is quantized, ascending (not the raw input, not an output kept)."""
-    n = len(problem.network)
-    return [int(i) for i in problem.network.crossing(cut) if 0 < i < n or (i == n and problem.send_output)]
+    """Layers whose output crosses a cut and is quantized, ascending (not an output kept).
+
+    0 stands for the raw input, which is among them only where it is quantized.
+    """
+    n, first = len(problem.network), 0 if problem.quantize_input else 1
+    return [int(i) for i in problem.network.crossing(cut) if first <= i < n or (i == n and problem.send_output)]
 
 
 def checked_plan(problem: QPart, plan: QPartPlan) -> QPartPlan:

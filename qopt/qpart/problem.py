@@ -16,11 +16,13 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from qopt.core.arrays import FloatArray, IntArray
-from qopt.core.checks import check_lengths
-from qopt.core.columns import Counts, Quantities, QuantityRows, RobustnessRows, Shares, Widths, complaint
+from qopt.core.checks import check_length, check_lengths
+from qopt.core.columns import Counts, Quantities, QuantityRows, Robustness, RobustnessRows, Shares, Widths, complaint
 from qopt.core.errors import shown
 from qopt.core.problem import Flag, Frozen, PositiveQuantity, Problem, Quantity, Rate, UpperLimit
-from qopt.qpart.network import NetworkColumns, Width
+from qopt.qpart.layer_tables import LayerTables
+from qopt.qpart.menus import BitRange
+from qopt.qpart.network import NetworkColumns
 
 PositiveWhole = Annotated[int, Field(ge=1, le=2**53, strict=True)]
 
@@ -146,11 +148,13 @@ class NoiseTable(Frozen):
     bits : (k,) consecutive widths.
     weights : (L, k) noise of the weights of each layer.
     activations : (L, k) noise of the output of each layer.
+    input : (k,) noise of the raw input, where it is quantized.
     """
 
     bits: Widths
     weights: QuantityRows
     activations: QuantityRows
+    input: Quantities | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -158,6 +162,7 @@ class NoiseTable(Frozen):
             raise complaint(".bits", shown(self.bits.tolist()), "consecutive widths, ascending")
         columns = {"weights": self.weights, "activations": self.activations}
         check_lengths(columns, len(self.bits), "width", axis=1)
+        check_lengths({"input": self.input}, len(self.bits), "width")
         return self
 
 
@@ -168,12 +173,14 @@ class Noise(Frozen):
     ----------
     model : ``law`` is s 4^-b, ``grid`` is s (2^b - 1)^-2 (what the grid of Eq. 9 implies), ``table`` is measured.
     s_weights, s_activations : (L,) coefficients s of the law.
+    s_input : the raw input's, where it is quantized.
     table : the measured noise, used as it is.
     """
 
     model: Literal["law", "grid", "table"] = "law"
     s_weights: Quantities | None = None
     s_activations: Quantities | None = None
+    s_input: Quantity | None = None
     table: NoiseTable | None = None
 
     @model_validator(mode="after")
@@ -196,12 +203,16 @@ class Accuracy(Frozen):
     delta : (K, L) noise limit Delta(a, p) of cuts p = 1..L.
     rho_weights, rho_activations : (K, L) robustness of each tensor; null where the loss is never reached,
         so that its noise does not count. Default 1.
+    delta_input : (K,) noise limit Delta(a, 0) of cut 0, where the raw input is quantized.
+    rho_input : (K,) robustness of the raw input, likewise. Default 1.
     """
 
     levels: Shares
     delta: QuantityRows
     rho_weights: RobustnessRows | None = None
     rho_activations: RobustnessRows | None = None
+    delta_input: Quantities | None = None
+    rho_input: Robustness | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -211,27 +222,42 @@ class Accuracy(Frozen):
             "delta": self.delta,
             "rho_weights": self.rho_weights,
             "rho_activations": self.rho_activations,
+            "delta_input": self.delta_input,
+            "rho_input": self.rho_input,
         }
         check_lengths(columns, len(self.levels), "level")
         return self
 
 
-class BitRange(Frozen):
-    """Admissible bit-widths.
+class Limits(Frozen):
+    """What a plan may use of what it costs, for one inference. None given is no limit.
+
+    Memory for weights is `Device.memory`, noise is `Accuracy.delta`.
 
     Attributes
     ----------
-    lo, hi : least and largest width.
+    time : seconds, a deadline: device, server and transmission together.
+    energy : joules, of all that the objective counts as energy.
+    price : of the server.
+    payload : Z, bits sent in both directions (Eq. 14).
     """
 
-    lo: Width = 1
-    hi: Width = 16
+    time: UpperLimit = None
+    energy: UpperLimit = None
+    price: UpperLimit = None
+    payload: UpperLimit = None
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.lo > self.hi:
-            raise complaint("", f"lo {self.lo} above hi {self.hi}", "lo <= hi")
-        return self
+    @property
+    def given(self) -> dict[str, float]:
+        """The limits that there are, by name."""
+        return {name: value for name in LIMITS if (value := getattr(self, name)) is not None}
+
+
+LIMITS = ("time", "energy", "price", "payload")
+"""Names of the limits on what a plan costs."""
+
+UNITS = {"time": "s", "energy": "J", "price": "", "payload": "bit"}
+"""Their units; a price has the unit that the server's price brings."""
 
 
 class QPart(Problem):
@@ -245,11 +271,15 @@ class QPart(Problem):
     noise : of every tensor by its width (Eq. 18, or measured).
     accuracy : levels a, and Delta(a, p), the noise that each allows at a cut.
     level : accuracy level a of this request, one of ``accuracy.levels``.
-    bits : admissible widths.
+    bits : admissible widths: a range, and menus.
+    tables : measured time and energy of the layers, in place of MACs times a constant; optional.
+    limits : on time, energy, price and payload of a plan; optional.
     cuts : admissible cuts, default all of 0..L.
     inferences : how many inferences share one download of the weights (the paper: 1).
     tie_cut : Eq. 14 to the letter, the activation of layer p has its weights' width b_p; by default it has its own.
     send_output : whether cut L still returns the output, as Eq. 14 counts it.
+    quantize_input : whether the raw input, where it is sent, is a tensor with a width to choose like any other; by
+        default it goes up in `network.input_bits` bits, without noise.
     """
 
     format: Literal["qopt/qpart"] = "qopt/qpart"
@@ -263,10 +293,13 @@ class QPart(Problem):
     accuracy: Accuracy
     level: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False, strict=True)]
     bits: BitRange = BitRange()
+    tables: LayerTables | None = None
+    limits: Limits | None = None
     cuts: Counts | None = None
     inferences: PositiveWhole = 1
     tie_cut: Flag = False
     send_output: Flag = True
+    quantize_input: Flag = False
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -287,14 +320,66 @@ class QPart(Problem):
         check_lengths(rows, n, "layer", axis=1)
         if not np.any(np.isclose(accuracy.levels, self.level, rtol=SAME_LEVEL, atol=0)):
             raise complaint(".level", f"{self.level:g}", "one of " + ", ".join(f"{a:g}" for a in accuracy.levels))
-        if noise.model == "table" and noise.table is not None:
-            first, last = int(noise.table.bits[0]), int(noise.table.bits[-1])
-            if self.bits.lo < first or self.bits.hi > last:
-                raise complaint(".bits", f"{self.bits.lo}..{self.bits.hi}", f"widths of noise.table, {first}..{last}")
         cuts = self.cuts
         if cuts is not None and (len(cuts) == 0 or np.any(np.diff(cuts) <= 0) or cuts[-1] > n):
             raise complaint(".cuts", shown(cuts.tolist()), f"at least one cut from 0 to {n}, ascending, none twice")
+        if self.bits.has_menus:
+            for name in ("weights", "activations"):
+                check_length(f".bits.{name}", getattr(self.bits, name), n, "layer")
+        if noise.model == "table" and noise.table is not None:
+            first, last = int(noise.table.bits[0]), int(noise.table.bits[-1])
+            lo, hi = int(self.widths[0]), int(self.widths[-1])
+            if lo < first or hi > last:
+                raise complaint(".bits", f"{lo}..{hi}", f"widths of noise.table, {first}..{last}")
+        if self.bits.has_menus:
+            self._check_shared_widths()
+        if self.tables is not None:
+            self.tables.check(self.bits.menus(n, False)[0], self.network.names)
+        self._check_input()
         return self
+
+    def _check_shared_widths(self) -> None:
+        """Refuse menus of tensors that share a width and have none in common."""
+        weights, outputs = self.bits.menus(len(self.network), False)
+        for t, tie in enumerate(self.network.ties):
+            if not set.intersection(*(set(weights[layer - 1].tolist()) for layer in tie.layers)):
+                found = f"menus without a width in common for layers {shown(tie.layers.tolist())}"
+                raise complaint(f".network.ties[{t}]", found, "layers whose menus in bits.weights share a width")
+        if not self.tie_cut:
+            return
+        first = self.network.leaders
+        for cut in self.admissible_cuts.tolist():
+            if cut == 0 or (cut == len(self.network) and not self.send_output):
+                continue
+            group = [layer for layer in range(1, cut + 1) if first[layer - 1] == first[cut - 1]]
+            menus = [outputs[cut - 1], *(weights[layer - 1] for layer in group)]
+            if not set.intersection(*(set(menu.tolist()) for menu in menus)):
+                found = f"menus without a width in common for weights and output of layer {cut}"
+                raise complaint(".bits", found, "menus that share one, since tie_cut gives both the same width")
+
+    def _check_input(self) -> None:
+        """Refuse a quantized input of unknown noise, and what is said of an input that is not quantized."""
+        noise, accuracy = self.noise, self.accuracy
+        of_table = None if noise.table is None else noise.table.input
+        if not self.quantize_input:
+            given = {
+                "bits.input": self.bits.input,
+                "noise.s_input": noise.s_input,
+                "noise.table.input": of_table,
+                "accuracy.delta_input": accuracy.delta_input,
+                "accuracy.rho_input": accuracy.rho_input,
+            }
+            for name, value in given.items():
+                if value is not None:
+                    raise complaint(f".{name}", shown(value), "nothing, unless quantize_input is true")
+            return
+        if noise.model == "table" and of_table is None:
+            raise complaint(".noise.table.input", "nothing", "the noise of the raw input, because quantize_input is true")
+        if noise.model != "table" and noise.s_input is None:
+            raise complaint(".noise.s_input", "nothing", "a number, because quantize_input is true")
+        if accuracy.delta_input is None and 0 in self.admissible_cuts:
+            allowed = "the noise limit of cut 0 at each level, because quantize_input is true"
+            raise complaint(".accuracy.delta_input", "nothing", allowed)
 
     def summary(self) -> list[str]:
         """Network, accuracy, and what a request brings, in three lines."""
@@ -302,12 +387,43 @@ class QPart(Problem):
         weights, macs = float(net.weights.sum()), float(net.macs.sum())
         memory = "" if self.device.memory is None else f", {self.device.memory:.4g} bits of memory"
         shared = "" if self.inferences == 1 else f", {self.inferences} inferences share a download"
+        own = self.bits.weights or self.bits.activations
         widths = f"{self.bits.lo} to {self.bits.hi}"
+        if self.bits.menu is not None or own:
+            widths = ", ".join(map(str, self.widths)) + (" (a menu a tensor)" if own else "")
+        kept = "".join(f", {name} at most {x:.4g} {UNITS[name]}".rstrip() for name, x in self.given_limits.items())
+        measured = "" if self.tables is None else ", layers measured"
         return [
-            f"{len(net)} layers, {weights:,.0f} weights, {macs:,.0f} MACs",
+            f"{len(net)} layers, {weights:,.0f} weights, {macs:,.0f} MACs{measured}",
             f"accuracy loss {self.level:g} at most, noise by {self.noise.model}, widths {widths}",
-            f"{len(self.admissible_cuts)} admissible cuts, uplink {self.channel.uplink:.4g} bit/s{memory}{shared}",
+            f"{len(self.admissible_cuts)} admissible cuts, uplink {self.channel.uplink:.4g} bit/s{memory}{shared}{kept}",
         ]
+
+    @property
+    def given_limits(self) -> dict[str, float]:
+        """Limits on time, energy, price and payload that there are, by name."""
+        return {} if self.limits is None else self.limits.given
+
+    @property
+    def widths(self) -> IntArray:
+        """(k,) widths that some tensor may have, ascending."""
+        if not self.bits.has_menus:
+            return np.arange(self.bits.lo, self.bits.hi + 1)
+        weights, outputs = self.bits.menus(len(self.network), self.quantize_input)
+        return np.unique(np.concatenate((*weights, *outputs)))
+
+    def noise_limit(self, cut: int) -> float:
+        """Delta(a, p) at this request's level; infinite at a cut 0 that sends the raw input as it is.
+
+        Parameters
+        ----------
+        cut : p.
+        """
+        if cut:
+            return float(self.delta[cut - 1])
+        if not self.quantize_input or self.accuracy.delta_input is None:
+            return math.inf
+        return float(self.accuracy.delta_input[self.level_row])
 
     @property
     def level_row(self) -> int:

@@ -5,7 +5,9 @@ At a cut, dropping the bounds on the widths leaves the unbounded closed form
     base + sum_i pi_i b_i,   b_i = 1/2 log2(c_i sum(pi) / (Delta pi_i)),
 
 whose optimum splits into running sums over the layers: O(L) for all cuts. Noise that does not follow
-the law is bounded below by it: N_i(b) >= c_i 4^-b with c_i = min_b N_i(b) 4^b.
+the law is bounded below by it: N_i(b) >= c_i 4^-b with c_i = min_b N_i(b) 4^b. Menus are relaxed to the range of all
+widths, limits on what a plan costs to what a cut uses of them whatever the widths, and where a table says what
+computing costs by width, the least of it counts.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from qopt.qpart.subproblem import SubproblemTable
 def cut_bounds(table: SubproblemTable) -> FloatArray:
     """(L + 1,) lower bound on any plan, whole or real-valued, at every admissible cut; infinite elsewhere."""
     problem = table.problem
-    lo, layers = problem.bits.lo, len(problem.network)
+    lo, layers = int(table.bits[0]), len(problem.network)
     # The grid's noise lies above s 4^-b for every real width, and its infimum over 4^b is s itself.
     if problem.noise.model == "table":
         growth = np.ldexp(1.0, 2 * table.bits)
@@ -46,11 +48,18 @@ def cut_bounds(table: SubproblemTable) -> FloatArray:
     floor_w, pi_w, entropy_w = (running(part) for part in parts_w)
     idle_w = running(np.where(parts_w[1] > 0, 0.0, parts_w[0]))
     floor_x, pi_x, entropy_x = parts(table.price_x, c_x)
-    bounds, limits = np.full(layers + 1, np.inf), np.concatenate(([np.inf], problem.delta))
+    bounds, limits = np.full(layers + 1, np.inf), np.concatenate(([problem.noise_limit(0)], problem.delta))
+    base = table.base
+    if table.computing is not None:
+        least = table.computing if table.menus is None else np.where(table.menus[0], table.computing, np.inf)
+        base = base + running(least.min(axis=1)) * (1.0 - ROUNDING)
     for cuts, owner, outputs in _crossings(problem):
 
         def crossing(column: FloatArray, owner: IntArray = owner, outputs: IntArray = outputs) -> FloatArray:
-            return np.bincount(owner, column[outputs - 1], layers + 1).astype(np.float64)
+            found = np.bincount(owner, column[outputs - 1], layers + 1).astype(np.float64)
+            if problem.quantize_input:
+                found[: _input_until(problem)] += column[-1]
+            return found
 
         floor = (floor_w + crossing(floor_x))[cuts]
         pi = (pi_w + crossing(pi_x))[cuts]
@@ -59,8 +68,23 @@ def cut_bounds(table: SubproblemTable) -> FloatArray:
         with np.errstate(divide="ignore", invalid="ignore"):
             free = idle + 0.5 * (entropy + pi * (np.log2(pi) - np.log2(limits[cuts])))
         free = np.where((pi > 0) & (limits[cuts] > 0), free, -np.inf)
-        bounds[cuts] = table.base[cuts] + np.where(cuts == 0, 0.0, np.maximum(floor, free))
+        nothing = (cuts == 0) & (not problem.quantize_input)
+        bounds[cuts] = base[cuts] + np.where(nothing, 0.0, np.maximum(floor, free))
+    if table.limits.names:
+        for cut in problem.admissible_cuts.tolist():
+            if np.any(table.limits.fixed(cut) > table.limits.limits * (1.0 + ROUNDING)):
+                bounds[cut] = np.inf
     return bounds
+
+
+def _input_until(problem: QPart) -> int:
+    """The first cut that the raw input does not cross."""
+    last = problem.network.last_reader
+    return 1 if last is None else int(last[0])
+
+
+ROUNDING = 1e-9
+"""Share by which sums of computing are lowered, and limits raised, before they say that a cut is out."""
 
 
 PAIRS = 5_000_000

@@ -9,25 +9,90 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.display import Brief
-from qopt.core.limits import within
-from qopt.qpart.costs import base_costs, tensor_prices
+from qopt.core.limits import limit_with_slack, within
+from qopt.qpart.costs import base_costs, device_costs, tensor_prices
+from qopt.qpart.limits import LimitTerms
+from qopt.qpart.menus import stand_ins
 from qopt.qpart.plan import QPartPlan, crossing_activations
 from qopt.qpart.problem import QPart
-from qopt.qpart.terms import coefficients, noise_terms, widths
+from qopt.qpart.terms import coefficients, menu_masks, noise_terms, widths
+
+
+class Row(NamedTuple):
+    """A limit: ``fixed + sum use[i, c_i] <= limit``.
+
+    Attributes
+    ----------
+    name : accuracy, memory, time, energy, price or payload.
+    use : (n, k) what items use at each width.
+    fixed : what the cut uses whatever the widths.
+    limit : what it allows, slack not included; infinite for none.
+    """
+
+    name: str
+    use: FloatArray
+    fixed: float
+    limit: float
+
+    def keeps(self, columns: IntArray) -> bool:
+        """The exact test, for the columns of whole widths.
+
+        Parameters
+        ----------
+        columns : (n,) index of the width of each item.
+        """
+        return math.isinf(self.limit) or within(
+            [self.fixed, *self.use[np.arange(len(columns)), columns].tolist()], self.limit
+        )
+
+    def scaled(self, terms: FloatArray) -> tuple[FloatArray, float]:
+        """Terms of a row for a solver, and what they may add up to: shares of what the cut leaves of the limit.
+
+        Shares too small for a solver count for nothing, and a room that is nothing but rounding for a hair of it: the
+        exact test judges its points.
+
+        Parameters
+        ----------
+        terms : what some items use.
+        """
+        allowed = limit_with_slack(self.limit)
+        room = allowed - self.fixed
+        unit = max(room, LEAST_ROOM * allowed) or 1.0
+        shares = terms / unit
+        part = room / unit
+        return np.where(shares < HAIR, 0.0, shares), HAIR if abs(part) < HAIR else part
+
+    @property
+    def slack(self) -> bool:
+        """Whether no choice can break it, whatever its rounding."""
+        most = self.fixed + float(self.use.max(axis=1, initial=0.0).sum())
+        return most <= self.limit * (1.0 - SURELY)
+
+
+HAIR = 2e-12
+"""Shares below this are out of the range of solvers."""
+
+LEAST_ROOM = 1e-6
+"""Share of a limit in which the room that a cut leaves is measured, where it leaves less."""
+
+SURELY = 1e-9
+"""Share by which the most that a limit can be asked for must be below it to leave it out: far beyond rounding."""
 
 
 @dataclass(frozen=True, repr=False)
 class Subproblem(Brief):
     """The choice at one cut: n items of k widths. An item is a tensor, or several that share a width.
 
-    ``minimise base + sum price_i b_i  subject to  sum noise_i(b_i) <= limit,
-    sum (stored_i b_i + overhead_i) <= memory``
+    ``minimise base + sum price_i b_i + computing_i(b_i)  subject to  sum noise_i(b_i) <= limit,
+    sum (stored_i b_i + overhead_i) <= memory,  and the rows of `limits```
+
+    A width that is not on an item's menu is a copy of one that is: every table has the numbers of `stand_in`'s column.
 
     Attributes
     ----------
@@ -41,9 +106,12 @@ class Subproblem(Brief):
     coefficient : (n,) c_i of the law, None where only measured noise is known.
     limit : Delta(a, p); infinite at cut 0.
     memory : device memory for weights [bits]; infinite if not limited.
-    bits : (k,) admissible widths.
+    bits : (k,) widths, of which an item may have those on its menu.
     owner : (m,) item of each tensor of the plan: weights of layers 1..p, then the outputs that cross.
-    outputs : (m - p,) layers whose outputs those are, ascending.
+    outputs : (m - p,) layers whose outputs those are, ascending; 0 for the raw input where it is quantized.
+    stand_in : (n, k) the column that each stands for; None without menus, where every one stands for itself.
+    computing : (n, k) objective of computing the item's layers on the device by their width; None without tables.
+    limits : rows of time, energy, price and payload, those that are given.
     """
 
     cut: int
@@ -59,11 +127,109 @@ class Subproblem(Brief):
     bits: IntArray
     owner: IntArray
     outputs: IntArray
+    stand_in: IntArray | None = None
+    computing: FloatArray | None = None
+    limits: tuple[Row, ...] = ()
+
+    @cached_property
+    def width(self) -> IntArray:
+        """(k,) or (n, k) widths that the columns stand for."""
+        return self.bits if self.stand_in is None else self.bits[self.stand_in]
 
     @cached_property
     def cost(self) -> FloatArray:
         """(n, k) objective of every item at every width."""
-        return self.price[:, None] * self.bits
+        cost = self.price[:, None] * self.width
+        return cost if self.computing is None else cost + self.computing
+
+    @cached_property
+    def on_menu(self) -> BoolArray:
+        """(n, k) which columns are widths that the item may have."""
+        n, k = len(self.tensors), len(self.bits)
+        if self.stand_in is None:
+            return np.ones((n, k), dtype=bool)
+        found: BoolArray = self.stand_in == np.arange(k)
+        return found
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """All limits: accuracy, memory, then those on what the plan costs."""
+        return (
+            Row("accuracy", self.noise, 0.0, self.limit),
+            Row("memory", self.storage, 0.0, self.memory),
+            *self.limits,
+        )
+
+    def cheaper(self, columns: IntArray) -> float:
+        """Objective of a choice, to compare choices with.
+
+        Parameters
+        ----------
+        columns : (n,) index of the width of each item.
+        """
+        if self.computing is None:
+            return self.base + float(self.price @ self.widths_of(columns))
+        return self.base + float(self.cost[np.arange(len(columns)), columns].sum())
+
+    def widths_of(self, columns: IntArray) -> IntArray:
+        """(n,) widths of columns.
+
+        Parameters
+        ----------
+        columns : (n,) index of the width of each item.
+        """
+        found: IntArray = self.bits[self.standing(columns)]
+        return found
+
+    def standing(self, columns: IntArray) -> IntArray:
+        """(n,) the columns on the menus that given columns stand for.
+
+        Parameters
+        ----------
+        columns : (n,) index of the width of each item.
+        """
+        if self.stand_in is None:
+            return columns
+        found: IntArray = self.stand_in[np.arange(len(columns)), columns]
+        return found
+
+    def columns_of(self, widths: FloatArray | IntArray) -> IntArray:
+        """(n,) columns of admissible whole widths.
+
+        Parameters
+        ----------
+        widths : (n,) bits.
+        """
+        found: IntArray = np.searchsorted(self.bits, widths)
+        return found
+
+    def next_lower(self, columns: IntArray) -> IntArray:
+        """(n,) columns of the next smaller widths on the menus; the same column where there is none.
+
+        Parameters
+        ----------
+        columns : (n,) index of the width of each item.
+        """
+        if self.stand_in is None:
+            return np.maximum(columns - 1, 0)
+        k = len(self.bits)
+        last = np.maximum.accumulate(np.where(self.on_menu, np.arange(k), -1), axis=1)
+        here = self.standing(columns)
+        lower = np.where(here > 0, last[np.arange(len(columns)), np.maximum(here - 1, 0)], -1)
+        found: IntArray = np.where(lower < 0, columns, lower)
+        return found
+
+    def knapsack(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Cost (m, k), weights (R, m, k) and limits (R,) of the kernels: all rows.
+
+        With limits on what the plan costs, a last class of one choice stands for what the cut uses whatever the widths.
+        """
+        limits = np.array([row.limit for row in self.rows])
+        if not self.limits:
+            return self.cost, np.stack([self.noise, self.storage]), limits
+        k = len(self.bits)
+        weights = np.stack([np.vstack((row.use, np.full((1, k), row.fixed))) for row in self.rows])
+        return np.vstack((self.cost, np.zeros((1, k)))), weights, limits
 
     @cached_property
     def uploads(self) -> IntArray:
@@ -73,7 +239,7 @@ class Subproblem(Brief):
     @cached_property
     def storage(self) -> FloatArray:
         """(n, k) bits of device memory of every item at every width."""
-        return self.stored[:, None] * self.bits + self.overhead[:, None]
+        return self.stored[:, None] * self.width + self.overhead[:, None]
 
     def memory_of(self, width: FloatArray | IntArray) -> FloatArray:
         """(n,) bits of device memory of every item at real-valued or whole widths.
@@ -97,15 +263,19 @@ class Subproblem(Brief):
         """The exact test of the memory limit, for the columns of whole widths."""
         return math.isinf(self.memory) or within(self.storage[np.arange(len(columns)), columns], self.memory)
 
+    def keeps_others(self, columns: IntArray) -> bool:
+        """The exact test of all limits but that on noise, for the columns of whole widths."""
+        return self.keeps_memory(columns) and all(row.keeps(columns) for row in self.limits)
+
     def keeps(self, columns: IntArray) -> bool:
-        """The exact test of both limits.
+        """The exact test of all limits.
 
         Parameters
         ----------
         columns : (n,) index of the width of each item.
         """
         noise = self.noise[np.arange(len(columns)), columns]
-        return (self.cut == 0 or within(noise, self.limit)) and self.keeps_memory(columns)
+        return (math.isinf(self.limit) or within(noise, self.limit)) and self.keeps_others(columns)
 
     def plan(self, chosen: FloatArray | IntArray, kind: Literal["whole", "real"], name: str = "") -> QPartPlan:
         """The plan that gives item i the width ``chosen[i]``.
@@ -150,6 +320,9 @@ class SubproblemTable:
         self.first = leaders == np.arange(1, len(leaders) + 1)
         # Items stand in the order of their first layers.
         self.item = (np.cumsum(self.first) - 1)[leaders - 1]
+        self.menus = menu_masks(problem)
+        self.computing = device_costs(problem)
+        self.limits = LimitTerms(problem)
 
     def __repr__(self) -> str:
         return f"SubproblemTable({self.problem!r})"
@@ -168,6 +341,16 @@ class SubproblemTable:
         n = len(heads) + own.size
         untied = len(owner) == n
 
+        def allowed() -> BoolArray:
+            """(n, k) widths on the menus of all tensors of an item."""
+            assert self.menus is not None
+            column = np.concatenate((self.menus[0][:cut], self.menus[1][outputs - 1]))
+            if untied:
+                return column
+            found = np.ones((n, column.shape[1]), dtype=bool)
+            np.logical_and.at(found, owner, column)
+            return found
+
         def collect(weights: FloatArray, activations: FloatArray) -> FloatArray:
             """Column of the items: tensors of one item are added up."""
             column = np.concatenate((weights[:cut], activations[outputs - 1]))
@@ -177,21 +360,46 @@ class SubproblemTable:
             np.add.at(total, owner, column)
             return total
 
+        place = None if self.menus is None else stand_ins(allowed())
+
+        def table(weights: FloatArray, activations: FloatArray) -> FloatArray:
+            """Rows by width of the items, with the numbers of a width on the menu in place of one that is not."""
+            with np.errstate(invalid="ignore"):
+                rows = collect(weights, activations)
+            return rows if place is None else np.take_along_axis(rows, place, axis=1)
+
+        computing = None
+        if self.computing is not None:
+            computing = table(self.computing, np.zeros((len(self.price_x), len(self.bits))))
+        limits = tuple(
+            Row(name, table(weights, activations), fixed, limit)
+            for name, weights, activations, fixed, limit in zip(
+                self.limits.names,
+                self.limits.weights,
+                self.limits.outputs,
+                self.limits.fixed(cut).tolist(),
+                self.limits.limits.tolist(),
+                strict=True,
+            )
+        )
         c = None if self.c_w is None or self.c_x is None else collect(self.c_w, self.c_x)
         return Subproblem(
             cut=cut,
             base=float(self.base[cut]),
             tensors=np.concatenate((heads + 1, -own)),
             price=collect(self.price_w, self.price_x),
-            stored=collect(self.sent, np.zeros_like(self.sent)),
-            overhead=collect(self.overhead, np.zeros_like(self.overhead)),
-            noise=collect(self.noise_w, self.noise_x),
+            stored=collect(self.sent, np.zeros(len(self.price_x))),
+            overhead=collect(self.overhead, np.zeros(len(self.price_x))),
+            noise=table(self.noise_w, self.noise_x),
             coefficient=c,
-            limit=float(problem.delta[cut - 1]) if cut else np.inf,
+            limit=problem.noise_limit(cut),
             memory=np.inf if problem.device.memory is None else problem.device.memory,
             bits=self.bits,
             owner=owner,
             outputs=outputs,
+            stand_in=place,
+            computing=computing,
+            limits=limits,
         )
 
 

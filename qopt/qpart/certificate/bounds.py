@@ -55,7 +55,8 @@ def _dual(cut: Cut, lam: float, mu: float, clock: Clock = ENDLESS) -> _Point:
             total = np.where(np.isfinite(cut.noise), cost + lam * cut.noise, math.inf)
         chosen = np.argmin(total, axis=1)
         rows = np.arange(chosen.size)
-        least, noise, b = total[rows, chosen], cut.noise[rows, chosen], cut.bits[chosen].astype(float)
+        least, noise = total[rows, chosen], cut.noise[rows, chosen]
+        b = (cut.bits[chosen] if cut.stand_in is None else cut.width[rows, chosen]).astype(float)
     else:
         b = _minimiser(cut, price, lam)
         noise = cut.noise_at(b)
@@ -219,12 +220,15 @@ def out_of_reach(cut: Cut) -> bool:
         return True
     if math.isfinite(cut.limit) and math.fsum([*least.tolist(), -cut.limit]) > 0:
         return True
-    return math.isfinite(cut.memory) and math.fsum([*cut.memory_of(cut.lo).tolist(), -cut.memory]) > 0
+    if any(row.broken for row in cut.more):
+        return True
+    return math.isfinite(cut.memory) and math.fsum([*cut.least_memory().tolist(), -cut.memory]) > 0
 
 
 def least_memory(cut: Cut) -> Cut:
     """The problem of keeping the noise limit with the least memory, overhead left out, without a memory row."""
-    return replace(cut, price=cut.stored, base=0.0, overhead=np.zeros_like(cut.overhead), memory=math.inf)
+    none = np.zeros_like(cut.overhead)
+    return replace(cut, price=cut.stored, base=0.0, overhead=none, memory=math.inf, computing=None, more=())
 
 
 def exceeds_memory(cut: Cut, stored: float) -> bool:
@@ -247,10 +251,12 @@ def best_bound(cut: Cut, guess: float = 0.0, enough: float = math.inf, clock: Cl
     enough : the search may stop at a bound above this.
     clock : raises `OutOfTime` where it is over.
     """
-    if cut.price.size == 0:
+    if cut.price.size == 0 and not cut.more:
         return Bound(0.0, 0.0, 0.0)
     if out_of_reach(cut):
         return Bound(math.inf, 0.0, 0.0)
+    if cut.price.size == 0:
+        return Bound(0.0, 0.0, 0.0)
     if not guess > 0:
         guess = float(np.sum(cut.price)) / (math.log(4) * cut.limit) if cut.limit > 0 else 1.0
     if cut.noise is not None:
@@ -300,14 +306,17 @@ def screening(table: CutTable, cuts: IntArray, samples: int = 24, clock: Clock =
     net, bits = problem.network, widths(problem).astype(float)
     # The output of layer l crosses cuts l .. last - 1.
     last = np.arange(1, n + 1) + 1 if net.last_reader is None else net.last_reader[1:]
+    last_of_input = 1 if net.last_reader is None else int(net.last_reader[0])
     kept = np.arange(1, n + 1) < (n + 1 if problem.send_output else n)
-    limit = np.concatenate(([math.inf], limits_with_slack(problem.delta)))
+    limit = limits_with_slack(np.concatenate(([problem.noise_limit(0)], problem.delta)))
     slack = (4 * n + 64) * EPS
 
     def over_cuts(weights: FloatArray, activations: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Sums over the tensors of every cut 0..L, and a bound on their rounding."""
         sums = np.concatenate(([0.0], np.cumsum(weights)))
-        terms = np.where(kept, activations, 0.0)
+        if problem.quantize_input and len(activations) > n:
+            sums[: last_of_input] += activations[n]
+        terms = np.where(kept, activations[:n], 0.0)
         if net.last_reader is None:
             sums[1:] += terms
             return sums, slack * sums
@@ -317,9 +326,17 @@ def screening(table: CutTable, cuts: IntArray, samples: int = 24, clock: Clock =
         largest = np.concatenate(([0.0], np.cumsum(terms)))
         return sums + np.cumsum(begin_end[: n + 1]), slack * (sums + largest)
 
-    def least(price: FloatArray, noise: FloatArray | None, c: FloatArray | None, lam: float) -> FloatArray:
+    def least(
+        price: FloatArray,
+        noise: FloatArray | None,
+        c: FloatArray | None,
+        lam: float,
+        computing: FloatArray | None = None,
+    ) -> FloatArray:
         if noise is not None:
             total = price[:, None] * bits + np.where(np.isfinite(noise), lam * noise, math.inf)
+            if computing is not None:
+                total += computing
             return total.min(axis=1)  # type: ignore[no-any-return]
         part = _tensor_part(table, price, c)
         b = _minimiser(part, price, lam)
@@ -334,7 +351,7 @@ def screening(table: CutTable, cuts: IntArray, samples: int = 24, clock: Clock =
         for lam in (0.0, *grid.tolist()):
             if clock.over:
                 break
-            low_w = least(table.price_w, table.noise_w, table.c_w, lam)
+            low_w = least(table.price_w, table.noise_w, table.c_w, lam, table.computing)
             low_x = least(table.price_x, table.noise_x, table.c_x, lam)
             sums, rounding = over_cuts(low_w, low_x)
             paid = lam * limit if lam else np.zeros(n + 1)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -25,10 +25,11 @@ from qopt.qpart.certificate.bounds import Bound, best_bound, screening
 from qopt.qpart.certificate.closing import LABELS, enumerate_below, exact_cost, holds_a_plan
 from qopt.qpart.certificate.cuts import Cut, CutTable
 from qopt.qpart.certificate.kkt import kkt_residuals
+from qopt.qpart.certificate.rows import SEARCHED, Broken, broken_limits, may_bind, relaxation_bound, search_below
 from qopt.qpart.certificate.witness import Judgement, KnapsackData, check_witness
 from qopt.qpart.costs import Cost, breakdown
 from qopt.qpart.plan import QPartPlan, checked_plan, crossing_activations
-from qopt.qpart.problem import QPart
+from qopt.qpart.problem import UNITS, QPart
 
 TOLERANCE = 1e-9
 """`proved` allows this share of the objective, and of what the transmission costs."""
@@ -97,7 +98,7 @@ class _Search:
 
     table: CutTable
     bounds: dict[int, Bound] = field(default_factory=dict)
-    rest: float = math.inf
+    rest: Fraction | float = math.inf
     stopped: bool = False
 
     def least(self) -> Fraction | float:
@@ -141,7 +142,7 @@ def _search(table: CutTable, ceiling: float | None, clock: Clock) -> _Search:
         p = int(cuts[i])
         try:
             clock.check()
-            bound = best_bound(table.at(p), lam, (enough - float(table.base[p])) * (1 + ROUNDING), clock)
+            bound = _bound(table.at(p), lam, (enough - float(table.base[p])) * (1 + ROUNDING), clock)
         except OutOfTime:
             search.rest, search.stopped = float(keys[i]), True  # the least of those that are left
             break
@@ -149,6 +150,15 @@ def _search(table: CutTable, ceiling: float | None, clock: Clock) -> _Search:
         lam = bound.lam if 0 < bound.lam < math.inf else lam
         least = min(least, float(table.base[p]) + bound.value)
     return search
+
+
+def _bound(cut: Cut, lam: float, enough: float, clock: Clock) -> Bound:
+    """The best bound of a cut by multipliers: of noise and memory, and where that is not enough of all its limits."""
+    bound = best_bound(cut, lam, enough, clock)
+    if bound.value > enough or cut.noise is None or not may_bind(cut):
+        return bound
+    clock.check()
+    return bound._replace(value=max(bound.value, relaxation_bound(cut)))
 
 
 def _with_plan(
@@ -160,6 +170,7 @@ def _with_plan(
     constraints, violations = _constraints(table, cut, plan, widths)
     feasible, notes = not violations, []
     objective, target = _exact(cut, widths, cost)
+    notes.extend(_disagreements(cut, widths, cost))
     if not plan_agrees(float(objective), cost):
         notes.append(f"error: Eq. 17 term by term gives {cost.objective:.17g}, its prices {float(objective):.17g}")
     search = _search(table, float(objective) if feasible else None, clock)
@@ -192,6 +203,8 @@ def _with_plan(
         notes.append(f"a better plan costs {float(better):.17g}")
     if feasible:
         least = min(least, objective)
+    elif least == math.inf:
+        notes.extend(_reasons(table, clock))
     bound = float(least) if least < math.inf else None
     proved = feasible and better is None and least >= target and not any(n.startswith("error") for n in notes)
     if bound is not None and proved:
@@ -219,6 +232,11 @@ def _exact(cut: Cut, widths: FloatArray, cost: Cost) -> tuple[Fraction, Fraction
     Where computing costs much more than sending, the tolerance is finer than the objective's last digit.
     """
     objective = Fraction(cut.base) + Fraction(math.fsum((cut.price * widths).tolist()))
+    if cut.computing is not None:
+        columns = cut.columns(widths)
+        if columns is None:  # the tables say nothing of these widths: no plan, and no proof
+            return Fraction(cost.objective) if math.isfinite(cost.objective) else Fraction(0), Fraction(0)
+        objective += Fraction(math.fsum(cut.computing[np.arange(widths.size), columns].tolist()))
     tolerance = TOLERANCE * min(abs(cost.objective), cost.transmission_cost or abs(cost.objective))
     return objective, objective - Fraction(tolerance)
 
@@ -232,6 +250,16 @@ def proof_target(problem: QPart, plan: QPartPlan) -> Fraction:
 def plan_agrees(linear: float, cost: Cost) -> bool:
     """Whether both readings of Eq. 17 give one objective, up to rounding."""
     return abs(linear - cost.objective) <= ROUNDING * abs(cost.objective)
+
+
+def _disagreements(cut: Cut, widths: FloatArray, cost: Cost) -> list[str]:
+    """A line for each limit whose row and whose sum in Eqs. 5-17 say different amounts."""
+    columns, lines = cut.columns(widths) if cut.more else None, []
+    for row in cut.more if columns is not None else ():
+        used = math.fsum([row.fixed, *row.use[np.arange(widths.size), columns].tolist()])
+        if abs(used - getattr(cost, row.name)) > ROUNDING * abs(used):
+            lines.append(f"error: {row.name} term by term is {getattr(cost, row.name):.17g}, its row gives {used:.17g}")
+    return lines
 
 
 def _checked(
@@ -278,6 +306,21 @@ def _close(
         cut, bound = table.at(p), search.bounds[p]
         # The cheaper of the plan and what was found so far is the ceiling; above the bound at this cut, or it is out.
         ceiling = float(min(best, objective) - Fraction(cut.base))
+        if may_bind(cut):
+            try:
+                answer = search_below(table, p, target, left, clock)
+            except OutOfTime:
+                stopped = "time-limit"
+                break
+            if answer.choice is not None:
+                best = min(best, exact_cost(cut, answer.choice))
+            if not answer.proved:
+                notes.append(f"cut {p}: no proof by multipliers within {SEARCHED} partial choices; the gap stays open")
+                stopped = "labels" if answer.choice is None else None
+                break
+            del closed.bounds[p]  # out: the tree reaches the target itself, which no float may be
+            closed.rest = min(closed.rest, target)
+            continue
         try:
             found = enumerate_below(cut, ceiling, bound.lam, bound.mu, left, clock)
         except OutOfTime:
@@ -319,6 +362,8 @@ def _without_plan(table: CutTable, witness: dict[str, object] | None, labels: in
     if stopped == "time-limit":
         notes.append(_left_open(search, None))
     infeasible = least == math.inf
+    if infeasible:
+        notes.extend(_reasons(table, clock))
     return Certificate(
         bits=table.bits,
         feasible=False,
@@ -332,6 +377,42 @@ def _without_plan(table: CutTable, witness: dict[str, object] | None, labels: in
     )
 
 
+class _Run(NamedTuple):
+    """Neighbouring cuts that break the same limits, and what the first of them breaks."""
+
+    first: int
+    last: int
+    broken: Broken
+
+
+MOST_REASONS = 6
+"""Lines about what cuts break."""
+
+
+def _reasons(table: CutTable, clock: Clock) -> list[str]:
+    """What each cut of a problem without a plan breaks, a line for neighbours that break the same."""
+    runs: list[_Run] = []
+    for p in table.problem.admissible_cuts.tolist():
+        if runs and clock.over:
+            break
+        broken = broken_limits(table, p, clock)
+        if runs and runs[-1][2].names == broken.names:
+            runs[-1] = runs[-1]._replace(last=p)
+        elif len(runs) == MOST_REASONS:
+            break
+        else:
+            runs.append(_Run(p, p, broken))
+    lines = []
+    for first, last, broken in runs:
+        where = f"cut {first} breaks" if first == last else f"cuts {first} to {last} break"
+        amounts = f": {broken.amounts}" if broken.amounts else ""
+        lines.append(f"{where} {broken.words}{amounts if first == last or not amounts else f' (cut {first}{amounts})'}")
+    end = int(table.problem.admissible_cuts[-1])
+    if runs and runs[-1].last < end:
+        lines.append(f"and so on to cut {end}")
+    return lines
+
+
 def _nothing_left(table: CutTable, cuts: list[int], labels: int, clock: Clock) -> tuple[bool | None, Stopped]:
     """Whether none of these cuts holds a whole-bit plan; None: not decided, and what stopped it if something did."""
     left, decided = labels, True
@@ -339,6 +420,12 @@ def _nothing_left(table: CutTable, cuts: list[int], labels: int, clock: Clock) -
         for p in cuts:
             cut = table.at(p)
             if best_bound(cut, clock=clock).value == math.inf:
+                continue
+            if may_bind(cut):
+                seen = search_below(table, p, None, left, clock)
+                if seen.choice is not None:
+                    return False, None
+                decided = decided and seen.proved
                 continue
             answer, made = holds_a_plan(cut, left, clock)
             left -= made
@@ -363,7 +450,10 @@ def _constraints(table: CutTable, cut: Cut, plan: QPartPlan, widths: FloatArray)
     rows = [Slack.whether("admissible cut", p not in problem.admissible_cuts)]
 
     def name(at: int) -> str:
-        return f"weights of layer {at + 1}" if at < p else f"output of layer {crossing_activations(problem, p)[at - p]}"
+        if at < p:
+            return f"weights of layer {at + 1}"
+        layer = crossing_activations(problem, p)[at - p]
+        return f"output of layer {layer}" if layer else "raw input"
 
     lines = [] if rows[0].holds else [f"cut {p} is not admissible"]
     if given.size:
@@ -381,6 +471,13 @@ def _constraints(table: CutTable, cut: Cut, plan: QPartPlan, widths: FloatArray)
         rows.append(Slack.whether("whole bits", apart[at]))
         if apart[at] > 0:
             lines.append(f"{name(at)}: {given[at]:.17g} bits, which is not whole")
+    if table.menus is not None and given.size:
+        masks = np.concatenate((table.menus[0][:p], table.menus[1][np.array(crossing_activations(problem, p)) - 1]))
+        off = [at for at, b in enumerate(given.tolist()) if b not in cut.bits[masks[at]]]
+        rows.append(Slack.whether("widths on the menus", len(off)))
+        if off:
+            menu = ", ".join(map(str, cut.bits[masks[off[0]]]))
+            lines.append(f"{name(off[0])}: {given[off[0]]:.17g} bits, on its menu {menu}")
     if len(cut.owner) > len(widths):
         apart = np.abs(given - widths[cut.owner])
         at = int(np.argmax(apart))
@@ -388,8 +485,8 @@ def _constraints(table: CutTable, cut: Cut, plan: QPartPlan, widths: FloatArray)
         if apart[at] > 0:
             partner = name(int(np.flatnonzero(cut.owner == cut.owner[at])[0]))
             lines.append(f"{name(at)}: {given[at]:.17g} bits, tied to {partner}: {widths[cut.owner[at]]:.17g}")
-    if p > 0:
-        limit = float(problem.delta[p - 1])
+    if p > 0 or problem.quantize_input:
+        limit = problem.noise_limit(p)
         terms = _noise_of(cut, widths)
         if terms is None or not np.all(np.isfinite(terms)):
             lines.append("accuracy: noise is not known at these widths")
@@ -402,13 +499,21 @@ def _constraints(table: CutTable, cut: Cut, plan: QPartPlan, widths: FloatArray)
         rows.append(Slack("memory", math.fsum(stored), memory, within(stored, memory)))
         if not rows[-1].holds:
             lines.append(f"memory: {rows[-1].used:.17g} bits, allowed {memory:.17g}")
+    columns = cut.columns(widths) if cut.more else None
+    for row in cut.more:
+        if columns is None:
+            lines.append(f"{row.name}: not known at these widths")
+            continue
+        terms = [row.fixed, *row.use[np.arange(widths.size), columns].tolist()]
+        rows.append(Slack(row.name, math.fsum(terms), row.limit, within(terms, row.limit)))
+        if not rows[-1].holds:
+            lines.append(f"{row.name}: {rows[-1].used:.17g} {UNITS[row.name]}, allowed {row.limit:.17g}")
     return rows, lines
 
 
 def _noise_of(cut: Cut, widths: FloatArray) -> FloatArray | None:
     """(n,) noise terms at a plan's widths; None where they are not known."""
-    columns = widths - cut.lo
-    inside = np.all((columns >= 0) & (widths <= cut.hi) & (columns == np.round(columns)))
-    if cut.noise is not None and inside:
-        return cut.noise[np.arange(widths.size), columns.astype(np.int64)]
+    columns = cut.columns(widths)
+    if cut.noise is not None and columns is not None:
+        return cut.noise[np.arange(widths.size), columns]
     return cut.noise_at(widths) if cut.c is not None else None

@@ -5,17 +5,48 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
-from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.display import Brief
 from qopt.core.errors import InputError
-from qopt.core.limits import limit_with_slack
-from qopt.qpart.costs import prices
+from qopt.core.limits import limit_with_slack, within
+from qopt.qpart.certificate.witness import KnapsackData
+from qopt.qpart.costs import device_costs, prices, server_costs, upload_values
+from qopt.qpart.limits import LimitTerms
+from qopt.qpart.menus import stand_ins
 from qopt.qpart.plan import crossing_activations
 from qopt.qpart.problem import QPart
-from qopt.qpart.terms import coefficients, noise_terms, widths
+from qopt.qpart.terms import coefficients, menu_masks, noise_terms, widths
+
+
+class More(NamedTuple):
+    """A limit on what a plan costs: ``fixed + sum use[i, c_i] <= limit``, slack not included.
+
+    Attributes
+    ----------
+    name : time, energy, price or payload.
+    use : (n, k) what items use at each width.
+    fixed : what the cut uses whatever the widths.
+    limit : what it allows.
+    """
+
+    name: str
+    use: FloatArray
+    fixed: float
+    limit: float
+
+    @property
+    def least(self) -> float:
+        """What the least plan uses."""
+        return math.fsum([self.fixed, *self.use.min(axis=1, initial=math.inf).tolist()])
+
+    @property
+    def broken(self) -> bool:
+        """Whether even the least of every item breaks it, by the exact test."""
+        return not within([self.fixed, *self.use.min(axis=1, initial=math.inf).tolist()], self.limit)
 
 
 @dataclass(frozen=True, repr=False)
@@ -31,8 +62,12 @@ class Cut(Brief):
     price : (n,) objective per bit of width.
     stored, overhead : (n,) bits of device memory per bit of width, and those that any width takes.
     c : (n,) noise coefficients, None where only measured noise is known.
-    noise : (n, k) noise terms of the widths lo..hi, None for real-valued bits.
+    noise : (n, k) noise terms of the widths `bits`, None for real-valued bits.
     owner : (m,) item of each tensor, weights of layers 1..p first, then outputs.
+    stand_in : (n, k) column whose numbers each has: widths off an item's menu are copies of one on it; None without
+        menus.
+    computing : (n, k) objective of computing on the device by width, None without tables.
+    more : limits on what a plan costs.
     """
 
     cut: int
@@ -47,6 +82,9 @@ class Cut(Brief):
     bits: IntArray
     grid: bool
     owner: IntArray
+    stand_in: IntArray | None = None
+    computing: FloatArray | None = None
+    more: tuple[More, ...] = ()
 
     @property
     def lo(self) -> int:
@@ -59,14 +97,33 @@ class Cut(Brief):
         return int(self.bits[-1])
 
     @cached_property
+    def width(self) -> IntArray:
+        """(k,) or (n, k) widths that the columns stand for."""
+        return self.bits if self.stand_in is None else self.bits[self.stand_in]
+
+    @cached_property
     def cost(self) -> FloatArray:
-        """(n, k) price times width."""
-        return self.price[:, None] * self.bits
+        """(n, k) price times width, and computing by width."""
+        cost = self.price[:, None] * self.width
+        return cost if self.computing is None else cost + self.computing
 
     @cached_property
     def storage(self) -> FloatArray:
         """(n, k) bits of memory."""
-        return self.stored[:, None] * self.bits + self.overhead[:, None]
+        return self.stored[:, None] * self.width + self.overhead[:, None]
+
+    def columns(self, b: FloatArray) -> IntArray | None:
+        """(n,) columns of widths; None where one of them is not on its item's menu."""
+        found = np.minimum(np.searchsorted(self.bits, b), len(self.bits) - 1)
+        if np.any(self.bits[found] != b):
+            return None
+        if self.stand_in is not None and np.any(self.stand_in[np.arange(b.size), found] != found):
+            return None
+        return found
+
+    def least_memory(self) -> FloatArray:
+        """(n,) least bits of memory of each item."""
+        return self.memory_of(self.lo if self.stand_in is None else self.bits[self.stand_in[:, 0]])
 
     def memory_of(self, b: FloatArray | float) -> FloatArray:
         """(n,) bits of memory at widths b."""
@@ -102,7 +159,10 @@ def _fixed(problem: QPart, overhead: FloatArray) -> FloatArray:
     total = np.zeros(len(macs) + 1, dtype=np.longdouble)
     total[1:] += price.device * np.cumsum(macs)
     total[:-1] += price.server * np.cumsum(macs[::-1])[::-1]
-    for cut in range(len(total)):
+    server = server_costs(problem)
+    if server is not None:
+        total[:-1] += np.cumsum(server[::-1].astype(np.longdouble))[::-1]
+    for cut in range(0 if problem.quantize_input else len(total)):
         if (net.last_reader is not None and net.last_reader[0] <= cut) or (net.last_reader is None and cut):
             break
         total[cut] += price.upload * np.longdouble(net.input_size) * net.input_bits
@@ -110,7 +170,7 @@ def _fixed(problem: QPart, overhead: FloatArray) -> FloatArray:
     if net.overhead_activations is not None:
         sent_up = price.upload * net.overhead_activations.astype(np.longdouble)
         for cut in range(1, len(total)):
-            total[cut] += sum((sent_up[i - 1] for i in crossing_activations(problem, cut)), np.longdouble(0))
+            total[cut] += sum((sent_up[i - 1] for i in crossing_activations(problem, cut) if i), np.longdouble(0))
     return total.astype(np.float64)
 
 
@@ -132,13 +192,22 @@ class CutTable:
                 self.stored_w[tie.layers[1:] - 1] = 0.0
                 self.overhead_w[tie.layers[1:] - 1] = 0.0
         self.base = _fixed(problem, self.overhead_w)
-        self.price_w, self.price_x = price.download * self.stored_w, price.upload * net.activations
+        self.price_w, self.price_x = price.download * self.stored_w, price.upload * upload_values(problem)
+        self.computing = device_costs(problem)
+        self.menus = menu_masks(problem)
+        self.limits = LimitTerms(problem)
         self.noise_w: FloatArray | None = None
         self.noise_x: FloatArray | None = None
         self.c_w: FloatArray | None = None
         self.c_x: FloatArray | None = None
+        self.raw_w: FloatArray | None = None
+        self.raw_x: FloatArray | None = None
         if bits == "whole":
-            self.noise_w, self.noise_x = noise_terms(problem)
+            self.raw_w, self.raw_x = self.noise_w, self.noise_x = noise_terms(problem)
+            if self.menus is not None:  # no width off the menu is to be had
+                self.noise_w, self.noise_x = (
+                    np.where(mask, noise, np.inf) for mask, noise in zip(self.menus, noise_terms(problem), strict=True)
+                )
         if problem.noise.model != "table":
             self.c_w, self.c_x = coefficients(problem)
         self.memory = math.inf if problem.device.memory is None else limit_with_slack(problem.device.memory)
@@ -156,33 +225,73 @@ class CutTable:
             order = np.argsort(owner, kind="stable")
             return np.add.reduceat(rows[order], np.searchsorted(owner[order], np.arange(items)), axis=0)
 
+        place = None if self.menus is None else stand_ins(self._allowed(p, outputs, owner, items))
+
+        def by_width(weights: FloatArray, activations: FloatArray) -> FloatArray:
+            with np.errstate(invalid="ignore"):
+                rows = joined(weights, activations)
+            return rows if place is None else np.take_along_axis(rows, place, axis=1)
+
+        nothing = np.zeros(len(self.price_x))
+        computing = None
+        if self.computing is not None:
+            computing = by_width(self.computing, np.zeros((nothing.size, self.computing.shape[1])))
+        terms = self.limits
+        more = tuple(
+            More(name, by_width(weights, activations), fixed, limit)
+            for name, weights, activations, fixed, limit in zip(
+                terms.names, terms.weights, terms.outputs, terms.fixed(p).tolist(), terms.limits.tolist(), strict=True
+            )
+        )
         return Cut(
             cut=p,
             base=float(self.base[p]),
             price=joined(self.price_w, self.price_x),
-            stored=joined(self.stored_w, np.zeros_like(self.stored_w)),
-            overhead=joined(self.overhead_w, np.zeros_like(self.overhead_w)),
+            stored=joined(self.stored_w, nothing),
+            overhead=joined(self.overhead_w, nothing),
             c=joined(self.c_w, self.c_x) if self.c_w is not None and self.c_x is not None else None,
-            noise=joined(self.noise_w, self.noise_x) if self.noise_w is not None and self.noise_x is not None else None,
-            limit=limit_with_slack(float(problem.delta[p - 1])) if p else math.inf,
+            noise=by_width(self.raw_w, self.raw_x) if self.raw_w is not None and self.raw_x is not None else None,
+            limit=limit_with_slack(problem.noise_limit(p)),
             memory=self.memory,
             bits=widths(problem),
             grid=problem.noise.model == "grid",
             owner=owner,
+            stand_in=place,
+            computing=computing,
+            more=more,
         )
 
-    def knapsack(self, p: int) -> tuple[list[list[float]], list[list[float]], float, list[list[float]], float, float]:
-        """What `witness.check_tree` reads: cost, noise, limit, stored, memory, offset; limits without their slack."""
+    def _allowed(self, p: int, outputs: IntArray, owner: IntArray, items: int) -> BoolArray:
+        """(n, k) widths that all tensors of an item may have."""
+        assert self.menus is not None
+        of_weights, of_outputs = self.menus
+        found = np.ones((items, of_weights.shape[1]), dtype=bool)
+        for item, mask in zip(owner.tolist(), [*of_weights[:p], *of_outputs[outputs - 1]], strict=True):
+            found[item] &= mask
+        return found
+
+    def knapsack(self, p: int) -> KnapsackData:
+        """What `witness.check_tree` reads: cost, noise, limit, stored, memory, offset; limits without their slack.
+
+        With limits on what the plan costs a last item of one choice holds what the cut uses whatever the widths, and
+        for each of them its row and the limit follow.
+        """
         cut, problem = self.at(p), self.problem
         assert cut.noise is not None
-        limit = float(problem.delta[p - 1]) if p else math.inf
+        limit = problem.noise_limit(p)
         memory = math.inf if problem.device.memory is None else problem.device.memory
-        return cut.cost.tolist(), cut.noise.tolist(), limit, cut.storage.tolist(), memory, cut.base
+        cost, noise, stored = cut.cost.tolist(), cut.noise.tolist(), cut.storage.tolist()
+        if not cut.more:
+            return cost, noise, limit, stored, memory, cut.base
+        k = len(cut.bits)
+        cost, noise, stored = ([*rows, [0.0] * k] for rows in (cost, noise, stored))
+        more = [([*row.use.tolist(), [row.fixed] * k], row.limit) for row in cut.more]
+        return cost, noise, limit, stored, memory, cut.base, *more
 
     def _owners(self, p: int, outputs: IntArray) -> tuple[IntArray, int]:
         """Item of each tensor at cut p, and how many items there are: tensors of one width carry one label."""
         net = self.problem.network
-        if not net.ties and not (self.problem.tie_cut and p in outputs):
+        if not net.ties and not (self.problem.tie_cut and p and p in outputs):
             return np.arange(p + outputs.size), p + outputs.size
         label = {layer: layer for layer in range(1, p + 1)}
         for tie in net.ties:
@@ -190,7 +299,7 @@ class CutTable:
                 if layer <= p:
                     label[layer] = int(tie.layers[0])
         labels = [label[layer] for layer in range(1, p + 1)]
-        labels += [label[p] if self.problem.tie_cut and out == p else -out for out in outputs.tolist()]
+        labels += [label[p] if self.problem.tie_cut and out == p > 0 else -out for out in outputs.tolist()]
         position: dict[int, int] = {}
         owner = [position.setdefault(name, len(position)) for name in labels]
         return np.array(owner, dtype=np.int64), len(position)

@@ -6,13 +6,15 @@ of nodes in preorder:
 
 ``["split", i, columns]``
     The first subtree that follows restricts item i to these columns, the second to the rest of what was allowed.
-``["leaf", a, lam, mu]``
-    By Lagrange, every choice in the leaf that keeps both limits has
-    ``a cost >= sum_i min_c (a cost + lam noise + mu stored)[i][c] - lam limit - mu memory``.
+``["leaf", a, lam, mu, nu_1, ...]``
+    By Lagrange, every choice in the leaf that keeps all limits has
+    ``a cost >= sum_i min_c (a cost + lam noise + mu stored + sum_r nu_r use_r)[i][c] - lam limit - mu memory
+    - sum_r nu_r limit_r``, with one nu for each limit on time, energy, price and payload that the request gives, in
+    this order. (What the cut uses of them whatever the widths is a last item of one choice.)
     With a = 1 the offset and this bound must reach the target; with a = 0 it must be positive: 0 > 0, so the leaf
     holds no feasible choice. A limit that is not there takes no multiplier but 0.
 
-These are trees of `qopt.kernels.checker` for a knapsack of two rows, and it follows them: exact rationals, the standard
+These are trees of `qopt.kernels.checker` for a knapsack of several rows, and it follows them: exact rationals, the standard
 library, and limits with their slack. Whatever a witness contains, the answer is a `Judgement`, never an exception.
 """
 
@@ -22,7 +24,7 @@ import math
 import sys
 from collections.abc import Callable, Collection, Sequence
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from qopt.kernels import checker
 
@@ -39,8 +41,10 @@ class Judgement(NamedTuple):
 
 
 Rows = Sequence[Sequence[float]]
-KnapsackData = tuple[Rows, Rows, float, Rows, float, float]
-"""cost, noise, limit, stored, memory, offset."""
+Limit = tuple[Rows, float]
+"""What items use of a limit at each choice, and the limit."""
+KnapsackData = tuple[Any, ...]
+"""cost, noise, limit, stored, memory, offset, and then a `Limit` for each limit on what the plan costs."""
 
 
 def check_tree(
@@ -52,6 +56,7 @@ def check_tree(
     tree: object,
     target: Fraction | float,
     offset: float = 0.0,
+    more: Sequence[Limit] = (),
 ) -> Judgement:
     """Check that every feasible choice costs at least `target`.
 
@@ -63,9 +68,10 @@ def check_tree(
     tree : the untrusted proof.
     target : what offset + cost must reach, exactly; infinite claims that nothing is feasible.
     offset : added to every choice's cost.
+    more : rows beside noise and memory, and their limits.
     """
     try:
-        problem = _problem(cost, noise, limit, stored, memory)
+        problem = _problem(cost, noise, limit, stored, memory, more)
     except checker.Refused as why:
         return Judgement(False, None, str(why))
     return _judged(problem, tree, target, offset)
@@ -99,12 +105,12 @@ def check_witness(
     for name, p in names.items():
         if name not in trees and p in closed:
             continue
-        cost, noise, limit, stored, memory, offset = knapsack(p)
+        cost, noise, limit, stored, memory, offset, *more = knapsack(p)
         try:
-            problem = _problem(cost, noise, limit, stored, memory)
+            problem = _problem(cost, noise, limit, stored, memory, more)
         except checker.Refused as why:
             return Judgement(False, None, f"cut {p}: {why}")
-        attempts = [trees[name]] if name in trees else [[["leaf", *leaf]] for leaf in ((1, 0, 0), (0, 1, 0), (0, 0, 1))]
+        attempts = [trees[name]] if name in trees else _single_leaves(2 + len(more))
         verdicts = [_judged(problem, tree, target, offset) for tree in attempts]
         accepted = [v.bound for v in verdicts if v.accepted and v.bound is not None]
         if not accepted:
@@ -114,10 +120,19 @@ def check_witness(
     return Judgement(True, least, "")
 
 
-def _problem(cost: Rows, noise: Rows, limit: float, stored: Rows, memory: float) -> checker.Knapsack:
-    """The knapsack of two rows; a row whose limit is infinite has none."""
-    limits = [None if math.isinf(x) else x for x in (limit, memory)]
-    return checker.Knapsack({"cost": cost, "weight": [noise, stored], "limit": limits})
+def _single_leaves(rows: int) -> list[object]:
+    """Trees of one leaf: the cost alone, and each row alone."""
+    return [[["leaf", int(k == 0), *(int(k == r + 1) for r in range(rows))]] for k in range(rows + 1)]
+
+
+def _problem(
+    cost: Rows, noise: Rows, limit: float, stored: Rows, memory: float, more: Sequence[Limit]
+) -> checker.Knapsack:
+    """The knapsack of all rows; a row whose limit is infinite has none."""
+    weights, limits = [noise, stored, *(use for use, _ in more)], [limit, memory, *(most for _, most in more)]
+    return checker.Knapsack(
+        {"cost": cost, "weight": weights, "limit": [None if math.isinf(x) else x for x in limits]}
+    )
 
 
 def _judged(problem: checker.Knapsack, tree: object, target: Fraction | float, offset: float) -> Judgement:

@@ -10,7 +10,7 @@ from qopt.core.method import Options
 from qopt.core.solution import Outcome
 from qopt.qpart.plan import QPartPlan
 from qopt.qpart.problem import QPart
-from qopt.qpart.subproblem import subproblems
+from qopt.qpart.subproblem import Subproblem, subproblems
 
 MAX_PLANS = 20_000_000
 """Plans at all cuts together that brute force is willing to look at."""
@@ -20,14 +20,19 @@ CHUNK = 1 << 18
 
 def too_large(problem: QPart) -> str | None:
     """Why a problem has too many plans, or None."""
-    k = problem.bits.hi - problem.bits.lo + 1
     table = subproblems(problem)
     plans = 0.0
     for cut in problem.admissible_cuts:
-        plans += float(k) ** min(len(table.at(int(cut)).tensors), 300)
+        plans += math.prod(_menu_sizes(table.at(int(cut)))[:300])
         if plans > MAX_PLANS:
             return f"more than {MAX_PLANS} plans to enumerate"
     return None
+
+
+def _menu_sizes(subproblem: Subproblem) -> list[float]:
+    """(n,) how many widths each item may have."""
+    sizes: list[float] = subproblem.on_menu.sum(axis=1).astype(float).tolist()
+    return sizes
 
 
 def solve(problem: QPart, options: Options) -> Outcome:
@@ -37,21 +42,24 @@ def solve(problem: QPart, options: Options) -> Outcome:
     best, best_value, looked_at = None, math.inf, 0
     for cut in problem.admissible_cuts:
         subproblem = table.at(int(cut))
-        n, k = subproblem.noise.shape[0], len(subproblem.bits)
-        plans = k**n
+        n = subproblem.noise.shape[0]
+        menus = [np.flatnonzero(mask) for mask in subproblem.on_menu]
+        plans = math.prod(len(menu) for menu in menus)
         for first in range(0, plans, CHUNK):
             if clock.over:
                 return Outcome("time-limit", best, details={"plans": looked_at})
             index = np.arange(first, min(first + CHUNK, plans))
             choice = np.empty((len(index), n), dtype=np.int64)
             for i in range(n - 1, -1, -1):
-                index, choice[:, i] = np.divmod(index, k)
+                index, digit = np.divmod(index, len(menus[i]))
+                choice[:, i] = menus[i][digit]
             rows = np.arange(n)
             value = subproblem.base + subproblem.cost[rows, choice].sum(axis=1)
             looked_at += len(choice)
             # The exact test is slow: only for plans that would be better and are about within the limits.
-            noise, stored = (use[rows, choice].sum(axis=1) for use in (subproblem.noise, subproblem.storage))
-            about = (noise <= subproblem.limit * (1 + 1e-9)) & (stored <= subproblem.memory * (1 + 1e-9))
+            about = np.ones(len(choice), dtype=bool)
+            for row in subproblem.rows:
+                about &= row.fixed + row.use[rows, choice].sum(axis=1) <= row.limit * (1 + 1e-9)
             candidates = np.flatnonzero(about & (value < best_value))
             for j in candidates[np.argsort(value[candidates], kind="stable")]:
                 if subproblem.keeps(choice[j]):

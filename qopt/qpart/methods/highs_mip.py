@@ -1,7 +1,7 @@
 """`highs-mip`: the joint one-hot model over cut and bits, as arrays for HiGHS.
 
     minimise sum_p base_p y_p + sum_{p,i,b} pi_i b x_{p,i,b}
-    sum_p y_p = 1;  sum_b x_{p,i,b} = y_p;  sum_{i,b} noise_{i,b} x_{p,i,b} <= Delta_p y_p;  memory likewise
+    sum_p y_p = 1;  sum_b x_{p,i,b} = y_p;  sum_{i,b} noise_{i,b} x_{p,i,b} <= Delta_p y_p;  other limits likewise
 
 The same model, to be read, is `qopt.formulations.qpart.joint`. Here rows are divided by their limits,
 costs by what a known plan costs, and items that break a limit or that plan's cost alone are left out.
@@ -98,11 +98,15 @@ def solve(problem: QPart, options: Options) -> Outcome:
             mine = b.columns[start:end]
             rows.append((np.append(mine, b.first), np.append(np.ones(len(mine)), -1.0)))
             sense.append((0.0, 0.0))
-        limits = ((s.noise[b.tensor, b.width], s.limit), (s.storage[b.tensor, b.width], s.memory))
-        for terms, limit in limits:
-            if math.isfinite(limit) and terms.sum() > limit:
-                scaled = terms / limit if limit > 0 else np.where(terms > 0, 1.0, 0.0)
-                rows.append((np.append(b.columns, b.first), np.append(scaled, -1.0 if limit > 0 else 0.0)))
+        for row in s.rows:
+            terms, limit = row.use[b.tensor, b.width], row.limit
+            if math.isfinite(limit) and row.fixed + terms.sum() > limit:
+                if row.fixed:
+                    scaled, room = row.scaled(terms)
+                else:
+                    scaled = terms / limit if limit > 0 else np.where(terms > 0, 1.0, 0.0)
+                    room = 1.0 if limit > 0 else 0.0
+                rows.append((np.append(b.columns, b.first), np.append(scaled, -room)))
                 sense.append((-math.inf, 0.0))
     handed: dict[str, int] = {}  # size of the last round's model
 
@@ -132,7 +136,7 @@ def solve(problem: QPart, options: Options) -> Outcome:
 
     def broken(point: _Point) -> str | None:
         subproblem = blocks[point.block].subproblem
-        return None if subproblem.keeps(_widths(point) - subproblem.bits[0]) else "a limit"
+        return None if subproblem.keeps(subproblem.columns_of(_widths(point))) else "a limit"
 
     def exclude(point: _Point) -> None:
         rows.append((np.array(point.columns, dtype=np.int64), np.ones(len(point.columns))))
@@ -165,8 +169,11 @@ def _point(blocks: list[_Block], x: FloatArray) -> _Point:
 def _block(subproblem: Subproblem, first: int, ceiling: float) -> _Block | None:
     """Columns of a cut without the items that alone break a limit or the ceiling; None if a tensor has none left."""
     slack = 1.0 + 1e-9
-    admitted = subproblem.noise <= subproblem.limit * slack
-    admitted &= subproblem.storage <= subproblem.memory * slack
+    admitted = subproblem.on_menu.copy()
+    for row in subproblem.rows:
+        admitted &= row.use <= row.limit * slack
+        if row.fixed > row.limit * slack:
+            return None
     admitted &= subproblem.cost <= (ceiling - subproblem.base) + abs(ceiling) * 1e-9
     if len(subproblem.tensors) and not admitted.any(axis=1).all():
         return None

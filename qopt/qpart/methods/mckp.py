@@ -11,7 +11,7 @@ from qopt.core.arrays import IntArray
 from qopt.core.clock import Clock
 from qopt.core.method import Options
 from qopt.core.solution import Outcome, stopped
-from qopt.qpart.methods.memory import at_cut, tree_at_cut
+from qopt.qpart.methods.at_cut import at_cut, tree_at_cut
 from qopt.qpart.problem import QPart
 from qopt.qpart.screening import candidate_cuts, cut_bounds, dominated
 from qopt.qpart.subproblem import Subproblem, SubproblemTable, subproblems
@@ -59,7 +59,7 @@ def solve(problem: QPart, options: Options) -> Outcome:
             return Outcome(stopped(clock, None), bound=pending, message=why)
         return Outcome("infeasible", witness=make_witness(table, None, None, clock))
     subproblem, choice = best
-    plan = subproblem.plan(subproblem.bits[choice], "whole", problem.name)
+    plan = subproblem.plan(subproblem.widths_of(choice), "whole", problem.name)
     if pending < best_value:
         return Outcome(stopped(clock, plan), plan, pending, message=why)
     return Outcome("optimal", plan, best_value, make_witness(table, subproblem, choice, clock))
@@ -71,16 +71,20 @@ def make_witness(
     """Trees for all admissible cuts; None if they get too large or the time is over.
 
     They show that no plan is better than the given one (or that there is none) by more than half the tolerance;
-    the other half is left to the rounding of sums. Cut 0 holds one plan and needs no tree.
+    the other half is left to the rounding of sums. A cut 0 that holds one plan needs no tree.
     """
-    cuts = [int(p) for p in table.problem.admissible_cuts if p > 0]
+    problem = table.problem
+    alone = not problem.quantize_input and not problem.given_limits
+    cuts = [int(p) for p in problem.admissible_cuts if p > 0 or not alone]
     if sum(cuts) * len(table.bits) > WITNESS_ITEMS:
         return None
     value: Fraction | None = None
     if best is not None and choice is not None:
         # Exact: where computing costs far more than sending, floats would lose what the bits cost.
-        bits = sum(map(Fraction, best.cost[np.arange(len(choice)), choice].tolist()), Fraction(0))
+        bits = sum(map(Fraction, (best.price * best.widths_of(choice)).tolist()), Fraction(0))
         value = Fraction(best.base) + bits
+        if best.computing is not None:
+            value += sum(map(Fraction, best.computing[np.arange(len(choice)), choice].tolist()), Fraction(0))
         value -= Fraction(0.5 * OPTIMALITY) * min(abs(value), bits or abs(value))
     trees: dict[str, object] = {}
     left = WITNESS_NODES

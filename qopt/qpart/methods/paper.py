@@ -38,11 +38,17 @@ def raw_widths(problem: QPart, table: SubproblemTable, subproblem: Subproblem) -
 
 
 def whole_widths(subproblem: Subproblem, raw: FloatArray) -> FloatArray:
-    """(n,) raw widths rounded up and clipped; a tensor without noise takes lo, one of undefined width hi."""
+    """(n,) raw widths rounded up and clipped; a tensor without noise takes lo, one of undefined width hi.
+
+    With menus, rounded up to the next width on the tensor's menu, or the largest.
+    """
     assert subproblem.coefficient is not None
     lo, hi = float(subproblem.bits[0]), float(subproblem.bits[-1])
     widths = np.where(subproblem.coefficient > 0, np.nan_to_num(raw, nan=hi, posinf=hi, neginf=lo), lo)
-    return np.clip(np.ceil(widths), lo, hi)
+    rounded = np.clip(np.ceil(widths), lo, hi)
+    if subproblem.stand_in is None:
+        return rounded
+    return subproblem.widths_of(subproblem.columns_of(rounded)).astype(np.float64)
 
 
 def solve(problem: QPart, options: Options) -> Outcome:

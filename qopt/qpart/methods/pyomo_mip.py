@@ -7,14 +7,12 @@ tensor, and the model is solved again. What remains unchecked is the solver's cl
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.clock import OutOfTime
-from qopt.core.limits import within
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
 from qopt.core.solvers.exclusion import Round, solve_and_exclude
@@ -31,17 +29,13 @@ if TYPE_CHECKING:
 def chosen_columns(subproblem: Subproblem, plan: QPartPlan) -> IntArray:
     """(n,) column of every item's width in the subproblem's tables."""
     columns: IntArray = np.zeros(len(subproblem.tensors), dtype=np.int64)
-    columns[subproblem.owner] = np.array([*plan.weights, *plan.activations], dtype=np.int64) - int(subproblem.bits[0])
+    columns[subproblem.owner] = subproblem.columns_of(np.array([*plan.weights, *plan.activations], dtype=np.int64))
     return columns
 
 
 def broken_use(subproblem: Subproblem, columns: IntArray) -> FloatArray | None:
     """(n, k) what items use of a limit that the choice breaks in the exact test; None if it keeps all."""
-    rows = np.arange(len(columns))
-    for use, limit in ((subproblem.noise, subproblem.limit), (subproblem.storage, subproblem.memory)):
-        if math.isfinite(limit) and not within(use[rows, columns], limit):
-            return use
-    return None
+    return next((row.use for row in subproblem.rows if not row.keeps(columns)), None)
 
 
 def exclude(model: pyo.ConcreteModel, subproblem: Subproblem, columns: IntArray, use: FloatArray) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from qopt.core.method import Backend, Method
 from qopt.qpart.methods import brute_force
 from qopt.qpart.problem import QPart
+from qopt.qpart.real_bits import not_in_closed_form
 
 HIGHS = Backend("highs", module="highspy")
 
@@ -27,6 +28,16 @@ def _takes(*models: str) -> Callable[[QPart], str | None]:
         return None if model in models else f"it takes noise by {' or '.join(models)}, this problem's is a {model}"
 
     return refuses
+
+
+def _first_of(*tests: Callable[[QPart], str | None]) -> Callable[[QPart], str | None]:
+    """A test that gives the first reason that any of some tests has."""
+    return lambda problem: next((why for test in tests if (why := test(problem)) is not None), None)
+
+
+def _no_tables(problem: QPart) -> str | None:
+    """Why the published rule, which prices MACs, cannot take a problem, or None."""
+    return None if problem.tables is None else "the published rule prices MACs, this problem has tables"
 
 
 METHODS: tuple[Method, ...] = (
@@ -97,7 +108,7 @@ METHODS: tuple[Method, ...] = (
         target="qopt.qpart.methods.paper:solve",
         exact=False,
         options=("time_limit",),
-        refuses=_needs_law,
+        refuses=_first_of(_needs_law, _no_tables),
     ),
     Method(
         name="kkt",
@@ -106,7 +117,7 @@ METHODS: tuple[Method, ...] = (
         proves="optimal, by strong duality",
         target="qopt.qpart.methods.kkt:solve",
         imports=("scipy.optimize",),
-        refuses=_takes("law"),
+        refuses=_first_of(_takes("law"), not_in_closed_form),
         options=("time_limit",),
     ),
     Method(
@@ -116,7 +127,7 @@ METHODS: tuple[Method, ...] = (
         proves="optimal within 1e-9 of the limit, a lower bound each round",
         target="qopt.qpart.methods.highs_cuts:solve",
         imports=("pyomo.environ", "qopt.formulations.qpart_convex", "pyomo.contrib.solver.solvers.highs", "highspy"),
-        refuses=_takes("law", "grid"),
+        refuses=_first_of(_takes("law", "grid"), not_in_closed_form),
         needs=("pyomo", "highspy"),
         options=("time_limit", "threads"),
     ),
@@ -127,7 +138,7 @@ METHODS: tuple[Method, ...] = (
         proves="optimal within the solver's tolerance",
         target="qopt.qpart.methods.convex_cvxpy:solve",
         imports=("cvxpy", "qopt.formulations.qpart_convex"),
-        refuses=_takes("law"),
+        refuses=_first_of(_takes("law"), not_in_closed_form),
         needs=("cvxpy",),
         solvers=(Backend("clarabel", module="clarabel"), Backend("scs", module="scs")),
         options=("time_limit", "solver"),

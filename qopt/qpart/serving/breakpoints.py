@@ -19,11 +19,13 @@ from qopt.core.envelope import Envelope, of_lines
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.limits import limit_with_slack
 from qopt.core.reading import problem_of
-from qopt.qpart.costs import fixed_upload, split_macs
+from qopt.qpart.costs import fixed_upload, server_costs, split_macs, upload_values
 from qopt.qpart.methods.kkt import at_cut
 from qopt.qpart.plan import QPartPlan
 from qopt.qpart.problem import QPart
-from qopt.qpart.serving.entries import entries, upload_sizes
+from qopt.qpart.real_bits import not_in_closed_form
+from qopt.qpart.serving.entries import entries
+from qopt.qpart.serving.fronts import upload_sizes
 from qopt.qpart.serving.requests import AMOUNTS, Requests, request_prices
 from qopt.qpart.subproblem import subproblems
 
@@ -102,7 +104,7 @@ def breakpoints(
         )
     inverse = name in INVERSE
     fixed, varying = _affine_prices(problem, name, inverse)
-    features, plans = _whole_plans(problem) if bits == "whole" else _real_plans(problem, parameter, fixed, varying)
+    features, plans = _whole_plans(problem, parameter, name) if bits == "whole" else _real_plans(problem, parameter, fixed, varying)
     lines = [(float(fixed @ column), float(varying @ column)) for column in features.T] if plans else []
     where: dict[str, Any] = {"problem": problem.name, "parameter": name, "unit": UNITS.get(name, "")}
     return of_lines(lines, plans, **where, low=low, high=high, inverse=inverse)
@@ -115,16 +117,12 @@ def _number(field: str, value: object) -> float:
 
 
 def _affine_prices(problem: QPart, name: str, inverse: bool) -> tuple[FloatArray, FloatArray]:
-    """(4,) xi, delta, upload and download price at x = 0, and what each unit of x adds."""
+    """(F,) xi, delta, upload and download price at x = 0 (and those of what is measured), and what a unit of x adds."""
     # Two values of the parameter; zero where it may be zero.
     values = np.array([0.0, 1.0]) if name in AMOUNTS else np.array([2.0, 1.0])
     x = 1.0 / values if inverse else values
-    base = problem
-    if name == "channel.rate" and problem.channel.rate is None:
-        shannon = ("channel.bandwidth", "channel.gain", "channel.fading", "channel.noise_power")
-        base = problem.replace({"channel.rate": 1.0, **dict.fromkeys(shannon)})
-    p = request_prices(Requests.of({name: values}), base)
-    ends = np.stack((p.device, p.server, p.upload, p.download))
+    base = _without_shannon(problem) if name == "channel.rate" else problem
+    ends = request_prices(Requests.of({name: values}), base).objective.T
     varying: FloatArray = (ends[:, 1] - ends[:, 0]) / (x[1] - x[0])
     fixed: FloatArray = ends[:, 0] - varying * x[0]
     # What is proportional to x has no fixed part; rounding must not leave it one.
@@ -132,11 +130,15 @@ def _affine_prices(problem: QPart, name: str, inverse: bool) -> tuple[FloatArray
     return fixed, varying
 
 
-def _whole_plans(problem: QPart) -> tuple[FloatArray, list[QPartPlan]]:
-    """Features and plans of the table's entries that the memory holds."""
-    table = entries(problem)
+def _whole_plans(problem: QPart, parameter: str, name: str) -> tuple[FloatArray, list[QPartPlan]]:
+    """Features and plans of the table's entries that keep memory and the limits on what a plan costs."""
+    table = entries(problem.replace({"limits": None}) if problem.given_limits else problem)
     memory = math.inf if problem.device.memory is None else limit_with_slack(problem.device.memory)
-    kept = np.flatnonzero(table.download <= memory)
+    fits = table.download <= memory
+    if problem.given_limits:
+        for rates, limit in _uses(problem, parameter, name):
+            fits &= rates @ table.features <= limit_with_slack(limit)
+    kept = np.flatnonzero(fits)
     plans = []
     for e in kept:
         cut, widths = int(table.cut[e]), table.widths[table.start[e] : table.start[e + 1]].astype(float).tolist()
@@ -146,13 +148,34 @@ def _whole_plans(problem: QPart) -> tuple[FloatArray, list[QPartPlan]]:
     return table.features[:, kept], plans
 
 
+def _uses(problem: QPart, parameter: str, name: str) -> list[tuple[FloatArray, float]]:
+    """What each limit counts of the features, and the limit; refused where the parameter changes that."""
+    base = _without_shannon(problem) if name == "channel.rate" else problem
+    found = request_prices(Requests.of({name: np.array([2.0, 1.0])}), base).uses
+    for of_limit, (rates, _) in zip(problem.given_limits, found, strict=True):
+        if not np.array_equal(rates[:, 0], rates[:, 1]):
+            allowed = f"another one: what a plan uses of limits.{of_limit} depends on it"
+            raise InputError("parameter", shown(parameter), allowed)
+    return [(rates[:, 0], float(limit[0])) for rates, limit in found]
+
+
+def _without_shannon(problem: QPart) -> QPart:
+    """The same with a rate of its own, where Eq. 13 gave it."""
+    if problem.channel.rate is not None:
+        return problem
+    shannon = ("channel.bandwidth", "channel.gain", "channel.fading", "channel.noise_power")
+    return problem.replace({"channel.rate": 1.0, **dict.fromkeys(shannon)})
+
+
 def _real_plans(
     problem: QPart, parameter: str, fixed: FloatArray, varying: FloatArray
 ) -> tuple[FloatArray, list[QPartPlan]]:
     """Features and plans of the closed form at every cut; one plan a cut serves all values of the parameter."""
     if problem.noise.model != "law":
         raise MethodError(f"noise.model is {problem.noise.model}, real-valued bits take the law")
-    (up, down), (up_more, down_more) = fixed[2:], varying[2:]
+    if (why := not_in_closed_form(problem)) is not None:
+        raise MethodError(why)
+    (up, down), (up_more, down_more) = fixed[2:4], varying[2:4]
     if abs(up * down_more - down * up_more) > 1e-12 * (abs(up * down_more) + abs(down * up_more)):
         raise InputError("bits", "'real'", f"'whole': {parameter} changes the ratio of the prices of a bit up and down")
     table = subproblems(problem)
@@ -163,7 +186,7 @@ def _real_plans(
         found = at_cut(subproblem)
         if found is None:
             continue
-        sizes = upload_sizes(subproblem, problem.network.activations)
+        sizes = upload_sizes(subproblem, upload_values(problem))
         up_bits = float(sizes @ found.bits) + fixed_upload(problem, int(cut))
         columns.append((on_device[cut], on_server[cut], up_bits, subproblem.stored_bits(found.bits)))
         plans.append(subproblem.plan(found.bits, "real", problem.name))

@@ -16,9 +16,9 @@ from qopt.core.arrays import FloatArray
 from qopt.core.display import Brief
 from qopt.core.limits import limits_with_slack
 from qopt.kernels.waterfill import allocate
-from qopt.qpart.costs import fixed_upload, split_macs
+from qopt.qpart.costs import fixed_upload, split_macs, upload_values
 from qopt.qpart.problem import QPart
-from qopt.qpart.serving.entries import upload_sizes
+from qopt.qpart.serving.fronts import upload_sizes
 from qopt.qpart.subproblem import Subproblem, subproblems
 
 HALVINGS = 80
@@ -159,7 +159,7 @@ def curve(problem: QPart, subproblem: Subproblem, device_macs: float, server_mac
         spent=spent,
         bits_down=bits_down,
         down=z[subproblem.uploads],
-        up=upload_sizes(subproblem, problem.network.activations)[subproblem.uploads],
+        up=upload_sizes(subproblem, upload_values(problem))[subproblem.uploads],
         c=c[subproblem.uploads],
         fixed=fixed_upload(problem, subproblem.cut),
         device_macs=device_macs,

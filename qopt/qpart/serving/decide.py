@@ -14,7 +14,7 @@ from qopt.core.errors import InputError
 from qopt.qpart.problem import QPart
 from qopt.qpart.serving.curves import STEEPEST, Curve
 from qopt.qpart.serving.entries import decide_whole
-from qopt.qpart.serving.requests import RequestPrices, Requests, request_prices
+from qopt.qpart.serving.requests import RequestPrices, Requests, check_columns, request_prices
 from qopt.qpart.serving.table import Decisions, Table, level_rows, network_of
 
 if TYPE_CHECKING:
@@ -83,6 +83,11 @@ def decide(
             continue
         name, problem = network_of(table, requests, k)
         _check_power(requests, problem, rows)
+        check_columns(requests.columns, problem)
+        if table.bits == "real":
+            limited = next((field for field in requests.columns if field.startswith("limits.")), None)
+            if limited is not None:
+                raise InputError(f"requests.{limited}", "a column", "none, for a table of real-valued bits")
         levels = level_rows(requests, problem, rows)
         for level_row in np.unique(levels):
             of_level = rows[levels == level_row]

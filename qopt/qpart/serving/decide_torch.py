@@ -8,7 +8,7 @@ numpy. So cuts and plans are equal, and objectives equal up to rounding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,17 @@ from qopt.core.errors import InputError, shown
 from qopt.core.limits import SLACK
 from qopt.qpart.problem import SAME_LEVEL, QPart
 from qopt.qpart.serving.entries import Entries, decide_whole
-from qopt.qpart.serving.requests import AMOUNTS, FIELDS, RequestPrices, Requests, allowed_in, prices_from
+from qopt.qpart.serving.requests import (
+    AMOUNTS,
+    ENDLESS,
+    FIELDS,
+    RequestPrices,
+    Requests,
+    allowed_in,
+    check_columns,
+    prices_from,
+    uses_from,
+)
 from qopt.qpart.serving.table import Table, network_of
 
 if TYPE_CHECKING:
@@ -80,6 +90,7 @@ def decide_tensors(table: Table, columns: Mapping[str, torch.Tensor], network: s
         raise InputError("network", shown(name), ", ".join(table.networks))
     problem = table.networks[name]
     given, n, device = _checked(columns, problem)
+    check_columns(given, problem)
     objective = torch.full((n,), torch.inf, dtype=torch.float64, device=device)
     cut = torch.full((n,), -1, dtype=torch.int64, device=device)
     entry = cut.clone()
@@ -89,14 +100,19 @@ def decide_tensors(table: Table, columns: Mapping[str, torch.Tensor], network: s
 
     found = prices_from(given, problem, own=own, log1p=torch.log1p)
     prices = torch.stack([x.expand(n) for x in found])
+    uses = [
+        (torch.stack([x.expand(n) for x in rates]), limit.expand(n) * (1.0 + SLACK))
+        for rates, limit in uses_from(given, problem, own=own, log1p=torch.log1p)
+    ]
     bad = ~torch.isfinite(prices[:4].sum(dim=0))
     if bool(bad.any()):
         row = int(bad.nonzero()[0])
         raise InputError(f"requests[{row}]", "numbers whose prices overflow", "numbers with finite prices")
     for level_row, rows in _by_level(given.get("level"), problem, device):
         if rows is None:
-            return TensorDecisions(*_decide(table.whole[name, level_row], prices))
-        answer = _decide(table.whole[name, level_row], prices[:, rows])
+            return TensorDecisions(*_decide(table.whole[name, level_row], prices, uses))
+        of_level = [(rates[:, rows], limit[rows]) for rates, limit in uses]
+        answer = _decide(table.whole[name, level_row], prices[:, rows], of_level)
         for column, values in zip((objective, cut, entry), answer, strict=True):
             column[rows] = values
     return TensorDecisions(objective, cut, entry)
@@ -166,8 +182,8 @@ def _checked(columns: Mapping[str, torch.Tensor], network: QPart) -> tuple[dict[
 
 def _admissible(name: str, column: torch.Tensor) -> torch.Tensor:
     """(n,) which numbers a field may have; as for `Requests`."""
-    good = column >= 0 if name in AMOUNTS else column > 0
-    if name != "device.memory":
+    good = column >= 0 if name in AMOUNTS or name in ENDLESS else column > 0
+    if name not in ENDLESS:
         good &= column < np.inf
     if name == "inferences":
         good &= column == column.floor()
@@ -198,8 +214,17 @@ def _by_level(
             yield row, rows
 
 
-def _decide(table: Entries, prices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Objective, cut and entry for (5, n) prices: corner plans first, all plans only where memory is short."""
+Uses = Sequence[tuple["torch.Tensor", "torch.Tensor"]]
+"""For every limit what it counts of each feature, (F, n), and what it allows, (n,), slack included."""
+
+
+def _decide(
+    table: Entries, prices: torch.Tensor, uses: Uses = ()
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Objective, cut and entry for prices (F + 1, n): corner plans first, all plans only where a limit is short.
+
+    The first four rows of the prices and those from the sixth on are of the plans' features, the fifth is the memory.
+    """
     import torch
 
     n, device = prices.shape[1], prices.device
@@ -211,18 +236,30 @@ def _decide(table: Entries, prices: torch.Tensor) -> tuple[torch.Tensor, torch.T
     download = torch.from_numpy(table.download).to(device)
     cuts = torch.from_numpy(table.cut).to(device)
     memory = prices[4]
+    coefficients = prices[:4] if len(prices) == 5 else torch.cat((prices[:4], prices[5:]))
     allowed = memory * (1.0 + SLACK)
-    value, chosen, near = _least(features[corners], prices[:4])
+    value, chosen, near = _least(features[corners], coefficients)
     chosen = corners[chosen]
-    short = (download[chosen] > allowed).nonzero()[:, 0]
+    breaks = download[chosen] > allowed
+    for rates, limit in uses:
+        used = (rates * features[chosen].T).sum(dim=0)
+        breaks |= used > limit * (1.0 - NEAR)  # as good as at the limit: all plans are looked at, rounding in mind
+    short = breaks.nonzero()[:, 0]
     if len(short):
-        limits = allowed[short]
-        value[short], chosen[short], near[short] = _least(features, prices[:4, short], download, limits)
+        of_short = [(rates[:, short], limit[short]) for rates, limit in uses]
+        value[short], chosen[short], near[short] = _least(
+            features, coefficients[:, short], download, allowed[short], of_short
+        )
     none = torch.isinf(value)
     cut, entry = torch.where(none, -1, cuts[chosen]), torch.where(none, -1, chosen)
     close = near.nonzero()[:, 0]
     if len(close):
-        answer = decide_whole(table, RequestPrices(*prices[:, close].numpy(force=True)))
+        mine = prices[:, close].numpy(force=True)
+        limits = [(rates[:, close].numpy(force=True), limit[close].numpy(force=True)) for rates, limit in uses]
+        asked = RequestPrices(
+            *mine[:5], measured=tuple(mine[5:]), uses=tuple((rates, limit / (1.0 + SLACK)) for rates, limit in limits)
+        )
+        answer = decide_whole(table, asked)
         for column, values in zip((value, cut, entry), answer, strict=True):
             column[close] = torch.from_numpy(np.ascontiguousarray(values)).to(device)
     return value, cut, entry
@@ -233,13 +270,15 @@ def _least(
     prices: torch.Tensor,
     download: torch.Tensor | None = None,
     allowed: torch.Tensor | None = None,
+    uses: Uses = (),
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(n,) least cost, the plan (e, 4) that has it, and whether another is within `NEAR` of it.
+    """(n,) least cost, the plan (e, F) that has it, and whether rounding may hide another one.
 
     Parameters
     ----------
-    features, prices : (e, 4) and (4, n).
+    features, prices : (e, F) and (F, n).
     download, allowed : (e,) bits stored and (n,) how many may be; without them all plans do.
+    uses : other limits.
     """
     import torch
 
@@ -253,7 +292,14 @@ def _least(
         cost = features @ prices[:, part]
         if download is not None and allowed is not None:
             cost.masked_fill_(download[:, None] > allowed[None, part], torch.inf)
+        unsure = torch.zeros_like(cost[0], dtype=torch.bool)
+        for rates, limit in uses:
+            used = features @ rates[:, part]
+            cost.masked_fill_(used > limit[None, part], torch.inf)
+            # A sum within rounding of its limit: numpy decides.
+            unsure |= ((used - limit[None, part]).abs() <= NEAR * limit[None, part]).any(dim=0)
         least, chosen[part] = cost.min(dim=0)
         value[part] = least
-        near[part] = (cost <= least * (1.0 + NEAR)).sum(dim=0, dtype=torch.int32) > 1
-    return value, chosen, near & torch.isfinite(value)
+        near[part] = ((cost <= least * (1.0 + NEAR)).sum(dim=0, dtype=torch.int32) > 1) & torch.isfinite(least)
+        near[part] |= unsure
+    return value, chosen, near

@@ -1,12 +1,18 @@
 """Whole bits: everything that a request could make of a network at one level, as a short list of plans.
 
 For fixed widths of what goes up, the weights' bits do not depend on the request: the plan that stores least is
-best for every rate, price and memory. At most 16 such plans a cut (for a chain), and of those only the ones that
-no other beats in both directions of the link.
+best for every rate, price and memory, and for every limit on time, energy, price and payload, since all of these rise
+with the same bits. At most 16 such plans a cut (for a chain), and of those only the ones that no other beats in both
+directions of the link.
+
+Where a table says the device's time or energy by width, the leanest plan need not be the fastest. Then the list is of
+all plans that no other beats in bits down, bits up, time and energy (`qopt.qpart.serving.fronts`).
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +21,9 @@ from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.display import Brief
 from qopt.core.limits import limits_with_slack
 from qopt.kernels import mckp
-from qopt.qpart.costs import fixed_upload, split_macs
+from qopt.qpart.costs import fixed_upload, split_macs, upload_values
 from qopt.qpart.problem import QPart
+from qopt.qpart.serving.fronts import undominated_plans, upload_sizes
 from qopt.qpart.serving.requests import RequestPrices
 from qopt.qpart.subproblem import Subproblem, subproblems
 
@@ -34,6 +41,7 @@ class Entries(Brief):
     extreme : (e,) plans that some pair of prices prefers; the others matter only where memory is short.
     widths : (sum of tensors,) bit-widths of all plans, weights before activations, one plan after another.
     start : (e + 1,) where each plan's widths begin.
+    measured : (4, e) seconds and joules on the device and on the server that tables say; None without tables.
     """
 
     cut: IntArray
@@ -44,14 +52,16 @@ class Entries(Brief):
     extreme: BoolArray
     widths: IntArray
     start: IntArray
+    measured: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.cut)
 
     @property
     def features(self) -> FloatArray:
-        """(4, e) what Eq. 17 multiplies by xi, delta, upload and download price."""
-        return np.stack((self.device_macs, self.server_macs, self.upload, self.download))
+        """(F, e) what Eq. 17 multiplies by xi, delta, upload and download price, and by those of what is measured."""
+        macs_and_bits = np.stack((self.device_macs, self.server_macs, self.upload, self.download))
+        return macs_and_bits if self.measured is None else np.vstack((macs_and_bits, self.measured))
 
 
 def decide_whole(table: Entries, prices: RequestPrices) -> tuple[FloatArray, IntArray, IntArray]:
@@ -59,17 +69,23 @@ def decide_whole(table: Entries, prices: RequestPrices) -> tuple[FloatArray, Int
     n = len(prices.device)
     if len(table) == 0:
         return np.full(n, np.inf), np.full(n, -1), np.full(n, -1)
-    coefficients = np.stack((prices.device, prices.server, prices.upload, prices.download), axis=1)
+    coefficients = prices.objective
     corners = np.flatnonzero(table.extreme)
     features = table.features
     cost = coefficients @ features[:, corners]
     best = np.argmin(cost, axis=1)
     value, chosen = cost[np.arange(n), best], corners[best]
     allowed = limits_with_slack(prices.memory)
-    short = np.flatnonzero(table.download[chosen] > allowed)
+    breaks = table.download[chosen] > allowed
+    uses = [(rates, limits_with_slack(limit)) for rates, limit in prices.uses]
+    for rates, limit in uses:
+        breaks |= np.einsum("fn,fn->n", rates, features[:, chosen]) > limit
+    short = np.flatnonzero(breaks)
     if short.size:
         cost = coefficients[short] @ features
         cost[table.download[None, :] > allowed[short, None]] = np.inf
+        for rates, limit in uses:
+            cost[rates[:, short].T @ features > limit[short, None]] = np.inf
         best = np.argmin(cost, axis=1)
         value[short], chosen[short] = cost[np.arange(short.size), best], best
     none = np.isinf(value)
@@ -79,13 +95,18 @@ def decide_whole(table: Entries, prices: RequestPrices) -> tuple[FloatArray, Int
 def entries(problem: QPart) -> Entries:
     """All plans that matter at the problem's level, whatever the request."""
     table = subproblems(problem)
+    by_width = problem.tables is not None and problem.tables.by_width
     on_device, on_server = split_macs(problem)
     cuts, downloads, uploads, extremes, widths = [], [], [], [], []
     for cut in problem.admissible_cuts:
         subproblem = table.at(int(cut))
         fixed = fixed_upload(problem, int(cut))
-        down, up, plans = _plans(subproblem, problem.network.activations)
-        keep, extreme = front(down, up + fixed)
+        if by_width:
+            down, up, plans = undominated_plans(problem, subproblem)
+            keep, extreme = list(range(len(plans))), [True] * len(plans)
+        else:
+            down, up, plans = _plans(subproblem, upload_values(problem))
+            keep, extreme = front(down, up + fixed)
         for i, corner in zip(keep, extreme, strict=True):
             cuts.append(int(cut))
             downloads.append(down[i])
@@ -94,6 +115,10 @@ def entries(problem: QPart) -> Entries:
             widths.append(plans[i])
     cut_column = np.array(cuts, dtype=np.int64)
     lengths = [len(w) for w in widths]
+    measured = None
+    if problem.tables is not None:
+        each = [measured_of(problem, cut, plan) for cut, plan in zip(cuts, widths, strict=True)]
+        measured = np.array(each).reshape(-1, 4).T.copy()
     return Entries(
         cut=cut_column,
         device_macs=on_device[cut_column],
@@ -103,7 +128,29 @@ def entries(problem: QPart) -> Entries:
         extreme=np.array(extremes, dtype=bool),
         widths=np.concatenate([np.empty(0, dtype=np.int64), *widths]),
         start=np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
+        measured=measured,
     )
+
+
+def measured_of(problem: QPart, cut: int, widths: IntArray) -> tuple[float, float, float, float]:
+    """Seconds and joules on the device, then on the server, that tables say of a plan; 0 where they say nothing.
+
+    Parameters
+    ----------
+    cut : p.
+    widths : of the plan's tensors, weights first.
+    """
+    tables = problem.tables
+    assert tables is not None
+    on_device = []
+    for table in (tables.device_time, tables.device_energy):
+        if table is None or tables.bits is None:
+            on_device.append(0.0)
+            continue
+        at = np.searchsorted(tables.bits, widths[:cut])
+        on_device.append(math.fsum(table[np.arange(cut), at].tolist()))
+    on_server = [0.0 if c is None else math.fsum(c[cut:].tolist()) for c in (tables.server_time, tables.server_energy)]
+    return on_device[0], on_device[1], on_server[0], on_server[1]
 
 
 def _plans(subproblem: Subproblem, activations: FloatArray) -> tuple[FloatArray, FloatArray, list[IntArray]]:
@@ -111,7 +158,8 @@ def _plans(subproblem: Subproblem, activations: FloatArray) -> tuple[FloatArray,
     others = subproblem.uploads
     sizes = upload_sizes(subproblem, activations)
     down, up, plans = [], [], []
-    for index in np.ndindex(*(len(subproblem.bits),) * len(others)):
+    menus = [np.flatnonzero(subproblem.on_menu[i]).tolist() for i in others.tolist()]
+    for index in itertools.product(*menus):
         columns = np.array(index, dtype=np.int64)
         stored, noise = subproblem.storage.copy(), subproblem.noise.copy()
         for array in (stored, noise):  # tensors that go up have the value of one width at every width
@@ -120,18 +168,11 @@ def _plans(subproblem: Subproblem, activations: FloatArray) -> tuple[FloatArray,
         if found.choice is None:
             continue
         found.choice[others] = columns
-        bits = subproblem.bits[found.choice]
+        bits = subproblem.widths_of(found.choice)
         down.append(subproblem.stored_bits(bits))
         up.append(float(sizes @ bits))
         plans.append(bits[subproblem.owner].astype(np.int64))
     return np.array(down), np.array(up), plans
-
-
-def upload_sizes(subproblem: Subproblem, activations: FloatArray) -> FloatArray:
-    """(n,) values that go up for each item: 0 for weights alone."""
-    sizes = np.zeros(len(subproblem.tensors))
-    np.add.at(sizes, subproblem.owner[subproblem.cut :], activations[subproblem.outputs - 1])
-    return sizes
 
 
 def front(down: FloatArray, up: FloatArray) -> tuple[list[int], list[bool]]:

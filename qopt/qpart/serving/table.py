@@ -21,6 +21,7 @@ from qopt.core.reading import problem_of
 from qopt.qpart.methods.kkt import at_cut
 from qopt.qpart.plan import QPartPlan
 from qopt.qpart.problem import QPart, serving_rows
+from qopt.qpart.real_bits import not_in_closed_form
 from qopt.qpart.serving.curves import Curve, curves
 from qopt.qpart.serving.entries import Entries, entries
 from qopt.qpart.serving.requests import Requests
@@ -88,7 +89,8 @@ def offline(problems: Problem | Iterable[Problem], bits: Literal["whole", "real"
     InputError
         No problem, or two of one name.
     MethodError
-        Real-valued bits for noise that does not follow the law.
+        Real-valued bits for noise that does not follow the law, or for menus, tables by width or limits beside memory;
+        tables by width with more plans than serving takes (`qopt.qpart.serving.fronts`).
     """
     networks: dict[str, QPart] = {}
     given = [problems] if isinstance(problems, Frozen | str | os.PathLike) else problems
@@ -106,8 +108,10 @@ def offline(problems: Problem | Iterable[Problem], bits: Literal["whole", "real"
     for name, problem in networks.items():
         if bits == "real" and problem.noise.model != "law":
             raise MethodError(f"{name}: noise.model is {problem.noise.model}, real-valued tables take the law")
+        if bits == "real" and (why := not_in_closed_form(problem)) is not None:
+            raise MethodError(f"{name}: {why}")
         for row, level in enumerate(problem.accuracy.levels):
-            at_level = problem.replace({"level": float(level), "device.memory": None})
+            at_level = problem.replace({"level": float(level), "device.memory": None, "limits": None})
             if bits == "whole":
                 whole[name, row] = entries(at_level)
             else:

@@ -1,0 +1,222 @@
+"""Cuts with limits on time, energy, price or payload: several multipliers at once, and trees that a kernel finds.
+
+Any multipliers lam_r >= 0 give a bound, ``base + sum_i min_c (cost + sum_r lam_r use_r)[i, c] - sum_r lam_r limit_r``.
+Good ones are the duals of the linear relaxation. Where they leave a gap, the knapsack kernel is asked for a tree, which
+is checked in exact arithmetic as a stranger's would be (`qopt.qpart.certificate.witness`): no word of the kernel counts.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+
+from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.clock import Clock
+from qopt.core.display import Brief
+from qopt.core.errors import InputError
+from qopt.core.limits import limit_with_slack, within
+from qopt.kernels import mckp
+from qopt.kernels.knapsack.result import Result
+from qopt.qpart.certificate.cuts import Cut, CutTable
+from qopt.qpart.certificate.witness import check_tree
+from qopt.qpart.problem import UNITS
+
+EPS = 2.0**-52
+
+SEARCHED = 300_000
+"""Partial choices that the kernel may look at for one cut: some seconds at most."""
+
+
+class Answer(Brief):
+    """What a kernel's tree proved of a cut.
+
+    Attributes
+    ----------
+    proved : whether the tree shows that nothing below the target is there.
+    choice : (n,) columns of a choice below the target that keeps all limits, if one was found.
+    """
+
+    def __init__(self, proved: bool, choice: IntArray | None = None) -> None:
+        self.proved, self.choice = proved, choice
+
+
+def may_bind(cut: Cut) -> bool:
+    """Whether any limit on what a plan costs can be broken at a cut."""
+    return any(
+        row.fixed + float(row.use.max(axis=1, initial=0.0).sum()) > row.limit * (1.0 - 1e-9) for row in cut.more
+    )
+
+
+def relaxation_bound(cut: Cut) -> float:
+    """The Lagrangian bound (base excluded) at the multipliers of the linear relaxation, rounding subtracted.
+
+    Minus infinity where the relaxation gives none.
+    """
+    from scipy.optimize import linprog
+    from scipy.sparse import csr_array
+
+    assert cut.noise is not None
+    n, k = cut.cost.shape
+    uses, rooms = [], []
+    for use, room in _rows(cut):
+        if math.isfinite(room):
+            uses.append(use.ravel())
+            rooms.append(room)
+    if not uses or n == 0 or not all(np.all(np.isfinite(use)) for use in uses):
+        return -math.inf
+    weight, room = np.stack(uses), np.array(rooms)
+    scale = np.maximum(np.abs(room), weight.max(axis=1))
+    scale[scale == 0] = 1.0
+    cost = cut.cost.ravel()
+    unit = float(np.abs(cost).max()) or 1.0
+    one = csr_array((np.ones(n * k), (np.repeat(np.arange(n), k), np.arange(n * k))), shape=(n, n * k))
+    found = linprog(
+        cost / unit, A_ub=weight / scale[:, None], b_ub=room / scale, A_eq=one, b_eq=np.ones(n), method="highs"
+    )
+    if found.status != 0:
+        return -math.inf
+    lam = np.maximum(-found.ineqlin.marginals, 0.0) * unit / scale
+    if not np.all(np.isfinite(lam)):
+        return -math.inf
+    least = (cut.cost + np.tensordot(lam, weight.reshape(-1, n, k), 1)).min(axis=1)
+    paid = lam * room
+    gained, due = float(np.abs(least).sum()), float(np.abs(paid).sum())
+    rounding = (24 + 2 * math.log2(n + 1) + len(lam)) * EPS * (gained + due)
+    return math.fsum([*least.tolist(), *(-paid).tolist()]) - rounding
+
+
+def _rows(cut: Cut) -> list[tuple[FloatArray, float]]:
+    """Every limit of a cut: what items use, and what is left for them."""
+    assert cut.noise is not None
+    rows = [(cut.noise, cut.limit), (cut.storage, cut.memory)]
+    # What is left is rounded: a hair more of it keeps the bound one.
+    for row in cut.more:
+        allowed = limit_with_slack(row.limit)
+        rows.append((row.use, allowed - row.fixed + 2 * EPS * (abs(allowed) + row.fixed)))
+    return rows
+
+
+def search_below(table: CutTable, p: int, target: Fraction | None, labels: int, clock: Clock) -> Answer:
+    """Look for a choice at a cut below a target, or prove by a tree that there is none.
+
+    Parameters
+    ----------
+    p : the cut.
+    target : objective that a plan must be below to be of interest; None: any plan is.
+    labels : partial choices that may be looked at.
+    """
+    cost, noise, limit, stored, memory, offset, *more = table.knapsack(p)
+    weights = np.array([noise, stored, *(use for use, _ in more)])
+    limits = np.array([limit, memory, *(most for _, most in more)])
+    asked = np.array(cost) if target is not None else np.zeros_like(np.array(cost))
+    upper = math.inf if target is None else _upwards(target - Fraction(offset))
+    try:
+        found = mckp.solve(
+            asked,
+            weights,
+            limits,
+            upper=upper,
+            on_grid=False,
+            time_limit=clock.left,
+            max_labels=min(labels, SEARCHED),
+        )
+    except InputError:  # numbers beyond the kernel's range
+        found = Result("limit")
+    clock.check()
+    if found.choice is not None:
+        cut = table.at(p)
+        choice = found.choice[: cut.price.size]
+        return Answer(False, choice if keeps_all(cut, choice) else None)
+    if found.tree is None:
+        return Answer(False)
+    goal: Fraction | float = math.inf if target is None else target
+    return Answer(check_tree(cost, noise, limit, stored, memory, found.tree, goal, offset, more).accepted)
+
+
+def _upwards(value: Fraction) -> float:
+    """The least float that is not below an exact value."""
+    rounded = float(value)
+    return rounded if rounded >= value else math.nextafter(rounded, math.inf)
+
+
+def keeps_all(cut: Cut, choice: IntArray) -> bool:
+    """Whether a choice of columns passes the exact test of every limit.
+
+    Parameters
+    ----------
+    choice : (n,) columns.
+    """
+    assert cut.noise is not None
+    each = np.arange(cut.price.size)
+    for use, allowed in ((cut.noise, cut.limit), (cut.storage, cut.memory)):
+        if math.isfinite(allowed) and math.fsum([*use[each, choice].tolist(), -allowed]) > 0:
+            return False
+    return all(within([row.fixed, *row.use[each, choice].tolist()], row.limit) for row in cut.more)
+
+
+class Broken(NamedTuple):
+    """Limits that a cut cannot keep, alone or together, and by how much where it is one alone."""
+
+    names: tuple[str, ...]
+    amounts: str = ""
+
+    @property
+    def words(self) -> str:
+        """``time``, or ``accuracy and time together``."""
+        if len(self.names) == 1:
+            return self.names[0]
+        return f"{', '.join(self.names[:-1])} and {self.names[-1]} together"
+
+
+def broken_limits(table: CutTable, p: int, clock: Clock) -> Broken:
+    """Limits that no choice at a cut keeps: one that even the least of every item breaks, else a minimal set.
+
+    A set is found by leaving out one limit after the other while the rest still contradict each other; one of which
+    that cannot be told stays in it.
+
+    Parameters
+    ----------
+    table : of a problem whose cut `p` holds no plan.
+    clock : where it is over, all limits that there are stay in the set.
+    """
+    cut = table.at(p)
+    least_noise = cut.least_noise()
+    for name, least, allowed in (
+        ("accuracy", least_noise, cut.limit),
+        ("memory", cut.least_memory(), cut.memory),
+    ):
+        if math.isfinite(allowed) and math.fsum([*least.tolist(), -allowed]) > 0:
+            unit = " bit" if name == "memory" else ""
+            return Broken((name,), f"{math.fsum(least.tolist()):.6g}{unit} at the least, allowed {allowed:.6g}")
+    for row in cut.more:
+        if row.broken:
+            unit = f" {UNITS[row.name]}".rstrip()
+            return Broken((row.name,), f"{row.least:.6g}{unit} at the least, allowed {row.limit:.6g}")
+    names = ["accuracy", "memory", *(row.name for row in cut.more)]
+    limits = [cut.limit, cut.memory, *(row.limit for row in cut.more)]
+    kept = [r for r, limit in enumerate(limits) if math.isfinite(limit)]
+    for r in list(kept):
+        if cut.noise is not None and not clock.over and _contradict(table, p, [x for x in kept if x != r], clock):
+            kept.remove(r)
+    return Broken(tuple(names[r] for r in kept))
+
+
+def _contradict(table: CutTable, p: int, rows: list[int], clock: Clock) -> bool:
+    """Whether some limits of a cut contradict each other, proved by a tree."""
+    cost, noise, limit, stored, memory, offset, *more = table.knapsack(p)
+    uses, limits = [noise, stored, *(use for use, _ in more)], [limit, memory, *(most for _, most in more)]
+    limits = [most if r in rows else math.inf for r, most in enumerate(limits)]
+    nothing = np.zeros_like(np.array(cost))
+    try:
+        found = mckp.solve(
+            nothing, np.array(uses), np.array(limits), on_grid=False, time_limit=clock.left, max_labels=SEARCHED
+        )
+    except InputError:
+        return False
+    if found.status != "infeasible" or found.tree is None:
+        return False
+    others = list(zip(uses[2:], limits[2:], strict=True))
+    return check_tree(cost, noise, limits[0], stored, limits[1], found.tree, math.inf, offset, others).accepted
