@@ -14,6 +14,7 @@ ROWS = (
         report="qopt.qpart.report",
         breakpoints="qopt.qpart.serving.breakpoints:breakpoints",
         first="qopt.qpart.methods.first",
+        formulation="qopt.formulations.qpart",
         bits=("whole", "real"),
     ),
     Family(
@@ -26,6 +27,7 @@ ROWS = (
         breakpoints="qopt.placement.breakpoints:breakpoints",
         front="qopt.placement.front:front",
         first="qopt.placement.methods.first",
+        formulation="qopt.formulations.placement",
     ),
     Family(
         name="jqodi",
@@ -36,6 +38,7 @@ ROWS = (
         report="qopt.jqodi.report",
         breakpoints="qopt.jqodi.breakpoints:breakpoints",
         first="qopt.jqodi.methods.first",
+        formulation="qopt.formulations.jqodi",
     ),
     Family(
         name="allocation",
@@ -46,6 +49,7 @@ ROWS = (
         report="qopt.allocation.report",
         breakpoints="qopt.allocation.breakpoints:breakpoints",
         first="qopt.allocation.methods.first",
+        formulation="qopt.formulations.allocation",
     ),
 )
 

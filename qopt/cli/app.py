@@ -17,6 +17,7 @@ from qopt.cli.audit import audit
 from qopt.cli.check import check
 from qopt.cli.common import ExitCode
 from qopt.cli.compare import compare
+from qopt.cli.export import export
 from qopt.cli.instances import instances
 from qopt.cli.measure import measure
 from qopt.cli.methods import methods
@@ -33,7 +34,18 @@ app = typer.Typer(
     epilog="Exit codes: 0 a plan was found, 1 proved infeasible, 2 bad input, 3 no plan within the limits.",
 )
 
-for command in (solve, check, audit, compare, instances, methods, profile, measure, pack):  # in the order of the help
+for command in (
+    solve,
+    check,
+    export,
+    audit,
+    compare,
+    instances,
+    methods,
+    profile,
+    measure,
+    pack,
+):  # in the order of the help
     app.command()(command)
 
 
