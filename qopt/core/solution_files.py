@@ -205,20 +205,25 @@ def _cplex(file: Lines) -> Point:
     return Point("CPLEX", says, "infeasible" in says and not found, objective, found)
 
 
+GLPK = {"o": "optimal", "f": "feasible", "u": "undefined", "i": "infeasible", "n": "infeasible"}
+"""Letters of GLPK's statuses."""
+
+
 def _glpk(file: Lines) -> Point:
     """``s bas|ipt|mip ROWS COLUMNS ...`` and ``j NUMBER [STATUS] VALUE [DUAL]``."""
     line = file.first(r"^s (bas|ipt|mip) (\d{1,9}) (\d{1,9}) (.*)$")
     if line is None:
         raise file.wrong(len(file.lines), "a line that begins with s, as glpsol -w writes")
     at, kind, columns, rest = line[0], line[1][1], int(line[1][3]), line[1][4].split()
-    status = " ".join(rest[:-1])
-    if status.split() and set(status.split()) & {"n", "i"}:
+    words = [GLPK[word] for word in rest[:-1] if word in GLPK]
+    status = ", ".join(dict.fromkeys(words))
+    if "infeasible" in words:
         return Point("GLPK", status, True)
-    words = {at: text.split() for at, text in enumerate(file.lines) if text.startswith("j ")}
+    lines = {at: text.split() for at, text in enumerate(file.lines) if text.startswith("j ")}
     place = 3 if kind == "bas" else 2
-    if any(len(w) <= place for w in words.values()):
-        raise file.wrong(next(a for a, w in words.items() if len(w) <= place), "j, a number and a value")
-    values = file.pairs([(a, f"#{w[1]}", w[place]) for a, w in words.items()])
+    if any(len(line) <= place for line in lines.values()):
+        raise file.wrong(next(a for a, line in lines.items() if len(line) <= place), "j, a number and a value")
+    values = file.pairs([(a, f"#{line[1]}", line[place]) for a, line in lines.items()])
     objective = file.number(at, rest[-1]) if rest else None
     return Point("GLPK", status, False, objective, values, numbered=True, count=columns)
 
