@@ -15,6 +15,7 @@ ROWS = (
         breakpoints="qopt.qpart.serving.breakpoints:breakpoints",
         first="qopt.qpart.methods.first",
         formulation="qopt.formulations.qpart",
+        generate="qopt.qpart.generate:qpart",
         bits=("whole", "real"),
     ),
     Family(
@@ -28,6 +29,7 @@ ROWS = (
         front="qopt.placement.front:front",
         first="qopt.placement.methods.first",
         formulation="qopt.formulations.placement",
+        generate="qopt.placement.generate:placement",
     ),
     Family(
         name="jqodi",
@@ -39,6 +41,7 @@ ROWS = (
         breakpoints="qopt.jqodi.breakpoints:breakpoints",
         first="qopt.jqodi.methods.first",
         formulation="qopt.formulations.jqodi",
+        generate="qopt.jqodi.generate:jqodi",
     ),
     Family(
         name="allocation",
@@ -50,6 +53,7 @@ ROWS = (
         breakpoints="qopt.allocation.breakpoints:breakpoints",
         first="qopt.allocation.methods.first",
         formulation="qopt.formulations.allocation",
+        generate="qopt.allocation.generate:allocation",
     ),
 )
 

@@ -40,6 +40,7 @@ class Family(Brief):
     formulation : module with the family's model: `joint` makes it of a problem and a formulation, `extract` reads the
         plan of a solved one, `assign` gives it the values of a plan, and `legend` says what its names mean. Empty where
         there is none.
+    generate : the function behind `qopt generate`: of a size, a seed and settings. Empty where there is none.
     bits : which sorts of bits its methods choose, the usual first; none for a family without bits.
     """
 
@@ -53,6 +54,7 @@ class Family(Brief):
     front: str = ""
     first: str = ""
     formulation: str = ""
+    generate: str = ""
     bits: tuple[Bits, ...] = ()
 
     @property
