@@ -33,11 +33,12 @@ import numpy as np
 import pyomo.environ as pyo
 
 from qopt.allocation.items import Items, items
-from qopt.allocation.plan import AllocationPlan, plan_of
+from qopt.allocation.plan import AllocationPlan, places, plan_of
 from qopt.allocation.problem import DAMAGE, Allocation
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.errors import InputError, shown
 from qopt.core.reading import problem_of
+from qopt.core.solvers.pyomo import give
 
 FORMS = ("mip", "lp")
 """Forms of the joint model: ``lp`` is its linear relaxation."""
@@ -172,6 +173,39 @@ def extract(model: Any, problem: Allocation) -> AllocationPlan:
     format_of, pool_of = ({name: i for i, name in enumerate(names)} for names in (problem.formats, problem.pool_names))
     formats = [format_of[best[g][1]] for g in problem.groups]
     return plan_of(problem, formats, [pool_of[best[g][2]] for g in problem.groups])
+
+
+def assign(model: Any, problem: Allocation, plan: AllocationPlan) -> None:
+    """Give the variables of a joint model the values of a plan; the inverse of `extract`.
+
+    Parameters
+    ----------
+    model : a `joint`, of the same problem.
+
+    Raises
+    ------
+    InputError
+        The plan does not fit the problem.
+    """
+    problem = problem_of(Allocation, problem)
+    formats, pools = places(problem, plan)
+    names = [problem.formats[f] for f in formats.tolist()]
+    pool = [problem.pool_names[q] for q in pools.tolist()]
+    values: list[tuple[Any, object, float]] = [
+        (model.chosen, key, 1.0) for key in zip(problem.groups, names, pool, strict=True)
+    ]
+    taken = dict(zip(problem.groups, names, strict=True))
+    for pair in problem.interactions:
+        g, h = pair.groups
+        values.append((model.together, (g, h, taken[g], taken[h]), 1.0))
+    give(model, values)
+
+
+def legend(problem: Allocation) -> list[str]:
+    """What the names of the joint model's columns mean, a line each."""
+    pools = ", in pool q: chosen(g,f,q)" if problem.pools is not None else ""
+    lines = [f"chosen(g,f): group g takes format f{pools}"]
+    return [*lines, "together(g,h,f,e): g takes f and h takes e"] if problem.interactions else lines
 
 
 def exclude(model: Any, problem: Allocation, plan: AllocationPlan) -> None:

@@ -39,6 +39,7 @@ Scaling: the objective is divided by `model.unit`, time rows by T_max. `model.co
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,8 @@ from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.limits import limit_with_slack
 from qopt.core.reading import problem_of
-from qopt.jqodi.plan import JqodiPlan
+from qopt.core.solvers.pyomo import give
+from qopt.jqodi.plan import JqodiPlan, checked_plan
 from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.reductions import possible
 from qopt.jqodi.terms import Candidate, arcs, candidates, plan_of, states_of, terms_of
@@ -282,6 +284,54 @@ def extract(model: pyo.ConcreteModel, problem: Jqodi) -> JqodiPlan:
     i = max(model.chosen, key=lambda key: value(model.chosen[key]))
     states = [max(_there(entries[i], k), key=lambda s: value(model.state[i, k, s])) for k in range(entries[i].epochs)]
     return plan_of(problem, entries[i], states)
+
+
+def assign(model: pyo.ConcreteModel, problem: Jqodi, plan: JqodiPlan) -> None:
+    """Give the variables of a model the values of a plan; the inverse of `extract`.
+
+    Parameters
+    ----------
+    model : a `joint`, of the same problem.
+
+    Raises
+    ------
+    InputError
+        The plan does not fit the problem, or has a state that is impossible; in mode choice, states that change.
+    """
+    problem = problem_of(Jqodi, problem)
+    plan = checked_plan(problem, plan)
+    key, entries = f"{plan.model}/{plan.bits}", data(problem)
+    if key not in entries:
+        raise InputError("plan.model", shown(key), "one that reaches its loss: " + ", ".join(entries))
+    states = states_of(entries[key], plan).tolist()
+    values: list[tuple[Any, object, float]]
+    if problem.mode == "choice":
+        if len(set(states)) > 1:
+            raise InputError("plan.servers", "states that change", "one server and cut, in mode choice")
+        values = [(model.state, (key, states[0]), 1.0)]
+    else:
+        values = [(model.chosen, key, 1.0), *((model.state, (key, k, s), 1.0) for k, s in enumerate(states))]
+    if problem.mode == "path":
+        changes = ((key, k, r, s) for k, (r, s) in enumerate(itertools.pairwise(states)))
+        values += [(model.change, change, 1.0) for change in changes if change in model.change]
+    give(model, values)
+
+
+def legend(problem: Jqodi) -> list[str]:
+    """What the names of the model's columns mean, a line each."""
+    epoch = "" if problem.mode == "choice" else ",k"
+    lines = [
+        "chosen(i), i = MODEL_BITS: the model is trained at so many bits" if epoch else "i = MODEL_BITS",
+        f"state(i{epoch},s): its {'state' if not epoch else 'state in epoch k, from 0,'} is s, a server and a cut:",
+    ]
+    for model in problem.models:
+        states = [f"{x} after layer {j}" for x in problem.server_names for j in model.admissible_cuts]
+        named = [f"{s} {state}" for s, state in enumerate(states)]
+        lines.append(f"states of {model.name}:")
+        lines += ["    " + ", ".join(named[at : at + 4]) for at in range(0, len(named), 4)]
+    if problem.mode == "path":
+        lines.append("change(i,k,r,s): from state r in epoch k to s in the next")
+    return lines
 
 
 def exclude(model: pyo.ConcreteModel, problem: Jqodi, plan: JqodiPlan) -> None:

@@ -50,8 +50,9 @@ from qopt.core.clock import ENDLESS, Clock, OutOfTime
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.limits import limit_with_slack
 from qopt.core.reading import problem_of
+from qopt.core.solvers.pyomo import give
 from qopt.placement.costs import Labelling, Limit, binding, labellings, limits, priced_out
-from qopt.placement.plan import PlacementPlan, labels_of, plan_of
+from qopt.placement.plan import PlacementPlan, checked_placement, labels_of, plan_of
 from qopt.placement.problem import Placement
 from qopt.placement.terms import Terms, terms
 
@@ -248,6 +249,48 @@ def extract(model: pyo.ConcreteModel, problem: Placement) -> PlacementPlan:
     links = range(len(problem.links))
     labels = [sum(value(model.above[name, v, k]) >= half for k in links) for v in range(1, len(own.names) + 1)]
     return plan_of(problem, own, labels)
+
+
+def assign(model: pyo.ConcreteModel, problem: Placement, plan: PlacementPlan) -> None:
+    """Give the variables of a joint model the values of a plan; the inverse of `extract`.
+
+    Parameters
+    ----------
+    model : a `joint`, of the same problem.
+
+    Raises
+    ------
+    InputError
+        The plan does not fit the problem, or its operator misses the accuracy target.
+    """
+    problem = problem_of(Placement, problem)
+    plan = checked_placement(problem, plan)
+    own = terms(problem, problem.operator(plan.operator))
+    labels = labels_of(problem, own, plan)
+    o, links = plan.operator, range(len(problem.links))
+    above = [(v, k) for v, label in enumerate(labels) for k in links if label > k]
+    values: list[tuple[Any, object, float]] = [(model.chosen, o, 1.0)]
+    values += [(model.above, (o, v, k), 1.0) for v, k in above]
+    costs = labellings(problem)[o][1]
+    for t, (u, readers) in enumerate(zip(costs.producer, costs.readers, strict=True)):
+        highest = max((labels[r] for r in readers), default=0)
+        values += [(model.sent, (o, t, k), 1.0) for k in links if labels[u] <= k < highest]
+    give(model, values)
+
+
+def legend(problem: Placement) -> list[str]:
+    """What the names of the joint model's columns mean, a line each."""
+    tiers = ", ".join(f"{k} {name}" for k, name in enumerate(problem.tier_names))
+    lines = [
+        "chosen(o): operator o is taken",
+        f"above(o,v,k): node v runs above tier k, if the operator is o; tiers are {tiers}",
+        "sent(o,t,k): tensor t crosses the link from tier k to tier k + 1",
+    ]
+    for name in (operator.name for operator in problem.eligible):
+        nodes = [f"{v} {node}" for v, node in enumerate(terms(problem, problem.operator(name)).names, 1)]
+        lines.append(f"nodes of {name}: 0 the raw input")
+        lines += ["    " + ", ".join(nodes[at : at + 6]) for at in range(0, len(nodes), 6)]
+    return lines
 
 
 def exclude(model: pyo.ConcreteModel, problem: Placement, plan: PlacementPlan) -> None:

@@ -54,7 +54,9 @@ from qopt.core.clock import ENDLESS, Clock, OutOfTime
 from qopt.core.errors import InputError, shown
 from qopt.core.limits import limit_with_slack
 from qopt.core.reading import problem_of
-from qopt.qpart.plan import QPartPlan
+from qopt.core.solvers.pyomo import give
+from qopt.qpart.costs import breakdown
+from qopt.qpart.plan import QPartPlan, checked_plan
 from qopt.qpart.problem import QPart
 from qopt.qpart.subproblem import Row, Subproblem, subproblems
 
@@ -367,3 +369,42 @@ def extract(model: pyo.ConcreteModel | cp.Problem, problem: QPart) -> QPartPlan:
         dtype=np.int64,
     )
     return subproblem.plan(chosen, "whole", problem.name)
+
+
+def assign(model: pyo.ConcreteModel, problem: QPart, plan: QPartPlan) -> None:
+    """Give the variables of a joint model (any form) the values of a plan; the inverse of `extract`.
+
+    Of form ``hull`` the variables that its transformation adds stay 0.
+
+    Parameters
+    ----------
+    model : a `joint`, of the same problem.
+    plan : in whole bits.
+
+    Raises
+    ------
+    InputError
+        The plan does not fit the problem, or has a width that the model leaves out, as one that is not whole.
+    """
+    problem = problem_of(QPart, problem)
+    plan = checked_plan(problem, plan)
+    subproblem = subproblems(problem).at(plan.cut)
+    width = dict(zip(subproblem.owner.tolist(), [*plan.weights, *plan.activations], strict=True))
+    shared = model.width.dim() == 2
+    values: list[tuple[Any, object, float]] = [(model.cut, plan.cut, 1.0)]
+    for item, tensor in enumerate(subproblem.tensors.tolist()):
+        b = int(width[item]) if width[item].is_integer() else width[item]
+        values.append((model.width, (tensor, b) if shared else (plan.cut, tensor, b), 1.0))
+    give(model, values)
+    if shared:
+        model.total.set_value((breakdown(problem, plan).objective - model.offset) / model.unit, skip_validation=True)
+
+
+def legend(problem: QPart) -> list[str]:
+    """What the names of the joint model's columns mean, a line each."""
+    del problem
+    return [
+        "cut(p): layers 1..p run on the device",
+        "width(p,i,b), in forms big-m and hull width(i,b): tensor i gets b bits, if the cut is p;",
+        "    i is the weights of layer i (the first of a tie), _i the output of layer i",
+    ]

@@ -14,6 +14,8 @@ ROWS = (
         report="qopt.qpart.report",
         breakpoints="qopt.qpart.serving.breakpoints:breakpoints",
         first="qopt.qpart.methods.first",
+        formulation="qopt.formulations.qpart",
+        generate="qopt.qpart.generate:qpart",
         bits=("whole", "real"),
     ),
     Family(
@@ -26,6 +28,8 @@ ROWS = (
         breakpoints="qopt.placement.breakpoints:breakpoints",
         front="qopt.placement.front:front",
         first="qopt.placement.methods.first",
+        formulation="qopt.formulations.placement",
+        generate="qopt.placement.generate:placement",
     ),
     Family(
         name="jqodi",
@@ -36,6 +40,8 @@ ROWS = (
         report="qopt.jqodi.report",
         breakpoints="qopt.jqodi.breakpoints:breakpoints",
         first="qopt.jqodi.methods.first",
+        formulation="qopt.formulations.jqodi",
+        generate="qopt.jqodi.generate:jqodi",
     ),
     Family(
         name="allocation",
@@ -46,6 +52,8 @@ ROWS = (
         report="qopt.allocation.report",
         breakpoints="qopt.allocation.breakpoints:breakpoints",
         first="qopt.allocation.methods.first",
+        formulation="qopt.formulations.allocation",
+        generate="qopt.allocation.generate:allocation",
     ),
 )
 

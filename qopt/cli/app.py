@@ -14,12 +14,16 @@ import typer
 
 from qopt import __version__
 from qopt.cli.audit import audit
+from qopt.cli.breakpoints import breakpoints
 from qopt.cli.check import check
 from qopt.cli.common import ExitCode
 from qopt.cli.compare import compare
+from qopt.cli.export import export
+from qopt.cli.generate import generate
 from qopt.cli.instances import instances
 from qopt.cli.measure import measure
 from qopt.cli.methods import methods
+from qopt.cli.new import new
 from qopt.cli.pack import pack
 from qopt.cli.profile import profile
 from qopt.cli.solve import solve
@@ -33,7 +37,24 @@ app = typer.Typer(
     epilog="Exit codes: 0 a plan was found, 1 proved infeasible, 2 bad input, 3 no plan within the limits.",
 )
 
-for command in (solve, check, audit, compare, instances, methods, profile, measure, pack):  # in the order of the help
+COMMANDS = (
+    solve,
+    check,
+    audit,
+    compare,
+    breakpoints,
+    instances,
+    methods,
+    new,
+    generate,
+    export,
+    profile,
+    measure,
+    pack,
+)
+"""In the order of the help."""
+
+for command in COMMANDS:
     app.command()(command)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from qopt.cli.common import AsJson, exit_code, instance_names, print_json
+from qopt.cli.common import AsJson, exit_code, instance_names, load_instance, print_json
 from qopt.core.errors import InputError
 
 
@@ -15,7 +15,7 @@ def audit(
     table: Annotated[
         str,
         typer.Argument(
-            help="A bundled allocation, its file, a HAWQ or GGUF Tool Suite table, or a .csv.",
+            help="A bundled allocation, its file, a HAWQ or GGUF Tool Suite table, a .csv, or - for standard input.",
             autocompletion=instance_names,
         ),
     ],
@@ -45,7 +45,9 @@ def audit(
         if name in budgets:
             raise InputError("--budget", f"{name} twice", "each resource once")
         budgets[name] = amount
-    found = run(table, plan, budgets=budgets, own_use=own_use, time_limit=time_limit)
+    found = run(
+        load_instance(table) if table == "-" else table, plan, budgets=budgets, own_use=own_use, time_limit=time_limit
+    )
     if save_plan is not None and found.best.plan is not None:
         from qopt.core.plan import save_plan as write
 

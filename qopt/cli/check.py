@@ -4,35 +4,51 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qopt.cli.common import AsJson, Changes, Cut, ExitCode, Instance, Level, exit_code, print_json, read_problem
+from qopt.core.errors import InputError
+
+if TYPE_CHECKING:
+    from qopt.core.plan import Plan
+    from qopt.core.problem import Problem
 
 
 def check(
     instance: Instance,
-    plan: Annotated[Path, typer.Argument(help="A plan file, or the output of `qopt solve --json`.")],
+    plan: Annotated[
+        Path,
+        typer.Argument(
+            help="A plan file, the output of `qopt solve --json`, or what a solver wrote of an exported model (.sol)."
+        ),
+    ],
+    formulation: Annotated[str | None, typer.Option(help="Of a .sol file: the formulation that was exported.")] = None,
     cut: Cut = None,
     level: Level = None,
     change: Changes = None,
     time_limit: Annotated[float | None, typer.Option(help="Seconds of wall time, for the proof.")] = None,
+    save_plan: Annotated[Path | None, typer.Option(help="Write the plan, as a plan file, to this one.")] = None,
     as_json: AsJson = False,
 ) -> int:
     """Certify a plan, or the claim that there is none, from the instance and the file alone.
 
     Exit code 1 if the plan is not feasible, or if it is proved that there is none.
     """
-    from qopt.core.plan import read_answer
     from qopt.core.solving import certify
 
     problem = read_problem(instance, change, cut, level)
-    decision, witness = read_answer(plan, problem)
+    decision, witness, note = _read(plan, problem, formulation)
     certificate = certify(problem, decision, witness, time_limit=time_limit)
     if decision is not None and decision.problem not in ("", problem.name):
         note = f"the plan was made for {decision.problem}, this is {problem.name}"
+    if note:
         certificate = replace(certificate, notes=(*certificate.notes, note))
+    if save_plan is not None and decision is not None:
+        from qopt.core.plan import save_plan as write
+
+        write(decision, save_plan)
     if as_json:
         print_json(certificate.to_dict())
     else:
@@ -42,3 +58,17 @@ def check(
     if decision is None:
         return exit_code(False, certificate.infeasible)
     return ExitCode.FOUND if certificate.feasible else ExitCode.INFEASIBLE
+
+
+def _read(path: Path, problem: Problem, formulation: str | None) -> tuple[Plan | None, object, str]:
+    """Plan, witness and a note, from a file of qopt's or, by its suffix .sol, of a solver's."""
+    if path.suffix.lower() == ".sol":
+        from qopt.core.export import solution_of
+
+        decision, said = solution_of(path, problem, formulation)
+        return decision, None, said
+    if formulation is not None:
+        raise InputError("--formulation", formulation, "nothing: only a solver's file, NAME.sol, is of a formulation")
+    from qopt.core.plan import read_answer
+
+    return *read_answer(path, problem), ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -45,6 +46,13 @@ def instance_names(incomplete: str) -> list[str]:
     return [name for name in bundled() if name.startswith(incomplete)]
 
 
+def family_names(incomplete: str) -> list[str]:
+    """Families that begin like this, for the shell's completion."""
+    from qopt.core.families import FAMILIES
+
+    return [family.name for family in FAMILIES.values() if family.name.startswith(incomplete)]
+
+
 def method_names(context: typer.Context, incomplete: str) -> list[str]:
     """Methods of the instance that stands before, of every family without one, for the shell's completion."""
     from qopt.core.errors import QoptError
@@ -62,7 +70,8 @@ def method_names(context: typer.Context, incomplete: str) -> list[str]:
 Instance = Annotated[
     str,
     typer.Argument(
-        help="A bundled name (see `qopt instances`) or the path of an instance file.", autocompletion=instance_names
+        help="A bundled name (see `qopt instances`), the path of an instance file, or - for standard input.",
+        autocompletion=instance_names,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -81,16 +90,39 @@ Weights = Annotated[Path | None, typer.Option(help="Safetensors file with the mo
 def read_problem(
     instance: str, changes: list[str] | None, cut: int | None = None, level: float | None = None
 ) -> Problem:
-    """An instance with the fields that ``--set``, ``--cut`` and ``--level`` change.
+    """An instance with the fields that ``--set``, ``--cut`` and ``--level`` change; ``-`` is standard input.
 
     Raises
     ------
     InputError
         No such instance, a change that is no ``FIELD=VALUE``, a field twice, or one that the family does not have.
     """
-    from qopt.core.reading import load
+    problem = load_instance(instance)
+    fields = settings(changes)
+    for option, name, value in (("--cut", "cuts", None if cut is None else [cut]), ("--level", "level", level)):
+        if value is not None and name not in type(problem).model_fields:
+            family = with_article(problem.format.removeprefix("qopt/"))
+            raise InputError(option, str(cut if name == "cuts" else value), f"nothing: {family} has no {option[2:]}")
+        if value is not None and name in fields:
+            raise InputError(option, f"{option} beside --set {name}", "one or the other")
+        if value is not None:
+            fields[name] = value
+    return problem.replace(fields) if fields else problem
 
-    problem: Problem = load(instance)
+
+def load_instance(instance: str) -> Problem:
+    """A bundled instance, or one in a file or (``-``) on standard input."""
+    from qopt.core.reading import from_data, load, parse_json
+
+    if instance != "-":
+        named: Problem = load(instance)
+        return named
+    read: Problem = from_data(parse_json("standard input", sys.stdin.buffer))
+    return read
+
+
+def settings(changes: list[str] | None) -> dict[str, object]:
+    """What ``--set`` gives: names, and values as JSON has them, or else texts."""
     fields: dict[str, object] = {}
     for change in changes or []:
         name, equals, text = change.partition("=")
@@ -102,15 +134,7 @@ def read_problem(
             fields[name] = json.loads(text)
         except (ValueError, RecursionError):
             fields[name] = text
-    for option, name, value in (("--cut", "cuts", None if cut is None else [cut]), ("--level", "level", level)):
-        if value is not None and name not in type(problem).model_fields:
-            family = with_article(problem.format.removeprefix("qopt/"))
-            raise InputError(option, str(cut if name == "cuts" else value), f"nothing: {family} has no {option[2:]}")
-        if value is not None and name in fields:
-            raise InputError(option, f"{option} beside --set {name}", "one or the other")
-        if value is not None:
-            fields[name] = value
-    return problem.replace(fields) if fields else problem
+    return fields
 
 
 def exit_code(found: bool, infeasible: bool) -> ExitCode:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from qopt.cli.common import AsJson, ExitCode, instance_names, print_json
+from qopt.cli.common import AsJson, ExitCode, instance_names, load_instance, print_json
 
 
 def methods(
@@ -19,7 +19,7 @@ def methods(
     """List the methods, what each proves, and why one cannot be used."""
     from qopt.core.solving import methods as listed
 
-    records = listed(instance, family=family)
+    records = listed(None if instance is None else load_instance(instance), family=family)
     if as_json:
         print_json(records)
         return ExitCode.FOUND

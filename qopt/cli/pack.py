@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from qopt.cli.common import AsJson, ExitCode, NetworkFunction, Weights, print_json
+from qopt.cli.common import AsJson, ExitCode, Instance, NetworkFunction, Weights, load_instance, print_json
 from qopt.measuring.extra import need_torch
 
 
 def pack(
-    instance: Annotated[str, typer.Argument(help="A bundled name or the path of an instance file.")],
+    instance: Instance,
     plan: Annotated[Path, typer.Argument(help="A plan file, or the output of `qopt solve --json`.")],
     network: NetworkFunction,
     out: Annotated[Path, typer.Option(help="Write the segment to this file (safetensors).")],
@@ -41,7 +41,7 @@ def pack(
     from qopt.measuring import delivery, report
 
     record = delivery.deliver(
-        instance,
+        load_instance(instance) if instance == "-" else instance,
         plan,
         network,
         out,

@@ -37,6 +37,10 @@ class Family(Brief):
     first : module with `first_plan`, a heuristic that takes a problem and a clock and hands back a plan that keeps all
         limits, or None, and `objective` of a problem and a plan: what a call under a time limit begins with. Empty
         where there is none.
+    formulation : module with the family's model: `joint` makes it of a problem and a formulation, `extract` reads the
+        plan of a solved one, `assign` gives it the values of a plan, and `legend` says what its names mean. Empty where
+        there is none.
+    generate : the function behind `qopt generate`: of a size, a seed and settings. Empty where there is none.
     bits : which sorts of bits its methods choose, the usual first; none for a family without bits.
     """
 
@@ -49,6 +53,8 @@ class Family(Brief):
     breakpoints: str = ""
     front: str = ""
     first: str = ""
+    formulation: str = ""
+    generate: str = ""
     bits: tuple[Bits, ...] = ()
 
     @property

@@ -1,4 +1,4 @@
-"""Instance files: versioned JSON in, problems out; problems in, JSON out.
+"""Instance files: versioned JSON in, problems out; problems in, JSON out. Lines that begin with ``//`` are comments.
 
 A file is untrusted: its size is bounded before it is read, its nesting while it is parsed, and every
 complaint is one line.
@@ -9,14 +9,18 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 from importlib import resources
-from typing import Any, NoReturn, TypeVar
+from typing import IO, Any, NoReturn, TypeVar
 
 from qopt.core.display import with_article
 from qopt.core.errors import InputError, shown
 from qopt.core.families import FAMILIES
 from qopt.core.files import write_whole
 from qopt.core.problem import Problem
+
+COMMENT = re.compile(r"^[ \t]*//.*$", re.M)
+"""A line of comment."""
 
 Kind = TypeVar("Kind", bound=Problem)
 """A family's class of problems."""
@@ -49,13 +53,25 @@ def read_json(path: str | os.PathLike[str]) -> object:
     name = os.fspath(path)
     try:
         with open(name, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            return parse_json(name, file)
     except OSError as error:
         raise InputError(name, (error.strerror or "an unreadable file").lower(), "a readable JSON file") from None
+
+
+def parse_json(name: str, file: IO[bytes]) -> object:
+    """Parse an open JSON file; lines that begin with ``//`` are comments. Errors as `read_json`, but for a missing one.
+
+    Parameters
+    ----------
+    name : of the file, for messages.
+    """
+    data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise InputError(name, f"more than {MAX_BYTES // 2**20} MiB", f"at most {MAX_BYTES // 2**20} MiB")
     try:
-        found: object = json.loads(data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        # No text of JSON goes over the end of a line, so such a line stands in none. Its end stays, for line numbers.
+        text = COMMENT.sub("", data.decode("utf-8"))
+        found: object = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
         return found
     except UnicodeDecodeError as error:
         raise InputError(name, f"byte {error.start} that is not UTF-8", "JSON text in UTF-8") from None

@@ -17,6 +17,7 @@ import torch
 from qopt.core.display import Brief
 from qopt.core.errors import InputError, shown
 from qopt.core.plan import read_answer
+from qopt.core.problem import Problem
 from qopt.core.reading import problem_of
 from qopt.measuring import fingerprint
 from qopt.measuring.arithmetic import plain_float32
@@ -41,7 +42,7 @@ from qopt.qpart.problem import QPart
 
 
 def deliver(
-    instance: str,
+    instance: Problem | str,
     plan: str | os.PathLike[str],
     network: str,
     out: Path,
@@ -58,7 +59,7 @@ def deliver(
 
     Parameters
     ----------
-    instance : a bundled name or a path.
+    instance : a problem, a bundled name or a path.
     plan : a plan file, or what ``qopt solve --json`` printed.
     network : ``NET.py:FUNCTION``, with the safetensors file `weights`.
     out : the segment's file.
@@ -114,12 +115,12 @@ def _check_options(
         raise InputError("--level", f"{level:g}", "an accuracy loss from 0 to 1, 0.01 for one point")
 
 
-def request_and_plan(instance: str, plan: str | os.PathLike[str]) -> tuple[QPart, QPartPlan]:
+def request_and_plan(instance: Problem | str, plan: str | os.PathLike[str]) -> tuple[QPart, QPartPlan]:
     """An instance, and the plan in a plan file or in what ``qopt solve --json`` printed.
 
     Parameters
     ----------
-    instance : a bundled name or a path.
+    instance : a problem, a bundled name or a path.
     plan : path of the file.
 
     Raises
