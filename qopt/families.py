@@ -14,6 +14,7 @@ ROWS = (
         report="qopt.qpart.report",
         breakpoints="qopt.qpart.serving.breakpoints:breakpoints",
         first="qopt.qpart.methods.first",
+        generate="qopt.qpart.generate:qpart",
         bits=("whole", "real"),
     ),
     Family(
@@ -26,6 +27,7 @@ ROWS = (
         breakpoints="qopt.placement.breakpoints:breakpoints",
         front="qopt.placement.front:front",
         first="qopt.placement.methods.first",
+        generate="qopt.placement.generate:placement",
     ),
     Family(
         name="jqodi",
@@ -36,6 +38,7 @@ ROWS = (
         report="qopt.jqodi.report",
         breakpoints="qopt.jqodi.breakpoints:breakpoints",
         first="qopt.jqodi.methods.first",
+        generate="qopt.jqodi.generate:jqodi",
     ),
     Family(
         name="allocation",
@@ -46,6 +49,7 @@ ROWS = (
         report="qopt.allocation.report",
         breakpoints="qopt.allocation.breakpoints:breakpoints",
         first="qopt.allocation.methods.first",
+        generate="qopt.allocation.generate:allocation",
     ),
 )
 

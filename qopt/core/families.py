@@ -37,6 +37,7 @@ class Family(Brief):
     first : module with `first_plan`, a heuristic that takes a problem and a clock and hands back a plan that keeps all
         limits, or None, and `objective` of a problem and a plan: what a call under a time limit begins with. Empty
         where there is none.
+    generate : the function that draws random problems, of a size and a seed; empty where there is none.
     bits : which sorts of bits its methods choose, the usual first; none for a family without bits.
     """
 
@@ -49,6 +50,7 @@ class Family(Brief):
     breakpoints: str = ""
     front: str = ""
     first: str = ""
+    generate: str = ""
     bits: tuple[Bits, ...] = ()
 
     @property
