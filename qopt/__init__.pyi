@@ -19,6 +19,7 @@ from .allocation.plan import AllocationPlan as AllocationPlan
 from .allocation.problem import Allocation as Allocation
 from .allocation.tables.read import read_table as read_table
 from .comparison import statistics as statistics
+from .comparison.study import Study as Study
 from .comparison.tables import compare as compare
 from .core.certificate import Certificate as Certificate
 from .core.envelope import Envelope as Envelope

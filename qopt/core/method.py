@@ -124,6 +124,13 @@ class Method(Brief):
 
     def check(self, problem: Problem, options: Options) -> None:
         """Raise what is wrong with a call before anything is solved."""
+        self.check_options(options)
+        reason = self.unavailable(problem)
+        if reason:
+            raise MethodError(f"method {self.name}: {reason}")
+
+    def check_options(self, options: Options) -> None:
+        """Raise what is wrong with options, whatever the problem."""
         for name in ("time_limit", "threads", "seed", "solver", "formulation", "gap"):
             value = getattr(options, name)
             if value is not None and name not in self.options:
@@ -147,9 +154,6 @@ class Method(Brief):
                 raise MethodError(f"solver {options.solver}: {why}")
         if options.formulation is not None and options.formulation not in self.formulations:
             raise InputError("formulation", shown(options.formulation), ", ".join(self.formulations))
-        reason = self.unavailable(problem)
-        if reason:
-            raise MethodError(f"method {self.name}: {reason}")
 
     def load(self) -> Callable[[Any, Options], Outcome]:
         """The function behind this method; its packages are imported now."""

@@ -1,0 +1,263 @@
+"""What a study asks, solve by solve: instances are found, checked and counted, and none is kept."""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from qopt.comparison.study import Instances, Run, Setting, Study, digest
+from qopt.core.errors import InputError, MethodError, shown
+from qopt.core.families import family_named, family_of
+from qopt.core.method import Method, Options, fastest, named
+from qopt.core.problem import Problem
+from qopt.core.reading import bundled, from_data, load
+
+LEFT_OUT = {"name", "description", "source", "best_known"}
+"""Fields of a problem that do not change what it asks."""
+
+
+def fingerprint(problem: Problem) -> str:
+    """16 hex digits of what a problem asks, whatever it is called."""
+    return digest(problem.model_dump(mode="json", exclude=LEFT_OUT))
+
+
+@dataclass(frozen=True)
+class Source:
+    """One instance of a study, as something that can be sent: its problem is made where it is solved.
+
+    Attributes
+    ----------
+    kind : ``name``, ``generate`` or ``problem``.
+    value : a bundled name or path; ``[family, size, seed, options]``; or plain data.
+    family : of the problem.
+    name : of the instance, in tables; for a generated one empty, its problem has it.
+    fingerprint : of the problem; for a generated one empty, what it is drawn from stands for it.
+    """
+
+    kind: str
+    value: Any
+    family: str
+    name: str = ""
+    fingerprint: str = ""
+
+    @property
+    def identity(self) -> str:
+        """What the key of a result says of the instance."""
+        return self.fingerprint or digest(self.value)
+
+    def problem(self) -> Problem:
+        """The problem itself."""
+        found: Problem
+        if self.kind == "generate":
+            family, size, seed, options = self.value
+            found = family_named(family).part("generate")(size, seed=seed, **options)
+        else:
+            found = load(self.value) if self.kind == "name" else from_data(self.value)
+        return found
+
+
+@dataclass(frozen=True)
+class Task:
+    """One solve.
+
+    Attributes
+    ----------
+    source : the instance.
+    run : label of the run.
+    setting : method and options.
+    repeat : counted from 0.
+    key : 16 hex digits of instance, setting, repeat and seed: whose result a line of a journal is.
+    """
+
+    source: Source
+    run: str
+    setting: Setting
+    repeat: int
+    key: str
+
+    @property
+    def seed(self) -> int | None:
+        """Of the solver: each repeat has its own."""
+        return None if self.setting.seed is None else self.setting.seed + self.repeat
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """All solves of a study, or those of a share, in order: by instance, then run, then repeat.
+
+    Parameters
+    ----------
+    study : what is asked.
+    shard : (i, n), share i of n, counted from 1; instances are dealt out in turn.
+    """
+
+    study: Study
+    shard: tuple[int, int] | None = None
+
+    def sources(self) -> Iterator[Source]:
+        """The instances of the share, one by one."""
+        share, shares = self.shard or (1, 1)
+        for number, source in enumerate(self._all()):
+            if number % shares == share - 1:
+                yield source
+
+    def _all(self) -> Iterator[Source]:
+        for entry, names in zip(self.study.instances, self._names, strict=True):
+            if entry.generate is not None:
+                yield from _drawn(entry)
+            elif entry.problem is not None:
+                problem = from_data(entry.problem)
+                yield Source("problem", entry.problem, family_of(problem).name, problem.name, fingerprint(problem))
+            else:
+                yield from (self._named[name] for name in names)
+
+    @cached_property
+    def _names(self) -> list[list[str]]:
+        """Of each entry the names that its patterns stand for, none twice."""
+        return [
+            list(dict.fromkeys(n for p in entry.names or () for n in _matching(p))) for entry in self.study.instances
+        ]
+
+    @cached_property
+    def _named(self) -> dict[str, Source]:
+        """What each name stands for now, its problem looked at once."""
+        found = {}
+        for name in dict.fromkeys(name for names in self._names for name in names):
+            problem = load(name)
+            found[name] = Source("name", name, family_of(problem).name, problem.name, fingerprint(problem))
+        return found
+
+    def count(self) -> int:
+        """How many solves there are, without going through generated ones."""
+        share, shares = self.shard or (1, 1)
+        total, before = 0, 0
+        for entry, names in zip(self.study.instances, self._names, strict=True):
+            if entry.generate is not None:
+                number = len(entry.size or ()) * len(entry.seeds or ())
+                mine = sum(1 for _ in range((share - 1 - before) % shares, number, shares))
+                total += mine * len(self.settings(entry.generate))
+                before += number
+                continue
+            families = ["" if entry.problem else self._named[name].family for name in names] or [""]
+            for family in families:
+                if before % shares == share - 1:
+                    own = family or family_of(from_data(entry.problem)).name
+                    total += len(self.settings(own))
+                before += 1
+        return total * self.study.repeats
+
+    def __iter__(self) -> Iterator[Task]:
+        for source in self.sources():
+            identity = source.identity
+            for run, setting in self.settings(source.family):
+                for repeat in range(self.study.repeats):
+                    yield Task(source, run, setting, repeat, self._key(identity, setting, repeat))
+
+    def _key(self, identity: str, setting: Setting, repeat: int) -> str:
+        seed = None if setting.seed is None else setting.seed + repeat
+        data = setting.model_dump(exclude_none=True) | {"seed": seed}
+        return digest([identity, data, repeat])
+
+    @cached_property
+    def _settings(self) -> dict[str, list[tuple[str, Setting]]]:
+        return {}
+
+    def settings(self, family: str) -> list[tuple[str, Setting]]:
+        """The runs that a family takes part in, with their labels: those whose method it has."""
+        if family not in self._settings:
+            methods: tuple[Method, ...] = family_named(family).part("registry").METHODS
+            chosen: dict[str, tuple[str, Setting]] = {}
+            for run in self.study.runs:
+                for label, setting in _of_family(run, methods):
+                    chosen.setdefault(setting.model_dump_json(), (label, setting))
+            self._settings[family] = list(chosen.values())
+        return self._settings[family]
+
+    def check(self) -> None:
+        """Raise what is wrong with runs and instances before anything is solved.
+
+        Raises
+        ------
+        InputError
+            A run that no instance takes part in, an option that its method does not take, two runs of one label.
+        """
+        families = {source.family for source in self._named.values()}
+        families |= {entry.generate for entry in self.study.instances if entry.generate}
+        families |= {family_of(from_data(e.problem)).name for e in self.study.instances if e.problem is not None}
+        for number, run in enumerate(self.study.runs):
+            for method in run.method:
+                known = {name: family_named(name).part("registry").METHODS for name in sorted(families)}
+                mine = [m for methods in known.values() for m in methods if method in (m.name, "auto", "all")]
+                if not mine:
+                    every = dict.fromkeys(m.name for methods in known.values() for m in methods)
+                    raise InputError(f"runs[{number}].method", shown(method), ", ".join(["all", "auto", *every]))
+        for family in families:
+            self._check_labels(family)
+
+    def _check_labels(self, family: str) -> None:
+        methods = family_named(family).part("registry").METHODS
+        labels: set[str] = set()
+        for label, setting in self.settings(family):
+            if label in labels:
+                raise InputError("runs", f"two runs called {label}", "labels of their own")
+            labels.add(label)
+            if setting.method != "auto":
+                options = {name: getattr(setting, name) for name in OPTIONS}
+                try:
+                    named(methods, setting.method).check_options(Options(**options))
+                except InputError as error:
+                    raise InputError(f"runs ({label}): {error.field}", error.found, error.allowed) from None
+                except MethodError:
+                    continue  # a solver that is not there is a row with its reason
+
+
+OPTIONS = ("threads", "seed", "solver", "formulation", "gap")
+"""Fields of a setting that are options of a solve."""
+
+
+def _of_family(run: Run, methods: tuple[Method, ...]) -> Iterator[tuple[str, Setting]]:
+    """The settings of a run for the methods of a family; of ``all``, each takes those of the options that it knows."""
+    names = {method.name for method in methods}
+    for setting in run.single():
+        if setting.method != "all":
+            if setting.method in names or setting.method == "auto":
+                yield run.label or setting.label, setting
+            continue
+        for method in methods:
+            own = Setting(method=method.name, **setting.model_dump(exclude={"method"}))
+            yield own.label, own
+
+
+def method_of(problem: Problem, setting: Setting) -> Method:
+    """The method that a setting names for a problem."""
+    methods = family_of(problem).part("registry").METHODS
+    if setting.method != "auto":
+        return named(methods, setting.method)
+    kinds = family_of(problem).bits
+    return fastest(methods, problem, kinds[0] if kinds else None)
+
+
+def _drawn(entry: Instances) -> Iterator[Source]:
+    """The instances of a generator."""
+    assert entry.generate is not None and entry.size is not None and entry.seeds is not None
+    for size in entry.size:
+        for seed in entry.seeds:
+            yield Source("generate", [entry.generate, size, seed, entry.options], entry.generate)
+
+
+def _matching(pattern: str) -> list[str]:
+    """Bundled names and files that a pattern stands for; a name without wildcards stands for itself."""
+    if not any(sign in pattern for sign in "*?["):
+        return [pattern]
+    if os.path.exists(pattern):  # a file whose name has brackets
+        return [pattern]
+    found = [name for name in bundled() if fnmatch.fnmatchcase(name, pattern)]
+    found += sorted(path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path))
+    if not found:
+        raise InputError("instances.names", shown(pattern), "a pattern that some bundled name or file fits")
+    return found
