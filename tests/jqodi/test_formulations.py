@@ -62,7 +62,7 @@ def test_rows_of_the_figure() -> None:
 
 
 @pytest.mark.parametrize("mode", ["choice", "schedule", "path"])
-@pytest.mark.parametrize("seed", swept(range(10), lambda seed: seed > 3))
+@pytest.mark.parametrize("seed", swept(range(10), lambda seed: seed > 1))
 def test_all_models_have_the_optimum(seed: int, mode: str) -> None:
     problem = small(seed, mode)
     best = qopt.solve(problem, method="brute-force").objective

@@ -461,6 +461,7 @@ def test_impossible_decisions_are_in_no_set() -> None:
             assert row["shares"]["optimum"]["of"] == 0
 
 
+@pytest.mark.sweep
 def test_draws_are_those_of_plain_rejection(study: Any) -> None:
     """Data 2's one total is loose enough to draw from the ranges and keep what fits."""
     draws, allowed = np.random.default_rng(4), study.model.ranges("link")
@@ -476,6 +477,7 @@ def test_draws_are_those_of_plain_rejection(study: Any) -> None:
         assert abs(mean - kept) < 4 * spread, name
 
 
+@pytest.mark.sweep
 def test_draws_are_those_of_plain_rejection_with_all_totals(study: Any) -> None:
     """Six totals, each within a factor: every solved coordinate, and those drawn before it, are uniform."""
     draws, allowed = np.random.default_rng(5), study.model.ranges("message")

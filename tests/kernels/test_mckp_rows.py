@@ -143,7 +143,7 @@ def test_limits_met_with_equality_hold() -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_only_choices_below_the_upper_value_count(family: str) -> None:
-    for cost, weight, limit in small(family, 25):
+    for cost, weight, limit in small(family, few(25)):
         best = brute(cost, weight, limit)
         if best is None:
             assert mckp_rows.solve(cost, weight, limit, upper=1e30).status == "infeasible"

@@ -110,6 +110,7 @@ def times(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in folder.glob("*.npz")}
 
 
+@pytest.mark.sweep
 def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "work"
     program = PROGRAM.format(tests=str(HELPERS), folder=str(folder))

@@ -120,7 +120,15 @@ GROUPS = [
 
 
 @pytest.mark.parametrize("grid", GROUPS, ids=str)
-@pytest.mark.parametrize("shape", [(3, 128), (2, 75), (2, 9, 3, 3), (2, 5)])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param((3, 128), marks=pytest.mark.sweep),
+        (2, 75),
+        (2, 9, 3, 3),
+        pytest.param((2, 5), marks=pytest.mark.sweep),
+    ],
+)
 def test_a_group_is_a_grid_of_its_own(grid: Grid, shape: tuple[int, ...]) -> None:
     """Every entry is at the nearest point of its group's grid, which covers the group, in every width of the scales."""
     tensor = normal(*shape, seed=len(shape)) * torch.tensor([0.01, 1.0, 30.0])[: shape[0]].reshape(

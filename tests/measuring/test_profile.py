@@ -44,6 +44,7 @@ def test_sizes_of_the_networks_in_the_literature(name: str, macs: float, weights
     assert sum(layer.parameters for layer in layers) == pytest.approx(weights, rel=2e-3)
 
 
+@pytest.mark.sweep
 def test_resnet18_at_its_full_size() -> None:
     network = trace(seeded(ResNet(Block, (2, 2, 2, 2))), torch.randn(1, 3, 224, 224))
     assert len(network) == 21

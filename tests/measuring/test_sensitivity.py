@@ -161,7 +161,7 @@ def test_natural_is_the_mean_margin() -> None:
     assert found.natural.low < found.natural.value < found.natural.high
 
 
-@BOTH
+@pytest.mark.parametrize("name", swept(["chain", "branch"], lambda name: name == "branch"))
 @pytest.mark.parametrize("grid", ["per-tensor", "per-channel"])
 def test_rho_is_noise_at_a_scale_that_costs_the_level_and_the_one_before_does_not(name: str, grid: str) -> None:
     module, network = build(name)
