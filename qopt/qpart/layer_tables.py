@@ -40,6 +40,8 @@ class LayerTables(Frozen):
     def _check(self) -> Self:
         if self.by_width and self.bits is None:
             raise complaint(".bits", "nothing", "the widths that the device's tables have columns for")
+        if self.bits is not None and not self.by_width:
+            raise complaint(".bits", shown(self.bits.tolist()), "nothing, without device_time or device_energy")
         if self.bits is not None:
             if len(self.bits) == 0 or np.any(np.diff(self.bits) <= 0):
                 raise complaint(".bits", shown(self.bits.tolist()), "at least one width, ascending, none twice")

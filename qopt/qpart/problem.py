@@ -371,7 +371,8 @@ class QPart(Problem):
             }
             for name, value in given.items():
                 if value is not None:
-                    raise complaint(f".{name}", shown(value), "nothing, unless quantize_input is true")
+                    plain = value.tolist() if isinstance(value, np.ndarray) else value
+                    raise complaint(f".{name}", shown(plain), "nothing, unless quantize_input is true")
             return
         if noise.model == "table" and of_table is None:
             raise complaint(".noise.table.input", "nothing", "the noise of the raw input, because quantize_input is true")

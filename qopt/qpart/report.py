@@ -14,7 +14,7 @@ from qopt.core.report import add_rows, grid, scaled
 from qopt.core.solution import Solution
 from qopt.qpart.costs import Cost
 from qopt.qpart.plan import QPartPlan, crossing_activations
-from qopt.qpart.problem import QPart
+from qopt.qpart.problem import LIMITS, QPart
 
 COLUMNS = ("cut", "payload")
 """Columns of a comparison that are its own."""
@@ -22,7 +22,7 @@ COLUMNS = ("cut", "payload")
 FACTS = ("cut",)
 """Those of them that say what a plan decides."""
 
-BUDGETS = {"accuracy": "noise", "memory": "memory"}
+BUDGETS = {"accuracy": "noise", "memory": "memory", **{name: f"{name} limit" for name in LIMITS}}
 """Limits of which the amount used is worth a line, and what the line is called; the others either hold or do not."""
 
 FEW_LAYERS = 12
@@ -69,9 +69,9 @@ def _bits(width: float, kind: str) -> str:
 def plan_table(problem: QPart, plan: QPartPlan) -> RenderableType:
     """Bits of every tensor, and its share of the payload, overhead (scales, zero points) included."""
     net = problem.network
-    if plan.cut == 0:
+    if plan.cut == 0 and not plan.activations:
         said = "The raw input goes to the server; no tensor is quantized."
-        if len(problem.admissible_cuts) == 1:
+        if len(problem.admissible_cuts) == 1 or problem.given_limits:
             return Text(said)
         moves = leaves_the_server(problem, plan.bits) if len(net) <= FEW_LAYERS else None
         where = f"A{moves[1:]}" if moves else 'At what rate that changes: qopt.breakpoints(problem, "rate")'
@@ -84,9 +84,11 @@ def plan_table(problem: QPart, plan: QPartPlan) -> RenderableType:
     beside = np.zeros(len(net)) if net.overhead_activations is None else net.overhead_activations
     rows += [
         (f"{net.names[i - 1]} output", "up", b, float(net.activations[i - 1]), float(beside[i - 1]))
+        if i
+        else ("raw input", "up", b, net.input_size, 0.0)
         for i, b in zip(crossing, plan.activations, strict=True)
     ]
-    if 0 in net.crossing(plan.cut):
+    if 0 in net.crossing(plan.cut) and not problem.quantize_input:
         rows.append(("raw input", "up", float(net.input_bits), net.input_size, 0.0))
     table = Table(title_justify="left", header_style="bold", box=None, pad_edge=False)
     table.add_column("tensor")

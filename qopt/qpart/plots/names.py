@@ -9,5 +9,7 @@ OTHERS = "for a placement: plot_placement, plot_front, plot_break_even"
 
 
 def tensor_name(problem: QPart, tensor: int) -> str:
-    """``fc1 weights`` for 1, ``fc1 output`` for -1."""
+    """``fc1 weights`` for 1, ``fc1 output`` for -1, ``raw input`` for 0."""
+    if tensor == 0:
+        return "raw input"
     return f"{problem.network.names[abs(tensor) - 1]} {'weights' if tensor > 0 else 'output'}"

@@ -17,6 +17,7 @@ from qopt.qpart.costs import prices
 from qopt.qpart.plan import QPartPlan, checked_plan, crossing_activations
 from qopt.qpart.plots.names import OTHERS, tensor_name
 from qopt.qpart.problem import QPart
+from qopt.qpart.real_bits import not_in_closed_form
 from qopt.qpart.terms import noise_terms
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def plot_objective_by_cut(problem: QPart, ax: Axes | None = None) -> Axes:
 
     The parts of Eq. 17 are computing on the device, computing on the server, download of weights and upload of what
     crosses the cut (or of the raw input). The best cut is named in the title; an admissible cut without a plan is
-    marked. Measured noise has no real-valued bound, and none is drawn.
+    marked. Measured noise, menus, tables by width and limits on what a plan costs have no real-valued bound, and none is
+    drawn.
 
     Parameters
     ----------
@@ -50,12 +52,12 @@ def plot_objective_by_cut(problem: QPart, ax: Axes | None = None) -> Axes:
         row = (0.0, 0.0, 0.0, 0.0)
         if cost is not None:
             macs = float(done[p])
-            row = (
-                price.device * macs,
-                price.server * (float(done[-1]) - macs),
-                price.download * cost.download,
-                price.upload * cost.upload,
-            )
+            on_device, on_server = price.device * macs, price.server * (float(done[-1]) - macs)
+            if problem.tables is not None:
+                w = problem.objective
+                on_device = w.time * cost.device_time + w.energy * cost.device_energy
+                on_server = w.time * cost.server_time + w.energy * cost.server_energy + w.price * cost.price
+            row = (on_device, on_server, price.download * cost.download, price.upload * cost.upload)
         for column, value in zip(parts.values(), row, strict=True):
             column.append(value)
 
@@ -72,7 +74,7 @@ def plot_objective_by_cut(problem: QPart, ax: Axes | None = None) -> Axes:
         look: dict[str, Any] = {"color": color, "hatch": hatch, "edgecolor": "white", "linewidth": 0.8}
         ax.bar(cuts, heights, bottom=bottom, width=0.7, label=label, **look)
         bottom = bottom + heights
-    if problem.noise.model != "table":
+    if problem.noise.model != "table" and not_in_closed_form(problem) is None:
         real = [solve(q, bits="real").objective for q in one]
         bounds = np.array([np.nan if value is None else value for value in real])
         ax.plot(
@@ -213,7 +215,7 @@ def plot_bits(
         ax.set_xlabel("layer")
     else:
         ax.set_xlabel("layer, by number")
-    ax.set_xlim(0.5, deepest + 1.0)
+    ax.set_xlim(0.0 if problem.quantize_input else 0.5, deepest + 1.0)
     ax.set_ylabel("width [bits per value]")
     ax.set_title("Filled: weights. Hollow, half a step later: the output sent up.", loc="left", fontsize=9)
     ax.grid(axis="y", color="#e6e6e6", linewidth=0.8)
@@ -253,7 +255,7 @@ def plot_noise(problem: QPart, tensors: Sequence[int] | None = None, ax: Axes | 
     if problem.noise.s_weights is not None and problem.noise.s_activations is not None:
         lawful = noise_terms(problem.replace({"noise.model": "law"}))
     ax = axes_for(ax, 6.0, 3.8)
-    b = np.arange(problem.bits.lo, problem.bits.hi + 1)
+    b = problem.widths
     for k, tensor in enumerate(asked):
         kind, row = int(tensor < 0), abs(tensor) - 1
         color, marker = SEQUENCE[k % len(SEQUENCE)], MARKERS[k % len(MARKERS)]

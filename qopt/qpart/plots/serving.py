@@ -14,6 +14,7 @@ from qopt.core.plot_style import BLUE, GREY, INK, MARKERS, RED, SEQUENCE, axes_f
 from qopt.core.reading import problem_of
 from qopt.core.solution import Solution
 from qopt.core.solving import solve
+from qopt.qpart.plan import crossing_activations
 from qopt.qpart.plots.names import OTHERS
 from qopt.qpart.problem import QPart
 from qopt.qpart.serving.breakpoints import breakpoints
@@ -146,9 +147,10 @@ def spent_and_allowed(problem: QPart, solution: Solution) -> tuple[float, float]
     if plan is None or plan.cut == 0 or plan.bits != "whole":
         raise InputError("solution.plan", "no whole bits at a cut p >= 1", "such a plan")
     weights, outputs = noise_terms(problem)
-    lo, crossing = problem.bits.lo, [int(i) for i in problem.network.crossing(plan.cut) if i > 0]
-    terms = [float(weights[i, int(b) - lo]) for i, b in enumerate(plan.weights)]
-    terms += [float(outputs[i - 1, int(b) - lo]) for i, b in zip(crossing, plan.activations, strict=False)]
+    column = {b: j for j, b in enumerate(problem.widths.tolist())}
+    crossing = crossing_activations(problem, plan.cut)
+    terms = [float(weights[i, column[int(b)]]) for i, b in enumerate(plan.weights)]
+    terms += [float(outputs[i - 1, column[int(b)]]) for i, b in zip(crossing, plan.activations, strict=True)]
     return math.fsum(terms), float(problem.delta[plan.cut - 1])
 
 

@@ -18,6 +18,7 @@ from qopt.qpart.methods.kkt import at_cut
 from qopt.qpart.plan import QPartPlan, checked_plan
 from qopt.qpart.plots.names import OTHERS, tensor_name
 from qopt.qpart.problem import QPart
+from qopt.qpart.real_bits import not_in_closed_form
 from qopt.qpart.subproblem import Subproblem, subproblems
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ def plot_water_level(problem: QPart, cut: int, plan: QPartPlan | None = None, ax
     Raises
     ------
     InputError
-        The noise does not follow the law, the cut or the plan does not fit, no widths keep the limits, or the
-        device's memory binds, so that there is no one level.
+        The noise does not follow the law, the request is none of the closed form, the cut or the plan does not fit, no
+        widths keep the limits, or the device's memory binds, so that there is no one level.
     """
     problem = problem_of(QPart, problem, instead=OTHERS)
     subproblem, found = _filled(problem, cut)
@@ -87,6 +88,8 @@ def _filled(problem: QPart, cut: int) -> tuple[Subproblem, Allocation]:
     if problem.noise.model != "law":
         allowed = "law; problem.replace({'noise.model': 'law'}) gives the law's view of measured noise"
         raise InputError("noise.model", repr(problem.noise.model), allowed)
+    if (why := not_in_closed_form(problem)) is not None:
+        raise InputError("problem", why, "a request of the closed form: one range of widths, noise and memory alone")
     n = len(problem.network)
     cut = whole("cut", cut, 1, n)
     subproblem = subproblems(problem).at(cut)

@@ -10,12 +10,14 @@ working out the table again is whether somebody who made the file on purpose lef
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,16 +27,17 @@ from qopt.core.errors import InputError, shown
 from qopt.core.files import write_whole
 from qopt.core.limits import within
 from qopt.core.reading import MAX_BYTES, from_data
-from qopt.qpart.costs import fixed_upload, split_macs
+from qopt.qpart.costs import fixed_upload, split_macs, upload_values
 from qopt.qpart.problem import QPart
-from qopt.qpart.serving.entries import Entries, front
+from qopt.qpart.serving.entries import Entries, front, measured_of
 from qopt.qpart.subproblem import Subproblem, subproblems
 
 FORMAT = "qopt/qpart-table"
 VERSION = 2
 """1 had no digest."""
 
-FIELDS = tuple(Entries.__dataclass_fields__)
+FIELDS = tuple(name for name in Entries.__dataclass_fields__ if name != "measured")
+"""What tables of layers say of plans is worked out anew."""
 
 MARGIN = 1e-9
 """What could be stored in fewer bits, by more than this share, is a fault; less is the tolerance of a proof."""
@@ -78,7 +81,7 @@ def read_parts(name: str) -> tuple[str, Networks, Whole]:
             plans = Entries(**{field: file[f"{i}.{field}"] for field in FIELDS})
             _check_shape(plans, networks[key], row)
             _check_plans(plans, networks[key], row)
-            whole[str(key), int(row)] = plans
+            whole[str(key), int(row)] = _measured(plans, networks[key])
         if not np.array_equal(file["digest"], digest({key: file[key] for key in file.files if key != "digest"})):
             raise ValueError
     expected = {(key, row) for key, problem in networks.items() for row in range(len(problem.accuracy.levels))}
@@ -132,9 +135,23 @@ def _check_shape(plans: Entries, problem: QPart, row: object) -> None:
         raise ValueError
 
 
+def _measured(plans: Entries, problem: QPart) -> Entries:
+    """The plans with the times and energies that the network's tables say of them."""
+    if problem.tables is None:
+        return plans
+    ends = itertools.pairwise(plans.start.tolist())
+    found = [
+        measured_of(problem, cut, plans.widths[a:b]) for cut, (a, b) in zip(plans.cut.tolist(), ends, strict=True)
+    ]
+    return replace(plans, measured=np.array(found).reshape(-1, 4).T.copy())
+
+
 def _check_plans(plans: Entries, problem: QPart, row: int) -> None:
     """Raise a ValueError where a plan is none, is not as the columns say, or is missing as far as can be told."""
-    at_level = problem.replace({"level": float(problem.accuracy.levels[row]), "device.memory": None})
+    at_level = problem.replace(
+        {"level": float(problem.accuracy.levels[row]), "device.memory": None, "limits": None}
+    )
+    by_width = problem.tables is not None and problem.tables.by_width
     table, net = subproblems(at_level), problem.network
     on_device, on_server = split_macs(problem)
     if not np.all(np.isin(plans.cut, problem.admissible_cuts)):
@@ -146,28 +163,37 @@ def _check_plans(plans: Entries, problem: QPart, row: int) -> None:
             widths = plans.widths[plans.start[e] : plans.start[e + 1]]
             if len(widths) != len(subproblem.owner):
                 raise ValueError
-            if np.any((widths < problem.bits.lo) | (widths > problem.bits.hi)):
-                raise ValueError
-            _check_widths(subproblem, widths - problem.bits.lo)
+            _check_widths(subproblem, widths, leanest=not by_width)
             outputs = subproblem.outputs - 1
             down = widths[:cut] @ net.sent[:cut] + net.sent_overhead[:cut].sum()
-            up = widths[cut:] @ net.activations[outputs] + fixed_upload(problem, cut)
+            up = widths[cut:] @ upload_values(problem)[outputs] + fixed_upload(problem, cut)
             found = (plans.device_macs[e], plans.server_macs[e], plans.download[e], plans.upload[e])
             if not np.allclose(found, (on_device[cut], on_server[cut], down, up), rtol=1e-12, atol=0):
                 raise ValueError
-        kept, extreme = front(plans.download[own], plans.upload[own])
+        if by_width:
+            kept, extreme = list(range(len(own))), [True] * len(own)
+        else:
+            kept, extreme = front(plans.download[own], plans.upload[own])
         if kept != list(range(len(own))) or extreme != plans.extreme[own].tolist():
             raise ValueError
         if not len(own) and within(subproblem.noise.min(axis=1, initial=np.inf).tolist(), subproblem.limit):
             raise ValueError  # the plan of least noise is one
 
 
-def _check_widths(subproblem: Subproblem, columns: IntArray) -> None:
-    """Raise a ValueError where tied widths differ, noise exceeds the limit, or one weight could do with less."""
+def _check_widths(subproblem: Subproblem, widths: IntArray, leanest: bool) -> None:
+    """Raise a ValueError where a width is off its menu, tied ones differ, noise exceeds the limit, or less would do.
+
+    Less bits for one weight, that is, where the plan is to be the leanest.
+    """
+    columns = np.minimum(subproblem.columns_of(widths), len(subproblem.bits) - 1)
+    if np.any(subproblem.bits[columns] != widths) or not subproblem.on_menu[subproblem.owner, columns].all():
+        raise ValueError
     items = np.empty(len(subproblem.tensors), dtype=np.int64)
     items[subproblem.owner] = columns
     if not np.array_equal(items[subproblem.owner], columns) or not subproblem.keeps(items):
         raise ValueError
+    if not leanest:
+        return
     each = np.arange(len(items))
     noise, stored = subproblem.noise[each, items], subproblem.storage
     room = subproblem.limit * (1.0 - MARGIN) - float(noise.sum())
