@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from qopt.core.method import Backend, Method
+from qopt.core.solvers.backends import MIP_SOLVERS
 from qopt.qpart.methods import brute_force
 from qopt.qpart.problem import QPart
-
-HIGHS = Backend("highs", module="highspy")
 
 
 def _needs_law(problem: QPart) -> str | None:
@@ -46,7 +45,7 @@ METHODS: tuple[Method, ...] = (
         target="qopt.qpart.methods.highs_mip:solve",
         imports=("highspy",),
         needs=("highspy",),
-        options=("time_limit", "threads", "seed"),
+        options=("time_limit", "threads", "seed", "start", "verbose"),
     ),
     Method(
         name="pyomo",
@@ -56,9 +55,10 @@ METHODS: tuple[Method, ...] = (
         target="qopt.qpart.methods.pyomo_mip:solve",
         imports=("pyomo.environ", "qopt.formulations.qpart", "pyomo.contrib.solver.solvers.highs"),
         needs=("pyomo",),
-        solvers=(HIGHS, Backend("cbc", program="cbc"), Backend("glpk", program="glpsol")),
+        solvers=MIP_SOLVERS,
+        further="qopt.core.solvers.backends:in_pyomo",
         formulations=("one-hot", "aggregated", "big-m", "hull"),
-        options=("time_limit", "threads", "seed", "solver", "formulation"),
+        options=("time_limit", "threads", "seed", "solver", "formulation", "start", "verbose"),
     ),
     Method(
         name="brute-force",
@@ -118,7 +118,7 @@ METHODS: tuple[Method, ...] = (
         imports=("pyomo.environ", "qopt.formulations.qpart_convex", "pyomo.contrib.solver.solvers.highs", "highspy"),
         refuses=_takes("law", "grid"),
         needs=("pyomo", "highspy"),
-        options=("time_limit", "threads"),
+        options=("time_limit", "threads", "verbose"),
     ),
     Method(
         name="cvxpy",
@@ -130,6 +130,7 @@ METHODS: tuple[Method, ...] = (
         refuses=_takes("law"),
         needs=("cvxpy",),
         solvers=(Backend("clarabel", module="clarabel"), Backend("scs", module="scs")),
-        options=("time_limit", "solver"),
+        further="qopt.core.solvers.backends:in_cvxpy_cones",
+        options=("time_limit", "solver", "verbose"),
     ),
 )
