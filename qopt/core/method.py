@@ -114,6 +114,7 @@ class Method(Brief):
     refuses : says why it cannot take a problem (too large, a column missing), or None.
     stand_in : whether the family's first plan may take the place of one that the clock left unfound; not where the
         method answers another question.
+    broken : why a method of another package cannot be used at all; empty where it can.
     imports : modules that the target imports as it runs: they are loaded before the clock starts.
     """
 
@@ -131,9 +132,12 @@ class Method(Brief):
     stand_in: bool = True
     imports: tuple[str, ...] = ()
     further: str = ""
+    broken: str = ""
 
     def unavailable(self, problem: Problem | None = None) -> str | None:
         """Why this method cannot be used (here, or on this problem), or None."""
+        if self.broken:
+            return self.broken
         for package in self.needs:
             if importlib.util.find_spec(package) is None:
                 return f"the package {package} is not installed"

@@ -12,6 +12,7 @@ from typing import Any
 from qopt.core.arguments import is_number
 from qopt.core.certificate import STOPPED, Certificate, claimed
 from qopt.core.clock import Clock, OutOfTime
+from qopt.core.display import with_article
 from qopt.core.envelope import Envelope
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.families import FAMILIES, Family, family_named, family_of
@@ -19,6 +20,7 @@ from qopt.core.front import Front
 from qopt.core.log import logged, teller
 from qopt.core.method import Method, Options, fastest, named
 from qopt.core.plan import Plan
+from qopt.core.plugins import methods_of
 from qopt.core.problem import Problem
 from qopt.core.reading import as_problem
 from qopt.core.solution import Outcome, Solution, Status
@@ -27,7 +29,7 @@ from qopt.core.solution import Outcome, Solution, Status
 def choose(problem: Problem, method: str, bits: str | None) -> Method:
     """The method to run for a name (or ``auto``) and a choice of bits, where the family has bits."""
     family = family_of(problem)
-    known = family.part("registry").METHODS
+    known = methods_of(family)
     if bits is not None and not family.bits:
         raise InputError("bits", shown(bits), f"nothing: {family.a_problem} has no bits to choose")
     if bits is not None and bits not in family.bits:
@@ -199,7 +201,7 @@ def _run(method: Method, function: Callable[[Any, Options], Outcome], problem: P
 def _why_not(family: Family, problem: Problem, method: Method, start: Plan) -> str:
     """Why a plan is not begun with, in words: it breaks a limit. Raises what makes it no plan for this problem."""
     if not isinstance(start, family.part("plan")):
-        raise InputError("start", f"a {type(start).__name__}", f"a plan for {family.a_problem}")
+        raise InputError("start", with_article(type(start).__name__), f"a plan for {family.a_problem}")
     bits = getattr(start, "bits", None)
     if isinstance(bits, str) and bits != method.bits:
         raise InputError("start", f"a plan of {bits} bits", f"one of {method.bits} bits (method {method.name})")
@@ -358,5 +360,5 @@ def methods(
             "formulations": list(m.formulations),
             "reason": m.unavailable(asked),
         }
-        for m in own.part("registry").METHODS
+        for m in methods_of(own)
     ]

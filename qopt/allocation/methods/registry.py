@@ -6,7 +6,7 @@ from qopt.allocation.methods import brute_force as allocation_brute_force
 from qopt.allocation.methods import mckp as allocation_mckp
 from qopt.allocation.methods import modelopt as allocation_modelopt
 from qopt.core.method import Method
-from qopt.core.solvers.backends import MIP_SOLVERS
+from qopt.core.solvers.backends import HIGHS, MIP_SOLVERS
 
 METHODS: tuple[Method, ...] = (
     Method(
@@ -41,7 +41,7 @@ METHODS: tuple[Method, ...] = (
         proves="optimal by the solver's word",
         target="qopt.allocation.methods.pyomo:solve_cvxpy",
         needs=("cvxpy", "highspy"),
-        solvers=(MIP_SOLVERS[0],),
+        solvers=(HIGHS,),
         further="qopt.core.solvers.backends:in_cvxpy",
         options=("time_limit", "solver", "verbose"),
     ),

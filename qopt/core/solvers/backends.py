@@ -24,6 +24,13 @@ MIP_SOLVERS = (
 )
 """The usual one first. `scip`, `cp-sat` and glpk's package run in a process of their own."""
 
+CLARABEL = Backend("clarabel", module="clarabel")
+SCS = Backend("scs", module="scs")
+SCIPY = Backend("scipy", module="scipy")
+
+CVXPY_SOLVERS = (HIGHS, CLARABEL, SCS, SCIPY)
+"""Those that methods on CVXPY name; which of them depends on the family."""
+
 BESIDE_HIGHS = {"GLOP": "ortools", "PDLP": "ortools"}
 """Solvers of CVXPY whose package does not load beside highspy, which CVXPY loads itself."""
 
@@ -39,9 +46,13 @@ def program(name: str) -> str | None:
     backend = next(b for b in MIP_SOLVERS if b.name == name)
     found = shutil.which(backend.program) if backend.program else None
     if found is None and name == "cbc" and importlib.util.find_spec("pulp") is not None:
+        import warnings
+
         import pulp
 
-        return str(pulp.PULP_CBC_CMD().path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that PuLP 4 will come without the program
+            return str(pulp.PULP_CBC_CMD().path)
     return found
 
 
@@ -50,7 +61,7 @@ def in_pyomo(name: str) -> str | None:
     """Why a solver of this name cannot be used through Pyomo, or None."""
     import logging
 
-    from pyomo.opt import SolverFactory
+    from pyomo.environ import SolverFactory  # which, unlike that of pyomo.opt, knows them all
 
     if name not in SolverFactory or name.startswith((*META, "_")):
         return "Pyomo knows no solver of that name for mixed-integer programs"
@@ -87,10 +98,25 @@ def in_cvxpy_cones(name: str) -> str | None:
     return in_cvxpy(name)
 
 
+def listed() -> list[dict[str, object]]:
+    """Every solver, a record each: name, method (``pyomo`` or ``cvxpy``), listed (whether methods name it), reason.
+
+    The reason is None where it can be used.
+    """
+    by_method = {"pyomo": MIP_SOLVERS, "cvxpy": CVXPY_SOLVERS}
+    found: list[dict[str, object]] = []
+    for method, backends in by_method.items():
+        known = {backend.name: backend.missing() for backend in backends}
+        found += [{"name": n, "method": method, "listed": True, "reason": why} for n, why in known.items()]
+        further = {n: why for n, why in others(method).items() if n not in known}
+        found += [{"name": n, "method": method, "listed": False, "reason": why} for n, why in further.items()]
+    return found
+
+
 def others(library: str) -> dict[str, str | None]:
     """Every further solver that a library (``pyomo`` or ``cvxpy``) knows: None, or the reason why it cannot be used."""
     if library == "pyomo":
-        from pyomo.opt import SolverFactory
+        from pyomo.environ import SolverFactory
 
         named = {backend.name for backend in MIP_SOLVERS}
         names = [n for n in SolverFactory if not n.startswith((*META, "_")) and n not in named]

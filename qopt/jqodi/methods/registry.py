@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from qopt.core.method import Backend, Method
-from qopt.core.solvers.backends import MIP_SOLVERS
+from qopt.core.method import Method
+from qopt.core.solvers.backends import HIGHS, MIP_SOLVERS, SCIPY
 from qopt.jqodi.methods import brute_force as jqodi_brute_force
 from qopt.jqodi.methods import fptas as jqodi_fptas
 from qopt.jqodi.methods import highs as jqodi_highs
@@ -67,7 +67,7 @@ METHODS: tuple[Method, ...] = (
         target="qopt.jqodi.methods.pyomo:solve_cvxpy",
         imports=("cvxpy", "qopt.formulations.jqodi"),
         needs=("cvxpy",),
-        solvers=(Backend("highs", module="highspy"), Backend("scipy", module="scipy")),
+        solvers=(HIGHS, SCIPY),
         further="qopt.core.solvers.backends:in_cvxpy",
         formulations=("flow", "assignment"),
         options=("time_limit", "solver", "formulation", "verbose"),

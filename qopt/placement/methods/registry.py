@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from qopt.core.method import Backend, Method
-from qopt.core.solvers.backends import MIP_SOLVERS
+from qopt.core.method import Method
+from qopt.core.solvers.backends import CLARABEL, HIGHS, MIP_SOLVERS
 from qopt.placement.methods import brute_force as placement_brute_force
 from qopt.placement.methods import candidates as placement_candidates
 from qopt.placement.methods import chain as placement_chain
@@ -62,7 +62,7 @@ METHODS: tuple[Method, ...] = (
         target="qopt.placement.methods.pyomo:solve_cvxpy",
         imports=("cvxpy", "qopt.formulations.placement"),
         needs=("cvxpy",),
-        solvers=(Backend("highs", module="highspy"), Backend("clarabel", module="clarabel")),
+        solvers=(HIGHS, CLARABEL),
         further="qopt.core.solvers.backends:in_cvxpy",
         options=("time_limit", "solver", "verbose"),
         refuses=placement_pyomo.one_tier,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qopt.core.method import Backend, Method
-from qopt.core.solvers.backends import MIP_SOLVERS
+from qopt.core.method import Method
+from qopt.core.solvers.backends import CLARABEL, MIP_SOLVERS, SCS
 from qopt.qpart.methods import brute_force
 from qopt.qpart.problem import QPart
 
@@ -129,7 +129,7 @@ METHODS: tuple[Method, ...] = (
         imports=("cvxpy", "qopt.formulations.qpart_convex"),
         refuses=_takes("law"),
         needs=("cvxpy",),
-        solvers=(Backend("clarabel", module="clarabel"), Backend("scs", module="scs")),
+        solvers=(CLARABEL, SCS),
         further="qopt.core.solvers.backends:in_cvxpy_cones",
         options=("time_limit", "solver", "verbose"),
     ),
