@@ -26,7 +26,7 @@ WORST = {
     "qpart/teaching-3": {"cut": 0, "weights": (), "activations": ()},
     "placement/teaching-5": {
         "operator": "identity",
-        "tiers": dict.fromkeys(("prepare", "conv", "block", "add"), "edge"),
+        "tiers": dict.fromkeys(("prepare", "conv", "block", "add", "classify"), "edge"),
     },
     "jqodi/fig5": {"model": "M1", "bits": 8, "servers": ("fast", "fast"), "cuts": (1, 1)},
     "allocation/teaching-4": {"formats": dict.fromkeys("abcd", "int2")},
@@ -111,10 +111,8 @@ def test_what_cannot_be_is_one_line(arguments: dict[str, Any], kind: type[Except
 
 def test_a_solver_that_is_not_installed_says_so() -> None:
     assert Backend("gone", packages=("no_such_package",)).missing() == "the package no_such_package is not installed"
-    gone = Backend("gone", program="no_such_program", packages=("no_such_package",))
-    assert (
-        gone.missing() == "the program no_such_program is not on the path, nor is the package no_such_package installed"
-    )
+    gone = Backend("gone", program="no_such_program", packages=("no_package",))
+    assert gone.missing() == "the program no_such_program is not on the path, nor is the package no_package installed"
     assert in_pyomo("ipopt") is not None
     assert in_cvxpy("pdlp") is not None
 
@@ -175,7 +173,7 @@ def test_a_start_that_breaks_a_limit_is_not_used_and_said() -> None:
         (
             "qpart/teaching-3",
             "allocation/teaching-4",
-            "start: found a AllocationPlan; allowed: a plan for a qpart problem",
+            "start: found an AllocationPlan; allowed: a plan for a qpart",
         ),
         ("qpart/mnist-mlp6", "qpart/teaching-3", "start.cut"),
     ],
