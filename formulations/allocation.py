@@ -38,7 +38,7 @@ from qopt.allocation.problem import DAMAGE, Allocation
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.errors import InputError, shown
 from qopt.core.reading import problem_of
-from qopt.core.solvers.pyomo import give
+from qopt.core.solvers.answers import give
 
 FORMS = ("mip", "lp")
 """Forms of the joint model: ``lp`` is its linear relaxation."""

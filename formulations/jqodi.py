@@ -50,7 +50,7 @@ from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.limits import limit_with_slack
 from qopt.core.reading import problem_of
-from qopt.core.solvers.pyomo import give
+from qopt.core.solvers.answers import give
 from qopt.jqodi.plan import JqodiPlan, checked_plan
 from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.reductions import possible

@@ -50,7 +50,7 @@ from qopt.core.clock import ENDLESS, Clock, OutOfTime
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.limits import limit_with_slack
 from qopt.core.reading import problem_of
-from qopt.core.solvers.pyomo import give
+from qopt.core.solvers.answers import give
 from qopt.placement.costs import Labelling, Limit, binding, labellings, limits, priced_out
 from qopt.placement.plan import PlacementPlan, checked_placement, labels_of, plan_of
 from qopt.placement.problem import Placement

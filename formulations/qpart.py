@@ -54,7 +54,7 @@ from qopt.core.clock import ENDLESS, Clock, OutOfTime
 from qopt.core.errors import InputError, shown
 from qopt.core.limits import limit_with_slack
 from qopt.core.reading import problem_of
-from qopt.core.solvers.pyomo import give
+from qopt.core.solvers.answers import give
 from qopt.qpart.costs import breakdown
 from qopt.qpart.plan import QPartPlan, checked_plan
 from qopt.qpart.problem import QPart

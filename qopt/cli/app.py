@@ -27,6 +27,7 @@ from qopt.cli.new import new
 from qopt.cli.pack import pack
 from qopt.cli.profile import profile
 from qopt.cli.solve import solve
+from qopt.cli.solvers import solvers
 from qopt.core.errors import QoptError
 
 app = typer.Typer(
@@ -45,6 +46,7 @@ COMMANDS = (
     breakpoints,
     instances,
     methods,
+    solvers,
     new,
     generate,
     export,

@@ -57,13 +57,14 @@ def method_names(context: typer.Context, incomplete: str) -> list[str]:
     """Methods of the instance that stands before, of every family without one, for the shell's completion."""
     from qopt.core.errors import QoptError
     from qopt.core.families import FAMILIES, family_of
+    from qopt.core.plugins import methods_of
     from qopt.core.reading import load
 
     families = list(FAMILIES.values())
     for word in context.args:  # the option that is being typed is not yet complete, so nothing was parsed
         with contextlib.suppress(QoptError):
             families = [family_of(load(word))]
-    known = [method.name for family in families for method in family.part("registry").METHODS]
+    known = [method.name for family in families for method in methods_of(family)]
     return [name for name in dict.fromkeys(["auto", *known]) if name.startswith(incomplete)]
 
 

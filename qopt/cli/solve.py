@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from qopt.cli.common import AsJson, Changes, Cut, Instance, Level, exit_code, method_names, print_json, read_problem
+from qopt.core.errors import InputError
 
 
 def solve(
@@ -22,6 +23,8 @@ def solve(
     time_limit: Annotated[float | None, typer.Option(help="Seconds of wall time, for plan and proof together.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of the solver.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the solver.")] = None,
+    start: Annotated[Path | None, typer.Option(help="Begin with the plan in this file, for methods that can.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the solver's log, on standard error.")] = False,
     cut: Cut = None,
     level: Level = None,
     change: Changes = None,
@@ -32,6 +35,13 @@ def solve(
     from qopt.core.solving import solve as run
 
     problem = read_problem(instance, change, cut, level)
+    begin = None
+    if start is not None:
+        from qopt.core.plan import read_answer
+
+        begin = read_answer(start, problem)[0]
+        if begin is None:
+            raise InputError("--start", f"{start}, which says that there is no plan", "a file with a plan")
     solution = run(
         problem,
         method,
@@ -42,6 +52,8 @@ def solve(
         time_limit=time_limit,
         threads=threads,
         seed=seed,
+        start=begin,
+        verbose=verbose,
     )
     if save_plan is not None and solution.plan is not None:
         from qopt.core.plan import save_plan as write

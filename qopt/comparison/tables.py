@@ -10,6 +10,7 @@ from qopt.core.arguments import is_number
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.families import family_of
 from qopt.core.method import Method, named
+from qopt.core.plugins import methods_of
 from qopt.core.problem import Problem
 from qopt.core.reading import as_problem
 from qopt.core.solving import solve
@@ -118,7 +119,7 @@ def _listed(name: str, value: Iterable[Entry], of: str) -> Iterable[Entry]:
 
 def _chosen(problem: Problem, names: Sequence[str] | None) -> list[Method]:
     """The methods of a problem's family, all or those of some names."""
-    known = family_of(problem).part("registry").METHODS
+    known = methods_of(family_of(problem))
     return list(known) if names is None else [named(known, name) for name in names]
 
 

@@ -27,7 +27,7 @@ def number(value: float | None, digits: int = 6) -> str:
 
 def with_article(noun: str) -> str:
     """``a placement``, ``an allocation``."""
-    return f"{'an' if noun[:1] in 'aeiou' else 'a'} {noun}"
+    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
 
 
 def gap_text(gap: float | None) -> str:

@@ -17,6 +17,7 @@ from qopt.core.families import Bits
 from qopt.core.solution import Outcome
 
 if TYPE_CHECKING:
+    from qopt.core.plan import Plan
     from qopt.core.problem import Problem
 
 
@@ -30,6 +31,8 @@ class Options:
     threads, seed : handed to the solver.
     solver : back end, one of `Method.solvers`.
     formulation : which model of the problem, one of `Method.formulations`.
+    start : a plan that keeps all limits, to begin with.
+    verbose : whether the solver's log is shown.
     gap : relative; how far above the optimum the answer may be, None for 0.
     running : the clock of the whole call, where that has begun already.
     """
@@ -40,6 +43,8 @@ class Options:
     solver: str | None = None
     formulation: str | None = None
     gap: float | None = None
+    start: Plan | None = None
+    verbose: bool = False
     running: Clock | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -57,21 +62,36 @@ class Options:
 
 @dataclass(frozen=True)
 class Backend:
-    """A solver that a method can hand its model to."""
+    """A solver that a method can hand its model to.
+
+    Attributes
+    ----------
+    name : how users call it.
+    module : what is imported before the clock starts.
+    program : what must be on the path, unless one of `packages` brings it.
+    packages : any one of which must be installed; loaded where it runs, or in a process of its own.
+    """
 
     name: str
     module: str | None = None
     program: str | None = None
+    packages: tuple[str, ...] = ()
 
     def missing(self) -> str | None:
         """Why it cannot be used here, or None."""
         if self.module and importlib.util.find_spec(self.module) is None:
             return f"the package {self.module} is not installed"
+        if any(importlib.util.find_spec(package) is not None for package in self.packages):
+            return None
+        packages = " or ".join(self.packages)
         if self.program:
             import shutil
 
             if shutil.which(self.program) is None:
-                return f"the program {self.program} is not on the path"
+                instead = f", nor is the package {packages} installed" if packages else ""
+                return f"the program {self.program} is not on the path{instead}"
+        elif packages:
+            return f"the package {packages} is not installed"
         return None
 
 
@@ -88,10 +108,13 @@ class Method(Brief):
     exact : whether it claims optimality.
     needs : packages it needs.
     solvers, formulations : choices, the first is the default.
-    options : settings it takes; any other is an error.
+    options : settings it takes; any other is an error, but for `verbose`: there is no log of a solver without it.
+    further : ``module:function`` that says why a solver which is none of `solvers` cannot be used, or None; empty where
+        only those can.
     refuses : says why it cannot take a problem (too large, a column missing), or None.
     stand_in : whether the family's first plan may take the place of one that the clock left unfound; not where the
         method answers another question.
+    broken : why a method of another package cannot be used at all; empty where it can.
     imports : modules that the target imports as it runs: they are loaded before the clock starts.
     """
 
@@ -108,9 +131,13 @@ class Method(Brief):
     refuses: Callable[[Any], str | None] | None = None
     stand_in: bool = True
     imports: tuple[str, ...] = ()
+    further: str = ""
+    broken: str = ""
 
     def unavailable(self, problem: Problem | None = None) -> str | None:
         """Why this method cannot be used (here, or on this problem), or None."""
+        if self.broken:
+            return self.broken
         for package in self.needs:
             if importlib.util.find_spec(package) is None:
                 return f"the package {package} is not installed"
@@ -131,11 +158,13 @@ class Method(Brief):
 
     def check_options(self, options: Options) -> None:
         """Raise what is wrong with options, whatever the problem."""
-        for name in ("time_limit", "threads", "seed", "solver", "formulation", "gap"):
+        for name in ("time_limit", "threads", "seed", "solver", "formulation", "gap", "start"):
             value = getattr(options, name)
             if value is not None and name not in self.options:
                 takes = ", ".join(self.options) or "no options"
-                raise InputError(name, f"{value!r}, which {self.name} does not take", f"{takes} (method {self.name})")
+                raise InputError(
+                    name, f"{shown(value)}, which {self.name} does not take", f"{takes} (method {self.name})"
+                )
         limit, gap = options.time_limit, options.gap
         if limit is not None and not (is_number(limit) and 0 <= limit < float("inf")):
             raise InputError("time_limit", shown(limit), "seconds >= 0")
@@ -148,12 +177,21 @@ class Method(Brief):
         if options.solver is not None:
             known = {s.name: s for s in self.solvers}
             if options.solver not in known:
-                raise InputError("solver", shown(options.solver), ", ".join(known))
-            why = known[options.solver].missing()
+                self._check_further(options.solver, ", ".join(known))
+            why = known[options.solver].missing() if options.solver in known else None
             if why:
                 raise MethodError(f"solver {options.solver}: {why}")
         if options.formulation is not None and options.formulation not in self.formulations:
             raise InputError("formulation", shown(options.formulation), ", ".join(self.formulations))
+
+    def _check_further(self, solver: str, known: str) -> None:
+        """Refuse a solver that is none of `solvers`, unless it is found."""
+        if not self.further:
+            raise InputError("solver", shown(solver), known)
+        module, name = self.further.split(":")
+        why = getattr(importlib.import_module(module), name)(solver)
+        if why:
+            raise InputError("solver", shown(solver), f"{known}, or another that `qopt solvers` finds ({why})")
 
     def load(self) -> Callable[[Any, Options], Outcome]:
         """The function behind this method; its packages are imported now."""

@@ -12,12 +12,15 @@ from typing import Any
 from qopt.core.arguments import is_number
 from qopt.core.certificate import STOPPED, Certificate, claimed
 from qopt.core.clock import Clock, OutOfTime
+from qopt.core.display import with_article
 from qopt.core.envelope import Envelope
-from qopt.core.errors import InputError, shown
+from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.families import FAMILIES, Family, family_named, family_of
 from qopt.core.front import Front
+from qopt.core.log import logged, teller
 from qopt.core.method import Method, Options, fastest, named
 from qopt.core.plan import Plan
+from qopt.core.plugins import methods_of
 from qopt.core.problem import Problem
 from qopt.core.reading import as_problem
 from qopt.core.solution import Outcome, Solution, Status
@@ -26,7 +29,7 @@ from qopt.core.solution import Outcome, Solution, Status
 def choose(problem: Problem, method: str, bits: str | None) -> Method:
     """The method to run for a name (or ``auto``) and a choice of bits, where the family has bits."""
     family = family_of(problem)
-    known = family.part("registry").METHODS
+    known = methods_of(family)
     if bits is not None and not family.bits:
         raise InputError("bits", shown(bits), f"nothing: {family.a_problem} has no bits to choose")
     if bits is not None and bits not in family.bits:
@@ -105,6 +108,8 @@ def solve(
     time_limit: float | None = None,
     threads: int | None = None,
     seed: int | None = None,
+    start: Plan | None = None,
+    verbose: bool = False,
 ) -> Solution:
     """Solve a problem of any family and certify the answer.
 
@@ -119,6 +124,9 @@ def solve(
         construction, and as much of the certificate as there is time for. Feasibility is always certified; what was
         left unproved the message and the certificate say. Importing a solver does not count.
     threads, seed : handed to the solver.
+    start : a plan to begin with, for methods that take one (`qopt.methods` lists it among their options). If it breaks
+        a limit it is not used, and the message says so; if the method comes to nothing better, it is the answer.
+    verbose : whether the solver's log goes to standard error, and what is being done.
 
     Returns
     -------
@@ -134,23 +142,32 @@ def solve(
     clock = Clock(time_limit)
     chosen = choose(asked, method, bits)
     solver = chosen.default_solver() if solver is None else solver
-    options = Options(time_limit, threads, seed, solver, formulation, gap, running=clock)
+    options = Options(time_limit, threads, seed, solver, formulation, gap, start, verbose, running=clock)
     chosen.check(asked, options)
     family = family_of(asked)
+    tell = teller(asked.name, verbose)
+    unused = "" if start is None else _why_not(family, asked, chosen, start)
+    if unused:
+        options = replace(options, start=None)
     with clock.held():  # importing a solver is not solving
         function = chosen.load()
         for module in (s.module for s in chosen.solvers if s.name == solver and s.module):
             importlib.import_module(module)
         effort = dict(family.part("certificate").IN_SOLVE)
     begun = clock.spent
+    tell(f"method {chosen.name}" + (f", solver {solver}" if solver else "") + (f"; {unused}" if unused else ""))
     known = None if time_limit is None or not chosen.stand_in else _first_plan(family, asked, clock)
-    outcome = _stood_in(family, asked, chosen, _run(function, asked, options), known)
+    with logged(verbose and "verbose" in chosen.options):
+        outcome = _stood_in(family, asked, chosen, _run(chosen, function, asked, options), known)
+    outcome = _not_worse(family, asked, chosen, outcome, options.start)
     seconds = clock.spent - begun
+    tell(f"{chosen.name} says {outcome.status} after {seconds:.3g} s; certifying")
     if chosen.bits is not None:
         effort["bits"] = chosen.bits
     if time_limit is not None and _takes_a_clock(family):
         effort["clock"] = clock
     certificate = _certified(asked, outcome.plan, outcome.witness, effort)
+    tell(f"certified in {certificate.seconds:.3g} s")
     unproved = outcome.plan is not None and not certificate.proved and certificate.stopped
     return Solution(
         problem=asked.name,
@@ -164,18 +181,50 @@ def solve(
         seconds=seconds,
         certificate=certificate,
         witness=outcome.witness,
-        message="; ".join(filter(None, (outcome.message, STOPPED[unproved] if unproved else ""))),
+        message="; ".join(filter(None, (outcome.message, unused, STOPPED[unproved] if unproved else ""))),
         details=outcome.details,
         instance=asked,
     )
 
 
-def _run(function: Callable[[Any, Options], Outcome], problem: Problem, options: Options) -> Outcome:
+def _run(method: Method, function: Callable[[Any, Options], Outcome], problem: Problem, options: Options) -> Outcome:
     """What a method says; where the clock broke it off, that."""
     try:
-        return function(problem, options)
+        outcome = function(problem, options)
     except OutOfTime:
         return Outcome("time-limit")
+    if not isinstance(outcome, Outcome):  # a user's own method
+        raise MethodError(f"method {method.name}: returned {shown(outcome)}, which is no Outcome")
+    return outcome
+
+
+def _why_not(family: Family, problem: Problem, method: Method, start: Plan) -> str:
+    """Why a plan is not begun with, in words: it breaks a limit. Raises what makes it no plan for this problem."""
+    if not isinstance(start, family.part("plan")):
+        raise InputError("start", with_article(type(start).__name__), f"a plan for {family.a_problem}")
+    bits = getattr(start, "bits", None)
+    if isinstance(bits, str) and bits != method.bits:
+        raise InputError("start", f"a plan of {bits} bits", f"one of {method.bits} bits (method {method.name})")
+    try:
+        found = _certified(problem, start, None, {"clock": Clock(0.0)} if _takes_a_clock(family) else {})
+    except InputError as error:
+        raise InputError(error.field.replace("plan", "start", 1), error.found, error.allowed) from None
+    if found.feasible:
+        return ""
+    return f"the start was not used, it breaks {found.violations[0] if found.violations else 'a limit'}"
+
+
+def _not_worse(family: Family, problem: Problem, method: Method, outcome: Outcome, start: Plan | None) -> Outcome:
+    """An outcome with the start in the place of no plan, or of a worse one."""
+    if start is None or not family.first:
+        return outcome
+    value = family.part("first").objective
+    if outcome.plan is not None and value(problem, outcome.plan) <= value(problem, start):
+        return outcome
+    if outcome.status in ("optimal", "infeasible"):  # a claim that the start refutes
+        claim = "that there is no plan" if outcome.plan is None else "a worse plan to be optimal"
+        outcome = replace(outcome, status="failed", bound=None, message=f"{method.name} says {claim}")
+    return replace(outcome, plan=start, message="; ".join(filter(None, (outcome.message, "the plan is the start"))))
 
 
 def _takes_a_clock(family: Family) -> bool:
@@ -311,5 +360,5 @@ def methods(
             "formulations": list(m.formulations),
             "reason": m.unavailable(asked),
         }
-        for m in own.part("registry").METHODS
+        for m in methods_of(own)
     ]

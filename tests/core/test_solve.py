@@ -278,7 +278,9 @@ def test_no_option_is_ignored(
         ({"method": "simplex"}, "method: found 'simplex'; allowed: auto, mckp"),
         ({"method": ""}, "method: found ''"),
         ({"method": "MCKP"}, "method: found 'MCKP'"),
-        ({"method": "pyomo", "solver": "gurobi"}, "solver: found 'gurobi'; allowed: highs, cbc, glpk"),
+        ({"method": "pyomo", "solver": "abacus"}, "solver: found 'abacus'; allowed: highs, scip, cbc, glpk, cp-sat"),
+        ({"method": "pyomo", "solver": "ipopt"}, "solver: found 'ipopt'; allowed: highs, scip, cbc, glpk, cp-sat"),
+        ({"method": "cvxpy", "solver": "pdlp"}, "solver: found 'pdlp'; allowed: clarabel, scs"),
         ({"method": "cvxpy", "solver": "highs"}, "solver: found 'highs'; allowed: clarabel, scs"),
         ({"method": "pyomo", "formulation": "convex"}, "formulation: found 'convex'; allowed: one-hot, aggregated"),
         ({"bits": "integer"}, "bits: found 'integer'; allowed: whole or real"),
@@ -339,10 +341,13 @@ def test_what_is_not_installed_is_listed_with_the_reason(monkeypatch: pytest.Mon
 
 
 def test_a_solver_that_is_not_installed(monkeypatch: pytest.MonkeyPatch, small: QPart) -> None:
+    installed = importlib.util.find_spec
     monkeypatch.setattr("shutil.which", lambda _name: None)
-    assert qopt.methods(small)[METHODS.index("pyomo")]["solvers"]["glpk"] == "the program glpsol is not on the path"
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "swiglpk" else installed(name))
+    why = "the program glpsol is not on the path, nor is the package swiglpk installed"
+    assert qopt.methods(small)[METHODS.index("pyomo")]["solvers"]["glpk"] == why
     line = refused(monkeypatch, MethodError, small, "pyomo", solver="glpk")
-    assert line == "solver glpk: the program glpsol is not on the path"
+    assert line == f"solver glpk: {why}"
 
 
 def test_a_default_solver_that_is_not_installed(monkeypatch: pytest.MonkeyPatch, small: QPart) -> None:

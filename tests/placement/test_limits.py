@@ -12,7 +12,8 @@ from qopt.formulations.placement import exclude, extract, joint
 from qopt.core.limits import limit_with_slack
 from qopt.core.method import Options
 from qopt.core.solvers import pyomo as pyomo_solvers
-from qopt.core.solvers.pyomo import Answer, run_highs
+from qopt.core.solvers.answers import Answer
+from qopt.core.solvers.pyomo import run_highs
 from qopt.placement.certificate.certify import violations
 from qopt.placement.costs import breakdown
 from qopt.placement.generate import placement

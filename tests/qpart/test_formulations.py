@@ -20,7 +20,8 @@ from qopt.core.errors import InputError, MethodError
 from qopt.core.limits import within
 from qopt.core.method import Options
 from qopt.core.solvers import pyomo as pyomo_solvers
-from qopt.core.solvers.pyomo import Answer, run_highs
+from qopt.core.solvers.answers import Answer
+from qopt.core.solvers.pyomo import run_highs
 from qopt.qpart.costs import breakdown
 from qopt.qpart.generate import qpart
 from qopt.qpart.methods import convex_cvxpy, highs_cuts, pyomo_mip
@@ -388,7 +389,7 @@ def test_a_stopped_program_does_not_prove_infeasibility(monkeypatch: pytest.Monk
         assert name == "cbc"
         return Answer("infeasible", False, None)
 
-    monkeypatch.setattr(pyomo_solvers, "run_external", stopped)
+    monkeypatch.setattr(pyomo_solvers, "run_program", stopped)
     problem = qpart(3, seed=0)
     assert pyomo_mip.solve(problem, Options(solver="cbc", time_limit=0.0)).status == "time-limit"
     assert pyomo_mip.solve(problem, Options(solver="cbc", time_limit=100.0)).status == "infeasible"

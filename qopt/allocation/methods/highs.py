@@ -69,16 +69,14 @@ class Program:
 
     def _pair(self, first: int, second: int, damage: FloatArray) -> None:
         """Products y by format, and rows of their marginals, which are kept by side and format."""
-        pools, allowed = self.pools, self.table.allowed
-        menus = [sorted({c // pools for c in np.flatnonzero(allowed[u]).tolist()}) for u in (first, second)]
+        pools = self.pools
         columns: dict[tuple[int, int], int] = {}
-        for f in menus[0]:
-            for e in menus[1]:
-                columns[f, e] = self.count + len(self.pair_cost)
-                self.pair_cost.append(float(damage[f * pools, e * pools]))
+        for f, e in self.formats_of(first, second):
+            columns[f, e] = self.count + len(self.pair_cost)
+            self.pair_cost.append(float(damage[f * pools, e * pools]))
         rows: tuple[dict[int, int], dict[int, int]] = ({}, {})
-        for side, (u, menu) in enumerate(zip((first, second), menus, strict=True)):
-            for f in menu:
+        for side, u in enumerate((first, second)):
+            for f in sorted({key[side] for key in columns}):
                 products = [(j, 1.0) for key, j in columns.items() if key[side] == f]
                 rows[side][f] = len(self.lower)
                 self.row([*products, *((self.place[u, f * pools + q], -1.0) for q in range(pools))], 0.0, 0.0)
@@ -111,13 +109,30 @@ class Program:
                 found[u], best[u] = c, value
         return found
 
+    def point(self, choice: IntArray) -> FloatArray:
+        """The columns of a choice of items, one for each group."""
+        item_of = {u: int(choice[unit[0]]) for u, unit in enumerate(self.table.own.units)}
+        chosen = np.array([item_of[u] == c for u, c in zip(self.unit.tolist(), self.item.tolist(), strict=True)])
+        pairs = [
+            float((item_of[pair.first] // self.pools, item_of[pair.second] // self.pools) == formats)
+            for pair in self.table.pairs
+            for formats in self.formats_of(pair.first, pair.second)
+        ]
+        return np.concatenate((chosen.astype(float), np.array(pairs)))
+
+    def formats_of(self, first: int, second: int) -> list[tuple[int, int]]:
+        """Formats on the menus of a pair of units, in the order of the products' columns."""
+        allowed = (self.table.allowed[first], self.table.allowed[second])
+        menus = [sorted({c // self.pools for c in np.flatnonzero(on).tolist()}) for on in allowed]
+        return [(f, e) for f in menus[0] for e in menus[1]]
+
     def exclude(self, taken: tuple[int, ...]) -> None:
         """Leave out one point."""
         self.row([(self.place[u, c], 1.0) for u, c in enumerate(taken)], -math.inf, len(taken) - 1.0)
 
 
 def solve(problem: Allocation, options: Options) -> Outcome:
-    """The best plan by HiGHS's word. Takes time_limit, threads and seed."""
+    """The best plan by HiGHS's word. Takes time_limit, threads, seed, start and verbose."""
     clock, own = options.clock(), items(problem)
     table = units(own)
     program = Program(table)
@@ -136,6 +151,8 @@ def solve(problem: Allocation, options: Options) -> Outcome:
             time_limit=clock.left,
             threads=options.threads,
             seed=options.seed,
+            start=None if options.start is None else program.point(own.choice(options.start)),
+            log=options.verbose,
         )
         point = None if said.x is None else tuple(program.taken(said.x).tolist())
         bound = None if said.bound is None else program.offset + unit * said.bound

@@ -12,21 +12,33 @@ from qopt.allocation.plan import AllocationPlan
 from qopt.allocation.problem import Allocation
 from qopt.core.method import Options
 from qopt.core.solution import Outcome, Status
+from qopt.core.solvers.answers import TOLERANCE
+from qopt.core.solvers.conic import attempt, check, limited
 from qopt.core.solvers.exclusion import Found, Round, solve_and_exclude
-from qopt.core.solvers.pyomo import TOLERANCE, choose
+from qopt.core.solvers.pyomo import choose
+
+GAPLESS: dict[str, object] = {
+    "mip_rel_gap": 0.0,
+    "mip_abs_gap": 0.0,
+    "mip_feasibility_tolerance": TOLERANCE,
+    "primal_feasibility_tolerance": TOLERANCE,
+}
+"""What HiGHS is asked for. Another solver keeps its own: the exact test judges."""
 
 ROUNDS = 50
 """Times that the solver is asked, at most."""
 
 
 def solve(problem: Allocation, options: Options) -> Outcome:
-    """The joint model in Pyomo. Takes solver (highs, cbc, glpk), time_limit, threads, seed."""
-    from qopt.formulations.allocation import exclude, extract, joint
+    """The joint model in Pyomo. Takes solver, time_limit, threads, seed, start and verbose."""
+    from qopt.formulations.allocation import assign, exclude, extract, joint
 
     clock, run, own = options.clock(), choose(options), items(problem)
     model = joint(problem)
 
-    def attempt() -> Round[AllocationPlan]:
+    def ask() -> Round[AllocationPlan]:
+        if options.start is not None:
+            assign(model, problem, options.start)
         said = run(model, clock)
         plan = extract(model, problem) if said.point else None
         bound = None if said.bound is None else model.unit * said.bound
@@ -36,7 +48,7 @@ def solve(problem: Allocation, options: Options) -> Outcome:
         what = own.broken(own.choice(plan))
         return what and f"the budget of {what}"
 
-    found = solve_and_exclude(attempt, broken, lambda plan: exclude(model, problem, plan), clock=clock, most=ROUNDS)
+    found = solve_and_exclude(ask, broken, lambda plan: exclude(model, problem, plan), clock=clock, most=ROUNDS)
     return _outcome(problem, found)
 
 
@@ -49,43 +61,31 @@ def _outcome(problem: Allocation, found: Found[AllocationPlan]) -> Outcome:
 
 
 def solve_cvxpy(problem: Allocation, options: Options) -> Outcome:
-    """The same model in CVXPY, solved by HiGHS. Takes time_limit."""
+    """The same model in CVXPY. Takes solver, time_limit and verbose."""
     import cvxpy as cp
 
     from qopt.formulations.allocation import boolean_cvxpy, extract_cvxpy
 
-    clock, own = options.clock(), items(problem)
+    clock, own, solver = options.clock(), items(problem), options.solver or "highs"
+    check(solver, options)
     model = boolean_cvxpy(problem)
     x = model.var_dict["chosen"]
     state = {"model": model}
 
-    def attempt() -> Round[AllocationPlan]:
-        settings: dict[str, object] = {
-            "mip_rel_gap": 0.0,
-            "mip_abs_gap": 0.0,
-            "mip_feasibility_tolerance": TOLERANCE,
-            "primal_feasibility_tolerance": TOLERANCE,
-        }
+    def ask() -> Round[AllocationPlan]:
         if clock.over:
             return Round("time-limit")
-        if clock.left is not None:
-            settings["time_limit"] = clock.left
-        try:
-            state["model"].solve(solver="HIGHS", **settings)
-        except (cp.SolverError, ValueError) as error:
-            late = clock.left == 0.0
-            return (
-                Round("time-limit")
-                if late
-                else Round("failed", message=f"highs broke off: {' '.join(str(error).split())[:200]}")
-            )
+        settings = (GAPLESS if solver == "highs" else {}) | limited(solver, clock.left)
+        broke = attempt(state["model"], solver, settings, options.verbose)
+        if broke:
+            return Round("time-limit") if clock.over else Round("failed", message=broke)
         said = state["model"].status
         if said == cp.INFEASIBLE or said == "infeasible_or_unbounded":
             return Round("infeasible")
         status: Status = "optimal" if said == cp.OPTIMAL else "time-limit" if clock.over else "failed"
         # CVXPY hands zeros back where the clock left no point.
         if x.value is None or not (abs(x.value.sum(axis=1) - 1.0) < 1e-6).all():
-            return Round(status if status != "optimal" else "failed", message=f"highs stopped: {said}")
+            return Round(status if status != "optimal" else "failed", message=f"{solver} stopped: {said}")
         return Round(status, extract_cvxpy(state["model"], problem))
 
     def exclude(plan: AllocationPlan) -> None:
@@ -97,5 +97,5 @@ def solve_cvxpy(problem: Allocation, options: Options) -> Outcome:
         what = own.broken(own.choice(plan))
         return what and f"the budget of {what}"
 
-    found = solve_and_exclude(attempt, broken, exclude, clock=clock, most=ROUNDS)
+    found = solve_and_exclude(ask, broken, exclude, clock=clock, most=ROUNDS)
     return _outcome(problem, found)

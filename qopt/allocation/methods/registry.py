@@ -5,7 +5,8 @@ from __future__ import annotations
 from qopt.allocation.methods import brute_force as allocation_brute_force
 from qopt.allocation.methods import mckp as allocation_mckp
 from qopt.allocation.methods import modelopt as allocation_modelopt
-from qopt.core.method import Backend, Method
+from qopt.core.method import Method
+from qopt.core.solvers.backends import HIGHS, MIP_SOLVERS
 
 METHODS: tuple[Method, ...] = (
     Method(
@@ -22,7 +23,7 @@ METHODS: tuple[Method, ...] = (
         proves="optimal by the solver's word; with pairs, the relaxation's bound as a witness",
         target="qopt.allocation.methods.highs:solve",
         needs=("highspy",),
-        options=("time_limit", "threads", "seed"),
+        options=("time_limit", "threads", "seed", "start", "verbose"),
     ),
     Method(
         name="pyomo",
@@ -30,20 +31,19 @@ METHODS: tuple[Method, ...] = (
         proves="optimal by the solver's word",
         target="qopt.allocation.methods.pyomo:solve",
         needs=("pyomo",),
-        solvers=(
-            Backend("highs", module="highspy"),
-            Backend("cbc", program="cbc"),
-            Backend("glpk", program="glpsol"),
-        ),
-        options=("time_limit", "threads", "seed", "solver"),
+        solvers=MIP_SOLVERS,
+        further="qopt.core.solvers.backends:in_pyomo",
+        options=("time_limit", "threads", "seed", "solver", "start", "verbose"),
     ),
     Method(
         name="cvxpy",
-        summary="the same model as matrices, for HiGHS",
+        summary="the same model as matrices",
         proves="optimal by the solver's word",
         target="qopt.allocation.methods.pyomo:solve_cvxpy",
         needs=("cvxpy", "highspy"),
-        options=("time_limit",),
+        solvers=(HIGHS,),
+        further="qopt.core.solvers.backends:in_cvxpy",
+        options=("time_limit", "solver", "verbose"),
     ),
     Method(
         name="brute-force",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Compiled(Brief):
-    """A linear model, and the variables of the model in Pyomo that are its columns, in order."""
+    """A linear model, the variables in Pyomo that are its columns, in order, and what its objective leaves out."""
 
     linear: Linear
     variables: tuple[Any, ...]
+    constant: float
+
+    def load(self, values: Iterable[float]) -> None:
+        """Give the model in Pyomo the values of a point."""
+        for variable, value in zip(self.variables, values, strict=True):
+            variable.set_value(value, skip_validation=True)
 
 
 def compiled(model: pyo.ConcreteModel, comments: Sequence[str] = ()) -> Compiled:
@@ -71,6 +77,7 @@ def compiled(model: pyo.ConcreteModel, comments: Sequence[str] = ()) -> Compiled
             integer=np.array([not v.is_continuous() for v in variables], dtype=bool),
         ),
         variables,
+        float(form.c_offset[0]),
     )
 
 

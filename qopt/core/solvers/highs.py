@@ -56,6 +56,7 @@ def solve_milp(
     threads: int | None = None,
     seed: int | None = None,
     start: FloatArray | None = None,
+    log: bool = False,
 ) -> MilpResult:
     """Minimise ``cost @ x`` subject to ``row_lower <= matrix @ x <= row_upper``, ``0 <= x <= upper``.
 
@@ -64,10 +65,11 @@ def solve_milp(
     matrix : (m, n), its coefficients and `cost` scaled to about 1.
     integer : (n,) which columns are whole.
     start : a feasible point to begin with.
+    log : whether HiGHS prints its log.
     """
     if time_limit is not None and not time_limit > 0:
         return MilpResult("time-limit", None, None, None, 0, "no time is left to hand the model over")
-    h = _solver(time_limit, threads, seed)
+    h = _solver(time_limit, threads, seed, log)
     _pass_model(h, cost, matrix, row_lower, row_upper, upper, integer)
     if start is not None:
         columns = matrix.shape[1]
@@ -76,7 +78,7 @@ def solve_milp(
     return _answer(h)
 
 
-def _solver(time_limit: float | None, threads: int | None, seed: int | None) -> highspy.Highs:
+def _solver(time_limit: float | None, threads: int | None, seed: int | None, log: bool) -> highspy.Highs:
     """A fresh HiGHS that proves what it returns, as tightly as it can."""
     import highspy
 
@@ -88,7 +90,7 @@ def _solver(time_limit: float | None, threads: int | None, seed: int | None) -> 
         if h.setOptionValue(name, value) != highspy.HighsStatus.kOk:
             raise SolverError(f"HiGHS refuses {name} = {value!r}")
 
-    option("output_flag", False)
+    option("output_flag", log)
     for name in ("mip_rel_gap", "mip_abs_gap"):
         option(name, 0.0)
     for name in ("mip_feasibility_tolerance", "primal_feasibility_tolerance", "dual_feasibility_tolerance"):

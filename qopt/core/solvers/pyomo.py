@@ -1,4 +1,4 @@
-"""Models in Pyomo handed to HiGHS, or to the programs cbc and glpsol, and what they say in qopt's words.
+"""Models in Pyomo handed to HiGHS, or to the solvers of `qopt.core.solvers.programs`, and what they say in our words.
 
 Methods call `choose`, which checks what the options ask of a solver and gives the function that runs it. No solver's
 word is taken for a plan or for a proof: whoever calls puts the point to the exact test.
@@ -6,94 +6,54 @@ word is taken for a plan or for a proof: whoever calls puts the point to the exa
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from qopt.core.arguments import is_whole
 from qopt.core.clock import Clock
-from qopt.core.errors import InputError, MethodError, shown
+from qopt.core.errors import InputError, shown
 from qopt.core.method import Options
 from qopt.core.solution import Status
+from qopt.core.solvers.answers import TOLERANCE, Answer, finite
+from qopt.core.solvers.programs import check, run_further, run_in_own_process, run_program
 
 if TYPE_CHECKING:
     import pyomo.environ as pyo
     from pyomo.contrib.solver.solvers.highs import Highs
 
-SOLVERS = ("highs", "cbc", "glpk")
-"""Solvers that a model in Pyomo can be handed to, the usual one first."""
-
 MAX_SEED = 2**31 - 1
-"""All three hold their seeds in 32 bits with a sign."""
-
-TOLERANCE = 1e-9
-"""Feasibility and integrality tolerance asked for. With its default of 1e-6 HiGHS 1.15 calls plans optimal that are
-up to 30 % worse than the optimum: noise terms differ by more orders of magnitude than that."""
-
-
-def give(model: pyo.ConcreteModel, values: Iterable[tuple[Any, object, float]]) -> None:
-    """Give a model the values of a point: those named, and 0 to every other variable.
-
-    Parameters
-    ----------
-    values : variable, index and value.
-
-    Raises
-    ------
-    InputError
-        The model has no such entry, as it leaves out what breaks a limit on its own.
-    """
-    import pyomo.environ as pyo
-
-    for variable in model.component_data_objects(pyo.Var, descend_into=True):
-        if not variable.fixed:
-            variable.set_value(0, skip_validation=True)
-    for variables, index, value in values:
-        if index not in variables:
-            parts = index if isinstance(index, tuple) else (index,)
-            name = f"{variables.local_name}({','.join(map(str, parts))})"
-            raise InputError("plan", name, "what the model leaves open: it leaves out what breaks a limit on its own")
-        variables[index].set_value(value, skip_validation=True)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """How a solver stopped: its reason in qopt's words, whether a point was loaded, its bound (scaled)."""
-
-    status: Status
-    point: bool
-    bound: float | None
-    nodes: int | None = None
-    message: str = ""
+"""Solvers hold their seeds in 32 bits with a sign."""
 
 
 def choose(options: Options) -> Callable[[pyo.ConcreteModel, Clock], Answer]:
     """The solver that options name, HiGHS by default: a function of a model in Pyomo and the clock to stop by.
 
-    It solves to gap 0, loads the point into the model if there is one, and tells how the solver stopped.
+    It solves to gap 0, loads the point into the model if there is one, and tells how the solver stopped. With
+    `Options.start` the model holds the values of a plan, from which the solver begins.
 
     Raises
     ------
     InputError
-        A seed outside 0..2^31 - 1, or several threads for glpk, which has one.
+        A setting that the solver cannot be told: a seed outside 0..2^31 - 1, several threads or a start for one that
+        takes none, threads or a seed for a solver that only Pyomo knows.
     MethodError
-        The solver is none of `SOLVERS`.
+        There is no such solver.
     """
-    solver, seed = options.solver or SOLVERS[0], options.seed
-    if solver not in SOLVERS:
-        raise MethodError(f"solver {solver}: found no such solver; allowed: {', '.join(SOLVERS)}")
+    solver, seed = options.solver or "highs", options.seed
     if seed is not None and not (is_whole(seed) and 0 <= seed <= MAX_SEED):
         raise InputError("seed", shown(seed), f"a whole number from 0 to {MAX_SEED} (solver {solver})")
-    if solver == "glpk" and options.threads not in (None, 1):
-        raise InputError("threads", shown(options.threads), "1, because glpk runs on one thread")
+    check(solver, options)
+    route = {"scip": run_in_own_process, "cp-sat": run_in_own_process, "cbc": run_program, "glpk": run_program}
 
     def run(model: pyo.ConcreteModel, clock: Clock) -> Answer:
         if clock.over:
             return Answer("time-limit", False, None)
         if solver == "highs":
             return run_highs(model, clock.left, options)
-        answer = run_external(solver, model, clock.left, options)
+        answer = route.get(solver, run_further)(solver, model, clock.left, options)
         # cbc calls a problem infeasible when the clock stops it before its first plan.
         stopped = answer.status == "infeasible" and clock.over
         return Answer("time-limit", False, None) if stopped else answer
@@ -114,18 +74,20 @@ def fresh_highs(threads: int | None) -> Highs:
     return Highs()
 
 
-def _finite(number: float | None) -> float | None:
-    return float(number) if number is not None and math.isfinite(number) and abs(number) < 1e29 else None
-
-
 def run_highs(model: pyo.ConcreteModel, left: float | None, options: Options) -> Answer:
     """Solve with HiGHS to gap 0 and load its point, if there is one.
 
     HiGHS 1.15 gave a wrong answer on about one in 500 small models of the forms big-m and hull, with presolve or
     without, never both; and with presolve it called a feasible one-hot model infeasible. So those forms, and
-    models called infeasible, are solved a second time without presolve, and the better answer counts.
+    models called infeasible, are solved a second time without presolve, and the better answer counts. With a start
+    the first time is HiGHS on arrays, which Pyomo's interface gives no point to begin with.
     """
     from pyomo.contrib.solver.common.results import SolutionStatus
+
+    if options.start is not None:
+        answer = _from_start(model, left, options)
+        if answer.status not in ("infeasible", "failed") and options.formulation not in ("big-m", "hull"):
+            return answer
 
     settings: dict[str, object] = {
         "mip_feasibility_tolerance": TOLERANCE,
@@ -146,6 +108,7 @@ def run_highs(model: pyo.ConcreteModel, left: float | None, options: Options) ->
             rel_gap=0.0,
             abs_gap=0.0,
             solver_options=settings | {"presolve": presolve},
+            tee=options.verbose,
         )
 
     def has_point(results: Any) -> bool:
@@ -166,6 +129,36 @@ def run_highs(model: pyo.ConcreteModel, left: float | None, options: Options) ->
     return answer
 
 
+def _from_start(model: pyo.ConcreteModel, left: float | None, options: Options) -> Answer:
+    """Solve a model's arrays from the values that it holds, and load the point."""
+    from qopt.core.solvers.arrays import compiled
+    from qopt.core.solvers.highs import SolverError, solve_milp
+
+    made = compiled(model)
+    linear = made.linear
+    try:
+        said = solve_milp(
+            linear.cost,
+            linear.matrix,
+            linear.row_lower,
+            linear.row_upper,
+            linear.upper,
+            linear.integer,
+            time_limit=left,
+            threads=options.threads,
+            seed=options.seed,
+            start=np.array([float(v.value or 0.0) for v in made.variables]),
+            log=options.verbose,
+        )
+    except SolverError as error:
+        return Answer("failed", False, None, message=str(error))
+    if said.x is not None:
+        made.load(said.x.tolist())
+    bound = None if said.bound is None else said.bound + made.constant
+    message = f"HiGHS stopped: {said.message}" if said.status == "failed" else ""
+    return Answer(said.status, said.x is not None, bound, said.nodes, message)
+
+
 def _reading(results: Any, point: bool) -> Answer:
     """What HiGHS says, in qopt's words."""
     from pyomo.contrib.solver.common.results import TerminationCondition
@@ -182,58 +175,5 @@ def _reading(results: Any, point: bool) -> Answer:
         status = "failed"
     nodes = getattr(results.extra_info, "mip_node_count", None)
     message = f"HiGHS stopped: {reason.name}" if status == "failed" else ""
-    bound = _finite(results.objective_bound) if status != "infeasible" else None
+    bound = finite(results.objective_bound) if status != "infeasible" else None
     return Answer(status, point and status != "infeasible", bound, None if nodes is None else int(nodes), message)
-
-
-def run_external(name: str, model: pyo.ConcreteModel, left: float | None, options: Options) -> Answer:
-    """Solve with the program of ``cbc`` or ``glpk`` to gap 0 and load its point, if there is one."""
-    import pyomo.environ as pyo
-    from pyomo.opt import SolverStatus, TerminationCondition
-
-    settings: dict[str, object] = {}
-    if name == "cbc":
-        settings |= {"ratioGap": 0, "allowableGap": 0, "primalTolerance": TOLERANCE, "integerTolerance": TOLERANCE}
-        if left is not None:
-            settings |= {"timeMode": "elapsed", "seconds": max(left, 0.01)}
-        if options.threads is not None:
-            settings["threads"] = options.threads
-        if options.seed is not None:
-            settings |= {"randomSeed": options.seed, "randomCbcSeed": options.seed}
-    else:
-        settings["mipgap"] = 0
-        if left is not None:
-            settings["tmlim"] = max(math.ceil(left), 1)  # glpsol takes whole seconds
-        if options.seed is not None:
-            settings["seed"] = options.seed
-    solver = pyo.SolverFactory(name)
-    try:
-        results = solver.solve(model, load_solutions=False, options=settings)
-    except (ValueError, RuntimeError, OSError) as error:  # Pyomo's ways to say that the program broke off
-        return Answer("failed", False, None, message=f"{name} broke off: {' '.join(str(error).split())[:200]}")
-    reason = results.solver.termination_condition
-    point = len(results.solution) > 0 and bool(results.solution(0).variable)
-    point = point and reason != TerminationCondition.intermediateNonInteger
-    statuses: dict[object, Status] = {
-        TerminationCondition.optimal: "optimal",
-        TerminationCondition.infeasible: "infeasible",
-        TerminationCondition.infeasibleOrUnbounded: "infeasible",
-        TerminationCondition.maxTimeLimit: "time-limit",
-    }
-    if left is not None:  # what programs say that the clock stopped with, and without, a plan
-        statuses |= dict.fromkeys(
-            (TerminationCondition.feasible, TerminationCondition.intermediateNonInteger), "time-limit"
-        )
-    status = statuses.get(reason, "failed")
-    if status in ("optimal", "time-limit") and point:
-        # Variables at zero may be missing from the solver's file.
-        for variable in model.component_data_objects(pyo.Var):
-            if not variable.fixed:
-                variable.set_value(0, skip_validation=True)
-        results.solver.status = SolverStatus.ok  # Pyomo logs a warning where the clock stopped the program
-        model.solutions.load_from(results, ignore_invalid_labels=True, default_variable_value=0)
-    elif status == "optimal":
-        status = "failed"
-    bound = _finite(results.problem.lower_bound) if status in ("optimal", "time-limit") else None
-    message = f"{name} stopped: {reason}" if status == "failed" else ""
-    return Answer(status, point and status in ("optimal", "time-limit"), bound, message=message)

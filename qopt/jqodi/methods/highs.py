@@ -24,9 +24,10 @@ from qopt.core.solution import Outcome, Status
 from qopt.core.solvers.exclusion import Found, Round, solve_and_exclude
 from qopt.core.solvers.highs import SolverError, solve_milp
 from qopt.jqodi.methods.search import infeasible
+from qopt.jqodi.plan import JqodiPlan
 from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.reductions import possible
-from qopt.jqodi.terms import Candidate, candidates, keeps_limit, plan_of, terms_of, totals
+from qopt.jqodi.terms import Candidate, candidates, keeps_limit, plan_of, states_of, terms_of, totals
 
 SCALE = 1e4
 """Scaled energy of a plan: its last digits stay above HiGHS's absolute tolerances."""
@@ -90,6 +91,7 @@ class _Model:
             time.append(zero if seconds is None else seconds[pairs].ravel())
         self.clock.check()
         tail, head = np.concatenate(tails), np.concatenate(heads)
+        self.tail, self.head = tail, head
         flows = np.arange(len(tail))
         n = self.count
         # Rows of x before the last epoch send what they have, those after the first get it.
@@ -117,6 +119,19 @@ class _Model:
         taken = np.array(states[:1] if self.choice else states)
         self.excluded.append(np.flatnonzero(taken[self.layer] == self.state))
 
+    def _start(self, options: Options) -> FloatArray | None:
+        """The columns of a plan to begin with, if it is one of this candidate."""
+        plan = options.start
+        if not isinstance(plan, JqodiPlan) or f"{plan.model}/{plan.bits}" != self.candidate.key:
+            return None
+        states = states_of(self.candidate, plan)
+        if self.choice and len(set(states.tolist())) > 1:
+            return None
+        x = np.asarray(self.state == states[self.layer], dtype=np.float64)
+        if len(self.cost) == self.count:
+            return x
+        return np.concatenate((x, x[self.tail] * x[self.head]))
+
     def solve(self, clock: Clock, options: Options) -> Found[tuple[int, ...]]:
         """HiGHS's status, states that keep T_max, and bound in joules."""
         candidate, n = self.candidate, len(self.cost)
@@ -128,6 +143,7 @@ class _Model:
         unit = (base + math.fsum(least) or float(self.cost.max(initial=0.0))) / SCALE or 1.0
         limit = limit_with_slack(self.problem.time_limit)
         integer = np.arange(n) < self.count
+        start = self._start(options)
 
         def attempt() -> Round[tuple[int, ...]]:
             rows = [self.matrix, csr_array((self.seconds / limit)[None])]
@@ -147,6 +163,8 @@ class _Model:
                 time_limit=clock.left,
                 threads=options.threads,
                 seed=options.seed,
+                start=start,
+                log=options.verbose,
             )
             states = None if said.x is None else tuple(self.states(said.x).tolist())
             return Round(said.status, states, None if said.bound is None else base + unit * said.bound, said.nodes)
@@ -158,7 +176,7 @@ class _Model:
 
 
 def solve(problem: Jqodi, options: Options) -> Outcome:
-    """The best plan of all candidates by HiGHS's word. Takes time_limit, threads and seed."""
+    """The best plan of all candidates by HiGHS's word. Takes time_limit, threads, seed, start and verbose."""
     clock = options.clock()
     best: tuple[Candidate, tuple[int, ...]] | None = None
     best_value, bound, nodes = math.inf, math.inf, 0

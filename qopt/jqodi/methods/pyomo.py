@@ -6,12 +6,12 @@ model solved again.
 
 from __future__ import annotations
 
-import warnings
-from typing import Any
+from typing import cast
 
 from qopt.core.errors import InputError, MethodError
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
+from qopt.core.solvers.conic import attempt, check, limited
 from qopt.core.solvers.exclusion import Round, solve_and_exclude
 from qopt.core.solvers.pyomo import choose
 from qopt.jqodi.methods.search import infeasible
@@ -56,8 +56,8 @@ def _check_form(problem: Jqodi, options: Options) -> None:
 
 
 def solve(problem: Jqodi, options: Options) -> Outcome:
-    """The joint model in Pyomo. Takes formulation, solver (highs, cbc, glpk), time_limit, threads, seed."""
-    from qopt.formulations.jqodi import exclude, extract, joint
+    """The joint model in Pyomo. Takes formulation, solver, time_limit, threads, seed, start and verbose."""
+    from qopt.formulations.jqodi import assign, exclude, extract, joint
 
     _check_form(problem, options)
     clock, run = options.clock(), choose(options)
@@ -68,7 +68,9 @@ def solve(problem: Jqodi, options: Options) -> Outcome:
     except MethodError:  # nothing reaches its loss
         return infeasible(problem, clock=clock)
 
-    def attempt() -> Round[JqodiPlan]:
+    def ask() -> Round[JqodiPlan]:
+        if options.start is not None:
+            assign(model, problem, options.start)
         said = run(model, clock)
         plan = extract(model, problem) if said.point else None
         bound = None if said.bound is None else model.unit * said.bound
@@ -81,7 +83,7 @@ def solve(problem: Jqodi, options: Options) -> Outcome:
     def cut_off(plan: JqodiPlan) -> None:
         exclude(model, problem, plan)
 
-    result = solve_and_exclude(attempt, broken, cut_off, clock=clock, most=ROUNDS)
+    result = solve_and_exclude(ask, broken, cut_off, clock=clock, most=ROUNDS)
     details = {"formulation": _form(problem, options), "rounds": result.rounds, "nodes": result.nodes or 0}
     if result.status == "infeasible":
         return infeasible(problem, details=details, clock=clock)
@@ -97,33 +99,30 @@ def _form(problem: Jqodi, options: Options) -> str:
 
 
 def solve_cvxpy(problem: Jqodi, options: Options) -> Outcome:
-    """The joint model in CVXPY. Takes formulation, solver (highs, scipy) and time_limit."""
+    """The joint model in CVXPY. Takes formulation, solver, time_limit and verbose."""
     import cvxpy as cp
 
     from qopt.formulations.jqodi import extract_cvxpy, joint_cvxpy
 
     _check_form(problem, options)
     clock, solver = options.clock(), options.solver or "highs"
+    check(solver, options)
     if not clock.affords(variables(problem), RATE_CVXPY):
         return Outcome("time-limit", message=NOT_BUILT)
     try:
         model = joint_cvxpy(problem, options.formulation)
     except MethodError:  # nothing reaches its loss
         return infeasible(problem, clock=clock)
-    gaps: dict[str, Any] = {"scipy_options": {"mip_rel_gap": 0.0}}
+    settings = limited(solver, clock.left)
     if solver == "highs":
-        gaps = {"mip_rel_gap": 0.0, "mip_abs_gap": 0.0, "mip_feasibility_tolerance": 1e-9}
-    if clock.left is not None:
-        where = gaps if solver == "highs" else gaps["scipy_options"]
-        where["time_limit"] = max(clock.left, 1e-3)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "may be inaccurate": the exact test judges
-            model.solve(solver=solver.upper(), **gaps)
-    except (cp.SolverError, ValueError) as error:  # ValueError: it unpacks a point of status unknown
-        if clock.over:
-            return Outcome("time-limit", message=f"{solver} broke off")
-        return Outcome("failed", message=f"{solver} broke off: {' '.join(str(error).split())[:200]}")
+        settings |= {"mip_rel_gap": 0.0, "mip_abs_gap": 0.0, "mip_feasibility_tolerance": 1e-9}
+    if solver == "scipy":
+        settings = {
+            "scipy_options": {"mip_rel_gap": 0.0, **cast("dict[str, object]", settings.get("scipy_options", {}))}
+        }
+    broke = attempt(model, solver, settings, options.verbose)
+    if broke:
+        return Outcome("time-limit", message=f"{solver} broke off") if clock.over else Outcome("failed", message=broke)
     details = {"formulation": _form(problem, options)}
     if clock.over and model.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE, cp.INFEASIBLE):
         return Outcome("time-limit", details=details)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from qopt.core.method import Backend, Method
+from qopt.core.method import Method
+from qopt.core.solvers.backends import HIGHS, MIP_SOLVERS, SCIPY
 from qopt.jqodi.methods import brute_force as jqodi_brute_force
 from qopt.jqodi.methods import fptas as jqodi_fptas
 from qopt.jqodi.methods import highs as jqodi_highs
@@ -43,7 +44,7 @@ METHODS: tuple[Method, ...] = (
         target="qopt.jqodi.methods.highs:solve",
         imports=("highspy",),
         needs=("highspy",),
-        options=("time_limit", "threads", "seed"),
+        options=("time_limit", "threads", "seed", "start", "verbose"),
         refuses=jqodi_highs.too_large,
     ),
     Method(
@@ -53,13 +54,10 @@ METHODS: tuple[Method, ...] = (
         target="qopt.jqodi.methods.pyomo:solve",
         imports=("pyomo.environ", "qopt.formulations.jqodi", "pyomo.contrib.solver.solvers.highs"),
         needs=("pyomo",),
-        solvers=(
-            Backend("highs", module="highspy"),
-            Backend("cbc", program="cbc"),
-            Backend("glpk", program="glpsol"),
-        ),
+        solvers=MIP_SOLVERS,
+        further="qopt.core.solvers.backends:in_pyomo",
         formulations=("flow", "assignment"),
-        options=("time_limit", "threads", "seed", "solver", "formulation"),
+        options=("time_limit", "threads", "seed", "solver", "formulation", "start", "verbose"),
         refuses=jqodi_pyomo.too_large,
     ),
     Method(
@@ -69,9 +67,10 @@ METHODS: tuple[Method, ...] = (
         target="qopt.jqodi.methods.pyomo:solve_cvxpy",
         imports=("cvxpy", "qopt.formulations.jqodi"),
         needs=("cvxpy",),
-        solvers=(Backend("highs", module="highspy"), Backend("scipy", module="scipy")),
+        solvers=(HIGHS, SCIPY),
+        further="qopt.core.solvers.backends:in_cvxpy",
         formulations=("flow", "assignment"),
-        options=("time_limit", "solver", "formulation"),
+        options=("time_limit", "solver", "formulation", "verbose"),
         refuses=jqodi_pyomo.too_large,
     ),
     Method(

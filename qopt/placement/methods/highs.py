@@ -26,7 +26,7 @@ from qopt.core.solvers.highs import SolverError, solve_milp
 from qopt.placement.costs import FAR_CHEAPER, priced_out, used
 from qopt.placement.limits import keeps_rows
 from qopt.placement.methods.candidates import NO_OPERATOR, Candidate, candidates
-from qopt.placement.plan import plan_of
+from qopt.placement.plan import PlacementPlan, labels_of, plan_of
 from qopt.placement.problem import Placement
 
 SCALE = 1e4
@@ -125,8 +125,17 @@ class _Model:
                 row.append((self.x(v, k), -1.0 if above else 1.0))
         self._row(row, 1.0 - ones, math.inf)
 
-    def solve(self, clock: Clock, options: Options) -> Found[tuple[int, ...]]:
-        """HiGHS's status, labels that keep the limits, and bound in the problem's units."""
+    def _point(self, labels: list[int]) -> FloatArray:
+        """The columns of a plan's labels."""
+        x = np.array([float(label > k) for label in labels for k in range(self.links)])
+        costs = self.candidate.costs
+        highest = [max((labels[r] for r in readers), default=0) for readers in costs.readers]
+        pairs = zip(costs.producer, highest, strict=True)
+        z = [float(labels[u] <= k < top) for u, top in pairs for k in range(self.links)]
+        return np.concatenate((x, np.array(z)))
+
+    def solve(self, clock: Clock, options: Options, start: list[int] | None) -> Found[tuple[int, ...]]:
+        """HiGHS's status, labels that keep the limits, and bound in the problem's units; from the labels of a plan."""
         candidate = self.candidate
         costs, unit = candidate.costs, self.unit
         base, cost = self.base, self.cost
@@ -146,6 +155,8 @@ class _Model:
                 time_limit=clock.left,
                 threads=options.threads,
                 seed=options.seed,
+                start=None if start is None else self._point(start),
+                log=options.verbose,
             )
             labels = None
             if said.x is not None:
@@ -171,17 +182,17 @@ def _cost(candidate: Candidate, labels: tuple[int, ...]) -> float:
     return math.fsum(used(costs, costs.unary, costs.weight, list(labels)))
 
 
-def _solved(candidate: Candidate, clock: Clock, options: Options) -> Found[tuple[int, ...]]:
+def _solved(candidate: Candidate, clock: Clock, options: Options, start: list[int] | None) -> Found[tuple[int, ...]]:
     """One operator; again without what its plan prices out, while that makes the model's digits much finer."""
     model = _Model(candidate, clock)
-    found = model.solve(clock, options)
+    found = model.solve(clock, options, start)
     while found.status == "optimal" and found.point is not None:
         narrowed = replace(candidate, costs=priced_out(candidate.costs, _cost(candidate, found.point)))
         try:
             finer = _Model(narrowed, clock)
             if finer.unit > FAR_CHEAPER * model.unit:  # ends: floats span no more than 270 such steps
                 break
-            model, again = finer, finer.solve(clock, options)
+            model, again = finer, finer.solve(clock, options, start)
         except OutOfTime:
             return replace(found, status="time-limit", message="the plan was not looked at again in finer digits")
         nodes = (found.nodes or 0) + (again.nodes or 0)
@@ -191,14 +202,17 @@ def _solved(candidate: Candidate, clock: Clock, options: Options) -> Found[tuple
 
 
 def solve(problem: Placement, options: Options) -> Outcome:
-    """The best plan within all limits by HiGHS's word. Takes time_limit, threads and seed."""
+    """The best plan within all limits by HiGHS's word. Takes time_limit, threads, seed, start and verbose."""
     clock = options.clock()
     best, best_value, bound, nodes = None, math.inf, math.inf, 0
     worst: Status = "optimal"
     message = ""
     try:
         for candidate in candidates(problem, clock):
-            found = _solved(candidate, clock, options) if problem.links else _alone(candidate)
+            start = None
+            if isinstance(options.start, PlacementPlan) and options.start.operator == candidate.name:
+                start = labels_of(problem, candidate.own, options.start)
+            found = _solved(candidate, clock, options, start) if problem.links else _alone(candidate)
             nodes += found.nodes or 0
             if found.status not in ("optimal", "infeasible"):
                 worst, message = found.status, found.message

@@ -7,13 +7,13 @@ the model solved again.
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import replace
 
 from qopt.core.clock import OutOfTime
-from qopt.core.errors import MethodError
+from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
+from qopt.core.solvers.conic import attempt, check, limited
 from qopt.core.solvers.exclusion import Found, Round, solve_and_exclude
 from qopt.core.solvers.pyomo import choose
 from qopt.placement.costs import FAR_CHEAPER, breakdown
@@ -31,13 +31,15 @@ ROUNDS = 50
 
 
 def solve(problem: Placement, options: Options) -> Outcome:
-    """The joint model in Pyomo. Takes formulation (mip, lp), solver (highs, cbc, glpk), time_limit, threads, seed."""
-    from qopt.formulations.placement import exclude, extract, joint, operators, unit
+    """The joint model in Pyomo. Takes formulation (mip, lp), solver, time_limit, threads, seed, start and verbose."""
+    from qopt.formulations.placement import assign, exclude, extract, joint, operators, unit
 
     clock, run = options.clock(), choose(options)
     form = options.formulation or "mip"
     if form == "lp" and binding(problem):
         raise MethodError(f"formulation lp: {binding(problem)}; formulation mip does")
+    if form == "lp" and options.start is not None:
+        raise InputError("start", shown(options.start), "nothing with formulation lp")
     if not problem.eligible:
         return Outcome("infeasible", message=NO_OPERATOR)
 
@@ -45,7 +47,9 @@ def solve(problem: Placement, options: Options) -> Outcome:
         """The answer, its bound in the problem's units, and the unit of the model's objective."""
         model = joint(problem, form, below=below, clock=clock)
 
-        def attempt() -> Round[PlacementPlan]:
+        def ask() -> Round[PlacementPlan]:
+            if options.start is not None:
+                assign(model, problem, options.start)
             said = run(model, clock)
             plan = extract(model, problem) if said.point else None
             bound = None if said.bound is None else model.unit * said.bound
@@ -58,7 +62,7 @@ def solve(problem: Placement, options: Options) -> Outcome:
         def cut_off(plan: PlacementPlan) -> None:
             exclude(model, problem, plan)
 
-        return solve_and_exclude(attempt, breaks, cut_off, clock=clock, most=ROUNDS), model.unit
+        return solve_and_exclude(ask, breaks, cut_off, clock=clock, most=ROUNDS), model.unit
 
     try:
         found, coarse = search(None)
@@ -101,12 +105,13 @@ def one_tier(problem: Placement) -> str | None:
 
 
 def solve_cvxpy(problem: Placement, options: Options) -> Outcome:
-    """The minimum cut of every operator as a linear program in CVXPY. Takes solver (highs, clarabel) and time_limit."""
+    """The minimum cut of every operator as a linear program in CVXPY. Takes solver, time_limit, verbose."""
     import cvxpy as cp
 
     from qopt.formulations.placement import RATE_CVXPY, cut_cvxpy, extract_cvxpy, operators, unit
 
     clock, solver = options.clock(), options.solver or "highs"
+    check(solver, options)
     best, best_value = None, math.inf
     size = len(problem.graph) * len(problem.links)
     for operator in sorted(problem.eligible, key=lambda o: -o.accuracy):
@@ -117,14 +122,9 @@ def solve_cvxpy(problem: Placement, options: Options) -> Outcome:
         while True:
             if not clock.affords(size, 2 * RATE_CVXPY):  # building is less than half of it
                 return _late(problem, best, NOT_BUILT)
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # "may be inaccurate", of a point that the clock left: unused
-                    model.solve(solver=solver.upper(), **({} if clock.left is None else {"time_limit": clock.left}))
-            except cp.SolverError as error:
-                if clock.over:
-                    return _late(problem, best)
-                return Outcome("failed", message=f"{solver} broke off: {' '.join(str(error).split())[:200]}")
+            broke = attempt(model, solver, limited(solver, clock.left), options.verbose)
+            if broke:
+                return _late(problem, best) if clock.over else Outcome("failed", message=broke)
             if model.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE) and clock.over:
                 return _late(problem, best)
             if model.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from qopt.core.method import Backend, Method
+from qopt.core.method import Method
+from qopt.core.solvers.backends import CLARABEL, HIGHS, MIP_SOLVERS
 from qopt.placement.methods import brute_force as placement_brute_force
 from qopt.placement.methods import candidates as placement_candidates
 from qopt.placement.methods import chain as placement_chain
@@ -40,7 +41,7 @@ METHODS: tuple[Method, ...] = (
         target="qopt.placement.methods.highs:solve",
         imports=("highspy",),
         needs=("highspy",),
-        options=("time_limit", "threads", "seed"),
+        options=("time_limit", "threads", "seed", "start", "verbose"),
     ),
     Method(
         name="pyomo",
@@ -49,13 +50,10 @@ METHODS: tuple[Method, ...] = (
         target="qopt.placement.methods.pyomo:solve",
         imports=("pyomo.environ", "qopt.formulations.placement", "pyomo.contrib.solver.solvers.highs"),
         needs=("pyomo",),
-        solvers=(
-            Backend("highs", module="highspy"),
-            Backend("cbc", program="cbc"),
-            Backend("glpk", program="glpsol"),
-        ),
+        solvers=MIP_SOLVERS,
+        further="qopt.core.solvers.backends:in_pyomo",
         formulations=("mip", "lp"),
-        options=("time_limit", "threads", "seed", "solver", "formulation"),
+        options=("time_limit", "threads", "seed", "solver", "formulation", "start", "verbose"),
     ),
     Method(
         name="cvxpy",
@@ -64,8 +62,9 @@ METHODS: tuple[Method, ...] = (
         target="qopt.placement.methods.pyomo:solve_cvxpy",
         imports=("cvxpy", "qopt.formulations.placement"),
         needs=("cvxpy",),
-        solvers=(Backend("highs", module="highspy"), Backend("clarabel", module="clarabel")),
-        options=("time_limit", "solver"),
+        solvers=(HIGHS, CLARABEL),
+        further="qopt.core.solvers.backends:in_cvxpy",
+        options=("time_limit", "solver", "verbose"),
         refuses=placement_pyomo.one_tier,
     ),
     Method(

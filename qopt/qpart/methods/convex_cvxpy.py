@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import warnings
 
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
+from qopt.core.solvers.conic import attempt, check, limited
 from qopt.qpart.methods.cut_search import AtCut, best_cut, dual_bound
 from qopt.qpart.methods.repair import holds, least_noise, repair
 from qopt.qpart.problem import QPart
@@ -16,23 +16,18 @@ RATE = 50_000
 """Tensors a second of a model that is built and handed to the solver, on two old cores."""
 
 
-def _settings(solver: str, left: float | None) -> dict[str, object]:
-    """Tolerances near the solver's best, and its time limit."""
-    if solver == "clarabel":
-        settings: dict[str, object] = {"tol_gap_abs": 1e-11, "tol_gap_rel": 1e-11, "tol_feas": 1e-11}
-        if left is not None:
-            settings["time_limit"] = max(left, 1e-3)
-        return settings
-    settings = {"eps_abs": 1e-9, "eps_rel": 1e-9, "max_iters": 200_000}
-    if left is not None:
-        settings["time_limit_secs"] = max(left, 1e-3)
-    return settings
+TOLERANCES: dict[str, dict[str, object]] = {
+    "clarabel": {"tol_gap_abs": 1e-11, "tol_gap_rel": 1e-11, "tol_feas": 1e-11},
+    "scs": {"eps_abs": 1e-9, "eps_rel": 1e-9, "max_iters": 200_000},
+}
+"""Near the solver's best. Another solver keeps its own: the exact test and the bound judge."""
 
 
 def solve(problem: QPart, options: Options) -> Outcome:
     """Solve the cone form of `qopt.formulations.qpart_convex` cut by cut (noise by the law only).
 
-    Takes solver (clarabel, scs) and time_limit. `Outcome.bound` is the dual function at the solver's multipliers;
+    Takes solver (clarabel, scs, or another that CVXPY finds and that has exponential cones), time_limit and verbose.
+    `Outcome.bound` is the dual function at the solver's multipliers;
     ``details["multiplier"]`` is lambda of the accuracy row at the best cut, in objective per noise.
     """
     import cvxpy as cp
@@ -40,6 +35,7 @@ def solve(problem: QPart, options: Options) -> Outcome:
     from qopt.formulations.qpart_convex import convex_cvxpy, extract_widths, noisy, units
 
     clock, solver = options.clock(), options.solver or "clarabel"
+    check(solver, options)
 
     def at_cut(subproblem: Subproblem, _incumbent: float) -> AtCut:
         safe = least_noise(subproblem, "law")
@@ -50,12 +46,10 @@ def solve(problem: QPart, options: Options) -> Outcome:
         if not clock.affords(len(subproblem.tensors), RATE):
             return AtCut("time-limit", message=f"there is no time to build the model of cut {subproblem.cut}")
         model = convex_cvxpy(problem, subproblem.cut)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "Solution may be inaccurate": the exact test and the bound judge
-            try:
-                model.solve(solver=solver.upper(), **_settings(solver, clock.left))
-            except cp.SolverError as error:
-                return AtCut("failed", message=f"{solver} broke off: {' '.join(str(error).split())[:200]}")
+        settings = TOLERANCES.get(solver, {}) | limited(solver, clock.left)
+        broke = attempt(model, solver, settings, options.verbose)
+        if broke:
+            return AtCut("failed", message=broke)
         if model.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE) or model.var_dict["width"].value is None:
             status = "time-limit" if clock.over else "failed"
             return AtCut(status, message=f"{solver} stopped at cut {subproblem.cut}: {model.status}")

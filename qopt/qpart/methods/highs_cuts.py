@@ -41,8 +41,8 @@ RATE = 10_000
 def solve(problem: QPart, options: Options) -> Outcome:
     """Solve the tangent form of `qopt.formulations.qpart_convex` cut by cut (noise by the law or the grid).
 
-    Takes time_limit and threads. Each round solves the linear relaxation and adds tangents at its point, at that
-    point mended (`repair`), and at the mended point to which the accuracy row's dual prices the tensors.
+    Takes time_limit, threads and verbose. Each round solves the linear relaxation and adds tangents at its point, at
+    that point mended (`repair`), and at the mended point to which the accuracy row's dual prices the tensors.
     `Outcome.bound` is the best LP bound. ``details["rounds"]`` lists the LP bounds of the best cut,
     ``details["row_dual"]`` is the dual of its accuracy row in objective per noise, and ``details["multiplier"]`` the
     same, `polished` (without a memory row).
@@ -111,6 +111,7 @@ def _solver(options: Options) -> Highs:
     solver.config.load_solutions = False
     solver.config.raise_exception_on_nonoptimal_result = False
     solver.config.threads = options.threads
+    solver.config.tee = options.verbose
     updates = solver.config.auto_updates
     for name in updates:
         updates[name] = False

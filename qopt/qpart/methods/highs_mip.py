@@ -19,11 +19,14 @@ from scipy.sparse import csr_array
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.method import Options
+from qopt.core.plan import Plan
 from qopt.core.solution import Outcome
 from qopt.core.solvers.exclusion import Round, solve_and_exclude
 from qopt.core.solvers.highs import SolverError, solve_milp
 from qopt.qpart.costs import breakdown
+from qopt.qpart.methods.pyomo_mip import chosen_columns
 from qopt.qpart.methods.simple import solve_uniform
+from qopt.qpart.plan import QPartPlan
 from qopt.qpart.problem import QPart
 from qopt.qpart.screening import cut_bounds, dominated
 from qopt.qpart.subproblem import Subproblem, subproblems
@@ -66,6 +69,7 @@ def solve(problem: QPart, options: Options) -> Outcome:
     table = subproblems(problem)
     bounds = cut_bounds(table)
     known = solve_uniform(problem, replace(options, running=clock.part(UNIFORM))).plan
+    known, begun = _better(problem, known, options.start)
     ceiling = breakdown(problem, known).objective if known else math.inf
     floor = min(float(bounds[p]) for p in problem.admissible_cuts)
     scale = ((ceiling - floor) if known and ceiling > floor else abs(floor)) / SCALE or 1.0
@@ -125,6 +129,8 @@ def solve(problem: QPart, options: Options) -> Outcome:
                 time_limit=clock.left,
                 threads=options.threads,
                 seed=options.seed,
+                start=_start(blocks, known, column) if begun else None,
+                log=options.verbose,
             )
         except SolverError as error:
             return Round("failed", message=str(error))
@@ -150,6 +156,26 @@ def solve(problem: QPart, options: Options) -> Outcome:
     if found.point is not None:
         plan = blocks[found.point.block].subproblem.plan(_widths(found.point), "whole", problem.name)
     return Outcome(found.status, plan, found.bound, message=found.message, details=details)
+
+
+def _better(problem: QPart, known: QPartPlan | None, start: Plan | None) -> tuple[QPartPlan | None, bool]:
+    """The better of the plan of one width and of the start, and whether that is the start."""
+    if not isinstance(start, QPartPlan):
+        return known, False
+    if known is not None and breakdown(problem, known).objective < breakdown(problem, start).objective:
+        return known, False
+    return start, True
+
+
+def _start(blocks: list[_Block], plan: QPartPlan | None, columns: int) -> FloatArray | None:
+    """The columns of a plan; None where the program leaves one of them out."""
+    block = next((b for b in blocks if plan is not None and b.subproblem.cut == plan.cut), None)
+    if block is None or plan is None:
+        return None
+    x, chosen = np.zeros(columns), chosen_columns(block.subproblem, plan)
+    taken = block.width == chosen[block.tensor]
+    x[block.first], x[block.columns[taken]] = 1.0, 1.0
+    return x if int(taken.sum()) == len(chosen) else None
 
 
 def _widths(point: _Point) -> IntArray:

@@ -56,15 +56,15 @@ def exclude(model: pyo.ConcreteModel, subproblem: Subproblem, columns: IntArray,
 def solve(problem: QPart, options: Options) -> Outcome:
     """Solve the joint model of `qopt.formulations.qpart` in the form and with the solver asked for.
 
-    Takes formulation (one-hot, aggregated, big-m, hull), solver (highs, cbc, glpk), time_limit, threads (not glpk)
-    and seed. `Outcome.bound` is the solver's own, in the problem's units.
+    Takes formulation (one-hot, aggregated, big-m, hull), solver, time_limit, threads, seed, start and verbose; some
+    solvers take fewer (`qopt.core.solvers.programs`). `Outcome.bound` is the solver's own, in the problem's units.
     """
     clock, run = options.clock(), choose(options)
     form = options.formulation or "one-hot"
 
     import pyomo.environ as pyo
 
-    from qopt.formulations.qpart import extract, joint
+    from qopt.formulations.qpart import assign, extract, joint
 
     try:
         model = joint(problem, form, clock=clock)
@@ -73,7 +73,9 @@ def solve(problem: QPart, options: Options) -> Outcome:
     model.excluded = pyo.ConstraintList(doc="plans that broke a limit within the solver's tolerance")
     table = subproblems(problem)
 
-    def attempt() -> Round[QPartPlan]:
+    def ask() -> Round[QPartPlan]:
+        if options.start is not None:
+            assign(model, problem, options.start)
         said = run(model, clock)
         plan = extract(model, problem) if said.point else None
         bound = None if said.bound is None else model.offset + model.unit * said.bound
@@ -92,7 +94,7 @@ def solve(problem: QPart, options: Options) -> Outcome:
         assert use is not None
         exclude(model, subproblem, columns, use)
 
-    found = solve_and_exclude(attempt, broken, cut_off, clock=clock)
+    found = solve_and_exclude(ask, broken, cut_off, clock=clock)
     bound = found.bound
     if found.point is not None and bound is not None:
         bound = min(bound, breakdown(problem, found.point).objective)  # above it by rounding only

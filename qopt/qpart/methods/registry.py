@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qopt.core.method import Backend, Method
+from qopt.core.method import Method
+from qopt.core.solvers.backends import CLARABEL, MIP_SOLVERS, SCS
 from qopt.qpart.methods import brute_force
 from qopt.qpart.problem import QPart
 from qopt.qpart.real_bits import not_in_closed_form
-
-HIGHS = Backend("highs", module="highspy")
 
 
 def _needs_law(problem: QPart) -> str | None:
@@ -57,7 +56,7 @@ METHODS: tuple[Method, ...] = (
         target="qopt.qpart.methods.highs_mip:solve",
         imports=("highspy",),
         needs=("highspy",),
-        options=("time_limit", "threads", "seed"),
+        options=("time_limit", "threads", "seed", "start", "verbose"),
     ),
     Method(
         name="pyomo",
@@ -67,9 +66,10 @@ METHODS: tuple[Method, ...] = (
         target="qopt.qpart.methods.pyomo_mip:solve",
         imports=("pyomo.environ", "qopt.formulations.qpart", "pyomo.contrib.solver.solvers.highs"),
         needs=("pyomo",),
-        solvers=(HIGHS, Backend("cbc", program="cbc"), Backend("glpk", program="glpsol")),
+        solvers=MIP_SOLVERS,
+        further="qopt.core.solvers.backends:in_pyomo",
         formulations=("one-hot", "aggregated", "big-m", "hull"),
-        options=("time_limit", "threads", "seed", "solver", "formulation"),
+        options=("time_limit", "threads", "seed", "solver", "formulation", "start", "verbose"),
     ),
     Method(
         name="brute-force",
@@ -129,7 +129,7 @@ METHODS: tuple[Method, ...] = (
         imports=("pyomo.environ", "qopt.formulations.qpart_convex", "pyomo.contrib.solver.solvers.highs", "highspy"),
         refuses=_first_of(_takes("law", "grid"), not_in_closed_form),
         needs=("pyomo", "highspy"),
-        options=("time_limit", "threads"),
+        options=("time_limit", "threads", "verbose"),
     ),
     Method(
         name="cvxpy",
@@ -140,7 +140,8 @@ METHODS: tuple[Method, ...] = (
         imports=("cvxpy", "qopt.formulations.qpart_convex"),
         refuses=_first_of(_takes("law"), not_in_closed_form),
         needs=("cvxpy",),
-        solvers=(Backend("clarabel", module="clarabel"), Backend("scs", module="scs")),
-        options=("time_limit", "solver"),
+        solvers=(CLARABEL, SCS),
+        further="qopt.core.solvers.backends:in_cvxpy_cones",
+        options=("time_limit", "solver", "verbose"),
     ),
 )
