@@ -1,8 +1,8 @@
 """The process that solves: it takes tasks from its input one by one, and can be ended at any time.
 
 Run as ``python -m qopt.comparison.child``. A message is a line of JSON. The first says what to import and where from;
-each other is an instance or a solve of the one before. Whoever started it may die: then the input ends, and so does
-this process, at the latest when its alarm goes off.
+each other is an instance, a method to load or to warm up, or a solve. Whoever started it may die: then the input ends,
+and so does this process, at the latest when its alarm goes off.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def main() -> None:
 
     first = json.loads(inbox.get())
     sys.path[:] = list(dict.fromkeys([*sys.path, *first["path"]]))
-    from qopt.comparison.record import machine, machine_id, solved
-    from qopt.comparison.study import Setting
+    from qopt.comparison.design import Setting
+    from qopt.comparison.record import load, machine, machine_id, solved, warm_up
 
     for module in first["imports"]:
         importlib.import_module(module)
@@ -50,8 +50,17 @@ def main() -> None:
             answer({"reason": reason})
             continue
         limit = asked["limit"]
+        setting = Setting(**asked["setting"])
+        if "load" in asked:
+            load(asked["load"], setting)
+            answer({})
+            continue
+        if "warm" in asked:
+            warm_up(asked["warm"], setting, limit)
+            answer({})
+            continue
         _alarm(None if limit is None else limit + 2 * asked["grace"] + 1.0)
-        result = solved(problem, Setting(**asked["setting"]), asked["seed"], limit, asked["threads"])
+        result = solved(problem, setting, asked["seed"], limit, asked["threads"])
         _alarm(None)
         answer(result)
 

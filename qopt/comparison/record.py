@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import os
 import platform
@@ -10,10 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from qopt.comparison.study import Setting, digest
+from qopt.comparison.design import Setting, digest
 from qopt.comparison.tasks import fingerprint
 from qopt.core.errors import InputError, MethodError
-from qopt.core.families import family_of
+from qopt.core.families import family_named, family_of
 from qopt.core.method import Method, named
 from qopt.core.phases import Record, recording
 from qopt.core.problem import Problem
@@ -29,9 +30,11 @@ PHASES = ("build", "hand_over", "solve", "extract", "certify")
 @cache
 def machine() -> dict[str, Any]:
     """The machine and the versions at work here; `digest` of it is the id that results carry."""
-    from qopt import __version__
-
-    found = {"qopt": __version__, "python": platform.python_version(), "system": platform.platform()}
+    found = {
+        "qopt": sys.modules["qopt"].__version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+    }
     found |= {"processor": _processor(), "cores": str(os.cpu_count())}
     for package in PACKAGES:
         try:
@@ -162,6 +165,25 @@ def _answer(problem: Problem, solution: Solution, record: Record, method: Method
         "trace": trace,
         "plan": None if solution.plan is None else solution.plan.to_dict(),
     }
+
+
+def load(family: str, setting: Setting) -> None:
+    """Import what a setting needs, so that no solve pays for it; what cannot be had a solve will say."""
+    methods = family_named(family).part("registry").METHODS
+    family_named(family).part("certificate")
+    for method in methods:
+        if method.name == setting.method and method.unavailable() is None:
+            method.load()
+            for module in (s.module for s in method.solvers if s.module and s.missing() is None):
+                if setting.solver in (None, *(s.name for s in method.solvers if s.module == module)):
+                    importlib.import_module(module)
+
+
+def warm_up(family: str, setting: Setting, limit: float | None) -> None:
+    """Solve a tiny instance, so that the first solve does not pay for what is done once in a process."""
+    generate = family_named(family)
+    if generate.generate:
+        solved(generate.part("generate")(2, seed=0), setting, setting.seed, limit, 1)
 
 
 def machine_id() -> str:
