@@ -137,6 +137,8 @@ def _answer(problem: Problem, solution: Solution, record: Record, method: Method
     certificate = solution.certificate
     phases = {name: record.seconds[name] for name in PHASES if name in record.seconds}
     phases["other"] = max(solution.seconds - sum(s for name, s in phases.items() if name != "certify"), 0.0)
+    if not {"hand_over", "solve"} & phases.keys():
+        phases.pop("extract", None)
     trace = [list(point) for point in record.trace]
     if solution.plan is not None:
         trace.append([solution.seconds, solution.objective, solution.bound])

@@ -17,6 +17,7 @@ from qopt.core.errors import InputError, shown
 from qopt.core.families import FAMILIES, Family, family_named, family_of
 from qopt.core.front import Front
 from qopt.core.method import Method, Options, fastest, named
+from qopt.core.phases import phase
 from qopt.core.plan import Plan
 from qopt.core.problem import Problem
 from qopt.core.reading import as_problem
@@ -143,14 +144,16 @@ def solve(
             importlib.import_module(module)
         effort = dict(family.part("certificate").IN_SOLVE)
     begun = clock.spent
-    known = None if time_limit is None or not chosen.stand_in else _first_plan(family, asked, clock)
+    with phase("other"):
+        known = None if time_limit is None or not chosen.stand_in else _first_plan(family, asked, clock)
     outcome = _stood_in(family, asked, chosen, _run(function, asked, options), known)
     seconds = clock.spent - begun
     if chosen.bits is not None:
         effort["bits"] = chosen.bits
     if time_limit is not None and _takes_a_clock(family):
         effort["clock"] = clock
-    certificate = _certified(asked, outcome.plan, outcome.witness, effort)
+    with phase("certify"):
+        certificate = _certified(asked, outcome.plan, outcome.witness, effort)
     unproved = outcome.plan is not None and not certificate.proved and certificate.stopped
     return Solution(
         problem=asked.name,

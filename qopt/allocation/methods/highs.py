@@ -136,6 +136,7 @@ def solve(problem: Allocation, options: Options) -> Outcome:
             time_limit=clock.left,
             threads=options.threads,
             seed=options.seed,
+            told=(unit, program.offset),
         )
         point = None if said.x is None else tuple(program.taken(said.x).tolist())
         bound = None if said.bound is None else program.offset + unit * said.bound

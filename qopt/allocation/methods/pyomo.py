@@ -12,6 +12,7 @@ from qopt.allocation.plan import AllocationPlan
 from qopt.allocation.problem import Allocation
 from qopt.core.method import Options
 from qopt.core.solution import Outcome, Status
+from qopt.core.solvers.cvxpy import run as cvxpy_run
 from qopt.core.solvers.exclusion import Found, Round, solve_and_exclude
 from qopt.core.solvers.pyomo import TOLERANCE, choose
 
@@ -71,7 +72,7 @@ def solve_cvxpy(problem: Allocation, options: Options) -> Outcome:
         if clock.left is not None:
             settings["time_limit"] = clock.left
         try:
-            state["model"].solve(solver="HIGHS", **settings)
+            cvxpy_run(state["model"], "highs", **settings)
         except (cp.SolverError, ValueError) as error:
             late = clock.left == 0.0
             return (

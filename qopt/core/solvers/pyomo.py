@@ -15,6 +15,7 @@ from qopt.core.arguments import is_whole
 from qopt.core.clock import Clock
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.method import Options
+from qopt.core.phases import phase, say, shift
 from qopt.core.solution import Status
 
 if TYPE_CHECKING:
@@ -112,6 +113,13 @@ def run_highs(model: pyo.ConcreteModel, left: float | None, options: Options) ->
     clock = Clock(left)
 
     def attempt(presolve: str) -> Any:
+        with phase("hand_over"):
+            results = ask(presolve)
+            shift("hand_over", "solve", results.timing_info.timer.get_total_time("optimize"))
+        say("HiGHS", results.termination_condition.name)
+        return results
+
+    def ask(presolve: str) -> Any:
         return fresh_highs(options.threads).solve(
             model,
             load_solutions=False,
@@ -137,7 +145,8 @@ def run_highs(model: pyo.ConcreteModel, left: float | None, options: Options) ->
             nodes = (answer.nodes or 0) + (other.nodes or 0)
             results, answer = second, replace(other, bound=min(bounds, default=None), nodes=nodes)
     if answer.point:
-        results.solution_loader.load_vars()
+        with phase("extract"):
+            results.solution_loader.load_vars()
     return answer
 
 
@@ -183,7 +192,10 @@ def run_external(name: str, model: pyo.ConcreteModel, left: float | None, option
             settings["seed"] = options.seed
     solver = pyo.SolverFactory(name)
     try:
-        results = solver.solve(model, load_solutions=False, options=settings)
+        with phase("hand_over"):
+            results = solver.solve(model, load_solutions=False, options=settings)
+            shift("hand_over", "solve", _finite(getattr(results.solver, "time", None)))
+        say(name, results.solver.termination_condition)
     except (ValueError, RuntimeError, OSError) as error:  # Pyomo's ways to say that the program broke off
         return Answer("failed", False, None, message=f"{name} broke off: {' '.join(str(error).split())[:200]}")
     reason = results.solver.termination_condition

@@ -12,6 +12,7 @@ from typing import Any
 from qopt.core.errors import InputError, MethodError
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
+from qopt.core.solvers.cvxpy import run as cvxpy_run
 from qopt.core.solvers.exclusion import Round, solve_and_exclude
 from qopt.core.solvers.pyomo import choose
 from qopt.jqodi.methods.search import infeasible
@@ -119,7 +120,7 @@ def solve_cvxpy(problem: Jqodi, options: Options) -> Outcome:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "may be inaccurate": the exact test judges
-            model.solve(solver=solver.upper(), **gaps)
+            cvxpy_run(model, solver, **gaps)
     except (cp.SolverError, ValueError) as error:  # ValueError: it unpacks a point of status unknown
         if clock.over:
             return Outcome("time-limit", message=f"{solver} broke off")

@@ -14,6 +14,7 @@ from qopt.core.clock import OutOfTime
 from qopt.core.errors import MethodError
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
+from qopt.core.solvers.cvxpy import run as cvxpy_run
 from qopt.core.solvers.exclusion import Found, Round, solve_and_exclude
 from qopt.core.solvers.pyomo import choose
 from qopt.placement.costs import FAR_CHEAPER, breakdown
@@ -120,7 +121,7 @@ def solve_cvxpy(problem: Placement, options: Options) -> Outcome:
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # "may be inaccurate", of a point that the clock left: unused
-                    model.solve(solver=solver.upper(), **({} if clock.left is None else {"time_limit": clock.left}))
+                    cvxpy_run(model, solver, **({} if clock.left is None else {"time_limit": clock.left}))
             except cp.SolverError as error:
                 if clock.over:
                     return _late(problem, best)

@@ -7,6 +7,7 @@ import warnings
 
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
+from qopt.core.solvers.cvxpy import run as cvxpy_run
 from qopt.qpart.methods.cut_search import AtCut, best_cut, dual_bound
 from qopt.qpart.methods.repair import holds, least_noise, repair
 from qopt.qpart.problem import QPart
@@ -53,7 +54,7 @@ def solve(problem: QPart, options: Options) -> Outcome:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "Solution may be inaccurate": the exact test and the bound judge
             try:
-                model.solve(solver=solver.upper(), **_settings(solver, clock.left))
+                cvxpy_run(model, solver, **_settings(solver, clock.left))
             except cp.SolverError as error:
                 return AtCut("failed", message=f"{solver} broke off: {' '.join(str(error).split())[:200]}")
         if model.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE) or model.var_dict["width"].value is None:

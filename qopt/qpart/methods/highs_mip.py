@@ -121,6 +121,7 @@ def solve(problem: QPart, options: Options) -> Outcome:
                 time_limit=clock.left,
                 threads=options.threads,
                 seed=options.seed,
+                told=(scale, floor),
             )
         except SolverError as error:
             return Round("failed", message=str(error))
