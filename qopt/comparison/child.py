@@ -17,7 +17,7 @@ import threading
 from queue import SimpleQueue
 from typing import Any
 
-from qopt.comparison.tasks import Source
+from qopt.comparison.tasks import Source, fingerprint
 
 
 def main() -> None:
@@ -43,10 +43,12 @@ def main() -> None:
         importlib.import_module(module)
     answer({"ready": os.getpid(), "machine": machine_id(), "machines": {machine_id(): machine()}})
     problem: Any = None
+    content = ""
     while True:
         asked = json.loads(inbox.get())
         if "source" in asked:
             problem, reason = _made(Source(**asked["source"]))
+            content = "" if problem is None else fingerprint(problem)
             answer({"reason": reason})
             continue
         limit = asked["limit"]
@@ -62,7 +64,7 @@ def main() -> None:
         _alarm(None if limit is None else limit + 2 * asked["grace"] + 1.0)
         result = solved(problem, setting, asked["seed"], limit, asked["threads"])
         _alarm(None)
-        answer(result)
+        answer(result | {"fingerprint": content})
 
 
 def _made(source: Source) -> tuple[Any, str | None]:

@@ -7,12 +7,12 @@ import importlib.metadata
 import os
 import platform
 import sys
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from qopt.comparison.design import Setting, digest
-from qopt.comparison.tasks import fingerprint
 from qopt.core.errors import InputError, MethodError
 from qopt.core.families import family_named, family_of
 from qopt.core.method import Method, named
@@ -93,7 +93,7 @@ def solved(problem: Problem, setting: Setting, seed: int | None, limit: float | 
     threads : of the solver, where the setting names none and the method takes a number.
     """
     family = family_of(problem)
-    result: dict[str, Any] = {"instance": problem.name, "family": family.name, "fingerprint": fingerprint(problem)}
+    result: dict[str, Any] = {"instance": problem.name, "family": family.name}
     methods = family.part("registry").METHODS
     takes = _takes(methods, setting)
     options: dict[str, Any] = {
@@ -105,6 +105,7 @@ def solved(problem: Problem, setting: Setting, seed: int | None, limit: float | 
         "time_limit": limit if "time_limit" in takes else None,
     }
     watch_memory()
+    before = time.process_time()
     with recording() as record:
         try:
             solution = solve(problem, setting.method, **options)
@@ -118,6 +119,7 @@ def solved(problem: Problem, setting: Setting, seed: int | None, limit: float | 
             solution = None
             text = " ".join(str(error).split())[:200]
             result.update(status="failed", message=f"{type(error).__name__}: {text}")
+    result["cpu"] = time.process_time() - before
     if solution is not None:
         result.update(_answer(problem, solution, record, named(methods, solution.method)))
     result["memory"] = peak_memory()

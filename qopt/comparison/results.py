@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from qopt.comparison.design import Design
 
-MEASURED = ("seconds", "charged", *PHASES, "other", "memory", "machine")
+MEASURED = ("seconds", "charged", *PHASES, "other", "cpu", "memory", "machine")
 """Columns that another run, or another machine, may fill otherwise."""
 
 ANSWERS = (
@@ -30,7 +30,7 @@ ANSWERS = (
 )
 """Columns that tell the answer; the same after a kill as without, unless the clock stopped a method."""
 
-COLUMNS = (*ANSWERS[:-3], "seconds", "charged", "limit", *PHASES, "other", "memory", "nodes", "message")
+COLUMNS = (*ANSWERS[:-3], "seconds", "charged", "limit", *PHASES, "other", "cpu", "memory", "nodes", "message")
 """Columns of every family; its own follow, and the machine."""
 
 DONE = ("optimal", "optimal-by-solver", "infeasible", "infeasible-by-solver")
