@@ -1,8 +1,8 @@
 """The process that solves: it takes tasks from its input one by one, and can be ended at any time.
 
 Run as ``python -m qopt.comparison.child``. A message is a line of JSON. The first says what to import and where from;
-each other is an instance or a solve of the one before. Whoever started it may die: then the input ends, and so does
-this process, at the latest when its alarm goes off.
+each other is an instance, a method to load or to warm up, or a solve. Whoever started it may die: then the input ends,
+and so does this process, at the latest when its alarm goes off.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import threading
 from queue import SimpleQueue
 from typing import Any
 
-from qopt.comparison.tasks import Source
+from qopt.comparison.tasks import Source, fingerprint
 
 
 def main() -> None:
@@ -36,24 +36,35 @@ def main() -> None:
 
     first = json.loads(inbox.get())
     sys.path[:] = list(dict.fromkeys([*sys.path, *first["path"]]))
-    from qopt.comparison.record import machine, machine_id, solved
-    from qopt.comparison.study import Setting
+    from qopt.comparison.design import Setting
+    from qopt.comparison.record import load, machine, machine_id, solved, warm_up
 
     for module in first["imports"]:
         importlib.import_module(module)
     answer({"ready": os.getpid(), "machine": machine_id(), "machines": {machine_id(): machine()}})
     problem: Any = None
+    content = ""
     while True:
         asked = json.loads(inbox.get())
         if "source" in asked:
             problem, reason = _made(Source(**asked["source"]))
+            content = "" if problem is None else fingerprint(problem)
             answer({"reason": reason})
             continue
         limit = asked["limit"]
+        setting = Setting(**asked["setting"])
+        if "load" in asked:
+            load(asked["load"], setting)
+            answer({})
+            continue
+        if "warm" in asked:
+            warm_up(asked["warm"], setting, limit)
+            answer({})
+            continue
         _alarm(None if limit is None else limit + 2 * asked["grace"] + 1.0)
-        result = solved(problem, Setting(**asked["setting"]), asked["seed"], limit, asked["threads"])
+        result = solved(problem, setting, asked["seed"], limit, asked["threads"])
         _alarm(None)
-        answer(result)
+        answer(result | {"fingerprint": content})
 
 
 def _made(source: Source) -> tuple[Any, str | None]:

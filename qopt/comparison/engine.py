@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from qopt.comparison.design import Design
 from qopt.comparison.journal import Journal, lines
-from qopt.comparison.study import Study
 from qopt.comparison.tasks import Source, Tasks, fingerprint
 from qopt.comparison.worker import Group, Terms, end_all, owner, work
 from qopt.core.arguments import is_whole, whole
@@ -24,7 +24,7 @@ ATTEMPTS = 5
 
 
 def run(
-    study: Study,
+    study: Design,
     path: str | os.PathLike[str],
     jobs: int | None,
     shard: tuple[int, int] | None,
@@ -50,7 +50,7 @@ def run(
         return _Running(tasks, terms, journal, done, machines, progress, chunk).all(jobs)
 
 
-def head_of(study: Study, shard: tuple[int, int] | None) -> dict[str, Any]:
+def head_of(study: Design, shard: tuple[int, int] | None) -> dict[str, Any]:
     """What the first line of a study's journal says."""
     data = study.model_dump(mode="json", exclude_none=True)
     share = None if shard is None else f"{shard[0]}/{shard[1]}"
@@ -95,7 +95,7 @@ def _held(path: str | os.PathLike[str], tasks: Tasks) -> tuple[set[int], set[str
         found = now.get(name, content) if source is None else fingerprint(source.problem())
         if content and found != content:
             raise InputError(
-                os.fspath(path), f"results of another {shown(name)}", "instances as they were: a new journal"
+                os.fspath(path), f"results of another {shown(name)}", "the instance as it was, or a new path"
             )
     return done, machines
 

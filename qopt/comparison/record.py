@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import os
 import platform
 import sys
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from qopt.comparison.study import Setting, digest
-from qopt.comparison.tasks import fingerprint
+from qopt.comparison.design import Setting, digest
 from qopt.core.errors import InputError, MethodError
-from qopt.core.families import family_of
+from qopt.core.families import family_named, family_of
 from qopt.core.method import Method, named
 from qopt.core.phases import Record, recording
 from qopt.core.problem import Problem
@@ -29,9 +30,11 @@ PHASES = ("build", "hand_over", "solve", "extract", "certify")
 @cache
 def machine() -> dict[str, Any]:
     """The machine and the versions at work here; `digest` of it is the id that results carry."""
-    from qopt import __version__
-
-    found = {"qopt": __version__, "python": platform.python_version(), "system": platform.platform()}
+    found = {
+        "qopt": sys.modules["qopt"].__version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+    }
     found |= {"processor": _processor(), "cores": str(os.cpu_count())}
     for package in PACKAGES:
         try:
@@ -90,7 +93,7 @@ def solved(problem: Problem, setting: Setting, seed: int | None, limit: float | 
     threads : of the solver, where the setting names none and the method takes a number.
     """
     family = family_of(problem)
-    result: dict[str, Any] = {"instance": problem.name, "family": family.name, "fingerprint": fingerprint(problem)}
+    result: dict[str, Any] = {"instance": problem.name, "family": family.name}
     methods = family.part("registry").METHODS
     takes = _takes(methods, setting)
     options: dict[str, Any] = {
@@ -102,6 +105,7 @@ def solved(problem: Problem, setting: Setting, seed: int | None, limit: float | 
         "time_limit": limit if "time_limit" in takes else None,
     }
     watch_memory()
+    before = time.process_time()
     with recording() as record:
         try:
             solution = solve(problem, setting.method, **options)
@@ -115,6 +119,7 @@ def solved(problem: Problem, setting: Setting, seed: int | None, limit: float | 
             solution = None
             text = " ".join(str(error).split())[:200]
             result.update(status="failed", message=f"{type(error).__name__}: {text}")
+    result["cpu"] = time.process_time() - before
     if solution is not None:
         result.update(_answer(problem, solution, record, named(methods, solution.method)))
     result["memory"] = peak_memory()
@@ -134,6 +139,8 @@ def _answer(problem: Problem, solution: Solution, record: Record, method: Method
     certificate = solution.certificate
     phases = {name: record.seconds[name] for name in PHASES if name in record.seconds}
     phases["other"] = max(solution.seconds - sum(s for name, s in phases.items() if name != "certify"), 0.0)
+    if not {"hand_over", "solve"} & phases.keys():
+        phases.pop("extract", None)
     trace = [list(point) for point in record.trace]
     if solution.plan is not None:
         trace.append([solution.seconds, solution.objective, solution.bound])
@@ -162,6 +169,25 @@ def _answer(problem: Problem, solution: Solution, record: Record, method: Method
         "trace": trace,
         "plan": None if solution.plan is None else solution.plan.to_dict(),
     }
+
+
+def load(family: str, setting: Setting) -> None:
+    """Import what a setting needs, so that no solve pays for it; what cannot be had a solve will say."""
+    methods = family_named(family).part("registry").METHODS
+    family_named(family).part("certificate")
+    for method in methods:
+        if method.name == setting.method and method.unavailable() is None:
+            method.load()
+            for module in (s.module for s in method.solvers if s.module and s.missing() is None):
+                if setting.solver in (None, *(s.name for s in method.solvers if s.module == module)):
+                    importlib.import_module(module)
+
+
+def warm_up(family: str, setting: Setting, limit: float | None) -> None:
+    """Solve a tiny instance, so that the first solve does not pay for what is done once in a process."""
+    generate = family_named(family)
+    if generate.generate:
+        solved(generate.part("generate")(2, seed=0), setting, setting.seed, limit, 1)
 
 
 def machine_id() -> str:

@@ -1,8 +1,8 @@
 """Tables made from journals, at any time: results beside each other, and claims that the data refute.
 
-A claim is wrong where the method says that its plan keeps the limits and it does not; that a plan is optimal and another
-result of the same instance, verified, is better; that there is none and one is known; or that none can be below a bound
-and a verified one is. Whole bits are real bits too, so a plan of whole bits refutes claims about real ones.
+A claim is wrong where the method says that its plan keeps the limits and it does not; that a plan is optimal and
+another of the same instance, verified, is better; that there is none and one is known; or that none can be below a
+bound and a verified one is. Whole bits are real bits too, so a plan of whole bits refutes claims about real ones.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from qopt.core.families import family_named
 if TYPE_CHECKING:
     import pandas as pd
 
-    from qopt.comparison.study import Study
+    from qopt.comparison.design import Design
 
-MEASURED = ("seconds", "charged", *PHASES, "other", "memory", "machine")
+MEASURED = ("seconds", "charged", *PHASES, "other", "cpu", "memory", "machine")
 """Columns that another run, or another machine, may fill otherwise."""
 
 ANSWERS = (
@@ -30,18 +30,8 @@ ANSWERS = (
 )
 """Columns that tell the answer; the same after a kill as without, unless the clock stopped a method."""
 
-COLUMNS = (
-    *ANSWERS[:20],
-    *ANSWERS[20:24],
-    "seconds",
-    "charged",
-    "limit",
-    *PHASES,
-    "other",
-    "memory",
-    "nodes",
-    "message",
-)
+COLUMNS = (*ANSWERS[:-3], "seconds", "charged", "limit", *PHASES, "other", "cpu", "memory", "nodes", "message")
+"""Columns of every family; its own follow, and the machine."""
 
 DONE = ("optimal", "optimal-by-solver", "infeasible", "infeasible-by-solver")
 CLAIMS = ("optimal", "optimal-by-solver")
@@ -52,7 +42,7 @@ OUT = ("time-limit", "killed")
 the clock."""
 
 
-def records(journals: Rows, study: Study, *, tolerance: float = 1e-6) -> list[dict[str, Any]]:
+def records(journals: Rows, study: Design, *, tolerance: float = 1e-6) -> list[dict[str, Any]]:
     """Results of a study as dicts, in its order; see `Study.table`. Each is there once, plans and traces left out."""
     from qopt.comparison.tasks import Tasks
 
@@ -135,7 +125,7 @@ def _charged(row: Mapping[str, Any]) -> float | None:
     return seconds if row["solved"] else row["limit"]
 
 
-def table(journals: Rows, study: Study, *, tolerance: float = 1e-6) -> pd.DataFrame:
+def table(journals: Rows, study: Design, *, tolerance: float = 1e-6) -> pd.DataFrame:
     """See `Study.table`."""
     import pandas as pd
 
@@ -144,7 +134,7 @@ def table(journals: Rows, study: Study, *, tolerance: float = 1e-6) -> pd.DataFr
     return pd.DataFrame.from_records(rows, columns=columns)
 
 
-def traces(journals: Rows, study: Study) -> pd.DataFrame:
+def traces(journals: Rows, study: Design) -> pd.DataFrame:
     """See `Study.traces`."""
     import pandas as pd
 
@@ -158,7 +148,7 @@ def traces(journals: Rows, study: Study) -> pd.DataFrame:
     return pd.DataFrame.from_records(points, columns=columns).astype({"incumbent": float, "bound": float})
 
 
-def plans(journals: Rows, study: Study) -> Iterator[tuple[str, str, int, dict[str, Any] | None]]:
+def plans(journals: Rows, study: Design) -> Iterator[tuple[str, str, int, dict[str, Any] | None]]:
     """See `Study.plans`."""
     for path in listed(journals):
         for line in results(path, study.fingerprint):

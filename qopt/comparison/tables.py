@@ -30,7 +30,7 @@ def rows(
     methods: Sequence[str] | None = None,
     *,
     time_limit: float | None = None,
-    progress: Callable[[str, str], None] | None = None,
+    progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> list[dict[str, Any]]:
     """One record for every problem and method (see `compare`), a method that cannot be used included with its reason.
 
@@ -42,7 +42,7 @@ def rows(
     problems : problems, bundled names or paths.
     methods : names; default all.
     time_limit : seconds.
-    progress : called with the names of problem and method before each is run.
+    progress : called with each record as it is there.
 
     Returns
     -------
@@ -65,49 +65,48 @@ def rows(
         raise InputError("time_limit", shown(time_limit), "seconds >= 0")
     records = []
     for problem, its_methods in zip(asked, chosen, strict=True):
-        family = family_of(problem)
-        own = family.part("report")
-        head = [name for name in HEAD if name != "bits" or family.bits]
         for method in its_methods:
+            records.append(_record(problem, method, time_limit))
             if progress:
-                progress(problem.name, method.name)
-            record: dict[str, Any] = dict.fromkeys((*head, *own.COLUMNS, "message"))
-            record.update(problem=problem.name, method=method.name)
-            if method.bits is not None:
-                record.update(bits=method.bits)
-            reason = method.unavailable(problem)
-            if reason:
-                record.update(status="unavailable", message=reason)
-                records.append(record)
-                continue
-            limit = time_limit if "time_limit" in method.options else None
-            try:
-                solution = solve(problem, method.name, time_limit=limit)
-            except InputError:  # what the caller asked for is wrong, whatever the method
-                raise
-            except MethodError as error:
-                record.update(status="unavailable", message=str(error))
-                records.append(record)
-                continue
-            except Exception as error:
-                text = " ".join(str(error).split())[:200]
-                record.update(status="failed", message=f"{type(error).__name__}: {text}")
-                records.append(record)
-                continue
-            certificate = solution.certificate
-            record.update(
-                status=solution.status,
-                objective=solution.objective,
-                bound=certificate.bound,
-                gap=certificate.gap if certificate.feasible else None,
-                seconds=solution.seconds,
-                verified=certificate.feasible if solution.plan else None,
-                proved=certificate.proved or certificate.infeasible,
-                message=solution.message,
-                **own.facts(problem, solution),
-            )
-            records.append(record)
+                progress(records[-1])
     return records
+
+
+def _record(problem: Problem, method: Method, time_limit: float | None) -> dict[str, Any]:
+    """The record of one problem and method."""
+    family = family_of(problem)
+    own = family.part("report")
+    head = [name for name in HEAD if name != "bits" or family.bits]
+    record: dict[str, Any] = dict.fromkeys((*head, *own.COLUMNS, "message"))
+    record.update(problem=problem.name, method=method.name)
+    if method.bits is not None:
+        record.update(bits=method.bits)
+    reason = method.unavailable(problem)
+    if reason:
+        return record | {"status": "unavailable", "message": reason}
+    limit = time_limit if "time_limit" in method.options else None
+    try:
+        solution = solve(problem, method.name, time_limit=limit)
+    except InputError:  # what the caller asked for is wrong, whatever the method
+        raise
+    except MethodError as error:
+        return record | {"status": "unavailable", "message": str(error)}
+    except Exception as error:
+        text = " ".join(str(error).split())[:200]
+        return record | {"status": "failed", "message": f"{type(error).__name__}: {text}"}
+    certificate = solution.certificate
+    record.update(
+        status=solution.status,
+        objective=solution.objective,
+        bound=certificate.bound,
+        gap=certificate.gap if certificate.feasible else None,
+        seconds=solution.seconds,
+        verified=certificate.feasible if solution.plan else None,
+        proved=certificate.proved or certificate.infeasible,
+        message=solution.message,
+        **own.facts(problem, solution),
+    )
+    return record
 
 
 def _listed(name: str, value: Iterable[Entry], of: str) -> Iterable[Entry]:

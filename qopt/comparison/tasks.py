@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from qopt.comparison.study import Instances, Run, Setting, Study, digest
+from qopt.comparison.design import Design, Instances, Run, Setting, digest
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.families import family_named, family_of
-from qopt.core.method import Method, Options, fastest, named
+from qopt.core.method import Method, Options
 from qopt.core.problem import Problem
 from qopt.core.reading import bundled, from_data, load
 
@@ -96,7 +96,7 @@ class Tasks:
     shard : (i, n), share i of n, counted from 1; instances are dealt out in turn.
     """
 
-    study: Study
+    study: Design
     shard: tuple[int, int] | None = None
 
     def sources(self) -> Iterator[Source]:
@@ -119,9 +119,8 @@ class Tasks:
     @cached_property
     def _names(self) -> list[list[str]]:
         """Of each entry the names that its patterns stand for, none twice."""
-        return [
-            list(dict.fromkeys(n for p in entry.names or () for n in _matching(p))) for entry in self.study.instances
-        ]
+        named = ((name for pattern in e.names or () for name in _matching(pattern)) for e in self.study.instances)
+        return [list(dict.fromkeys(names)) for names in named]
 
     @cached_property
     def _named(self) -> dict[str, Source]:
@@ -168,7 +167,7 @@ class Tasks:
         return {}
 
     def settings(self, family: str) -> list[tuple[str, Setting]]:
-        """The runs that a family takes part in, with their labels: those whose method it has."""
+        """The runs that a family takes part in, with their labels: those whose method and options it has."""
         if family not in self._settings:
             methods: tuple[Method, ...] = family_named(family).part("registry").METHODS
             chosen: dict[str, tuple[str, Setting]] = {}
@@ -179,41 +178,63 @@ class Tasks:
         return self._settings[family]
 
     def check(self) -> None:
-        """Raise what is wrong with runs and instances before anything is solved.
+        """Raise what is wrong with runs and generators before anything is solved.
 
         Raises
         ------
         InputError
-            A run that no instance takes part in, an option that its method does not take, two runs of one label.
+            A run that no instance takes part in, two runs of one label, a generator that refuses its arguments.
         """
         families = {source.family for source in self._named.values()}
-        families |= {entry.generate for entry in self.study.instances if entry.generate}
         families |= {family_of(from_data(e.problem)).name for e in self.study.instances if e.problem is not None}
+        for number, entry in enumerate(self.study.instances):
+            if entry.generate is not None:
+                families.add(entry.generate)
+                _try(number, entry)
+        known = {name: family_named(name).part("registry").METHODS for name in sorted(families)}
         for number, run in enumerate(self.study.runs):
-            for method in run.method:
-                known = {name: family_named(name).part("registry").METHODS for name in sorted(families)}
-                mine = [m for methods in known.values() for m in methods if method in (m.name, "auto", "all")]
-                if not mine:
-                    every = dict.fromkeys(m.name for methods in known.values() for m in methods)
-                    raise InputError(f"runs[{number}].method", shown(method), ", ".join(["all", "auto", *every]))
-        for family in families:
-            self._check_labels(family)
+            for setting in run.single():
+                _check_used(f"runs[{number}]", setting, known)
+        for family in known:
+            labels = [label for label, _ in self.settings(family)]
+            for label in labels:
+                if labels.count(label) > 1:
+                    raise InputError("runs", f"two runs called {label}", "labels of their own")
 
-    def _check_labels(self, family: str) -> None:
-        methods = family_named(family).part("registry").METHODS
-        labels: set[str] = set()
-        for label, setting in self.settings(family):
-            if label in labels:
-                raise InputError("runs", f"two runs called {label}", "labels of their own")
-            labels.add(label)
-            if setting.method != "auto":
-                options = {name: getattr(setting, name) for name in OPTIONS}
-                try:
-                    named(methods, setting.method).check_options(Options(**options))
-                except InputError as error:
-                    raise InputError(f"runs ({label}): {error.field}", error.found, error.allowed) from None
-                except MethodError:
-                    continue  # a solver that is not there is a row with its reason
+
+def _try(number: int, entry: Instances) -> None:
+    """Draw the first instance of a generator of each size."""
+    for size in entry.size or ():
+        try:
+            next(_drawn(entry.model_copy(update={"size": (size,)}))).problem()
+        except InputError as error:
+            raise InputError(f"instances[{number}].{error.field}", error.found, error.allowed) from None
+        except TypeError as error:  # a keyword that it does not have
+            raise InputError(f"instances[{number}].options", str(error), f"keywords of {entry.generate}") from None
+
+
+def _check_used(where: str, setting: Setting, known: dict[str, tuple[Method, ...]]) -> None:
+    """Refuse a run that no family takes part in, with the reason."""
+    every = [method for methods in known.values() for method in methods]
+    mine = [method for method in every if setting.method in (method.name, "auto", "all")]
+    if not mine:
+        names = ", ".join(["all", "auto", *dict.fromkeys(method.name for method in every)])
+        raise InputError(f"{where}.method", shown(setting.method), names)
+    faults = [_fault(method, setting) for method in mine]
+    if all(faults):
+        first = next(fault for fault in faults if fault)
+        raise InputError(f"{where}.{first.field}", first.found, first.allowed)
+
+
+def _fault(method: Method, setting: Setting) -> InputError | None:
+    """What is wrong with options for a method, or None; a solver that is not there will be a row with its reason."""
+    try:
+        method.check_options(Options(**{name: getattr(setting, name) for name in OPTIONS}))
+    except InputError as error:
+        return error
+    except MethodError:
+        return None
+    return None
 
 
 OPTIONS = ("threads", "seed", "solver", "formulation", "gap")
@@ -221,33 +242,21 @@ OPTIONS = ("threads", "seed", "solver", "formulation", "gap")
 
 
 def _of_family(run: Run, methods: tuple[Method, ...]) -> Iterator[tuple[str, Setting]]:
-    """The settings of a run for the methods of a family; of ``all``, each takes those of the options that it knows."""
-    names = {method.name for method in methods}
+    """The settings of a run that methods of a family take; ``all`` is each method that does."""
     for setting in run.single():
-        if setting.method != "all":
-            if setting.method in names or setting.method == "auto":
-                yield run.label or setting.label, setting
-            continue
         for method in methods:
-            own = Setting(method=method.name, **setting.model_dump(exclude={"method"}))
-            yield own.label, own
-
-
-def method_of(problem: Problem, setting: Setting) -> Method:
-    """The method that a setting names for a problem."""
-    methods = family_of(problem).part("registry").METHODS
-    if setting.method != "auto":
-        return named(methods, setting.method)
-    kinds = family_of(problem).bits
-    return fastest(methods, problem, kinds[0] if kinds else None)
+            if setting.method in (method.name, "all") and _fault(method, setting) is None:
+                own = setting.model_copy(update={"method": method.name})
+                yield run.label or own.label, own
+        if setting.method == "auto" and any(_fault(method, setting) is None for method in methods):
+            yield run.label or setting.label, setting
 
 
 def _drawn(entry: Instances) -> Iterator[Source]:
     """The instances of a generator."""
-    assert entry.generate is not None and entry.size is not None and entry.seeds is not None
-    for size in entry.size:
-        for seed in entry.seeds:
-            yield Source("generate", [entry.generate, size, seed, entry.options], entry.generate)
+    for size in entry.size or ():
+        for seed in entry.seeds or ():
+            yield Source("generate", [entry.generate, size, seed, entry.options], str(entry.generate))
 
 
 def _matching(pattern: str) -> list[str]:

@@ -22,6 +22,9 @@ from qopt.comparison.tasks import Source, Task
 START = 120.0
 """Seconds that a process has for its imports."""
 
+WARM_UP = 2.0
+"""Seconds beyond the limit that a method's first solve has, at least."""
+
 LIBRARIES = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM", "BLIS", "RAYON", "POLARS_MAX")
 """Variables ``..._NUM_THREADS`` by which numerical libraries are told how many threads they may start."""
 
@@ -81,13 +84,14 @@ class Solver:
         self._held = b""
         self.source: Source | None = None
         self.reason: str | None = None
+        self.warm: set[str] = set()
         ready = self.ask({"path": sys.path, "imports": terms.imports}, START)
         self.machine: str = ready["machine"]
         self.machines: dict[str, Any] = ready["machines"]
 
     def ask(self, message: dict[str, Any], seconds: float | None) -> dict[str, Any]:
         """Send a message and wait for its answer, so long at most."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdout is not None
         end = None if seconds is None else time.monotonic() + seconds
         try:
             self._send(json.dumps(message, separators=(",", ":")).encode() + b"\n")
@@ -207,9 +211,10 @@ def _group(group: Group, terms: Terms, machines: dict[str, Any]) -> Iterator[dic
             if solver.reason is not None:
                 row.update(status="unavailable", message=f"there is no such instance: {solver.reason}")
             else:
+                message = {"setting": task.setting.model_dump(), "seed": task.seed, "limit": terms.limit}
+                solver = _warmed(solver, message, terms, group.source)
                 begun = time.perf_counter()
                 allowed = None if terms.limit is None else terms.limit + terms.grace
-                message = {"setting": task.setting.model_dump(), "seed": task.seed, "limit": terms.limit}
                 row.update(solver.ask(message | {"grace": terms.grace, "threads": terms.threads}, allowed))
         except TimeoutError:
             if solver is None:
@@ -222,6 +227,29 @@ def _group(group: Group, terms: Terms, machines: dict[str, Any]) -> Iterator[dic
         if solver is not None and not solver.alive:
             _drop(solver)
         yield row
+
+
+_COLD: set[str] = set()
+"""Runs that did not come through their first, uncounted solve here; they go without."""
+
+
+def _warmed(solver: Solver, message: dict[str, Any], terms: Terms, source: Source) -> Solver:
+    """A process in which the method of a message is loaded and has solved something already."""
+    name = f"{source.family} {message['setting']}"
+    if name in solver.warm or name in _COLD:
+        return solver
+    solver.warm.add(name)
+    allowed = None if terms.limit is None else terms.limit + max(terms.grace, WARM_UP)
+    try:
+        solver.ask(message | {"load": source.family}, START)
+        solver.ask(message | {"warm": source.family}, allowed)
+    except (TimeoutError, Gone):
+        _COLD.add(name)
+        _drop(solver)
+        solver = _solver(terms)
+        solver.ask({"source": asdict(source)}, None)
+        solver.source = source
+    return solver
 
 
 def _blank(task: Task, terms: Terms) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Where the time of a solve goes, and what the solver tells meanwhile: for whoever records, and for nobody else.
 
-Code that builds, hands over, solves or extracts says so by `phase`; a solver's word goes to `say`, its incumbents and
-bounds to `tell`. Without a `recording` around it each costs a look at one variable.
+Code that hands a model to a solver says so by `phase`, as does what certifies; the method's time before counts as
+building, that after as extracting. A solver's word goes to `say`, its incumbents and bounds to the function that
+`teller` gives. Without a `recording` around it each costs a look at one variable.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Literal
 
-Name = Literal["build", "hand_over", "solve", "extract", "certify"]
-"""Phases that are told apart; what belongs to none of them is the method's own work."""
+Name = Literal["hand_over", "solve", "extract", "certify", "other"]
+"""Phases that code names. What lies before a hand-over is ``build``, what lies after the last solve ``extract``."""
+
+DRIVEN = ("hand_over", "solve")
+"""Phases of a solver's driver: what a method does beside them prepares a model, or reads one."""
 
 POINTS = 400
 """Points of a trace that are kept; of more, every second one is dropped, and from then on every second one comes."""
@@ -37,27 +41,45 @@ class Record:
         self.begun = time.perf_counter()
         self._open: list[str] = []
         self._since = self.begun
+        self._idle = 0.0
         self._stride, self._skipped = 1, 0
 
-    def _lap(self) -> None:
+    def lap(self) -> None:
+        """Count the seconds since the last look at the watch."""
         now = time.perf_counter()
         if self._open:
-            name = self._open[-1]
-            self.seconds[name] = self.seconds.get(name, 0.0) + now - self._since
+            self.add(self._open[-1], now - self._since)
+        else:
+            self._idle += now - self._since
         self._since = now
+
+    def add(self, name: str, seconds: float) -> None:
+        """Count seconds for a phase."""
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
     def enter(self, name: str) -> None:
         """Begin a phase."""
-        self._lap()
+        self.lap()
+        if not self._open and name in DRIVEN:
+            self.add("build", self._idle)
+            self._idle = 0.0
+        elif not self._open and name == "certify":
+            self.close()
         self._open.append(name)
+
+    def close(self) -> None:
+        """Count what came after the last phase: as extracting where a solver ran, else as the method's own work."""
+        self.lap()
+        self.add("extract" if any(name in self.seconds for name in DRIVEN) else "other", self._idle)
+        self._idle = 0.0
 
     def leave(self) -> None:
         """End the phase that was begun last."""
-        self._lap()
+        self.lap()
         self._open.pop()
 
     def point(self, incumbent: float | None, bound: float | None) -> None:
-        """Add a point to the trace: the best value known now, and the lower bound, None for one that is not told."""
+        """Add a point to the trace: a value that is reached, and the lower bound, None for one that is not told."""
         self._skipped += 1
         last = self.trace[-1][1:] if self.trace else None
         if last == (incumbent, bound):
@@ -103,6 +125,17 @@ def phase(name: Name) -> Iterator[None]:
         yield
     finally:
         record.leave()
+
+
+def shift(source: str, target: str, seconds: float | None) -> None:
+    """Count seconds of one phase for another: what a library tells of itself when it is done."""
+    record = _RECORD.get()
+    if record is None or seconds is None:
+        return
+    record.lap()
+    moved = max(min(seconds, record.seconds.get(source, 0.0)), 0.0)
+    record.add(source, -moved)
+    record.add(target, moved)
 
 
 def say(solver: str, word: object) -> None:

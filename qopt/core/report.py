@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +24,9 @@ KINDS = {
 
 MAX_ROWS = 40
 """Rows of a plan listed before the table leaves some out."""
+
+LEAST = 6
+"""Characters that a column of texts keeps when it folds."""
 
 TAIL = 5
 """Of those, rows from the plan's end: what crosses the cut, or where it ends."""
@@ -113,6 +118,60 @@ def certificate_table(problem: Problem, certificate: Certificate) -> RenderableT
     return table
 
 
+class Fitted:
+    """A table that no width cuts: columns that do not fit are left out, and named below; texts fold, numbers never.
+
+    Where not even the needed columns fit, each row is a block of lines.
+
+    Parameters
+    ----------
+    rows : cells by column, the same columns in each row, in order.
+    left : columns of texts; the others are numbers, at the right.
+    needed : columns that stay.
+    spare : the others, those that go first before those that go last.
+    """
+
+    def __init__(
+        self, rows: Sequence[Mapping[str, str]], *, left: Sequence[str], needed: Sequence[str], spare: Sequence[str]
+    ) -> None:
+        self.rows, self.left, self.needed = rows, left, needed
+        self.columns = list(rows[0]) if rows else list(needed)
+        self.going = [name for name in spare if name in self.columns]
+
+    def _table(self, columns: Sequence[str]) -> Table:
+        table = Table(header_style="bold", box=None, pad_edge=False)
+        for name in columns:
+            if name in self.left:
+                table.add_column(name, overflow="fold", min_width=LEAST)
+            else:
+                table.add_column(name, justify="right", no_wrap=True)
+        for row in self.rows:
+            table.add_row(*(row[name] for name in columns))
+        return table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        columns: list[str] = list(self.columns)
+        gone: list[str] = []
+        wide = options.update(max_width=100_000)
+
+        def width(least: bool) -> int:
+            found = Measurement.get(console, wide, self._table(columns))
+            return found.minimum if least else found.maximum
+
+        for name in self.going:
+            if width(False) <= options.max_width:
+                break
+            columns.remove(name)
+            gone.append(name)
+        if width(True) <= options.max_width:
+            yield self._table(columns)
+        else:
+            for row in self.rows:
+                yield Text("\n".join(f"{name}: {row[name]}" for name in columns) + "\n", overflow="fold")
+        if gone:
+            yield Text(f"not shown at this width: {', '.join(gone)} (--json, --csv: all)", style="dim")
+
+
 def comparison_table(records: list[dict[str, Any]]) -> RenderableType:
     """A row for each problem and method, and a line for each reason why one is missing.
 
@@ -122,30 +181,25 @@ def comparison_table(records: list[dict[str, Any]]) -> RenderableType:
         message; objective, bound, gap, seconds, verified and proved, None where there is nothing to say; bits, and the
         family's FACTS, where it has them.
     """
-    table = Table(header_style="bold", box=None, pad_edge=False)
     several = len({r["problem"] for r in records}) > 1
-    if several:
-        table.add_column("problem")
     decided = dict.fromkeys(name for family in FAMILIES.values() for name in family.part("report").FACTS)
     facts = [name for name in decided if any(name in r for r in records)]
-    bits = any("bits" in r for r in records)
-    for heading in ("method", "bits", "status") if bits else ("method", "status"):
-        table.add_column(heading)
-    for heading in (*facts, "objective", "proved bound", "gap", "time", "verified"):
-        table.add_column(heading, justify="right")
+    head = [*(["problem"] if several else []), "method", *(["bits"] if any("bits" in r for r in records) else [])]
+    rows = []
     for r in records:
-        cells = [r["problem"]] if several else []
         if r["status"] == "unavailable":
             continue
         verified = {None: "–", True: "yes", False: "NO"}[r["verified"]]
         if r["proved"]:
             verified += ", proved"
-        gap = gap_text(r["gap"])
-        cells += [r["method"], r.get("bits") or "–", r["status"]] if bits else [r["method"], r["status"]]
-        cells += ["–" if r.get(name) is None else str(r[name]) for name in facts]
-        cells += [number(r["objective"], 8), number(r["bound"], 8)]
+        cells = {name: r.get(name) or "–" for name in (*head, "status")}
+        cells |= {name: "–" if r.get(name) is None else str(r[name]) for name in facts}
+        cells |= {"objective": number(r["objective"], 8), "proved bound": number(r["bound"], 8)}
         seconds = "–" if r["seconds"] is None else scaled(r["seconds"], "s")
-        table.add_row(*cells, gap, seconds, verified)
+        rows.append(cells | {"gap": gap_text(r["gap"]), "time": seconds, "verified": verified})
+    needed = [name for name in (*head, "status", "objective", "time", "verified") if name != "bits"]
+    spare = ("bits", *reversed(facts), "proved bound", "gap")
+    table = Fitted(rows, left=(*head, "status"), needed=needed, spare=spare)
     reasons: dict[str, list[str]] = {}
     for r in records:
         if r["status"] == "unavailable":
@@ -174,6 +228,6 @@ def as_text(shown: RenderableType, width: int = 140) -> str:
 
 
 def console() -> Console:
-    """Where tables go: wide enough not to wrap when the output is a file or a pipe."""
+    """Where tables go: as wide as the terminal or as COLUMNS says, else, in a file or a pipe, 140 characters."""
     plain = Console()
-    return plain if plain.is_terminal else Console(width=140)
+    return plain if plain.is_terminal or os.environ.get("COLUMNS", "").isdigit() else Console(width=140)

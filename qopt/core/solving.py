@@ -19,6 +19,7 @@ from qopt.core.families import FAMILIES, Family, family_named, family_of
 from qopt.core.front import Front
 from qopt.core.log import logged, teller
 from qopt.core.method import Method, Options, fastest, named
+from qopt.core.phases import phase
 from qopt.core.plan import Plan
 from qopt.core.plugins import methods_of
 from qopt.core.problem import Problem
@@ -156,7 +157,8 @@ def solve(
         effort = dict(family.part("certificate").IN_SOLVE)
     begun = clock.spent
     tell(f"method {chosen.name}" + (f", solver {solver}" if solver else "") + (f"; {unused}" if unused else ""))
-    known = None if time_limit is None or not chosen.stand_in else _first_plan(family, asked, clock)
+    with phase("other"):
+        known = None if time_limit is None or not chosen.stand_in else _first_plan(family, asked, clock)
     with logged(verbose and "verbose" in chosen.options):
         outcome = _stood_in(family, asked, chosen, _run(chosen, function, asked, options), known)
     outcome = _not_worse(family, asked, chosen, outcome, options.start)
@@ -166,7 +168,8 @@ def solve(
         effort["bits"] = chosen.bits
     if time_limit is not None and _takes_a_clock(family):
         effort["clock"] = clock
-    certificate = _certified(asked, outcome.plan, outcome.witness, effort)
+    with phase("certify"):
+        certificate = _certified(asked, outcome.plan, outcome.witness, effort)
     tell(f"certified in {certificate.seconds:.3g} s")
     unproved = outcome.plan is not None and not certificate.proved and certificate.stopped
     return Solution(

@@ -153,6 +153,7 @@ def solve(problem: Allocation, options: Options) -> Outcome:
             seed=options.seed,
             start=None if options.start is None else program.point(own.choice(options.start)),
             log=options.verbose,
+            told=(unit, program.offset),
         )
         point = None if said.x is None else tuple(program.taken(said.x).tolist())
         bound = None if said.bound is None else program.offset + unit * said.bound

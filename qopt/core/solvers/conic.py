@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from qopt.core.errors import InputError, shown
 from qopt.core.method import Options
+from qopt.core.phases import phase, say, shift
 
 if TYPE_CHECKING:
     import cvxpy as cp
@@ -39,11 +40,16 @@ def limited(solver: str, left: float | None) -> dict[str, object]:
 
 
 def attempt(model: cp.Problem, solver: str, settings: dict[str, object], verbose: bool) -> str:
-    """Solve a model; where the solver broke off, a line that says so, else nothing."""
+    """Solve a model; where the solver broke off, a line that says so, else nothing.
+
+    Compiling the model and reading it back counts as handing over, the rest as solving.
+    """
     try:
-        with warnings.catch_warnings():
+        with phase("hand_over"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "may be inaccurate": the exact test judges
             model.solve(solver=solver.upper(), verbose=verbose, **settings)
+            say(solver, model.status)
+            shift("hand_over", "solve", getattr(model.solver_stats, "solve_time", None))
     except Exception as error:  # CVXPY's interfaces raise what they like, and ValueError where no point came
         return f"{solver} broke off: {' '.join(str(error).split())[:200]}"
     return ""

@@ -8,7 +8,7 @@ and rechecks the point.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -16,6 +16,7 @@ from scipy.sparse import csr_array
 from qopt.core.arrays import BoolArray, FloatArray
 from qopt.core.display import Brief
 from qopt.core.errors import QoptError
+from qopt.core.phases import phase, say, teller
 
 if TYPE_CHECKING:
     import highspy
@@ -57,6 +58,7 @@ def solve_milp(
     seed: int | None = None,
     start: FloatArray | None = None,
     log: bool = False,
+    told: tuple[float, float] | None = None,
 ) -> MilpResult:
     """Minimise ``cost @ x`` subject to ``row_lower <= matrix @ x <= row_upper``, ``0 <= x <= upper``.
 
@@ -66,16 +68,42 @@ def solve_milp(
     integer : (n,) which columns are whole.
     start : a feasible point to begin with.
     log : whether HiGHS prints its log.
+    told : (unit, offset): the problem's objective is ``offset + unit * value``. Where the program is the whole problem,
+        for what is recorded of incumbents and bounds over time.
     """
     if time_limit is not None and not time_limit > 0:
         return MilpResult("time-limit", None, None, None, 0, "no time is left to hand the model over")
-    h = _solver(time_limit, threads, seed, log)
-    _pass_model(h, cost, matrix, row_lower, row_upper, upper, integer)
-    if start is not None:
-        columns = matrix.shape[1]
-        h.setSolution(columns, np.arange(columns, dtype=np.int32), np.ascontiguousarray(start, dtype=np.float64))
-    h.run()
-    return _answer(h)
+    with phase("hand_over"):
+        h = _solver(time_limit, threads, seed, log)
+        _pass_model(h, cost, matrix, row_lower, row_upper, upper, integer)
+        if start is not None:
+            columns = matrix.shape[1]
+            h.setSolution(columns, np.arange(columns, dtype=np.int32), np.ascontiguousarray(start, dtype=np.float64))
+        if told is not None:
+            _listen(h, told)
+    with phase("solve"):
+        h.run()
+    with phase("extract"):
+        found = _answer(h)
+    say("HiGHS", found.message)
+    return found
+
+
+def _listen(h: highspy.Highs, told: tuple[float, float]) -> None:
+    """Have HiGHS tell of incumbents and bounds, where somebody records."""
+    import highspy
+
+    tell = teller(*told)
+    if tell is None:
+        return
+
+    def on(*arguments: Any) -> None:  # kind, message, what HiGHS tells, what it may be told, the caller's own
+        values = arguments[2].mip_primal_bound, arguments[2].mip_dual_bound
+        tell(*(float(value) if np.isfinite(value) else None for value in values))
+
+    h.setCallback(on, None)
+    for kind in ("kCallbackMipImprovingSolution", "kCallbackMipLogging"):
+        h.startCallback(getattr(highspy.cb.HighsCallbackType, kind))
 
 
 def _solver(time_limit: float | None, threads: int | None, seed: int | None, log: bool) -> highspy.Highs:

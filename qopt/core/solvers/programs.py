@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.method import Options
+from qopt.core.phases import phase, say, shift
 from qopt.core.solution import Status
 from qopt.core.solvers import own_process
 from qopt.core.solvers.answers import TOLERANCE, Answer, finite
@@ -48,15 +49,18 @@ def run_in_own_process(name: str, model: pyo.ConcreteModel, left: float | None, 
     start = None
     if options.start is not None:
         start = {c: float(v.value or 0.0) for c, v in zip(columns, made.variables, strict=True)}
-    said = own_process.run(
-        name,
-        mps.write(made.linear),
-        left=left,
-        seed=options.seed,
-        threads=options.threads,
-        start=start,
-        verbose=options.verbose,
-    )
+    text = mps.write(made.linear)
+    with phase("solve"):
+        said = own_process.run(
+            name,
+            text,
+            left=left,
+            seed=options.seed,
+            threads=options.threads,
+            start=start,
+            verbose=options.verbose,
+        )
+    say(name, said["message"] or said["status"])
     values, bound = said["values"], said["bound"]
     if values is not None:
         made.load(float(values.get(column, 0.0)) for column in columns)
@@ -116,7 +120,11 @@ def _through_pyomo(
     if options.start is not None:
         own["warmstart"] = True
     try:
-        results = solver.solve(model, load_solutions=False, options=settings, tee=options.verbose, **own)
+        with phase("hand_over"):
+            results = solver.solve(model, load_solutions=False, options=settings, tee=options.verbose, **own)
+            told = getattr(results.solver, "time", None)
+            shift("hand_over", "solve", told if isinstance(told, float) else None)
+        say(name, results.solver.termination_condition)
     except Exception as error:  # Pyomo's interfaces raise what they like where the solver broke off
         return Answer("failed", False, None, message=f"{name} broke off: {' '.join(str(error).split())[:200]}")
     return _reading(name, model, left, results)

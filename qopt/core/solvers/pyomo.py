@@ -16,6 +16,7 @@ from qopt.core.arguments import is_whole
 from qopt.core.clock import Clock
 from qopt.core.errors import InputError, shown
 from qopt.core.method import Options
+from qopt.core.phases import phase, say, shift
 from qopt.core.solution import Status
 from qopt.core.solvers.answers import TOLERANCE, Answer, finite
 from qopt.core.solvers.programs import check, run_further, run_in_own_process, run_program
@@ -99,6 +100,13 @@ def run_highs(model: pyo.ConcreteModel, left: float | None, options: Options) ->
     clock = Clock(left)
 
     def attempt(presolve: str) -> Any:
+        with phase("hand_over"):
+            results = ask(presolve)
+            shift("hand_over", "solve", results.timing_info.timer.get_total_time("optimize"))
+        say("HiGHS", results.termination_condition.name)
+        return results
+
+    def ask(presolve: str) -> Any:
         return fresh_highs(options.threads).solve(
             model,
             load_solutions=False,
@@ -125,7 +133,8 @@ def run_highs(model: pyo.ConcreteModel, left: float | None, options: Options) ->
             nodes = (answer.nodes or 0) + (other.nodes or 0)
             results, answer = second, replace(other, bound=min(bounds, default=None), nodes=nodes)
     if answer.point:
-        results.solution_loader.load_vars()
+        with phase("extract"):
+            results.solution_loader.load_vars()
     return answer
 
 

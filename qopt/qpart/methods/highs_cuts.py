@@ -10,6 +10,7 @@ import numpy as np
 from qopt.core.arrays import FloatArray
 from qopt.core.clock import Clock
 from qopt.core.method import Options
+from qopt.core.phases import phase, say, shift
 from qopt.core.solution import Outcome
 from qopt.core.solvers.pyomo import fresh_highs
 from qopt.qpart.methods.cut_search import AtCut, best_cut, objective
@@ -150,7 +151,10 @@ def _at_cut(problem: QPart, subproblem: Subproblem, incumbent: float, options: O
     for _ in range(MAX_ROUNDS):
         left = clock.left
         limit = None if left is None else spent + max(left, 0.0)  # HiGHS counts from its first round
-        results = solver.solve(model, solver_options=_settings(tolerance), time_limit=limit)
+        with phase("hand_over"):
+            results = solver.solve(model, solver_options=_settings(tolerance), time_limit=limit)
+            shift("hand_over", "solve", float(results.timing_info.highs_time or 0.0) - spent)
+        say("HiGHS", results.termination_condition.name)
         spent = float(results.timing_info.highs_time or 0.0)
         reason = results.termination_condition
         if reason == TerminationCondition.maxTimeLimit:

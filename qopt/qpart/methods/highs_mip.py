@@ -131,6 +131,7 @@ def solve(problem: QPart, options: Options) -> Outcome:
                 seed=options.seed,
                 start=_start(blocks, known, column) if begun else None,
                 log=options.verbose,
+                told=(scale, floor),
             )
         except SolverError as error:
             return Round("failed", message=str(error))
