@@ -2,4 +2,5 @@
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=("plots", "statistics", "tables", "times"))
+PARTS = ("plots", "profiles", "statistics", "tables", "times")
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=PARTS)

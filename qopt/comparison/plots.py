@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qopt.comparison.times import Times, profile, ratios
+from qopt.comparison.profiles import profile
+from qopt.comparison.times import Times, ratios
 from qopt.core.arguments import is_number
 from qopt.core.arrays import FloatArray
 from qopt.core.errors import InputError, shown
@@ -164,7 +165,7 @@ def _legend_below(ax: Axes, names: Sequence[str]) -> None:
 def plot_profile(found: Times, ax: Axes | None = None) -> Axes:
     """Performance profiles: for each run the share of instances that it solved within a factor of the fastest.
 
-    What such a picture can and cannot say is `qopt.comparison.times.statement`.
+    What such a picture can and cannot say is `qopt.comparison.profiles.statement`.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from qopt.comparison import statistics, times
+from qopt.comparison import profiles, statistics, times
 from qopt.core.errors import InputError
 
 
@@ -56,7 +56,7 @@ def test_a_refuted_claim_is_a_time_out() -> None:
     assert refuted.wrong == (0, 1, 1, 1, 1)
     assert refuted.solved.tolist() == [[True, False, False, False, False], [True] * 5]
     assert refuted.seconds[0].tolist() == [1.0, 9.0, 9.0, 9.0, 9.0]
-    assert "b: 1 wrong claim, counted as not solved." in times.statement(refuted)
+    assert "b: 1 wrong claim, counted as not solved." in profiles.statement(refuted)
 
 
 def test_a_studys_words_are_taken_and_repeats_are_one_time() -> None:
@@ -98,21 +98,21 @@ SWITCHING = {"A": [1, 1, 5, 5, 5], "B": [3, 3, 3, 3, 1], "C": [9, 9, 1, 1, 9]}
 
 def test_a_profile_rises_where_it_should_and_says_when_an_order_turns() -> None:
     found = times.times(compared({run: list(map(float, values)) for run, values in SWITCHING.items()}))
-    table = times.profile(found)
+    table = profiles.profile(found)
     for run, values in SWITCHING.items():
         fastest = np.min(list(SWITCHING.values()), axis=0)
         for at in (1.0, 3.0, 5.0, 9.0):
             steps = table[(table["run"] == run) & (table["factor"] <= at * (1 + 1e-12))]
             assert steps["share"].max() == pytest.approx(np.mean(np.array(values) / fastest <= at)) or steps.empty
-    turned = times.switches(found, (1.0,))
+    turned = profiles.switches(found, (1.0,))
     assert ["A", "B", "C"] in turned[["left", "right", "removed"]].to_numpy().tolist()
     row = turned[turned["removed"] == "C"].iloc[0]
     assert row.tolist()[4:] == pytest.approx([0.4, 0.2, 0.4, 0.6])
-    assert any("; without " in line and line.endswith("1 more such turn.") for line in times.statement(found))
+    assert any("; without " in line and line.endswith("4 more such turns.") for line in profiles.statement(found))
 
 
 def test_nobody_and_few_are_said() -> None:
-    lines = " ".join(times.statement(times.times(compared(SECONDS), limit=60.0)))
+    lines = " ".join(profiles.statement(times.times(compared(SECONDS), limit=60.0)))
     assert "Nobody solved 1 of the instances: no curve can rise above 75.0%." in lines
     assert "One instance is a step of 25.0%" in lines
 
