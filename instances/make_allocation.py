@@ -3,7 +3,7 @@
     python instances/make_allocation.py HAWQ.json GGUF.json
 
 The tables are public: HAWQ-V3's as its notebook prints it, and one model's of the GGUF Tool Suite, by Thireus and its
-contributors, in the layouts that `qopt.read_table` takes. Then run fill_best_known.py.
+contributors, in the layouts that `qopt.read_table` takes. Then run best.py update.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python instances/make_placement.py
 
-Then run fill_best_known.py. (placement/teaching-5.json is written by hand, as its description works it out by hand.)
+Then run best.py update. (placement/teaching-5.json is written by hand, as its description works it out by hand.)
 """
 
 from __future__ import annotations

@@ -2,6 +2,5 @@
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submodules=("journal", "plots", "results", "statistics", "study", "tables")
-)
+PARTS = ("journal", "plots", "profiles", "results", "statistics", "study", "tables", "times")
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=PARTS)

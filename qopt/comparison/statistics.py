@@ -2,7 +2,8 @@
 
 The chain is that of empirical studies of deployments: Shapiro-Wilk for normality, Kruskal-Wallis over all groups,
 Conover's post-hoc test with an adjustment for each pair, Cliff's delta for sign and size, and the Wilcoxon
-signed-rank test with Bonferroni's correction where the samples are paired.
+signed-rank test with Bonferroni's correction where the samples are paired. `ranks` compares several groups on the same
+subjects: Friedman's test, and Nemenyi's for each pair (Demsar, 2006).
 
 Needs scikit-posthocs for Conover's test: ``pip install 'qopt-edge[study]'``.
 """
@@ -193,13 +194,96 @@ def compare(
         p = conover[left, right]
         significant = bool(kruskal.pvalue < alpha and p < alpha)
         delta = cliffs_delta(a, b)
-        signed = _signed_rank(a, b) if paired else float("nan")
+        signed = signed_rank(a, b) if paired else float("nan")
         records.append(
             {"left": left, "right": right, **_sizes_and_medians(a, b)}
             | {"kruskal_h": float(kruskal.statistic), "kruskal_p": float(kruskal.pvalue), "conover_p": p}
             | {"significant": significant, "delta": delta, "band": band(delta)}
             | {"letter": letter(delta) if significant else ""}
             | {"wilcoxon_p": signed, "wilcoxon_adjusted": float(np.minimum(1.0, times * signed))}
+        )
+    return pd.DataFrame(records)
+
+
+def adjusted(p_values: Sequence[float], method: str = "holm") -> list[float]:
+    """p-values adjusted for their number, in the order given.
+
+    Parameters
+    ----------
+    p_values : (m,) numbers in [0, 1].
+    method : ``bonferroni`` or ``holm``, which keep the chance of any false alarm below the level, or ``fdr_bh``
+        (Benjamini and Hochberg), which keeps the share of false ones among the alarms.
+
+    Raises
+    ------
+    InputError
+        A value outside of [0, 1], or another method.
+    """
+    if method not in ("bonferroni", "holm", "fdr_bh"):
+        raise InputError("adjust", shown(method), "bonferroni, holm or fdr_bh")
+    found = _sample("p_values", p_values, 0)
+    if ((found < 0) | (found > 1)).any():
+        raise InputError("p_values", shown(float(found[(found < 0) | (found > 1)][0])), "numbers in [0, 1]")
+    m, order = found.size, np.argsort(found, kind="stable")
+    ordered = found[order]
+    if method == "bonferroni":
+        ordered = ordered * m
+    elif method == "holm":
+        ordered = np.maximum.accumulate(ordered * np.arange(m, 0, -1))
+    else:
+        ordered = np.minimum.accumulate((ordered * m / np.arange(1, m + 1))[::-1])[::-1]
+    result = np.empty(m)
+    result[order] = np.minimum(1.0, ordered)
+    return [float(p) for p in result]
+
+
+def ranks(
+    samples: Mapping[str, Sequence[float] | FloatArray] | pd.DataFrame,
+    *,
+    group: str = "group",
+    value: str = "latency",
+) -> pd.DataFrame:
+    """Groups measured on the same subjects, ranked within each: Friedman's test and Nemenyi's for every pair.
+
+    For several solvers on the same instances. Ranks leave sizes out: one that is ahead by a hair everywhere is first.
+
+    Parameters
+    ----------
+    samples, group, value
+        As for `compare`: at least three groups; values of equal position belong to one subject.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a pair: ``left, right, n, left_rank, right_rank`` (means; 1 is the lowest value), ``friedman_chi2,
+        friedman_p`` (over all groups, the same in every row), ``nemenyi_p``, ``delta`` and ``band`` (Cliff's).
+
+    Raises
+    ------
+    InputError
+        Fewer than three groups or values, groups of different sizes, a value that is no finite number, or all groups
+        equal in every position.
+    """
+    import pandas as pd
+    from scipy import stats
+
+    groups = _groups(samples, group, value, 3)
+    _check_comparable(groups, paired=True)
+    data = np.column_stack(list(groups.values()))
+    n, k = data.shape
+    if (data == data[:, :1]).all():
+        raise InputError("samples", "ties everywhere", "groups that differ in some position")
+    mean = stats.rankdata(data, axis=1).mean(axis=0)
+    test = stats.friedmanchisquare(*groups.values())
+    scale = np.sqrt(k * (k + 1) / (6.0 * n))
+    records: list[dict[str, object]] = []
+    for (i, left), (j, right) in combinations(enumerate(groups), 2):
+        p = float(stats.studentized_range.sf(abs(mean[i] - mean[j]) / scale * np.sqrt(2.0), k, np.inf))
+        delta = cliffs_delta(groups[left], groups[right])
+        records.append(
+            {"left": left, "right": right, "n": n, "left_rank": float(mean[i]), "right_rank": float(mean[j])}
+            | {"friedman_chi2": float(test.statistic), "friedman_p": float(test.pvalue), "nemenyi_p": p}
+            | {"delta": delta, "band": band(delta)}
         )
     return pd.DataFrame(records)
 
@@ -239,9 +323,24 @@ def _conover(groups: Mapping[str, FloatArray], adjust: str) -> dict[tuple[str, s
     return {(a, b): float(table[i, j]) for (i, a), (j, b) in combinations(enumerate(groups), 2)}
 
 
-def _signed_rank(left: FloatArray, right: FloatArray) -> float:
-    """Two-sided p-value of the Wilcoxon signed-rank test over the pairs that differ."""
+def signed_rank(left: Sequence[float] | FloatArray, right: Sequence[float] | FloatArray) -> float:
+    """Two-sided p-value of the Wilcoxon signed-rank test over the pairs that differ; exact up to 50 of them.
+
+    Parameters
+    ----------
+    left, right : array_like, shape (n,)
+        Values of equal position belong together. Without a difference anywhere the p-value is 1.
+
+    Raises
+    ------
+    InputError
+        Samples of different lengths, an empty one, or a value that is no finite number.
+    """
     from scipy import stats
+
+    left, right = _sample("left", left, 1), _sample("right", right, 1)
+    if left.size != right.size:
+        raise InputError("right", f"{right.size} values", f"{left.size}, one for each of left")
 
     difference = (left - right)[left != right]
     if difference.size == 0:

@@ -7,7 +7,7 @@ tell apart; no meaning hangs on colour alone.
 from __future__ import annotations
 
 from qopt.allocation.plots import plot_budgets, plot_formats
-from qopt.comparison.plots import plot_comparison
+from qopt.comparison.plots import plot_comparison, plot_gaps, plot_profile, plot_ratios
 from qopt.core import plot_style as style
 from qopt.jqodi.plots import plot_breakdown, plot_diagram, plot_energy_time
 from qopt.measuring.plots import plot_additivity, plot_law, plot_loss
@@ -24,6 +24,9 @@ __all__ = [
     "plot_bits",
     "plot_noise",
     "plot_comparison",
+    "plot_profile",
+    "plot_gaps",
+    "plot_ratios",
     "plot_breakpoints",
     "plot_fading",
     "plot_published",
