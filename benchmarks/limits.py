@@ -1,27 +1,35 @@
 """Time limits kept: every method of every family on large problems under short limits, one table.
 
-python benchmarks/limits.py [--quick] [--family NAME] [--method NAME] [--out FILE]
+python benchmarks/limits.py [--size N] [--family NAME] [--method NAME] [--shard i/n] [--rows FILE]
+python benchmarks/limits.py --table FILE...
 
 Asked is the whole call of `qopt.solve`, certificate included, within the limit, three tenths of a second and a tenth of
 the limit. Each problem and method has a process of its own, in which a tiny problem is solved first: loading is not
-solving. Generating and validating a problem comes before the call.
+solving. Generating and validating a problem comes before the call. Rows go to a file as lines of JSON; ``--table``
+makes one Markdown table of the files of all shards, and of a row that is there twice takes the last.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import os
 import platform
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 import qopt
-from qopt.core.families import family_of
+from qopt.allocation.generate import allocation
+from qopt.core.families import family_named
 from qopt.core.problem import Problem
 from qopt.jqodi.generate import jqodi
 from qopt.placement.generate import placement
@@ -86,27 +94,60 @@ class Row:
         return f"| {' | '.join(map(str, cells))} |"
 
 
-def problems(size: int) -> Iterator[tuple[str, Problem]]:
-    """A problem of every kind, of some size."""
-    yield "qpart, law", qpart(size, seed=1, branches=True)
-    yield "qpart, table", qpart(size, seed=1, branches=True, noise="table")
-    yield "placement", placement(size, seed=1)
-    yield "placement, memory", placement(size, seed=1, memory=0.3)
-    yield "placement, chain", placement(size, seed=1, branches=0.0)
-    epochs, servers, cuts = EPOCHS[size]
-    for mode in ("choice", "schedule", "path"):
-        yield f"jqodi, {mode}", jqodi(epochs, seed=1, servers=servers, cuts=cuts, mode=mode)
+def with_pairs(groups: int) -> Problem:
+    """An allocation in which every tenth group interacts with the next."""
+    alone = allocation(groups, seed=1)
+    rng, k = np.random.default_rng(1), len(alone.formats)
+    scale = 0.1 * float(alone.damage[np.isfinite(alone.damage)].mean())
+    pairs = [
+        {"groups": [alone.groups[g], alone.groups[g + 1]], "damage": (scale * rng.uniform(-0.5, 1.0, (k, k))).tolist()}
+        for g in range(0, groups - 1, 10)
+    ]
+    return alone.replace({"interactions": pairs})
 
 
+def in_mode(mode: str) -> Callable[[int], Problem]:
+    """JQODI of a mode and size."""
+
+    def made(size: int) -> Problem:
+        epochs, servers, cuts = EPOCHS[size]
+        return jqodi(epochs, seed=1, servers=servers, cuts=cuts, mode=mode)
+
+    return made
+
+
+KINDS: dict[str, Callable[[int], Problem]] = {
+    "qpart, law": lambda size: qpart(size, seed=1, branches=True),
+    "qpart, table": lambda size: qpart(size, seed=1, branches=True, noise="table"),
+    "placement": lambda size: placement(size, seed=1),
+    "placement, memory": lambda size: placement(size, seed=1, memory=0.3),
+    "placement, chain": lambda size: placement(size, seed=1, branches=0.0),
+    "jqodi, choice": in_mode("choice"),
+    "jqodi, schedule": in_mode("schedule"),
+    "jqodi, path": in_mode("path"),
+    "allocation": lambda size: allocation(size, seed=1),
+    "allocation, budgets": lambda size: allocation(size, seed=1, resources=3, ties=0.2, menus=0.8),
+    "allocation, pools": lambda size: allocation(size, seed=1, resources=3, pools=2),
+    "allocation, pairs": with_pairs,
+    "allocation, bytes": lambda size: allocation(size, seed=1, minimise="bytes"),
+}
+"""A problem of every kind, by its size."""
+
+TINY = {"qpart": 3, "placement": 4, "jqodi": 30, "allocation": 3}
+"""Sizes of problems that are solved in no time."""
+
+
+@cache
 def tiny(kind: str) -> Problem:
     """A problem of a kind that is solved in no time."""
-    size = {"qpart": 3, "placement": 4}.get(kind.split(",")[0])
-    made = dict(problems(30)) if size is None else {}
     if kind.startswith("qpart"):
         return qpart(3, seed=1, bits=(1, 4), reference_bits=3, noise="table" if "table" in kind else "law")
-    if kind.startswith("placement"):
-        return placement(4, seed=1, branches=0.0, memory=0.3 if "memory" in kind else None)
-    return made[kind]
+    return KINDS[kind](TINY[family_of_kind(kind)])
+
+
+def family_of_kind(kind: str) -> str:
+    """Name of the family of a kind of problem."""
+    return kind.split(",")[0]
 
 
 def asked(kind: str, problem: Problem, method: str, limit: float, size: int) -> Row:
@@ -168,40 +209,123 @@ HEADING = """\
 | problem | size | method | limit [s] | whole call [s] | processor [s] | status | plan | proved gap |
 |---|--:|---|--:|--:|--:|---|---|--:|"""
 
+MARK = "<!-- rows -->"
+"""In a page: what follows is made here."""
+
+Task = tuple[int, str, str]
+"""Size, kind and method."""
+
+
+def tasks() -> list[Task]:
+    """All that there is to measure."""
+    return [
+        (size, kind, method.name)
+        for size in SIZES
+        for kind in KINDS
+        for method in family_named(family_of_kind(kind)).part("registry").METHODS
+    ]
+
+
+def measure(chosen: list[Task], out: Path | None) -> None:
+    """Measure some, print the rows, and append them to a file."""
+    file = None if out is None else out.open("a", encoding="utf-8")
+
+    def put(record: dict[str, Any]) -> None:
+        if file is not None:
+            file.write(json.dumps(record) + "\n")
+            file.flush()
+
+    put({"machine": machine()})
+    print(HEADING, flush=True)
+    made: tuple[int, str] | None = None
+    for size, kind, method in chosen:
+        if made != (size, kind):
+            made, problem = (size, kind), KINDS[kind](size)
+        reason = _reason(problem, method)
+        if reason:
+            put({"refused": [kind, size, method, reason]})
+            continue
+        for row in measured(kind, problem, method, size):
+            print(row.line(), flush=True)
+            put(asdict(row))
+    if file is not None:
+        file.close()
+
+
+def table(paths: list[Path]) -> list[str]:
+    """One table of the rows of several files, the machines and counts above it, what was not asked below."""
+    order = {task: k for k, task in enumerate(tasks())}
+    machines: dict[str, None] = {}
+    rows: dict[tuple[int, float], Row] = {}
+    refused: dict[int, str] = {}
+    for path in paths:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            record = json.loads(line)
+            if "machine" in record:
+                machines[record["machine"].split(", load")[0]] = None
+            elif "refused" in record:
+                kind, size, method, reason = record["refused"]
+                refused[order[size, kind, method]] = f"* {kind}, {size}: {method} does not take it: {reason}"
+            else:
+                row = Row(**record)
+                rows[order[row.size, row.kind, row.method], row.limit] = row
+    late = [row for row in rows.values() if not row.kept]
+    busy = sum(row.cpu is None or row.cpu > row.allowed for row in late)
+    without = sum(not row.plan for row in rows.values())
+    missing = len(order) - len({k for k, _ in rows} | set(refused))
+    return [
+        *machines,
+        "",
+        f"{len(rows)} calls, {missing} problems and methods not measured; {len(late)} late, {busy} of them by the "
+        f"processor's seconds too; {without} without a plan that keeps all limits.",
+        "",
+        *HEADING.splitlines(),
+        *(row.line() for _, row in sorted(rows.items(), key=lambda item: item[0])),
+        "",
+        "Not asked:",
+        "",
+        *(line for _, line in sorted(refused.items())),
+    ]
+
+
+def part(text: str) -> tuple[int, int]:
+    """``i/n``: the i-th of n shards, from 1."""
+    shard, shards = (int(word) for word in text.split("/"))
+    if not 1 <= shard <= shards:
+        raise ValueError
+    return shard, shards
+
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, or make a table of what was measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help=f"problems of size {SIZES[0]} alone")
-    parser.add_argument("--family", help="qpart, placement or jqodi; default all")
+    parser.add_argument("--size", type=int, choices=SIZES, help="default all")
+    parser.add_argument("--family", choices=TINY, help="default all")
+    parser.add_argument("--kind", choices=KINDS, help="default all")
     parser.add_argument("--method", help="of this name alone")
-    parser.add_argument("--out", type=Path, help="append the table to this file")
+    parser.add_argument("--shard", type=part, default=(1, 1), help="i/n: every n-th problem and method, from the i-th")
+    parser.add_argument("--rows", type=Path, help="append rows to this file")
+    parser.add_argument("--table", type=Path, nargs="+", help="make the table of such files")
+    parser.add_argument("--page", type=Path, help=f"put the table into this page, after {MARK}")
     given = parser.parse_args()
-    lines, rows, refused = [machine(), "", *HEADING.splitlines()], [], []
-    print("\n".join(lines), flush=True)
-    for size in SIZES[:1] if given.quick else SIZES:
-        for kind, problem in problems(size):
-            if given.family not in (None, family_of(problem).name):
-                continue
-            for method in (m.name for m in family_of(problem).part("registry").METHODS):
-                if given.method not in (None, method):
-                    continue
-                reason = _reason(problem, method)
-                if reason:
-                    refused.append(f"{kind}, {size}: {method} does not take it: {reason}")
-                    continue
-                for row in measured(kind, problem, method, size):
-                    rows.append(row)
-                    lines.append(row.line())
-                    print(lines[-1], flush=True)
-    late, without = [row for row in rows if not row.kept], sum(not row.plan for row in rows)
-    busy = sum(row.cpu is None or row.cpu > row.allowed for row in late)
-    counts = f"{len(rows)} calls; {len(late)} late, {busy} of them by the processor's seconds too"
-    summary = ["", f"{counts}; {without} without a plan that keeps all limits.", "", *refused]
-    print("\n".join(summary))
-    if given.out:
-        with given.out.open("a", encoding="utf-8") as file:
-            file.write("\n".join([*lines, *summary]) + "\n")
+    if given.table:
+        lines = "\n".join(table(given.table)) + "\n"
+        if given.page is None:
+            print(lines, end="")
+        else:
+            above = given.page.read_text(encoding="utf-8").split(MARK)[0]
+            given.page.write_text(f"{above}{MARK}\n\n{lines}", encoding="utf-8")
+        return
+    shard, shards = given.shard
+    wanted = [
+        task
+        for task in tasks()
+        if given.size in (None, task[0])
+        and given.family in (None, family_of_kind(task[1]))
+        and given.kind in (None, task[1])
+        and given.method in (None, task[2])
+    ]
+    measure(wanted[shard - 1 :: shards], given.rows)
 
 
 if __name__ == "__main__":

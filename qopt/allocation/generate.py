@@ -154,7 +154,7 @@ def _draw(asked: _Asked) -> _Drawn:
     tied = rng.random(n) < asked.ties
     tied[0] = False
     pairs = []
-    for g in range(n):
+    for g in range(n) if asked.interactions else ():  # these draws come last: without pairs nobody misses them
         for h in range(g + 1, n):
             if rng.random() < asked.interactions:
                 scale = 0.3 * math.sqrt(float(sensitivity[g] * sensitivity[h]))

@@ -1,12 +1,12 @@
 """Whole instance files, tables and requests with entries changed: a truth, or one line that refuses them.
 
-``FUZZ_EXAMPLES`` in the environment sets how many of each kind the sweep tries (200).
+``FUZZ_EXAMPLES`` in the environment sets how many of each kind the sweep tries (200). Tens of thousands of instances:
+``benchmarks/fuzz.py``, in shards and without hypothesis.
 """
 
 from __future__ import annotations
 
 import io
-import json
 import math
 import os
 from collections.abc import Callable
@@ -18,54 +18,19 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mutated_families import FAMILIES
 from mutations import ENDS, OTHERS, answer, mutated, refuted
 
 import qopt
 from qopt.core.errors import InputError
-from qopt.core.reading import to_json
-from qopt.jqodi.generate import jqodi
-from qopt.placement.generate import placement
 from qopt.qpart.generate import qpart
 from qopt.qpart.serving.requests import FIELDS
-
-Build = Callable[[], list[Any]]
 
 FEW = 10
 MANY = int(os.environ.get("FUZZ_EXAMPLES", "200"))
 
 
-def of_qpart() -> list[Any]:
-    """A chain, limits on memory with widths tied, branches with overheads."""
-    branches = {"network.overhead": [1.0, 2.0, 3.0], "network.last_reader": [2, 4, 3, 4], "inferences": 3}
-    return [
-        qpart(3, seed=1, bits=(1, 3)),
-        qpart(2, seed=2, bits=(1, 4)).replace({"device.memory": 50.0, "tie_cut": True}),
-        qpart(3, seed=3, bits=(1, 3)).replace(branches),
-    ]
-
-
-def of_placement() -> list[Any]:
-    """Limits on memory, pins and a private input, a target of latency."""
-    return [
-        placement(4, seed=1, memory=0.6),
-        placement(5, seed=2, pins=0.3, private=True),
-        placement(4, seed=4, memory=0.7).replace({"targets.latency": 5.0}),
-    ]
-
-
-def of_jqodi() -> list[Any]:
-    """The three modes."""
-    return [
-        jqodi(2, seed=1, mode=mode, servers=2, cuts=2, models=2, tightness=0.8)
-        for mode in ("choice", "schedule", "path")
-    ]
-
-
-FAMILIES = [
-    pytest.param(of_qpart, ("auto", "brute-force", "kkt", "round-up", "qpart-paper"), id="qpart"),
-    pytest.param(of_placement, ("auto", "brute-force", "cut-branch", "equal-size"), id="placement"),
-    pytest.param(of_jqodi, ("auto", "brute-force", "adp", "jqodi-paper"), id="jqodi"),
-]
+EACH = pytest.mark.parametrize("family", FAMILIES)
 
 
 def fuzz(examples: int, check: Callable[[Random], None]) -> None:
@@ -81,8 +46,8 @@ def fuzz(examples: int, check: Callable[[Random], None]) -> None:
     run()
 
 
-def instances(examples: int, build: Build, methods: tuple[str, ...]) -> None:
-    files = [json.loads(to_json(problem)) for problem in build()]
+def instances(examples: int, family: str) -> None:
+    files, methods = FAMILIES[family].files(), FAMILIES[family].methods
 
     def check(random: Random) -> None:
         data = mutated(random.choice(files), random)
@@ -91,15 +56,15 @@ def instances(examples: int, build: Build, methods: tuple[str, ...]) -> None:
     fuzz(examples, check)
 
 
-@pytest.mark.parametrize(("build", "methods"), FAMILIES)
-def test_changed_instance_files(build: Build, methods: tuple[str, ...]) -> None:
-    instances(FEW, build, methods)
+@EACH
+def test_changed_instance_files(family: str) -> None:
+    instances(FEW, family)
 
 
 @pytest.mark.sweep
-@pytest.mark.parametrize(("build", "methods"), FAMILIES)
-def test_many_changed_instance_files(build: Build, methods: tuple[str, ...]) -> None:
-    instances(MANY, build, methods)
+@EACH
+def test_many_changed_instance_files(family: str) -> None:
+    instances(MANY, family)
 
 
 def requests(examples: int) -> None:

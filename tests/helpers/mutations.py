@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import json
 import math
+import sys
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from random import Random
 from typing import Any
@@ -47,18 +49,27 @@ def places(node: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 def mutated(data: Any, random: Random, most: int = 3) -> Any:
-    """A copy with one to three entries changed: replaced, scaled, left out, added, doubled, or swapped with another."""
+    """A copy with one to three entries changed: replaced, scaled, left out, added, doubled, or swapped with another.
+
+    Half of them change numbers alone and by what leaves most instances valid.
+    """
     data = copy.deepcopy(data)
+    mild = random.random() < 0.5
     for _ in range(random.randint(1, most)):
-        path = random.choice([p for p in places(data) if p[0] not in ("format", "best_known")])
-        parent = data
-        for step in path[:-1]:
-            parent = parent[step]
-        key, how = path[-1], random.random()
+        paths = [p for p in places(data) if p[0] not in ("format", "best_known")]
+        if mild:
+            paths = [p for p in paths if type(_at(data, p)[p[-1]]) in (int, float) and p[0] != "version"]
+        path = random.choice(paths)
+        parent, key = _at(data, path), path[-1]
         number = isinstance(parent[key], int | float) and not isinstance(parent[key], bool)
+        if mild:
+            others = [x for x in (parent if isinstance(parent, list) else parent.values()) if type(x) in (int, float)]
+            parent[key] = _near(parent[key], others, random)
+            continue
+        how = random.random()
         if how < 0.55:
             parent[key] = random.choice(ENDS if number or random.random() < 0.3 else OTHERS)
-        elif how < 0.7 and number:
+        elif how < 0.7 and number and abs(parent[key]) <= sys.float_info.max:
             parent[key] *= 10.0 ** random.randint(-120, 120)
         elif how < 0.8:
             del parent[key]
@@ -68,6 +79,24 @@ def mutated(data: Any, random: Random, most: int = 3) -> Any:
             name = random.choice(["extra", "", "größe", "nach\nlinks", *parent])
             parent[name] = copy.deepcopy(random.choice(list(parent.values())))
     return data
+
+
+def _at(data: Any, path: tuple[Any, ...]) -> Any:
+    """What holds the entry of a path."""
+    for step in path[:-1]:
+        data = data[step]
+    return data
+
+
+def _near(value: float, others: list[float], random: Random) -> float:
+    """A number in the place of another: its neighbour in floats, itself scaled, one beside it, a small whole number."""
+    if type(value) is int:
+        return random.choice([value + 1, value - 1, 2 * value, 0, 1, random.choice(others)])
+    with_ulp = math.nextafter(value, random.choice([-math.inf, math.inf]))
+    scaled = value * random.choice(
+        [0.5, 2.0, 1.0 + 1e-9, 10.0 ** random.randint(-12, 12), 10.0 ** random.randint(-90, 90)]
+    )
+    return random.choice([with_ulp, scaled, scaled, float(random.choice(others)), 0.0, float(random.randint(1, 9))])
 
 
 def answer(ask: Callable[[], Any]) -> Any:
@@ -85,14 +114,20 @@ def answer(ask: Callable[[], Any]) -> Any:
             return None
 
 
-def refuted(data: Any, methods: tuple[str, ...]) -> str | None:
-    """Solve an instance by some methods; in words what is false or contradictory in the answers, None if nothing."""
+def refuted(data: Any, methods: tuple[str, ...], tally: Counter[str] | None = None) -> str | None:
+    """Solve an instance by some methods; in words what is false or contradictory in the answers, None if nothing.
+
+    Statuses and refusals are counted in `tally`.
+    """
+    tally = Counter() if tally is None else tally
     problem = answer(lambda: from_data(data))
+    tally["instances refused" if problem is None else "instances solved"] += 1
     if problem is None:
         return None
     found: dict[str, Solution] = {}
     for method in methods:
         solution = answer(lambda m=method: qopt.solve(problem, m))
+        tally["methods refused" if solution is None else solution.status] += 1
         if solution is not None:
             found[method] = solution
             json.dumps(solution.to_dict(), allow_nan=False)
