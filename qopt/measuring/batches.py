@@ -25,6 +25,9 @@ _AT_ONCE = 3
 _AT_HAND = 2
 """Batches that stay at hand where not all of them fit: work goes through them in order."""
 
+_CACHE = 2**22
+"""Bytes of the largest tensor of the variants that a CPU works on at once: caches hold about as much."""
+
 _LARGEST = 1024
 """Examples in a batch at most: more gain nothing, and a batch is what a kill may lose."""
 
@@ -65,6 +68,12 @@ class Batches:
     InputError
         Memory for less than one example.
 
+    Attributes
+    ----------
+    network, examples, memory : as given, or by default.
+    size : examples in a batch.
+    at_once : variants to run at once: all of them on a GPU, on a CPU as many as its caches hold.
+
     Notes
     -----
     Where the device runs out of memory all the same, a batch is worked on in smaller and smaller parts; its examples,
@@ -92,6 +101,10 @@ class Batches:
             allowed = f"at least {2 * needed}, for {variants} variants of one example"
             raise InputError("memory", f"{memory} bytes", allowed)
         self.size = size or _even(len(examples), min(_LARGEST, max(1, memory // 4 // needed)))
+        most = (
+            variants if network.device.type != "cpu" else _CACHE // (_FLOAT_BYTES * max(*sizes, *products) * self.size)
+        )
+        self.at_once = min(variants, max(1, most))
         self._at_a_time = memory // 2 // (needed * min(self.size, len(examples)))
         self._keeps = keep and _FLOAT_BYTES * sum(sizes) * len(examples) <= memory // 4
         self._kept: OrderedDict[tuple[int, int], Batch] = OrderedDict()

@@ -65,16 +65,17 @@ def estimated(
     resamples : of the examples.
     natural : (draws,) mean margin of each draw.
     """
-    drawn = resamples.means(noise.T)
+    steps = trials.steps
+    tried = [trials.noise[k] for k in steps]
+    lost = [base.score - trials.score[k] for k in steps]
+    every = resamples.means(np.stack([*noise, *tried, *lost], axis=1))
+    drawn, noise_drawn, lost_drawn = np.split(every, [len(bits), len(bits) + len(steps)], axis=1)
     low, high = quantiles(drawn)
     mean = noise.mean(axis=1)
     law = fit_law(bits, mean)
     columns = law_columns(bits)
     s_drawn = np.median(drawn[:, columns] * np.exp2(2.0 * np.array(bits)[columns]), axis=1)
 
-    steps = trials.steps
-    noise_drawn = resamples.means(np.stack([trials.noise[k] for k in steps], axis=1))
-    lost_drawn = resamples.means(np.stack([base.score - trials.score[k] for k in steps], axis=1))
     rho, scale = [], []
     for level in levels:
         k = trials.reached(base.score, level)

@@ -274,6 +274,17 @@ class Network:
         """
         return self._run([self._output], self.crossing(after), values)[0]
 
+    def is_read_linearly(self, number: int) -> bool:
+        """Whether nothing but the next layer's multiplication by its weight reads tensor l, `number` in 0..L.
+
+        Where it is, ``product(l + 1, ...)`` of a sum is the sum of products, without the bias in all but one.
+        """
+        self._check_cut(number)
+        if number == len(self):
+            return False
+        readers = [index for index, step in enumerate(self._steps) if self._exits[number] in step.reads]
+        return readers == [self._traced[number].step] and self._steps[readers[0]].weighted
+
     def columns(self, input_bits: int = 32) -> dict[str, Any]:
         """The ``network`` object of a QPart instance.
 

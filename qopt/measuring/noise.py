@@ -175,14 +175,20 @@ def noise_tables(
 
     def measured(tensor: TensorName, batch: Batch) -> Arrays:
         number, values = tensor.layer, batch.values
-        if tensor.kind == "weight":
-            given = dict(enumerate(values[:number]))
-            products = torch.stack([network.product(number, given, weight=weights.at(number, b)) for b in bits])
-            outputs = outputs_with_products(network, number, values, products)
-        else:
-            changed = torch.stack([step.values(values[number]) for step in steps[number]])
-            outputs = outputs_with_tensors(network, number, values, changed)
-        return {"noise": squared_change(outputs, batch.outputs), "score": scored(score, outputs, batch.labels)}
+        given = dict(enumerate(values[:number]))
+        parts = []
+        for first in range(0, len(bits), batches.at_once):
+            some = range(len(bits))[first : first + batches.at_once]
+            if tensor.kind == "weight":
+                quantized = (weights.at(number, bits[i]) for i in some)
+                products = torch.stack([network.product(number, given, weight=weight) for weight in quantized])
+                outputs = outputs_with_products(network, number, values, products)
+            else:
+                changed = torch.stack([steps[number][i].values(values[number]) for i in some])
+                outputs = outputs_with_tensors(network, number, values, changed)
+            parts.append((squared_change(outputs, batch.outputs), scored(score, outputs, batch.labels)))
+        noise, scores = map(np.concatenate, zip(*parts, strict=True))
+        return {"noise": noise, "score": scores}
 
     def job(index: int, tensor: TensorName) -> Callable[[], Arrays]:
         work = partial(batches.run, index, partial(measured, tensor))

@@ -19,7 +19,7 @@ from qopt.measuring.checkpoint import Arrays, Checkpoint
 from qopt.measuring.directions import SEEDS, uniform
 from qopt.measuring.examples import Examples
 from qopt.measuring.grids import Grid, lengths
-from qopt.measuring.network import TensorName
+from qopt.measuring.network import Network, TensorName
 from qopt.measuring.noise import Reference, unit_name
 from qopt.measuring.parallel import run_all
 from qopt.measuring.progress import ProgressCallback, ignore_progress
@@ -128,7 +128,8 @@ def noise_trials(
     share what was tried. What is found is a scale that costs the level while the next smaller one does not; where
     accuracy rises again with more noise, a still smaller scale could cost it too.
 
-    A weight enters its product linearly, so one product with the direction serves every scale.
+    A weight enters its product linearly, and so does an activation that nothing else reads the next layer's: one
+    product with the direction serves every scale.
 
     Parameters
     ----------
@@ -143,10 +144,10 @@ def noise_trials(
     octaves = set(range(FIRST, LAST + 1, SCALES_PER_OCTAVE if every == 1 else 2 * SCALES_PER_OCTAVE))
     start = dict.fromkeys(tensor_names(batches.network) if names is None else names, octaves)
     if every == 1:
-        search = _Search(batches, grid, found, score, seed, variants)
+        search = _Search(batches, grid, found, score, seed)
         return search.run("pilot", start, found.score, levels, checkpoint, advance)
     start = _pilot(batches, start, every, grid, found, levels, score, seed, checkpoint, variants, advance)
-    search = _Search(batches, grid, found, score, seed, variants)
+    search = _Search(batches, grid, found, score, seed)
     return search.run("noise", start, found.score, levels, checkpoint, advance)
 
 
@@ -168,7 +169,7 @@ def _pilot(
     few = Batches(batches.network, some, variants, batches.memory, keep=False, size=batches.size)
     reference = found.score[::every]
     with tf32(tf32_error(few) * FAR_BELOW <= float(found.margin.mean())):
-        search = _Search(few, grid, found, score, seed, variants)
+        search = _Search(few, grid, found, score, seed)
         guessed = search.run("pilot", octaves, reference, levels, checkpoint, advance)
     start = {}
     for tensor, trials in guessed.items():
@@ -197,8 +198,8 @@ def tf32_error(batches: Batches) -> float:
 class _Search:
     """Rounds of trials on one set of examples until every level is bracketed by neighbouring scales."""
 
-    def __init__(self, batches: Batches, grid: Grid, found: Reference, score: Score, seed: int, variants: int) -> None:
-        self._batches, self._score, self._variants = batches, score, variants
+    def __init__(self, batches: Batches, grid: Grid, found: Reference, score: Score, seed: int) -> None:
+        self._batches, self._score = batches, score
         self._grid, self._spans = grid, found.spans
         self._seeds = [SEEDS * seed + i for i in range(SEEDS)]
         self._keeps = _lines_bytes(batches) <= batches.memory // 4
@@ -244,16 +245,16 @@ class _Search:
     def _measured(self, tensor: TensorName, steps: list[int], batch: Batch) -> Arrays:
         """(steps, n) squared change and score of a batch, means over the directions."""
         noise, score = np.zeros((len(steps), len(batch))), np.zeros((len(steps), len(batch)))
-        network, number, values = self._batches.network, tensor.layer, batch.values
-        run = outputs_with_products if tensor.kind == "weight" else outputs_with_tensors
+        network = self._batches.network
+        number, run = _added_to(network, tensor)
         base, directions = self._lines(tensor, batch)
-        at_once = max(1, self._variants // SEEDS)
+        at_once = max(1, self._batches.at_once // SEEDS)
         for first in range(0, len(steps), at_once):
             part = steps[first : first + at_once]
             changed = directions.new_empty(len(part), *directions.shape)
             for k, noisy in zip(part, changed, strict=True):
                 torch.add(base, directions, alpha=2.0 ** (k / SCALES_PER_OCTAVE), out=noisy)
-            outputs = run(network, number, values, changed.flatten(0, 1))
+            outputs = run(network, number, batch.values, changed.flatten(0, 1))
             rows = slice(first, first + len(part))
             shape = (len(part), SEEDS, len(batch))
             noise[rows] = squared_change(outputs, batch.outputs).reshape(shape).mean(axis=1)
@@ -261,24 +262,25 @@ class _Search:
         return {"noise": noise, "score": score}
 
     def _lines(self, tensor: TensorName, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """What noise is added to, (n, ...), and noise of scale 1 along each direction, (directions, n, ...)."""
+        """What noise is added to, (n, ...), and noise of scale 1 along each direction there, (directions, n, ...)."""
         key = tensor, batch.first, len(batch)
         if key in self._kept:
             return self._kept[key]
         network, number, values = self._batches.network, tensor.layer, batch.values
+        place, run = _added_to(network, tensor)
+        given = dict(enumerate(values[:place]))
         if tensor.kind == "weight":
-            given = dict(enumerate(values[:number]))
             weight = network.weight(number)
             length = lengths(weight, self._grid)
-            base = network.product(number, given)
             weights = [length * self._uniform(tensor, s, 0, 1, weight)[0] for s in self._seeds]
-            products = [network.product(number, given, weight=noise, bias=False) for noise in weights]
-            found = base, torch.stack(products)
+            noises = [network.product(number, given, weight=noise, bias=False) for noise in weights]
         else:
-            base = values[number]
-            span = self._spans[number - 1].length
-            noises = [self._uniform(tensor, s, batch.first, len(batch), base[0]).mul_(span) for s in self._seeds]
-            found = base, torch.stack(noises)
+            span, one = self._spans[number - 1].length, values[number][0]
+            noises = [self._uniform(tensor, s, batch.first, len(batch), one).mul_(span) for s in self._seeds]
+            if place > number:
+                noises = [network.product(place, {**given, number: noise}, bias=False) for noise in noises]
+        base = network.product(place, given) if run is outputs_with_products else values[number]
+        found = base, torch.stack(noises)
         if self._keeps:
             self._kept[key] = found
         return found
@@ -291,6 +293,14 @@ class _Search:
     @staticmethod
     def _uniform(tensor: TensorName, seed: int, first: int, count: int, like: torch.Tensor) -> torch.Tensor:
         return uniform(tensor, seed, first, count, like.shape, like.device)
+
+
+def _added_to(network: Network, tensor: TensorName) -> tuple[int, Callable[..., torch.Tensor]]:
+    """The layer where noise on a tensor is added, to its product or to what leaves it, and what runs on from there."""
+    number = tensor.layer
+    if tensor.kind == "weight":
+        return number, outputs_with_products
+    return (number + 1, outputs_with_products) if network.is_read_linearly(number) else (number, outputs_with_tensors)
 
 
 def _pilot_spacing(count: int) -> int:

@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from qopt.measuring.grids import MAX_BITS, Grid, Range
 from qopt.measuring.intervals import Estimate, Resamples
 from qopt.measuring.network import Network, TensorName
 from qopt.measuring.noise import law_columns, noise_tables, reference
+from qopt.measuring.parallel import run_all
 from qopt.measuring.progress import LineCallback, ProgressCallback, ignore_line, ignore_progress
 from qopt.measuring.robustness import noise_trials
 from qopt.measuring.scores import Margin, Score, adversarial_margin, chance, correct, qualified_name
@@ -322,9 +324,12 @@ def measure(
 
     resamples = Resamples(len(examples), seed=seed)
     natural = resamples.means(base.margin[:, None])[:, 0]
-    tensors = {}
-    for tensor, (noise, scores) in tables.items():
-        tensors[tensor] = found = estimated(bits, levels, base, noise, scores, trials[tensor], resamples, natural)
+    estimates = [
+        partial(estimated, bits, levels, base, noise, scores, trials[tensor], resamples, natural)
+        for tensor, (noise, scores) in tables.items()
+    ]
+    tensors = dict(zip(tables, run_all(estimates, batches.workers), strict=True))
+    for tensor, found in tensors.items():
         say(f"{tensor!s:>13}: {found}")
     return Sensitivity(
         Estimate.of(float(base.margin.mean()), natural),

@@ -16,6 +16,8 @@ from torch.func import vmap
 
 from qopt.core.display import Brief
 
+_LINEAR, _RELU = torch.ops.aten.linear.default, torch.ops.aten.relu.default
+
 Shape = tuple[int, ...]
 
 
@@ -129,12 +131,21 @@ def run(
         if index not in targets:
             dead.setdefault(position, []).append(index)
 
-    def one_example(*arguments: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    own = {index for index in order if steps[index].weighted}  # a product's values are its own: no view of others
+    in_place = {
+        index
+        for position, index in enumerate(order)
+        if steps[index].function is _RELU and own.intersection(steps[index].reads, dead.get(position, ()))
+    }
+
+    def computed(*arguments: torch.Tensor) -> tuple[torch.Tensor, ...]:
         values: dict[int, Any] = dict(zip(names, arguments, strict=True))
         for position, index in enumerate(order):
             step = steps[index]
             inputs = replaced(step.arguments, lambda a: values[a.step] if isinstance(a, Ref) else a)
-            if step.weighted:
+            if index in in_place:
+                values[index] = torch.relu_(*inputs)
+            elif step.weighted:
                 values[index] = step.function(*inputs, *weights[step.layer])
             else:
                 keywords = replaced(dict(step.keywords), lambda a: values[a.step] if isinstance(a, Ref) else a)
@@ -147,8 +158,10 @@ def run(
     batch = [tensor.reshape(len(tensor), *shapes[index]) for index, tensor in given.items()]
     if not order:
         found: Sequence[torch.Tensor] = [batch[names.index(target)] for target in targets]
+    elif all(steps[index].function in (_LINEAR, _RELU) for index in order):
+        found = computed(*batch)  # as on one example, whatever comes first; the bias added within the product
     else:
-        found = vmap(one_example)(*batch)
+        found = vmap(computed)(*batch)
     return [
         value.reshape(len(value), *without_batch(shapes[target])) for value, target in zip(found, targets, strict=True)
     ]
