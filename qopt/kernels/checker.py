@@ -1,6 +1,7 @@
 """Is a kernel's answer right? Exact integers and the standard library: copy this file anywhere and run it.
 
     python checker.py INSTANCE.json WITNESS.json [--gap G]      prints  yes: ...  (exit 0)  or  no: why  (exit 1)
+    python checker.py PROOF.json [--gap G]                      the same for instances and witnesses in one file
 
 The claim: the answer keeps every limit and nothing is cheaper by more than a share G of its cost, by default 1e-9; or
 nothing keeps them. Whoever asks states G: a witness may claim a smaller one, and is held to that, and no larger one.
@@ -17,12 +18,20 @@ rcsp   A path of arcs. ``["out", v, arcs]``: of the arcs that leave v it takes n
        without a cycle takes one at most.) ``["cross", p, arcs]``: the same for arcs with tail <= p < head, of which a
        path takes one at most where every arc has tail < head.
 both   ``["leaf", a, lam_1, ..., lam_R]``.
+rcsp   ``["labels", multipliers]``, a leaf of another kind where there are no cycles, multipliers [[lam_1, ..., lam_R],
+       ...]: partial paths are made vertex by vertex. One leaves where another at its vertex is no worse in cost and
+       every weight, where the least that the rest weighs breaks a limit, and where its bound at one of the multipliers
+       (0 is always among them) reaches. None may be left at the target.
 mckp   ``["sums", classes, multipliers]``, a leaf of another kind for one limit: sums of its columns are made class by
        class, those named last and in this order. A sum that another beats in cost and weight leaves, and one
        whose bound at one of the multipliers (0 is always among them) reaches. None may be left.
        ``["rounded", mu, lam]``, likewise: cost + mu weight has a least sum at lam, rounded up to the grid of such sums;
        an answer costs at least that less mu limit.
 cut    A label for each node. Its bound is tight without a tree: a flow proves it, see `Cut`.
+
+A witness whose answer is null and that has a number ``below`` claims that nothing costs less than that. A *proof* is
+one file, ``{"format": "qopt/kernel-proof", "version": 1, "parts": [{"instance": ..., "witness": ...}, ...]}``: an answer
+is one to any of the instances, the cheapest of those given is meant, and every part must show that it has no cheaper.
 
 A float is an integer over a power of two, so everything is scaled to integers and nothing is rounded, except as part
 of the claim: limit W stands for the float W (1 + 1e-12), or W (1 - 1e-12) if W < 0; and where costs (or weights) can
@@ -41,11 +50,11 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from graphlib import CycleError, TopologicalSorter
-from itertools import accumulate, compress, pairwise
-from operator import getitem, is_not, itemgetter
+from itertools import accumulate, compress, groupby, pairwise
+from operator import add, getitem, is_not, itemgetter, le, mul
 from typing import Generic, NamedTuple, NoReturn, TypeVar
 
-__all__ = ["Cut", "Knapsack", "Path", "Refused", "Verdict", "check", "main", "tree_bound"]
+__all__ = ["Cut", "Knapsack", "Path", "Refused", "Verdict", "check", "check_proof", "main", "tree_bound"]
 
 LARGEST = 1e300
 MOST_SUMS, MOST_AT_ONCE = 50_000_000, 10_000_000
@@ -129,10 +138,11 @@ class Row(NamedTuple):
 
 # --- trees --------------------------------------------------------------------------------------------------------
 
-LEAVES = ("leaf", "sums", "rounded")
+LEAVES = ("leaf", "sums", "rounded", "labels")
 FLAGS = bytes.maketrans(b"01", b"\0\1")
 Mark = TypeVar("Mark")
 """How a split is undone."""
+Result = TypeVar("Result")
 
 
 class Minima(dict[int, int]):
@@ -221,7 +231,7 @@ class Limited(ABC, Generic[Mark]):
     def leaf(self, node: Sequence[object], needed: int | None) -> int | None:
         """What a leaf shows everything that is allowed to cost at least; None: that no answer is allowed."""
         if node[0] != "leaf":
-            return self.other(node, _refuse("it does not show that nothing is feasible") if needed is None else needed)
+            return self.other(node, needed)
         prices = self.prices(node)
         found = self.least(prices)
         if found is None:
@@ -230,9 +240,9 @@ class Limited(ABC, Generic[Mark]):
             return self.cost.up(found - prices.constant, prices.shift)
         return None if found > prices.constant else _refuse("a ray that proves nothing")
 
-    def other(self, node: Sequence[object], needed: int) -> int:  # noqa: ARG002
+    @abstractmethod
+    def other(self, node: Sequence[object], needed: int | None) -> int | None:
         """What a leaf of another kind shows everything in it to cost, if it is as much as is needed."""
-        _refuse(f"{node[0]}, which is for knapsacks")
 
     def value(self, chosen: Sequence[int]) -> int:
         """Cost of the columns or arcs of an answer, which must keep the limits."""
@@ -266,9 +276,11 @@ class Limited(ABC, Generic[Mark]):
             self.known[key] = Prices(lengths, constant, shift)
         return self.known[key]
 
-    def prove(self, objective: int | None, tree: object, gap: Fraction) -> Verdict:
-        """Whether every leaf of a tree shows what is claimed."""
-        needed = None if objective is None else _needed(objective, gap)
+    def prove(self, objective: int | None, tree: object, gap: Fraction, upper: Fraction | None = None) -> Verdict:
+        """Whether every leaf of a tree shows what is claimed: of the answer, or of an upper value in its place."""
+        scale = 1 << self.cost.shift
+        target = objective if upper is None else upper * scale
+        needed = None if target is None else _needed(target, gap)
         bounds = []
 
         def closed(bound: int | None) -> None:
@@ -276,7 +288,12 @@ class Limited(ABC, Generic[Mark]):
                 bounds.append(_reaches(bound, needed))
 
         self.walk(tree, needed, closed)
-        return NOTHING if objective is None else _proved(objective, min(bounds), self.cost.shift, gap)
+        if target is None or (objective is None and not bounds):
+            return NOTHING
+        if upper is not None:
+            return _below(upper, Fraction(min(bounds), scale) if bounds else upper, gap)
+        assert objective is not None
+        return _proved(objective, min(bounds), self.cost.shift, gap)
 
 
 def tree_bound(problem: Knapsack | Path, tree: object, target: Fraction | int | None = None) -> Fraction | None:
@@ -319,7 +336,16 @@ def _gap(allowed: int | float, witness: Mapping[str, object]) -> Fraction:
     return max(Fraction(claimed), min(Fraction(allowed), Fraction(GAP)))
 
 
-def _needed(objective: int, gap: Fraction) -> int:
+def _upper(witness: Mapping[str, object], answered: bool) -> Fraction | None:
+    """What a witness without an answer says that nothing is below; None where it says no such thing."""
+    if witness.get("below") is None:
+        return None
+    if answered:
+        _refuse("an answer beside the claim that nothing is below a number")
+    return Fraction(_number(witness["below"], "what nothing is below"))
+
+
+def _needed(objective: int | Fraction, gap: Fraction) -> int:
     """What everything must cost at least."""
     return math.ceil(objective - gap * abs(objective))
 
@@ -328,6 +354,12 @@ def _reaches(bound: int, needed: int | None) -> int:
     if needed is None:
         _refuse("it does not show that nothing is feasible")
     return bound if bound >= needed else _refuse("its bound does not reach the cost of the answer")
+
+
+def _below(upper: Fraction, bound: Fraction, gap: Fraction) -> Verdict:
+    """Of an instance without an answer: nothing costs less than an upper value, up to a share of it."""
+    more = "" if bound >= upper else f" by more than {float(gap):.3g} of it"
+    return Verdict(True, None, min(bound, upper), f"nothing is below {float(upper)!r}{more}")
 
 
 def _proved(objective: int, bound: int, shift: int, gap: Fraction) -> Verdict:
@@ -425,7 +457,11 @@ class Knapsack(Limited[tuple[int, int]]):
             prices.seen[i], prices.least[i] = self.allowed[i], found
         return prices.total
 
-    def other(self, node: Sequence[object], needed: int) -> int:
+    def other(self, node: Sequence[object], needed: int | None) -> int:
+        if node[0] == "labels":
+            _refuse("labels, which is for paths")
+        if needed is None:
+            _refuse("it does not show that nothing is feasible")
         limit = self.rows[0][1] if len(node) == 3 and len(self.rows) == 1 else None
         if limit is None:
             _refuse(f"not '{node[0]}' and two entries, for one limit")
@@ -497,10 +533,16 @@ class Knapsack(Limited[tuple[int, int]]):
                     cheapest = c
         return least if not kept else _refuse("a sum is left that is cheaper")
 
-    def verdict(self, witness: Mapping[str, object], gap: int | float) -> Verdict:
-        """What a `witness` proves, up to a `gap`: the share by which something may be cheaper."""
+    def objective(self, witness: Mapping[str, object]) -> Fraction | None:
+        """Cost of the answer of a `witness`, which must be one; None without an answer."""
+        given = witness["choice"]
+        return None if given is None else Fraction(self.value(self.answer(given)), 1 << self.cost.shift)
+
+    def verdict(self, witness: Mapping[str, object], gap: int | float, upper: Fraction | None = None) -> Verdict:
+        """What a `witness` proves, up to a `gap`: the share by which something may be cheaper; of an `upper` value."""
         objective = None if witness["choice"] is None else self.value(self.answer(witness["choice"]))
-        return self.prove(objective, witness["tree"], _gap(gap, witness))
+        upper = _upper(witness, objective is not None) if upper is None else upper
+        return self.prove(objective, witness["tree"], _gap(gap, witness), upper)
 
 
 # --- constrained shortest path ------------------------------------------------------------------------------------
@@ -521,24 +563,19 @@ class Path(Limited[tuple[list[int], list[int]]]):
         self.source, self.target = (_index(data[end], self.vertices, end) for end in ("source", "target"))
         limits = _list(data["limit"], "limit")
         arcs: list[tuple[int, int, bool, list[int | float]]] = []  # tail, head, whether it is there, its numbers
-        sorter = TopologicalSorter[int]()
+        self.made = 0
         for k, arc in enumerate(_list(data["arcs"], "arcs")):
             entries = _list(arc, f"arcs[{k}]", 3 + len(limits))
             tail, head = (_index(end, self.vertices, f"an end of arcs[{k}]") for end in entries[:2])
             there = entries[2] is not None
             numbers = [_number(x, f"a number of arcs[{k}]") for x in (entries[2:] if there else (0, *entries[3:]))]
-            if there and tail != head:
-                sorter.add(head, tail)
             arcs.append((tail, head, there, numbers))
-        rank: dict[int, int] = {}
-        try:
-            rank = {v: at for at, v in enumerate(sorter.static_order())}
-            self.cyclic = False
-        except CycleError:
-            self.cyclic = True
+        rank = self._ranked([arc[:2] for arc in arcs if arc[2] and arc[0] != arc[1]])
+        self.cyclic = rank is None
         if any(x < 0 for tail, head, _, numbers in arcs if self.cyclic or tail == head for x in numbers):
             _refuse("a number is negative in a graph with cycles, where a cycle might pay, or on a loop")
-        order = sorted(range(len(arcs)), key=lambda k: rank.get(arcs[k][0], 0))
+        known = rank or {}
+        order = sorted(range(len(arcs)), key=lambda k: known.get(arcs[k][0], arcs[k][0]))
         self.place = {k: at for at, k in enumerate(order)}
         self.tails, self.heads = [arcs[k][0] for k in order], [arcs[k][1] for k in order]
         self.present = [arcs[k][2] for k in order]
@@ -553,6 +590,19 @@ class Path(Limited[tuple[list[int], list[int]]]):
         rows = [Row(x, shift, 0, math.gcd(*x) or 1) for x, shift in map(_scaled, columns)]
         super().__init__(rows[0], rows[1:], limits)
 
+    @staticmethod
+    def _ranked(ends: list[tuple[int, int]]) -> dict[int, int] | None:
+        """Places of vertices so that every arc leads on, none where numbers do already; None where there are cycles."""
+        if all(tail < head for tail, head in ends):
+            return {}
+        sorter = TopologicalSorter[int]()
+        for tail, head in ends:
+            sorter.add(head, tail)
+        try:
+            return {v: at for at, v in enumerate(sorter.static_order())}
+        except CycleError:
+            return None
+
     def answer(self, path: object) -> list[int]:
         """The places of arcs that lead from the source to the target, from the `path` of a witness."""
         arcs = [self.place[_index(k, len(self.place), "an arc of the path")] for k in _list(path, "the path")]
@@ -563,7 +613,7 @@ class Path(Limited[tuple[list[int], list[int]]]):
         return arcs
 
     def reset(self) -> None:
-        self.allowed = bytearray(self.everything)
+        self.allowed, self.made = bytearray(self.everything), 0
 
     def split(self, node: Sequence[object]) -> tuple[list[int], list[int]]:
         if len(node) != 3 or node[0] not in ("out", "cross") or (node[0] == "cross" and not self.upward):
@@ -613,10 +663,123 @@ class Path(Limited[tuple[list[int], list[int]]]):
             done.add(v)
         return best.get(self.target)
 
-    def verdict(self, witness: Mapping[str, object], gap: int | float) -> Verdict:
-        """What a `witness` proves, up to a `gap`: the share by which something may be cheaper."""
+    def other(self, node: Sequence[object], needed: int | None) -> int | None:
+        if node[0] != "labels" or len(node) != 2:
+            _refuse(f"{node[0]}, which is not a leaf of paths, or not with its entries")
+        if self.cyclic:
+            _refuse("labels in a graph with cycles")
+        search = Labels(self, needed)
+        for each in ([0] * len(self.rows), *_list(node[1], "its multipliers")):
+            search.price(_list(each, f"multipliers for {len(self.rows)} limits", len(self.rows)))
+        self.made += search.run(MOST_SUMS - self.made)
+        return None if needed is None else self.cost.up(needed, self.cost.shift)
+
+    def objective(self, witness: Mapping[str, object]) -> Fraction | None:
+        """Cost of the answer of a `witness`, which must be one; None without an answer."""
+        given = witness["path"]
+        return None if given is None else Fraction(self.value(self.answer(given)), 1 << self.cost.shift)
+
+    def verdict(self, witness: Mapping[str, object], gap: int | float, upper: Fraction | None = None) -> Verdict:
+        """What a `witness` proves, up to a `gap`: the share by which something may be cheaper; of an `upper` value."""
         objective = None if witness["path"] is None else self.value(self.answer(witness["path"]))
-        return self.prove(objective, witness["tree"], _gap(gap, witness))
+        upper = _upper(witness, objective is not None) if upper is None else upper
+        return self.prove(objective, witness["tree"], _gap(gap, witness), upper)
+
+
+class Labels:
+    """Partial paths of what a `graph` allows, whose cost stays below what is `needed` (None: any cost).
+
+    A label holds its weights by the rows that have a limit, then its cost.
+    """
+
+    def __init__(self, graph: Path, needed: int | None) -> None:
+        self.graph = graph
+        limited = [r for r, (_, limit) in enumerate(graph.rows) if limit is not None]
+        self.limited, self.columns = limited, [*(graph.rows[r][0].values for r in limited), graph.cost.values]
+        reached = {graph.source}
+        self.arcs = []
+        for at in compress(range(len(graph.tails)), graph.allowed):
+            if graph.tails[at] in reached:
+                self.arcs.append(at)
+                reached.add(graph.heads[at])
+        self.room: list[tuple[int, dict[int, int]]] = []
+        for row, limit in graph.rows:
+            if limit is not None:
+                self.room.append((limit, self.ahead([row.values[at] for at in self.arcs])))
+        self.prices: list[tuple[list[int], int, dict[int, int]]] = []
+        cost = graph.cost
+        # It may leave once its bound, rounded up to the grid, reaches: once it exceeds the grid point before that.
+        self.most = None if needed is None else cost.up(needed, cost.shift) - cost.step
+
+    def ahead(self, lengths: list[int]) -> dict[int, int]:
+        """The least length from each vertex to the target, where it can be reached, of lengths of `arcs`."""
+        best, tails, heads = {self.graph.target: 0}, self.graph.tails, self.graph.heads
+        for at, length in zip(reversed(self.arcs), reversed(lengths), strict=True):
+            rest = best.get(heads[at])
+            if rest is not None:
+                known = best.get(tails[at])
+                if known is None or rest + length < known:
+                    best[tails[at]] = rest + length
+        return best
+
+    def price(self, given: Sequence[object]) -> None:
+        """Take multipliers, one for each row."""
+        multipliers = [_number(x, "a multiplier") for x in given]
+        if any(x < 0 for x in multipliers):
+            _refuse("a multiplier is negative")
+        rows, cost = self.graph.rows, self.graph.cost
+        if any(x and rows[r][1] is None for r, x in enumerate(multipliers)):
+            _refuse("a row without a limit has a multiplier")
+        if self.most is None:
+            return
+        scaled, below = _scaled([multipliers[r] for r in self.limited])
+        shift = max(cost.shift, *(rows[r][0].shift + below for r in self.limited), 0)
+        factors = [x << (shift - rows[r][0].shift - below) for r, x in zip(self.limited, scaled, strict=True)]
+        factors.append(1 << (shift - cost.shift))
+        lengths = [factors[-1] * cost.values[at] for at in self.arcs]
+        for factor, column in zip(factors[:-1], self.columns, strict=False):
+            if factor:
+                lengths = [x + factor * column[at] for x, at in zip(lengths, self.arcs, strict=True)]
+        room = sum(factor * limit for factor, (limit, _) in zip(factors, self.room, strict=False))
+        self.prices.append((factors, self.most * factors[-1] + room, self.ahead(lengths)))
+
+    def run(self, most: int) -> int:
+        """Make all labels, `most` at most; returns how many, and refuses where one arrives at the target."""
+        graph, made = self.graph, 0
+        waiting: dict[int, list[tuple[int, ...]]] = {graph.source: [(0,) * len(self.columns)]}
+        for v, leaving in groupby(self.arcs, key=graph.tails.__getitem__):
+            kept = _undominated(waiting.pop(v, ()))
+            for at in leaving if kept else ():
+                head, step = graph.heads[at], [column[at] for column in self.columns]
+                if not all(head in rest for _, rest in self.room) or not all(head in x for *_, x in self.prices):
+                    continue
+                made += len(kept)
+                if made > most:
+                    _refuse(f"it asks for more than {MOST_SUMS} sums")
+                rooms = [limit - rest[head] for limit, rest in self.room]
+                tops = [(factors, top - rest[head]) for factors, top, rest in self.prices]
+                onward = waiting.setdefault(head, [])
+                for label in kept:
+                    longer = tuple(map(add, label, step))
+                    if all(map(le, longer, rooms)) and all(sum(map(mul, x, longer)) <= top for x, top in tops):
+                        onward.append(longer)
+        if graph.source == graph.target or waiting.get(graph.target):
+            _refuse(
+                "a path is left that is cheaper" if self.most is not None else "a path is left that keeps the limits"
+            )
+        return made
+
+
+def _undominated(labels: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Those that no other is as good as in everything; of equal ones, one."""
+    kept: list[tuple[int, ...]] = []
+    for label in sorted(labels):
+        if len(label) <= 2:  # they rise in weight: the cheapest so far is the last one
+            if not kept or label[-1] < kept[-1][-1]:
+                kept.append(label)
+        elif not any(all(map(le, other, label)) for other in kept):
+            kept.append(label)
+    return kept
 
 
 # --- minimum cut --------------------------------------------------------------------------------------------------
@@ -679,10 +842,17 @@ class Cut:
             _refuse("a label or a link that is forbidden") if x is None else self.scaled(x, self.shift) for x in paid
         )
 
-    def verdict(self, witness: Mapping[str, object], gap: int | float) -> Verdict:
-        """What a `witness` proves, up to a `gap`: the share by which something may be cheaper."""
+    def objective(self, witness: Mapping[str, object]) -> Fraction | None:
+        """Cost of the answer of a `witness`, which must be one; None without an answer."""
+        given = witness["labels"]
+        return None if given is None else Fraction(self.value(given), 1 << self.shift)
+
+    def verdict(self, witness: Mapping[str, object], gap: int | float, upper: Fraction | None = None) -> Verdict:
+        """What a `witness` proves, up to a `gap`: the share by which something may be cheaper; of an `upper` value."""
         share = _gap(gap, witness)
         objective = None if witness["labels"] is None else self.value(witness["labels"])
+        upper = _upper(witness, objective is not None) if upper is None else upper
+        counts = objective is not None or upper is not None
         flow: list[tuple[int, int, int, int | float]] = []
         for entry in _list(witness["flow"], "the flow"):
             tensor, between, reader, amount = _list(entry, "an entry of the flow", 4)
@@ -704,15 +874,18 @@ class Cut:
             used[t, link] = used.get((t, link), 0) + max(value, 0)
         for (t, link), total in used.items():
             weight = self.tensors[t][2][link]
-            if weight is not None and total > (0 if objective is None else self.scaled(weight, shift)):
+            if weight is not None and total > (self.scaled(weight, shift) if counts else 0):
                 _refuse(f"the flow of tensors[{t}] over link {link} is above its weight")
         bound = 0
         for row, gain in zip(self.unary, gains, strict=True):
             sums = zip(row, accumulate(gain, initial=0), strict=True)
-            allowed = [r + (0 if objective is None else self.scaled(x, shift)) for x, r in sums if x is not None]
+            allowed = [r + (self.scaled(x, shift) if counts else 0) for x, r in sums if x is not None]
             if not allowed:
                 return NOTHING
             bound += min(allowed)
+        if upper is not None:
+            reached = _reaches(self.costs.up(bound, shift), _needed(upper * (1 << self.shift), share))
+            return _below(upper, Fraction(reached, 1 << self.shift), share)
         if objective is not None:
             reached = _reaches(self.costs.up(bound, shift), _needed(objective, share))
             return _proved(objective, reached, self.shift, share)
@@ -739,26 +912,112 @@ def check(instance: object, witness: object, gap: float = GAP) -> Verdict:
     witness : the answer, and its proof.
     gap : how much cheaper, as a share of the answer's cost, something may be. A witness may claim less, never more.
     """
-    subject = "the gap"
+    return _answered(gap, lambda: [_read(instance, witness, "")])
+
+
+def check_proof(proof: object, gap: float = GAP) -> Verdict:
+    """Whether a proof shows that nothing is cheaper than the best of its answers, as read from JSON; it raises nothing.
+
+    Parameters
+    ----------
+    proof : an object of format ``qopt/kernel-proof``, a list of instances with a witness each.
+    gap : how much cheaper, as a share of the answer's cost, something may be.
+    """
+
+    def parts() -> list[Part]:
+        if type(proof) is not dict or proof.get("format") != "qopt/kernel-proof" or proof.get("version") != 1:
+            raise _About("the proof", "not an object of format qopt/kernel-proof, version 1")
+        given = proof.get("parts")
+        if not isinstance(given, list) or not given:
+            raise _About("the proof", "its parts are not a list of at least one")
+        whole = [part if type(part) is dict else {} for part in given]
+        return [_read(x.get("instance"), x.get("witness"), f" of part {at}") for at, x in enumerate(whole)]
+
+    return _answered(gap, parts)
+
+
+class Part(NamedTuple):
+    """An instance that has been read, its witness, and where they stand.
+
+    Attributes
+    ----------
+    problem, claim : the instance, and the fields of its witness.
+    where : for refusals.
+    """
+
+    problem: Knapsack | Path | Cut
+    claim: Mapping[str, object]
+    where: str
+
+
+class _About(Exception):
+    """A refusal, and what it is about."""
+
+
+def _guarded(subject: str, work: Callable[[], Result]) -> Result:
+    """What some work returns; a refusal, or what else goes wrong, as one about its subject."""
     try:
-        if _number(gap, "it") < 0:
-            _refuse("it is negative")
-        subject = "the instance"
+        return work()
+    except Refused as why:
+        raise _About(subject, str(why)) from None
+    except Exception as error:  # the promise is an answer, whatever the files contain
+        raise _About(subject, f"malformed ({type(error).__name__})") from None
+
+
+def _read(instance: object, witness: object, where: str) -> Part:
+    """An instance and its witness."""
+
+    def problem() -> tuple[str, set[str], Knapsack | Path | Cut]:
         kind, data = _opened(instance, "qopt/kernel-instance")
         checker, fields, proof = KINDS[kind]
         allowed = fields | OTHER_FIELDS | ({"ties"} if kind == "mckp" else set())
         if not fields <= data.keys() <= allowed:
             _refuse(f"its fields are not {', '.join(sorted(fields))}")
-        problem = checker(data)
-        subject = "the witness"
-        claimed, claim = _opened(witness, "qopt/kernel-witness")
-        if claimed != kind or not proof <= claim.keys():
+        return kind, proof, checker(data)
+
+    kind, proof, found = _guarded(f"the instance{where}", problem)
+
+    def claim() -> Mapping[str, object]:
+        claimed, fields = _opened(witness, "qopt/kernel-witness")
+        if claimed != kind or not proof <= fields.keys():
             _refuse(f"not one of kind {kind} with fields {', '.join(sorted(proof))}")
-        return problem.verdict(claim, gap)
-    except Refused as why:
+        return fields
+
+    return Part(found, _guarded(f"the witness{where}", claim), where)
+
+
+def _answered(gap: float, read: Callable[[], list[Part]]) -> Verdict:
+    """What the parts of a proof show together."""
+
+    def number() -> None:
+        if _number(gap, "it") < 0:
+            _refuse("it is negative")
+
+    try:
+        _guarded("the gap", number)
+        parts = read()
+        upper: Fraction | None = None
+        if len(parts) > 1:
+            costs = [
+                _guarded(f"the witness{where}", lambda p=problem, c=claim: p.objective(c))  # type: ignore[misc]
+                for problem, claim, where in parts
+            ]
+            upper = min((cost for cost in costs if cost is not None), default=None)
+        found = [
+            _guarded(f"the witness{where}", lambda p=problem, c=claim: p.verdict(c, gap, upper))  # type: ignore[misc]
+            for problem, claim, where in parts
+        ]
+    except _About as refusal:
+        subject, why = refusal.args
         return Verdict(False, None, None, f"{subject}: {why}")
-    except Exception as error:  # the promise is an answer, whatever the files contain
-        return Verdict(False, None, None, f"{subject}: malformed ({type(error).__name__})")
+    if len(found) == 1:
+        return found[0]
+    bounds = [verdict.bound for verdict in found if verdict.bound is not None]
+    if upper is None and bounds:  # claims of numbers below which there is nothing, and no answer
+        return Verdict(True, None, min(bounds), f"nothing is below {float(min(bounds))!r}")
+    if upper is None:
+        return NOTHING
+    return Verdict(True, upper, min(bounds, default=upper), "nothing is cheaper, up to the gap")
 
 
 def _opened(data: object, form: str) -> tuple[str, dict[str, object]]:
@@ -788,13 +1047,15 @@ def main(arguments: Sequence[str]) -> int:
     0 for yes, 1 for no.
     """
     parser = argparse.ArgumentParser(prog="checker.py", description="Is a kernel's answer right?", allow_abbrev=False)
-    parser.add_argument("files", nargs=2, metavar="FILE", help="INSTANCE.json and WITNESS.json")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="INSTANCE.json and WITNESS.json, or PROOF.json")
     parser.add_argument(
         "--gap", type=float, default=GAP, help="the share by which something may be cheaper (%(default)g)"
     )
     asked = parser.parse_args(arguments)
     if not 0 <= asked.gap <= LARGEST:
         parser.error(f"argument --gap: found {asked.gap}; allowed: a number from 0 to {LARGEST:g}")
+    if len(asked.files) > 2:
+        parser.error("argument FILE: an instance and a witness, or one proof")
     read: list[object] = []
     for name in asked.files:
         try:
@@ -803,7 +1064,10 @@ def main(arguments: Sequence[str]) -> int:
         except (OSError, ValueError, RecursionError, MemoryError) as error:
             print(f"not readable: {name}: {' '.join(str(error).split())}", file=sys.stderr)
             return 2
-    accepted, objective, bound, reason = check(read[0], read[1], asked.gap)
+    if len(read) == 1 and not (isinstance(read[0], dict) and read[0].get("format") == "qopt/kernel-proof"):
+        parser.error("argument FILE: an instance and a witness, or one proof")
+    verdict = check(*read, asked.gap) if len(read) == 2 else check_proof(read[0], asked.gap)
+    accepted, objective, bound, reason = verdict
     numbers = "" if objective is None or bound is None else f"objective {float(objective)!r}, bound {float(bound)!r}: "
     print(f"yes: {numbers}{reason}" if accepted else f"no: {reason}")
     return 0 if accepted else 1
