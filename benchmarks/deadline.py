@@ -2,13 +2,13 @@
 
 `python benchmarks/deadline.py` writes docs/img/deadline.png and prints the front as a table; a few minutes.
 
-The instance's network, noise and link; every tensor takes 2, 4 or 8 bits, and a download is shared by 10 000 inferences.
+The instance's network, noise and link; every tensor takes 2, 4 or 8 bits, and 10 000 inferences share a download.
 The instance says MACs and no times by width. Assumed here: an 8-bit layer takes what its MACs say, 4-bit weights 1.2
 and 2-bit weights 1.5 times as long, because they are unpacked first. So few bits are cheap to send and slow to run.
 
 The front is found by solving, and each point twice: least energy within a deadline, then least time within that energy.
-Both optima are proved, so no plan is faster with as little energy. The next deadline lies just below that time. When the
-last deadline leaves no plan, that is proved too. The offline table lists the same front at once and must agree.
+Both optima are proved, so no plan is faster with as little energy. The next deadline lies just below that time. When
+the last deadline leaves no plan, that is proved too. The offline table lists the same front at once and must agree.
 """
 
 from __future__ import annotations

@@ -56,7 +56,8 @@ from qopt.core.limits import limit_with_slack
 from qopt.core.reading import problem_of
 from qopt.qpart.plan import QPartPlan
 from qopt.qpart.problem import QPart
-from qopt.qpart.subproblem import Row, Subproblem, subproblems
+from qopt.qpart.rows import Row
+from qopt.qpart.subproblem import Subproblem, subproblems
 
 if TYPE_CHECKING:
     import cvxpy as cp
