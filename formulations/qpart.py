@@ -58,7 +58,8 @@ from qopt.core.solvers.answers import give
 from qopt.qpart.costs import breakdown
 from qopt.qpart.plan import QPartPlan, checked_plan
 from qopt.qpart.problem import QPart
-from qopt.qpart.subproblem import Row, Subproblem, subproblems
+from qopt.qpart.rows import Row
+from qopt.qpart.subproblem import Subproblem, subproblems
 
 if TYPE_CHECKING:
     import cvxpy as cp

@@ -50,7 +50,11 @@ def checked_limits(limits: object) -> dict[str, float]:
 
 
 def layer_tables(
-    rng: np.random.Generator, macs: FloatArray, widths: IntArray, device: Mapping[str, float], server: Mapping[str, float]
+    rng: np.random.Generator,
+    macs: FloatArray,
+    widths: IntArray,
+    device: Mapping[str, float],
+    server: Mapping[str, float],
 ) -> dict[str, object]:
     """Time and energy of every layer: MACs times a constant, less at small widths, and scattered as kernels are.
 

@@ -72,7 +72,7 @@ class BitRange(Frozen):
         return np.arange(self.lo, self.hi + 1) if self.menu is None else self.menu
 
     def menus(self, layers: int, with_input: bool) -> tuple[list[IntArray], list[IntArray]]:
-        """Menus of the weights of each layer, and of each output, behind which stands the raw input's if it is asked for.
+        """Menus of the weights of each layer, and of each output; behind these the raw input's if it is asked for.
 
         Parameters
         ----------

@@ -20,7 +20,7 @@ from qopt.kernels import mckp, mincut, rcsp, waterfill
 from qopt.kernels.paths.graph import Digraph, Layered
 from qopt.placement.costs import labelling, limits
 from qopt.placement.terms import terms
-from qopt.qpart.serving.requests import request_prices
+from qopt.qpart.serving.prices import request_prices
 from qopt.qpart.subproblem import subproblems
 
 LONGEST = 500

@@ -80,14 +80,20 @@ def cost(problem: QPart, cut: int, weights: tuple[int, ...], outputs: dict[int, 
         macs = float(net.macs[layer - 1])
         if layer <= cut:
             at = None if tables is None or tables.bits is None else tables.bits.tolist().index(weights[layer - 1])
-            time, energy = macs * d.cycles_per_mac / d.clock, macs * d.cycles_per_mac * d.energy_coefficient * d.clock**2
+            time, energy = (
+                macs * d.cycles_per_mac / d.clock,
+                macs * d.cycles_per_mac * d.energy_coefficient * d.clock**2,
+            )
             if tables is not None and tables.device_time is not None:
                 time = tables.device_time[layer - 1, at]
             if tables is not None and tables.device_energy is not None:
                 energy = tables.device_energy[layer - 1, at]
             seconds, joules = seconds + time, joules + energy
         else:
-            time, energy = macs * s.cycles_per_mac / s.clock, macs * s.cycles_per_mac * s.energy_coefficient * s.clock**2
+            time, energy = (
+                macs * s.cycles_per_mac / s.clock,
+                macs * s.cycles_per_mac * s.energy_coefficient * s.clock**2,
+            )
             if tables is not None and tables.server_time is not None:
                 time = tables.server_time[layer - 1]
             if tables is not None and tables.server_energy is not None:
@@ -103,7 +109,7 @@ def cost(problem: QPart, cut: int, weights: tuple[int, ...], outputs: dict[int, 
 
 
 def plans(problem: QPart) -> Iterator[Enumerated]:
-    """Every plan with widths on the menus, whatever limits it breaks but ties; `used` has the noise and its limit too."""
+    """Every plan with widths on the menus and ties kept, whatever limits it breaks; `used` has its noise too."""
     net, n = problem.network, len(problem.network)
     group = {layer: layer for layer in range(1, n + 1)}
     for tie in net.ties:

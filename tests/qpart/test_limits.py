@@ -267,7 +267,9 @@ def check_all_cuts(problem: QPart, plan: Any, witness: Any) -> bool:
     from qopt.qpart.certificate.witness import check_witness
 
     table = CutTable(problem, "whole")
-    return check_witness(table.knapsack, problem.admissible_cuts.tolist(), witness, proof_target(problem, plan)).accepted
+    return check_witness(
+        table.knapsack, problem.admissible_cuts.tolist(), witness, proof_target(problem, plan)
+    ).accepted
 
 
 def test_defaults_say_what_they_said() -> None:

@@ -116,7 +116,7 @@ def test_real_valued_tables_say_what_they_do_not_serve() -> None:
     problem = generate.qpart(2, seed=0)
     with pytest.raises(MethodError, match="menus of whole widths"):
         offline(problem.replace({"bits.menu": [2, 4]}), bits="real")
-    with pytest.raises(MethodError, match="limits.time is a row"):
+    with pytest.raises(MethodError, match=r"limits\.time is a row"):
         offline(problem.replace({"limits.time": 1.0}), bits="real")
     with pytest.raises(InputError, match="for a table of real-valued bits"):
         decide(offline(problem, bits="real"), {"limits.time": [1.0]})
@@ -130,6 +130,6 @@ def test_envelopes_under_limits() -> None:
     for rate in (1e5, 1e6, 1e7):
         expected = solve(limited.replace({"channel.rate": rate})).objective
         assert envelope.objectives(np.array([rate]))[0] == pytest.approx(expected, rel=1e-9)
-    with pytest.raises(InputError, match="limits.time depends on it"):
+    with pytest.raises(InputError, match=r"limits\.time depends on it"):
         breakpoints(problem.replace({"limits.time": 1.0}), "rate")
     assert breakpoints(problem.replace({"limits.time": 1.0}), "objective.energy").feasible

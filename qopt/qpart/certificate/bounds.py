@@ -315,7 +315,7 @@ def screening(table: CutTable, cuts: IntArray, samples: int = 24, clock: Clock =
         """Sums over the tensors of every cut 0..L, and a bound on their rounding."""
         sums = np.concatenate(([0.0], np.cumsum(weights)))
         if problem.quantize_input and len(activations) > n:
-            sums[: last_of_input] += activations[n]
+            sums[:last_of_input] += activations[n]
         terms = np.where(kept, activations[:n], 0.0)
         if net.last_reader is None:
             sums[1:] += terms

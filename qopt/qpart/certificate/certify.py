@@ -11,25 +11,26 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
 from qopt.core.arguments import whole
 from qopt.core.arrays import FloatArray
-from qopt.core.certificate import Certificate, Slack
+from qopt.core.certificate import Certificate
 from qopt.core.clock import ENDLESS, Clock, OutOfTime
 from qopt.core.errors import InputError, shown
-from qopt.core.limits import within
 from qopt.qpart.certificate.bounds import Bound, best_bound, screening
 from qopt.qpart.certificate.closing import LABELS, enumerate_below, exact_cost, holds_a_plan
+from qopt.qpart.certificate.constraints import constraints_of, item_widths
 from qopt.qpart.certificate.cuts import Cut, CutTable
 from qopt.qpart.certificate.kkt import kkt_residuals
-from qopt.qpart.certificate.rows import SEARCHED, Broken, broken_limits, may_bind, relaxation_bound, search_below
+from qopt.qpart.certificate.reasons import reasons
+from qopt.qpart.certificate.rows import SEARCHED, may_bind, relaxation_bound, search_below
 from qopt.qpart.certificate.witness import Judgement, KnapsackData, check_witness
 from qopt.qpart.costs import Cost, breakdown
-from qopt.qpart.plan import QPartPlan, checked_plan, crossing_activations
-from qopt.qpart.problem import UNITS, QPart
+from qopt.qpart.plan import QPartPlan, checked_plan
+from qopt.qpart.problem import QPart
 
 TOLERANCE = 1e-9
 """`proved` allows this share of the objective, and of what the transmission costs."""
@@ -166,8 +167,8 @@ def _with_plan(
 ) -> Certificate:
     problem, cut = table.problem, table.at(plan.cut)
     cost = breakdown(problem, plan)
-    widths = _item_widths(cut, plan)
-    constraints, violations = _constraints(table, cut, plan, widths)
+    widths = item_widths(cut, plan)
+    constraints, violations = constraints_of(table, cut, plan, widths)
     feasible, notes = not violations, []
     objective, target = _exact(cut, widths, cost)
     notes.extend(_disagreements(cut, widths, cost))
@@ -204,7 +205,7 @@ def _with_plan(
     if feasible:
         least = min(least, objective)
     elif least == math.inf:
-        notes.extend(_reasons(table, clock))
+        notes.extend(reasons(table, clock))
     bound = float(least) if least < math.inf else None
     proved = feasible and better is None and least >= target and not any(n.startswith("error") for n in notes)
     if bound is not None and proved:
@@ -244,7 +245,7 @@ def _exact(cut: Cut, widths: FloatArray, cost: Cost) -> tuple[Fraction, Fraction
 def proof_target(problem: QPart, plan: QPartPlan) -> Fraction:
     """What a lower bound must reach to prove a plan optimal: the target of a witness, exactly."""
     cut = CutTable(problem, plan.bits).at(checked_plan(problem, plan).cut)
-    return _exact(cut, _item_widths(cut, plan), breakdown(problem, plan))[1]
+    return _exact(cut, item_widths(cut, plan), breakdown(problem, plan))[1]
 
 
 def plan_agrees(linear: float, cost: Cost) -> bool:
@@ -363,7 +364,7 @@ def _without_plan(table: CutTable, witness: dict[str, object] | None, labels: in
         notes.append(_left_open(search, None))
     infeasible = least == math.inf
     if infeasible:
-        notes.extend(_reasons(table, clock))
+        notes.extend(reasons(table, clock))
     return Certificate(
         bits=table.bits,
         feasible=False,
@@ -375,42 +376,6 @@ def _without_plan(table: CutTable, witness: dict[str, object] | None, labels: in
         notes=tuple(notes),
         stopped=stopped,
     )
-
-
-class _Run(NamedTuple):
-    """Neighbouring cuts that break the same limits, and what the first of them breaks."""
-
-    first: int
-    last: int
-    broken: Broken
-
-
-MOST_REASONS = 6
-"""Lines about what cuts break."""
-
-
-def _reasons(table: CutTable, clock: Clock) -> list[str]:
-    """What each cut of a problem without a plan breaks, a line for neighbours that break the same."""
-    runs: list[_Run] = []
-    for p in table.problem.admissible_cuts.tolist():
-        if runs and clock.over:
-            break
-        broken = broken_limits(table, p, clock)
-        if runs and runs[-1][2].names == broken.names:
-            runs[-1] = runs[-1]._replace(last=p)
-        elif len(runs) == MOST_REASONS:
-            break
-        else:
-            runs.append(_Run(p, p, broken))
-    lines = []
-    for first, last, broken in runs:
-        where = f"cut {first} breaks" if first == last else f"cuts {first} to {last} break"
-        amounts = f": {broken.amounts}" if broken.amounts else ""
-        lines.append(f"{where} {broken.words}{amounts if first == last or not amounts else f' (cut {first}{amounts})'}")
-    end = int(table.problem.admissible_cuts[-1])
-    if runs and runs[-1].last < end:
-        lines.append(f"and so on to cut {end}")
-    return lines
 
 
 def _nothing_left(table: CutTable, cuts: list[int], labels: int, clock: Clock) -> tuple[bool | None, Stopped]:
@@ -435,85 +400,3 @@ def _nothing_left(table: CutTable, cuts: list[int], labels: int, clock: Clock) -
     except OutOfTime:
         return None, "time-limit"
     return (True, None) if decided else (None, "labels" if left < 0 else None)
-
-
-def _item_widths(cut: Cut, plan: QPartPlan) -> FloatArray:
-    """(n,) a plan's widths in the order of the items; of tensors that must agree the first one's."""
-    _, first = np.unique(cut.owner, return_index=True)
-    return np.array([*plan.weights, *plan.activations], dtype=float)[first]
-
-
-def _constraints(table: CutTable, cut: Cut, plan: QPartPlan, widths: FloatArray) -> tuple[list[Slack], list[str]]:
-    """Every constraint in the exact test, and a line for each that fails."""
-    problem, p = table.problem, plan.cut
-    given = np.array([*plan.weights, *plan.activations], dtype=float)
-    rows = [Slack.whether("admissible cut", p not in problem.admissible_cuts)]
-
-    def name(at: int) -> str:
-        if at < p:
-            return f"weights of layer {at + 1}"
-        layer = crossing_activations(problem, p)[at - p]
-        return f"output of layer {layer}" if layer else "raw input"
-
-    lines = [] if rows[0].holds else [f"cut {p} is not admissible"]
-    if given.size:
-        low, high = int(np.argmin(given)), int(np.argmax(given))
-        for row, at, used, limit in (
-            ("least width", low, float(cut.lo), float(given[low])),
-            ("largest width", high, float(given[high]), float(cut.hi)),
-        ):
-            rows.append(Slack(row, used, limit, used <= limit))
-            if used > limit:
-                lines.append(f"{name(at)}: {given[at]:.17g} bits, allowed {cut.lo} to {cut.hi}")
-    if table.bits == "whole" and given.size:
-        apart = np.abs(given - np.round(given))
-        at = int(np.argmax(apart))
-        rows.append(Slack.whether("whole bits", apart[at]))
-        if apart[at] > 0:
-            lines.append(f"{name(at)}: {given[at]:.17g} bits, which is not whole")
-    if table.menus is not None and given.size:
-        masks = np.concatenate((table.menus[0][:p], table.menus[1][np.array(crossing_activations(problem, p)) - 1]))
-        off = [at for at, b in enumerate(given.tolist()) if b not in cut.bits[masks[at]]]
-        rows.append(Slack.whether("widths on the menus", len(off)))
-        if off:
-            menu = ", ".join(map(str, cut.bits[masks[off[0]]]))
-            lines.append(f"{name(off[0])}: {given[off[0]]:.17g} bits, on its menu {menu}")
-    if len(cut.owner) > len(widths):
-        apart = np.abs(given - widths[cut.owner])
-        at = int(np.argmax(apart))
-        rows.append(Slack.whether("tied widths", apart[at]))
-        if apart[at] > 0:
-            partner = name(int(np.flatnonzero(cut.owner == cut.owner[at])[0]))
-            lines.append(f"{name(at)}: {given[at]:.17g} bits, tied to {partner}: {widths[cut.owner[at]]:.17g}")
-    if p > 0 or problem.quantize_input:
-        limit = problem.noise_limit(p)
-        terms = _noise_of(cut, widths)
-        if terms is None or not np.all(np.isfinite(terms)):
-            lines.append("accuracy: noise is not known at these widths")
-        else:
-            rows.append(Slack("accuracy", math.fsum(terms.tolist()), limit, within(terms.tolist(), limit)))
-            if not rows[-1].holds:
-                lines.append(f"accuracy: noise {rows[-1].used:.17g}, allowed {limit:.17g}")
-    if problem.device.memory is not None:
-        stored, memory = cut.memory_of(widths).tolist(), problem.device.memory
-        rows.append(Slack("memory", math.fsum(stored), memory, within(stored, memory)))
-        if not rows[-1].holds:
-            lines.append(f"memory: {rows[-1].used:.17g} bits, allowed {memory:.17g}")
-    columns = cut.columns(widths) if cut.more else None
-    for row in cut.more:
-        if columns is None:
-            lines.append(f"{row.name}: not known at these widths")
-            continue
-        terms = [row.fixed, *row.use[np.arange(widths.size), columns].tolist()]
-        rows.append(Slack(row.name, math.fsum(terms), row.limit, within(terms, row.limit)))
-        if not rows[-1].holds:
-            lines.append(f"{row.name}: {rows[-1].used:.17g} {UNITS[row.name]}, allowed {row.limit:.17g}")
-    return rows, lines
-
-
-def _noise_of(cut: Cut, widths: FloatArray) -> FloatArray | None:
-    """(n,) noise terms at a plan's widths; None where they are not known."""
-    columns = cut.columns(widths)
-    if cut.noise is not None and columns is not None:
-        return cut.noise[np.arange(widths.size), columns]
-    return cut.noise_at(widths) if cut.c is not None else None

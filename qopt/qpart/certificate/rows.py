@@ -2,14 +2,14 @@
 
 Any multipliers lam_r >= 0 give a bound, ``base + sum_i min_c (cost + sum_r lam_r use_r)[i, c] - sum_r lam_r limit_r``.
 Good ones are the duals of the linear relaxation. Where they leave a gap, the knapsack kernel is asked for a tree, which
-is checked in exact arithmetic as a stranger's would be (`qopt.qpart.certificate.witness`): no word of the kernel counts.
+is checked in exact arithmetic as a stranger's would be (`qopt.qpart.certificate.witness`): the kernel's word counts for
+nothing.
 """
 
 from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import NamedTuple
 
 import numpy as np
 
@@ -22,7 +22,6 @@ from qopt.kernels import mckp
 from qopt.kernels.knapsack.result import Result
 from qopt.qpart.certificate.cuts import Cut, CutTable
 from qopt.qpart.certificate.witness import check_tree
-from qopt.qpart.problem import UNITS
 
 EPS = 2.0**-52
 
@@ -45,9 +44,7 @@ class Answer(Brief):
 
 def may_bind(cut: Cut) -> bool:
     """Whether any limit on what a plan costs can be broken at a cut."""
-    return any(
-        row.fixed + float(row.use.max(axis=1, initial=0.0).sum()) > row.limit * (1.0 - 1e-9) for row in cut.more
-    )
+    return any(row.fixed + float(row.use.max(axis=1, initial=0.0).sum()) > row.limit * (1.0 - 1e-9) for row in cut.more)
 
 
 def relaxation_bound(cut: Cut) -> float:
@@ -155,68 +152,3 @@ def keeps_all(cut: Cut, choice: IntArray) -> bool:
         if math.isfinite(allowed) and math.fsum([*use[each, choice].tolist(), -allowed]) > 0:
             return False
     return all(within([row.fixed, *row.use[each, choice].tolist()], row.limit) for row in cut.more)
-
-
-class Broken(NamedTuple):
-    """Limits that a cut cannot keep, alone or together, and by how much where it is one alone."""
-
-    names: tuple[str, ...]
-    amounts: str = ""
-
-    @property
-    def words(self) -> str:
-        """``time``, or ``accuracy and time together``."""
-        if len(self.names) == 1:
-            return self.names[0]
-        return f"{', '.join(self.names[:-1])} and {self.names[-1]} together"
-
-
-def broken_limits(table: CutTable, p: int, clock: Clock) -> Broken:
-    """Limits that no choice at a cut keeps: one that even the least of every item breaks, else a minimal set.
-
-    A set is found by leaving out one limit after the other while the rest still contradict each other; one of which
-    that cannot be told stays in it.
-
-    Parameters
-    ----------
-    table : of a problem whose cut `p` holds no plan.
-    clock : where it is over, all limits that there are stay in the set.
-    """
-    cut = table.at(p)
-    least_noise = cut.least_noise()
-    for name, least, allowed in (
-        ("accuracy", least_noise, cut.limit),
-        ("memory", cut.least_memory(), cut.memory),
-    ):
-        if math.isfinite(allowed) and math.fsum([*least.tolist(), -allowed]) > 0:
-            unit = " bit" if name == "memory" else ""
-            return Broken((name,), f"{math.fsum(least.tolist()):.6g}{unit} at the least, allowed {allowed:.6g}")
-    for row in cut.more:
-        if row.broken:
-            unit = f" {UNITS[row.name]}".rstrip()
-            return Broken((row.name,), f"{row.least:.6g}{unit} at the least, allowed {row.limit:.6g}")
-    names = ["accuracy", "memory", *(row.name for row in cut.more)]
-    limits = [cut.limit, cut.memory, *(row.limit for row in cut.more)]
-    kept = [r for r, limit in enumerate(limits) if math.isfinite(limit)]
-    for r in list(kept):
-        if cut.noise is not None and not clock.over and _contradict(table, p, [x for x in kept if x != r], clock):
-            kept.remove(r)
-    return Broken(tuple(names[r] for r in kept))
-
-
-def _contradict(table: CutTable, p: int, rows: list[int], clock: Clock) -> bool:
-    """Whether some limits of a cut contradict each other, proved by a tree."""
-    cost, noise, limit, stored, memory, offset, *more = table.knapsack(p)
-    uses, limits = [noise, stored, *(use for use, _ in more)], [limit, memory, *(most for _, most in more)]
-    limits = [most if r in rows else math.inf for r, most in enumerate(limits)]
-    nothing = np.zeros_like(np.array(cost))
-    try:
-        found = mckp.solve(
-            nothing, np.array(uses), np.array(limits), on_grid=False, time_limit=clock.left, max_labels=SEARCHED
-        )
-    except InputError:
-        return False
-    if found.status != "infeasible" or found.tree is None:
-        return False
-    others = list(zip(uses[2:], limits[2:], strict=True))
-    return check_tree(cost, noise, limits[0], stored, limits[1], found.tree, math.inf, offset, others).accepted

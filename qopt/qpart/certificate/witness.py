@@ -14,8 +14,9 @@ of nodes in preorder:
     With a = 1 the offset and this bound must reach the target; with a = 0 it must be positive: 0 > 0, so the leaf
     holds no feasible choice. A limit that is not there takes no multiplier but 0.
 
-These are trees of `qopt.kernels.checker` for a knapsack of several rows, and it follows them: exact rationals, the standard
-library, and limits with their slack. Whatever a witness contains, the answer is a `Judgement`, never an exception.
+These are trees of `qopt.kernels.checker` for a knapsack of several rows, and it follows them: exact rationals,
+the standard library, and limits with their slack. Whatever a witness contains, the answer is a `Judgement`, never an
+exception.
 """
 
 from __future__ import annotations
@@ -130,9 +131,7 @@ def _problem(
 ) -> checker.Knapsack:
     """The knapsack of all rows; a row whose limit is infinite has none."""
     weights, limits = [noise, stored, *(use for use, _ in more)], [limit, memory, *(most for _, most in more)]
-    return checker.Knapsack(
-        {"cost": cost, "weight": weights, "limit": [None if math.isinf(x) else x for x in limits]}
-    )
+    return checker.Knapsack({"cost": cost, "weight": weights, "limit": [None if math.isinf(x) else x for x in limits]})
 
 
 def _judged(problem: checker.Knapsack, tree: object, target: Fraction | float, offset: float) -> Judgement:

@@ -153,7 +153,8 @@ def over_cuts(table: SubproblemTable, weights: FloatArray, activations: FloatArr
 def lowered(subproblem: Subproblem, columns: IntArray, clock: Clock) -> IntArray:
     """Columns of smaller widths where the noise limit has room: the tensors that save most per noise first.
 
-    One round takes a step on their menus from as many tensors as fit, by bisection; rounds go on while one helps and there is time.
+    One round takes a step on their menus from as many tensors as fit, by bisection; rounds go on while one helps and
+    there is time.
     """
     rows = np.arange(len(columns))
     while not clock.over:

@@ -32,8 +32,8 @@ def plot_objective_by_cut(problem: QPart, ax: Axes | None = None) -> Axes:
 
     The parts of Eq. 17 are computing on the device, computing on the server, download of weights and upload of what
     crosses the cut (or of the raw input). The best cut is named in the title; an admissible cut without a plan is
-    marked. Measured noise, menus, tables by width and limits on what a plan costs have no real-valued bound, and none is
-    drawn.
+    marked. Measured noise, menus, tables by width and limits on what a plan costs have no real-valued bound, and none
+    is drawn.
 
     Parameters
     ----------

@@ -19,14 +19,15 @@ from qopt.core.envelope import Envelope, of_lines
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.limits import limit_with_slack
 from qopt.core.reading import problem_of
-from qopt.qpart.costs import fixed_upload, server_costs, split_macs, upload_values
+from qopt.qpart.costs import fixed_upload, split_macs, upload_values
 from qopt.qpart.methods.kkt import at_cut
 from qopt.qpart.plan import QPartPlan
 from qopt.qpart.problem import QPart
 from qopt.qpart.real_bits import not_in_closed_form
 from qopt.qpart.serving.entries import entries
 from qopt.qpart.serving.fronts import upload_sizes
-from qopt.qpart.serving.requests import AMOUNTS, Requests, request_prices
+from qopt.qpart.serving.prices import request_prices
+from qopt.qpart.serving.requests import AMOUNTS, Requests
 from qopt.qpart.subproblem import subproblems
 
 INVERSE = ("channel.rate", "channel.download_rate", "inferences")
@@ -104,7 +105,9 @@ def breakpoints(
         )
     inverse = name in INVERSE
     fixed, varying = _affine_prices(problem, name, inverse)
-    features, plans = _whole_plans(problem, parameter, name) if bits == "whole" else _real_plans(problem, parameter, fixed, varying)
+    features, plans = (
+        _whole_plans(problem, parameter, name) if bits == "whole" else _real_plans(problem, parameter, fixed, varying)
+    )
     lines = [(float(fixed @ column), float(varying @ column)) for column in features.T] if plans else []
     where: dict[str, Any] = {"problem": problem.name, "parameter": name, "unit": UNITS.get(name, "")}
     return of_lines(lines, plans, **where, low=low, high=high, inverse=inverse)

@@ -14,7 +14,8 @@ from qopt.core.errors import InputError
 from qopt.qpart.problem import QPart
 from qopt.qpart.serving.curves import STEEPEST, Curve
 from qopt.qpart.serving.entries import decide_whole
-from qopt.qpart.serving.requests import RequestPrices, Requests, check_columns, request_prices
+from qopt.qpart.serving.prices import RequestPrices, check_columns, request_prices
+from qopt.qpart.serving.requests import Requests
 from qopt.qpart.serving.table import Decisions, Table, level_rows, network_of
 
 if TYPE_CHECKING:

@@ -20,17 +20,8 @@ from qopt.core.errors import InputError, shown
 from qopt.core.limits import SLACK
 from qopt.qpart.problem import SAME_LEVEL, QPart
 from qopt.qpart.serving.entries import Entries, decide_whole
-from qopt.qpart.serving.requests import (
-    AMOUNTS,
-    ENDLESS,
-    FIELDS,
-    RequestPrices,
-    Requests,
-    allowed_in,
-    check_columns,
-    prices_from,
-    uses_from,
-)
+from qopt.qpart.serving.prices import RequestPrices, check_columns, prices_from, uses_from
+from qopt.qpart.serving.requests import AMOUNTS, ENDLESS, FIELDS, Requests, allowed_in
 from qopt.qpart.serving.table import Table, network_of
 
 if TYPE_CHECKING:
@@ -218,9 +209,7 @@ Uses = Sequence[tuple["torch.Tensor", "torch.Tensor"]]
 """For every limit what it counts of each feature, (F, n), and what it allows, (n,), slack included."""
 
 
-def _decide(
-    table: Entries, prices: torch.Tensor, uses: Uses = ()
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _decide(table: Entries, prices: torch.Tensor, uses: Uses = ()) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Objective, cut and entry for prices (F + 1, n): corner plans first, all plans only where a limit is short.
 
     The first four rows of the prices and those from the sixth on are of the plans' features, the fifth is the memory.

@@ -24,7 +24,7 @@ from qopt.kernels import mckp
 from qopt.qpart.costs import fixed_upload, split_macs, upload_values
 from qopt.qpart.problem import QPart
 from qopt.qpart.serving.fronts import undominated_plans, upload_sizes
-from qopt.qpart.serving.requests import RequestPrices
+from qopt.qpart.serving.prices import RequestPrices
 from qopt.qpart.subproblem import Subproblem, subproblems
 
 

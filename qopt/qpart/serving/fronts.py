@@ -75,7 +75,9 @@ def undominated_plans(problem: QPart, subproblem: Subproblem) -> tuple[FloatArra
             kept.append(k)
             plans.append(subproblem.widths_of(columns)[subproblem.owner].astype(np.int64))
         elif sums[k, 0] <= allowed:
-            raise MethodError(f"{problem.name}: found a plan at cut {subproblem.cut} within rounding of its noise limit")
+            raise MethodError(
+                f"{problem.name}: found a plan at cut {subproblem.cut} within rounding of its noise limit"
+            )
     sizes = upload_sizes(subproblem, upload_values(problem))
     bits = [subproblem.widths_of(choices[k]) for k in kept]
     down = np.array([subproblem.stored_bits(b) for b in bits])

@@ -140,17 +140,13 @@ def _measured(plans: Entries, problem: QPart) -> Entries:
     if problem.tables is None:
         return plans
     ends = itertools.pairwise(plans.start.tolist())
-    found = [
-        measured_of(problem, cut, plans.widths[a:b]) for cut, (a, b) in zip(plans.cut.tolist(), ends, strict=True)
-    ]
+    found = [measured_of(problem, cut, plans.widths[a:b]) for cut, (a, b) in zip(plans.cut.tolist(), ends, strict=True)]
     return replace(plans, measured=np.array(found).reshape(-1, 4).T.copy())
 
 
 def _check_plans(plans: Entries, problem: QPart, row: int) -> None:
     """Raise a ValueError where a plan is none, is not as the columns say, or is missing as far as can be told."""
-    at_level = problem.replace(
-        {"level": float(problem.accuracy.levels[row]), "device.memory": None, "limits": None}
-    )
+    at_level = problem.replace({"level": float(problem.accuracy.levels[row]), "device.memory": None, "limits": None})
     by_width = problem.tables is not None and problem.tables.by_width
     table, net = subproblems(at_level), problem.network
     on_device, on_server = split_macs(problem)
