@@ -7,7 +7,7 @@ import json
 import sys
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -98,7 +98,7 @@ def read_problem(
     InputError
         No such instance, a change that is no ``FIELD=VALUE``, a field twice, or one that the family does not have.
     """
-    problem = load_instance(instance)
+    problem: Problem = load_instance(instance)
     fields = settings(changes)
     for option, name, value in (("--cut", "cuts", None if cut is None else [cut]), ("--level", "level", level)):
         if value is not None and name not in type(problem).model_fields:
@@ -111,15 +111,11 @@ def read_problem(
     return problem.replace(fields) if fields else problem
 
 
-def load_instance(instance: str) -> Problem:
-    """A bundled instance, or one in a file or (``-``) on standard input."""
+def load_instance(instance: str) -> Any:
+    """A bundled instance, or one in a file or (``-``) on standard input; of its family's class."""
     from qopt.core.reading import from_data, load, parse_json
 
-    if instance != "-":
-        named: Problem = load(instance)
-        return named
-    read: Problem = from_data(parse_json("standard input", sys.stdin.buffer))
-    return read
+    return load(instance) if instance != "-" else from_data(parse_json("standard input", sys.stdin.buffer))
 
 
 def settings(changes: list[str] | None) -> dict[str, object]:

@@ -25,6 +25,9 @@ from qopt.core.solution_files import Point, read
 if TYPE_CHECKING:
     from qopt.core.solvers.arrays import Compiled
 
+LONGEST_COMMENT = 240
+"""Characters of a line at the head of a file: readers of LP files take 255."""
+
 WHOLE = 1e-5
 """How far from a whole number, or outside its bounds, a solver may leave a column: ten times their usual tolerances."""
 
@@ -119,11 +122,13 @@ def _module(problem: Problem) -> Any:
 def _comments(problem: Problem, formulation: str | None, offset: float, unit: float) -> tuple[str, ...]:
     """Lines for the head of a file."""
     form = "" if formulation is None else f", formulation {formulation}"
-    return (
-        f"{problem.name.encode('ascii', 'replace').decode()} ({problem.format}{form}), by qopt",
+    lines = (
+        f"{problem.name} ({problem.format}{form}), by qopt",
         f"objective of the problem = {offset!r} + {unit!r} * objective",
-        *(line.encode("ascii", "replace").decode() for line in _module(problem).legend(problem)),
+        *_module(problem).legend(problem),
     )
+    # In ASCII, on one line each, and no longer than readers take, whatever stands in names.
+    return tuple("".join(c if " " <= c <= "~" else "?" for c in line)[:LONGEST_COMMENT] for line in lines)
 
 
 def _linear(problem: Problem, formulation: str | None) -> Compiled:

@@ -17,7 +17,6 @@ from qopt.core.families import Bits
 from qopt.core.solution import Outcome
 
 if TYPE_CHECKING:
-    from qopt.core.plan import Plan
     from qopt.core.problem import Problem
 
 
@@ -43,7 +42,7 @@ class Options:
     solver: str | None = None
     formulation: str | None = None
     gap: float | None = None
-    start: Plan | None = None
+    start: Any = None  # of the family's class, which only who asks knows, as `Outcome.plan`
     verbose: bool = False
     running: Clock | None = field(default=None, compare=False, repr=False)
 

@@ -30,13 +30,15 @@ from qopt.core.solution import Outcome, Solution, Status
 def choose(problem: Problem, method: str, bits: str | None) -> Method:
     """The method to run for a name (or ``auto``) and a choice of bits, where the family has bits."""
     family = family_of(problem)
-    known = methods_of(family)
+    known: tuple[Method, ...] = family.part("registry").METHODS
     if bits is not None and not family.bits:
         raise InputError("bits", shown(bits), f"nothing: {family.a_problem} has no bits to choose")
     if bits is not None and bits not in family.bits:
         raise InputError("bits", repr(bits), " or ".join(family.bits))
     if method == "auto":
         return fastest(known, problem, next((kind for kind in family.bits if bits in (None, kind)), None))
+    if all(m.name != method for m in known):  # auto takes none of other packages, so they are not looked for
+        known = methods_of(family)
     chosen = named(known, method)
     if bits is not None and chosen.bits != bits:
         others = ", ".join(m.name for m in known if m.bits == bits)

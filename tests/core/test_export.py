@@ -295,7 +295,7 @@ def test_names_that_no_reader_takes_are_written_and_read_back(tmp_path: Path) ->
     """Groups with signs, spaces and letters of any script, two that become one name, and one that is too long."""
     groups = ("a b", "a-b", "größe", "3e5", "x" * 200, "x" * 199 + "y", "<b>", "[c]")
     problem = Allocation(
-        name="odd names/äöü",
+        name="odd names/äöü\nMinimize\n x" + "y" * 900,
         groups=groups,
         formats=("int 4", "int-4", "∞"),
         resources={"bytes": {"use": [[1.0, 2.0, 3.0]] * len(groups), "budget": 15.0}},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from qopt.core.writers.linear import Linear, number, plain_name
+from qopt.core.writers.linear import LONGEST, Linear, number, plain_name
 
 SENSES = {"=": "==", "<=": "<=", ">=": ">="}
 
@@ -19,7 +19,7 @@ def _lines(model: Linear) -> Iterator[str]:
     count = {kind: kinds.count(kind) for kind in ("binary", "integer", "continuous")}
     yield from (f"# {comment}" for comment in model.comments)
     yield "STATISTICS"
-    yield f"  Problem name     : {plain_name(model.name)}"
+    yield f"  Problem name     : {plain_name(model.name)[:LONGEST]}"
     yield (
         f"  Variables        : {len(kinds)} ({count['binary']} binary, {count['integer']} integer, "
         f"0 implicit integer, {count['continuous']} continuous)"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from scipy.sparse import csc_array
 
-from qopt.core.writers.linear import Linear, number, plain_name
+from qopt.core.writers.linear import LONGEST, Linear, number, plain_name
 
 SENSES = {"=": "E", "<=": "L", ">=": "G"}
 
@@ -18,7 +18,7 @@ def write(model: Linear) -> str:
 
 def _lines(model: Linear) -> Iterator[str]:
     yield from (f"* {comment}" for comment in model.comments)
-    yield f"NAME {plain_name(model.name)}"
+    yield f"NAME {plain_name(model.name)[:LONGEST]}"
     yield "ROWS"
     yield " N objective"
     sides = [model.side(i) for i in range(len(model.rows))]
