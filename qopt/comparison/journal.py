@@ -7,6 +7,7 @@ the journal is opened again, and its solve is done again.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -175,7 +176,8 @@ class Journal:
                 raise OSError(28, os.strerror(28))
             os.fsync(self._file)
         except OSError as error:
-            os.ftruncate(self._file, before)
+            with contextlib.suppress(OSError):  # a device has no length
+                os.ftruncate(self._file, before)
             why = (error.strerror or "cannot be written").lower()
             raise InputError(self.path, why, "a disk that takes the results") from None
 
