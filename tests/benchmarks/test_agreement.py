@@ -1,0 +1,59 @@
+"""Every bundled instance under every method that claims it: they agree, and no claim of an exact method is wrong."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import qopt
+
+PUBLISHED = {"qpart-paper", "minimal-model"}
+"""Rules as they were published, which do not look at every limit."""
+
+
+def script() -> Any:
+    path = Path(__file__).parents[2] / "benchmarks" / "agreement.py"
+    spec = importlib.util.spec_from_file_location("agreement", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def check(names: list[str], limit: float) -> pd.DataFrame:
+    agreement = script()
+    rows: pd.DataFrame = agreement.judged(names, limit)
+    wrong = rows[rows["wrong"] != ""]
+    assert set(wrong["method"]) <= PUBLISHED, agreement.table(rows)
+    claimed = rows[rows["proved"].map(lambda x: x is True) & rows["excess"].notna()]
+    assert (claimed["excess"].astype(float) <= 1e-9).all()
+    assert len(claimed)
+    text = agreement.table(rows)
+    assert all(f"`{name}`" in text for name in names)
+    return rows
+
+
+def test_a_small_instance_agrees_and_a_wrong_claim_is_listed() -> None:
+    agreement = script()
+    rows = check(["qpart/teaching-3"], 10.0)
+    assert rows[rows["method"] == "mckp"]["objective"].tolist() == [312.0]
+    rows.loc[rows["method"] == "round-up", "status"] = "optimal-by-solver"
+    rows["wrong"] = agreement.claims_refuted(rows)
+    text = agreement.table(rows)
+    assert "* `qpart/teaching-3`, round-up: a better plan is known" in text
+    assert "2 wrong." in text
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("name", qopt.bundled())
+def test_bundled_instances_agree(name: str) -> None:
+    rows = check([name], float(os.environ.get("QOPT_AGREEMENT_SECONDS", "2")))
+    best = rows[rows["bits"].map(str) != "real"] if "bits" in rows else rows
+    least = best[best["verified"].map(lambda x: x is True)]["objective"].min()
+    assert least == pytest.approx(qopt.load(name).best_known["objective"], rel=1e-9)
