@@ -9,7 +9,7 @@ plan breaks a limit, a better plan is known, there is a plan where it says there
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -31,11 +31,11 @@ limit, and the certificate does. How to read such a comparison: [comparing](comp
 """
 
 
-def judged(names: Iterable[str], limit: float) -> pd.DataFrame:
+def judged(names: Iterable[str], limit: float, methods: Sequence[str] | None = None) -> pd.DataFrame:
     """The table of `qopt.compare`, with ``wrong`` and ``excess`` over the best plan of the same bits."""
     parts = []
     for name in names:
-        part = qopt.compare([name], time_limit=limit)
+        part = qopt.compare([name], methods, time_limit=limit)
         part["instance"] = name
         parts.append(part[[c for c in part.columns if c in KEPT]])
     rows = pd.concat(parts, ignore_index=True).astype(object)
