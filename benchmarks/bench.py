@@ -4,8 +4,8 @@
 
 Seconds depend on the machine; the ratio of HiGHS's to qopt's on the same arrays, in the same minutes, far less. Each
 run appends a line a row to the record, and warns where the ratio is less than that of past runs, their median, by more
-than a factor of 1.5. The protocol is that of benchmarks/README.md: a process for each solver, seeds outermost, two threads,
-gap 0, answers judged from the data; a search that the clock stopped is charged the limit, and says so.
+than a factor of 1.5. The protocol is that of benchmarks/README.md: a process for each solver, seeds outermost, two
+threads, gap 0, answers judged from the data; a search that the clock stopped is charged the limit, and says so.
 """
 
 from __future__ import annotations
@@ -158,9 +158,9 @@ def page(lines: Sequence[Line], record: Sequence[Line], limit: float) -> str:
         "# qopt beside HiGHS, on record",
         "",
         f"Written by `make bench`, {lines[0].date}, qopt {lines[0].version} ({lines[0].commit}), {lines[0].machine};",
-        f"at most {limit:g} s a solve. *x qopt* is HiGHS's median over qopt's in the same run; *on record* is the median",
-        "of past runs ([record.csv](record.csv)). Rows with a slash are bundled instances through `qopt.solve`, certificate",
-        "included; the others are kernels, proof written ([protocol](README.md#the-kernels-beside-their-peers)).",
+        f"at most {limit:g} s a solve. *x qopt* is HiGHS's median over qopt's in the same run, *on record* the median",
+        "of past runs ([record.csv](record.csv)). Rows with a slash are bundled instances through `qopt.solve`, with",
+        "certificate; the others are kernels, proof written ([protocol](README.md#the-kernels-beside-their-peers)).",
         "",
         "| row | solves | qopt | HiGHS | x qopt | on record |",
         "|---|---|---|---|---|---|",

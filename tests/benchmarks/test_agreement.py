@@ -1,4 +1,4 @@
-"""Every bundled instance under every method that claims it: they agree, and no claim of an exact method is wrong."""
+"""Every bundled instance under every method that claims it: they agree, and what is proved is never wrong."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 
 import qopt
 
-PUBLISHED = {"qpart-paper", "minimal-model"}
-"""Rules as they were published, which do not look at every limit."""
+PUBLISHED = {"qpart-paper", "minimal-model", "full-model"}
+"""Rules as they were published, which do not look at every limit, and claim nothing."""
 
 
 def script() -> Any:
@@ -30,7 +30,9 @@ def check(names: list[str], limit: float, methods: list[str] | None = None) -> p
     agreement = script()
     rows: pd.DataFrame = agreement.judged(names, limit, methods)
     wrong = rows[rows["wrong"] != ""]
-    assert set(wrong["method"]) <= PUBLISHED, agreement.table(rows)
+    # What a solver says by itself may be wrong: it is listed, and never what qopt calls optimal.
+    own = wrong[~wrong["status"].isin(("optimal-by-solver", "infeasible-by-solver"))]
+    assert set(own["method"]) <= PUBLISHED, agreement.table(rows)
     claimed = rows[rows["proved"].map(lambda x: x is True) & rows["excess"].notna()]
     assert (claimed["excess"].astype(float) <= 1e-9).all()
     assert len(claimed)
@@ -46,8 +48,8 @@ def test_a_small_instance_agrees_and_a_wrong_claim_is_listed() -> None:
     rows.loc[rows["method"] == "round-up", "status"] = "optimal-by-solver"
     rows["wrong"] = agreement.claims_refuted(rows)
     text = agreement.table(rows)
-    assert "* `qpart/teaching-3`, round-up: a better plan is known" in text
-    assert "2 wrong." in text
+    assert "* `qpart/teaching-3`, round-up (optimal-by-solver): a better plan is known" in text
+    assert "1 claim wrong." in text
 
 
 @pytest.mark.sweep
