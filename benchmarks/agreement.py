@@ -26,7 +26,8 @@ with the same sort of bits; *proved* where the certificate proves it, *by its wo
 method alone. *Above* are methods that promise no optimum, and by how much; *open* is what the clock stopped.
 *Breaks a limit*: a rule as it was published (`qpart-paper`, `full-model`, `minimal-model`) that does not look at every
 limit and claims nothing. *Wrong* is a claim that the data refute: of a plan that breaks a limit, of an optimum where a
-better plan is known, of no plan where there is one, of a bound above a plan. How to read such a comparison: [comparing](comparing.md).
+better plan is known, of no plan where there is one, of a bound above a plan. How to read such a comparison:
+[comparing](comparing.md).
 
 """
 
@@ -78,12 +79,13 @@ def table(rows: pd.DataFrame) -> str:
             found = [_cell(row, column) for _, row in part[part["outcome"] == column].iterrows()]
             cells.append(", ".join(found))
         lines.append("| " + " | ".join(cells) + " |")
-    wrong = [
-        f"* `{r['instance']}`, {r['method']}: {r['wrong']}" for _, r in rows[rows["outcome"] == "wrong"].iterrows()
-    ]
+    bad = rows[rows["outcome"] == "wrong"]
+    wrong = [f"* `{row['instance']}`, {row['method']} ({row['status']}): {row['wrong']}" for _, row in bad.iterrows()]
     tried = rows[rows["outcome"] != "out"]
     agree = tried["outcome"].isin(("proved", "word", "agree")).sum()
-    said = f"{len(tried)} runs: {agree} agree, {(tried['outcome'] == 'proved').sum()} of them proved; {len(wrong)} claim{'s' * (len(wrong) != 1)} wrong."
+    proved = (tried["outcome"] == "proved").sum()
+    claims = f"{len(wrong)} claim{'s' * (len(wrong) != 1)} wrong"
+    said = f"{len(tried)} runs: {agree} agree, {proved} of them proved; {claims}."
     return "\n".join([*lines, "", said, *(["", "Wrong claims:", "", *wrong] if wrong else [])]) + "\n"
 
 
