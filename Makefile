@@ -15,7 +15,7 @@ NEEDED := pyproject.toml constraints.txt qopt/__init__.py
 
 COVERAGE := --cov=qopt --cov-report=term:skip-covered
 
-.PHONY: solve test test-all lint notebooks formulations bench clean
+.PHONY: solve test test-all lint notebooks formulations bench figures clean
 
 solve: $(VENV)/.solve  ## solve the bundled request, print its plan and certificate, and the other methods beside it
 	@$(BIN)/qopt solve $(REQUEST)
@@ -51,7 +51,10 @@ notebooks: $(VENV)/.test  ## execute the notebooks in place
 formulations: $(VENV)/.solve  ## what each formulation of the joint model is worth
 	$(BIN)/python benchmarks/formulations.py
 
-bench: $(VENV)/.test  ## the figures of the README, measured here
+bench: $(VENV)/.test  ## times beside HiGHS's, some minutes: benchmarks/bench.md and record.csv; warns of what is slower
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench.py
+
+figures: $(VENV)/.test  ## the figures of the README, measured here
 	$(BIN)/python benchmarks/figures.py
 
 clean:

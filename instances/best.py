@@ -6,9 +6,9 @@
     python instances/best.py unpack NAME FOLDER  # the proof as pairs of files for checker.py
 
 `update` also writes `best_known` into the instances, but for optima worked by hand, and docs/library.md. A record is a
-solution file (`qopt check NAME best/NAME.json` reads it) with the instance's fingerprint, and who proved it, by what and
-when. It is replaced only by a plan that is feasible in the exact test and costs less, by the same plan with more proof,
-or where the instance has changed.
+solution file (`qopt check NAME best/NAME.json` reads it) with the instance's fingerprint, and who proved it, by what
+and when. It is replaced only by a plan that is feasible in the exact test and costs less, by the same plan with more
+proof, or where the instance has changed.
 """
 
 from __future__ import annotations
@@ -338,7 +338,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(asked: argparse.Namespace) -> int:
     if asked.verb == "add":
+        from qopt.instances import library  # it reads the records
+
         print(add(asked.name, asked.plan, asked.by))
+        library.write()
         return 0
     if asked.verb == "unpack":
         print("\n".join(unpack(asked.name, asked.folder)))
@@ -354,6 +357,10 @@ def _run(asked: argparse.Namespace) -> int:
         lines = faults(name) or (false_claims(name, standalone=True) if asked.proofs else [])
         wrong += bool(lines)
         print("\n".join(lines) if lines else f"{name}: holds", flush=True)
+    if asked.verb == "update":
+        from qopt.instances import library  # it reads the records
+
+        library.write()
     return 1 if wrong else 0
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from qopt.instances import best, rcsp_records
+from qopt.instances import best, library, rcsp_records
 
 import qopt
 from qopt.core.errors import QoptError
@@ -46,7 +46,7 @@ def test_nothing_is_recorded_of_what_is_not_there() -> None:
 
 
 @pytest.fixture
-def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def two_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of two records, to be changed."""
     (tmp_path / "qpart").mkdir()
     for path in (best.BEST / "qpart").glob("teaching-3*"):
@@ -61,44 +61,44 @@ def plan_file(folder: Path, weights: tuple[int, ...], activations: tuple[int, ..
     return str(path)
 
 
-def edited(library: Path, **changes: Any) -> None:
-    path = library / f"{TEACHING}.json"
+def edited(folder: Path, **changes: Any) -> None:
+    path = folder / f"{TEACHING}.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def test_a_worse_an_infeasible_and_the_same_plan_are_refused(library: Path) -> None:
-    standing = (library / f"{TEACHING}.json").read_bytes()
+def test_a_worse_an_infeasible_and_the_same_plan_are_refused(two_records: Path) -> None:
+    standing = (two_records / f"{TEACHING}.json").read_bytes()
     for weights, activations, line in (
         ((6, 4), (2,), "the plan costs 328, 312 is known"),
         ((5, 3), (2,), "the plan breaks a limit: accuracy: noise 1.75, allowed 1"),
         ((5, 4), (2,), "no better than what is known"),
     ):
         with pytest.raises(best.Refused, match=line):
-            best.add(TEACHING, plan_file(library, weights, activations), "somebody")
-    assert (library / f"{TEACHING}.json").read_bytes() == standing
+            best.add(TEACHING, plan_file(two_records, weights, activations), "somebody")
+    assert (two_records / f"{TEACHING}.json").read_bytes() == standing
 
 
-def test_a_better_plan_is_taken_and_one_below_a_proof_is_an_alarm(library: Path) -> None:
-    edited(library, objective=328.0, bound=304.0, status="feasible")
-    assert best.add(TEACHING, plan_file(library, (5, 4), (2,)), "somebody") == f"{TEACHING}: 312, optimal"
+def test_a_better_plan_is_taken_and_one_below_a_proof_is_an_alarm(two_records: Path) -> None:
+    edited(two_records, objective=328.0, bound=304.0, status="feasible")
+    assert best.add(TEACHING, plan_file(two_records, (5, 4), (2,)), "somebody") == f"{TEACHING}: 312, optimal"
     found = best.record(TEACHING)
     assert found is not None
     assert found["proved"]["by"] == "somebody"
     assert best.faults(TEACHING) == best.false_claims(TEACHING) == []
-    edited(library, objective=328.0, bound=328.0)
+    edited(two_records, objective=328.0, bound=328.0)
     with pytest.raises(best.Refused, match="below the proved 328: a proof is false"):
-        best.add(TEACHING, plan_file(library, (5, 4), (2,)), "somebody")
+        best.add(TEACHING, plan_file(two_records, (5, 4), (2,)), "somebody")
 
 
-def test_what_was_tampered_with_is_found(library: Path) -> None:
-    edited(library, objective=300.0)
+def test_what_was_tampered_with_is_found(two_records: Path) -> None:
+    edited(two_records, objective=300.0)
     assert "costs 312, not 300" in best.faults(TEACHING)[0]
-    edited(library, fingerprint="0" * 16)
+    edited(two_records, fingerprint="0" * 16)
     assert "the instance has changed" in best.faults(TEACHING)[0]
-    edited(library, objective=312.0, fingerprint=best.fingerprint(qopt.load(TEACHING)))
+    edited(two_records, objective=312.0, fingerprint=best.fingerprint(qopt.load(TEACHING)))
     whole = best.proof(TEACHING)
     assert whole is not None
-    path = library / f"{TEACHING}.proof.json.gz"
+    path = two_records / f"{TEACHING}.proof.json.gz"
 
     def rewritten(change: Any) -> list[str]:
         data = json.loads(json.dumps(whole))
@@ -124,3 +124,7 @@ def test_a_proof_unpacks_to_pairs_that_the_checker_reads(tmp_path: Path, capsys:
     with pytest.raises(QoptError, match="an instance whose proof has files"):
         best.unpack("jqodi/data1", tmp_path)
     assert best.main(["check", "no-such"]) == 1
+
+
+def test_the_table_is_current() -> None:
+    assert library.PAGE.read_text(encoding="utf-8") == library.page(), "run python instances/library.py"
