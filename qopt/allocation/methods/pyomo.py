@@ -6,6 +6,8 @@ the model solved again.
 
 from __future__ import annotations
 
+import warnings
+
 from qopt.allocation.costs import breakdown
 from qopt.allocation.items import items
 from qopt.allocation.plan import AllocationPlan
@@ -24,7 +26,7 @@ def solve(problem: Allocation, options: Options) -> Outcome:
     from qopt.formulations.allocation import exclude, extract, joint
 
     clock, run, own = options.clock(), choose(options), items(problem)
-    model = joint(problem)
+    model = joint(problem, clock=clock)
 
     def attempt() -> Round[AllocationPlan]:
         said = run(model, clock)
@@ -55,7 +57,7 @@ def solve_cvxpy(problem: Allocation, options: Options) -> Outcome:
     from qopt.formulations.allocation import boolean_cvxpy, extract_cvxpy
 
     clock, own = options.clock(), items(problem)
-    model = boolean_cvxpy(problem)
+    model = boolean_cvxpy(problem, clock=clock)
     x = model.var_dict["chosen"]
     state = {"model": model}
 
@@ -71,7 +73,9 @@ def solve_cvxpy(problem: Allocation, options: Options) -> Outcome:
         if clock.left is not None:
             settings["time_limit"] = clock.left
         try:
-            state["model"].solve(solver="HIGHS", **settings)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # CVXPY's remark that a point may be inaccurate where the clock stopped
+                state["model"].solve(solver="HIGHS", **settings)
         except (cp.SolverError, ValueError) as error:
             late = clock.left == 0.0
             return (
