@@ -36,9 +36,16 @@ from qopt.allocation.items import Items, items
 from qopt.allocation.plan import AllocationPlan, places, plan_of
 from qopt.allocation.problem import DAMAGE, Allocation
 from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.clock import ENDLESS, Clock, OutOfTime
 from qopt.core.errors import InputError, shown
 from qopt.core.reading import problem_of
 from qopt.core.solvers.answers import give
+
+RATE, RATE_CVXPY = 40_000, 200_000
+"""Entries of a model that are built and handed over in a second, by Pyomo and by CVXPY."""
+
+PAIR_CVXPY = 1_000.0
+"""A pair of groups takes CVXPY as long as so many entries."""
 
 FORMS = ("mip", "lp")
 """Forms of the joint model: ``lp`` is its linear relaxation."""
@@ -50,12 +57,21 @@ def unit(own: Items) -> float:
     return float(np.median(spread) or spread.max(initial=0.0) or 1.0) * len(spread) / 1000.0
 
 
-def joint(problem: Allocation, form: str = "mip") -> pyo.ConcreteModel:
+def _afford(own: Items, rate: float, pair: float, clock: Clock) -> None:
+    """Raise `OutOfTime` where there is surely no time to build a model and to hand it over."""
+    pairs = len(own.problem.interactions)
+    size = float(own.allowed.sum()) * (2 + len(own.budgets))
+    if not clock.affords(size + pair * pairs, rate):
+        raise OutOfTime(f"a model of {size:.0f} entries and {pairs} pairs")
+
+
+def joint(problem: Allocation, form: str = "mip", *, clock: Clock = ENDLESS) -> pyo.ConcreteModel:
     """The choice of formats as one Pyomo model, in one of `FORMS`; see the head of this file.
 
     Parameters
     ----------
     form : one of `FORMS`.
+    clock : the model is built only where there is time to build it and to hand it over.
 
     Returns
     -------
@@ -66,11 +82,14 @@ def joint(problem: Allocation, form: str = "mip") -> pyo.ConcreteModel:
     ------
     InputError
         The problem is no allocation, or the form is none of `FORMS`.
+    OutOfTime
+        By the clock there is no time to build the model and to hand it over.
     """
     problem = problem_of(Allocation, problem, named=True)
     if form not in FORMS:
         raise InputError("form", shown(form), ", ".join(FORMS))
     own = items(problem)
+    _afford(own, RATE, 4.0 * len(problem.formats) ** 2, clock)
     domain = pyo.Binary if form == "mip" else pyo.UnitInterval
     model = pyo.ConcreteModel(name=problem.name)
     at = _columns(own)
@@ -222,7 +241,7 @@ def exclude(model: Any, problem: Allocation, plan: AllocationPlan) -> None:
     model.excluded.add(sum(chosen) <= len(chosen) - 1)
 
 
-def boolean_cvxpy(problem: Allocation, form: str = "mip") -> Any:
+def boolean_cvxpy(problem: Allocation, form: str = "mip", *, clock: Clock = ENDLESS) -> Any:
     """The same model in CVXPY, as matrices; in one of `FORMS`.
 
     Returns a `cvxpy.Problem` with the variable ``chosen``, (groups, items) with item f Q + q. Its objective is divided
@@ -231,11 +250,14 @@ def boolean_cvxpy(problem: Allocation, form: str = "mip") -> Any:
     Parameters
     ----------
     form : one of `FORMS`.
+    clock : as for `joint`.
 
     Raises
     ------
     InputError
         The problem is no allocation, or the form is none of `FORMS`.
+    OutOfTime
+        By the clock there is no time to build the model and to hand it over.
     """
     import cvxpy as cp  # 0.9 s: only when asked for
 
@@ -243,6 +265,7 @@ def boolean_cvxpy(problem: Allocation, form: str = "mip") -> Any:
     if form not in FORMS:
         raise InputError("form", shown(form), ", ".join(FORMS))
     own = items(problem)
+    _afford(own, RATE_CVXPY, PAIR_CVXPY, clock)
     n = len(own.allowed)
     x = cp.Variable(own.allowed.shape, boolean=form == "mip", nonneg=form == "lp", name="chosen")
     formats = cp.reshape(x, (n * len(problem.formats), own.pools), order="C") @ np.ones(own.pools)
@@ -250,7 +273,9 @@ def boolean_cvxpy(problem: Allocation, form: str = "mip") -> Any:
     constraints = [cp.sum(x, axis=1) == 1]
     if not own.allowed.all():
         constraints.append(x[~own.allowed] == 0)
-    constraints += [x[tie[0]] == x[g] for tie in own.ties for g in tie[1:]]
+    if own.ties:
+        first, other = zip(*((tie[0], g) for tie in own.ties for g in tie[1:]), strict=True)
+        constraints.append(x[list(first)] == x[list(other)])
     damage = cp.sum(cp.multiply(np.where(problem.menu, problem.damage, 0.0), by_format))
     for pair in problem.interactions:
         g, h = (problem.place[name] for name in pair.groups)

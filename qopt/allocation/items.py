@@ -8,6 +8,7 @@ stands at the end.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -88,6 +89,12 @@ class Items(Brief):
         return tuple(first.get(g, (g,)) for g in range(len(self.allowed)) if g in first or g not in tied)
 
     @cached_property
+    def members(self) -> tuple[IntArray, IntArray]:
+        """Groups unit by unit, and how many each unit has."""
+        sizes = np.array([len(unit) for unit in self.units], dtype=np.int64)
+        return np.fromiter(itertools.chain.from_iterable(self.units), np.int64, int(sizes.sum())), sizes
+
+    @cached_property
     def menus(self) -> list[IntArray]:
         """Columns that each unit may take."""
         return [np.flatnonzero(self.allowed[unit[0]]) for unit in self.units]
@@ -143,8 +150,10 @@ def items(problem: Allocation) -> Items:
     pools = problem.pool_names
     ties = tuple(tuple(sorted(problem.place[name] for name in tie)) for tie in problem.ties)
     menu = problem.menu.copy()
-    for tie in ties:
-        menu[list(tie)] = menu[list(tie)].all(axis=0)
+    first = np.array([tie[0] for tie in ties for _ in tie[1:]], dtype=np.int64)
+    other = np.array([g for tie in ties for g in tie[1:]], dtype=np.int64)
+    np.logical_and.at(menu, first, menu[other])
+    menu[other] = menu[first]
     filled = np.where(menu, np.arange(menu.shape[1]), np.argmax(menu, axis=1)[:, None])
     rows = np.arange(len(menu))[:, None]
     fixed = any(resource.fixed for resource in problem.resources.values())

@@ -22,6 +22,7 @@ BUDGETS = {"budget": "budget", "pool": "pool", "damage": "damage"}
 """Limits of which the amount used is worth a line, and what the line is called."""
 
 KINDS = {
+    "cheapest": "the cheapest format of every group, whatever the budgets",
     "lagrangian": "a multiplier of each budget",
     "lp-dual": "multipliers of budgets and of pairs' marginals, in exact arithmetic",
 }

@@ -61,8 +61,8 @@ class Units(Brief):
     def choice(self, taken: IntArray) -> IntArray:
         """(n,) item of each group, from one for each unit."""
         found = np.zeros(len(self.own.allowed), dtype=np.int64)
-        for unit, item in zip(self.own.units, taken.tolist(), strict=True):
-            found[list(unit)] = item
+        members, sizes = self.own.members
+        found[members] = np.repeat(taken, sizes)
         return found
 
     def marginal(self, taken: IntArray) -> tuple[FloatArray, FloatArray]:
@@ -94,9 +94,10 @@ class Units(Brief):
 def units(own: Items) -> Units:
     """The units of a problem's items."""
     problem, groups = own.problem, len(own.allowed)
-    unit_of = {g: u for u, unit in enumerate(own.units) for g in unit}
-    members = np.concatenate([np.asarray(unit, dtype=np.int64) for unit in own.units])
-    first_of = np.concatenate(([0], np.cumsum([len(unit) for unit in own.units])[:-1]))
+    members, sizes = own.members
+    unit_of = np.empty(len(members), dtype=np.int64)
+    unit_of[members] = np.repeat(np.arange(len(sizes)), sizes)
+    first_of = np.cumsum(sizes) - sizes
     allowed = own.allowed[members[first_of]]
     cost = np.add.reduceat(own.cost[members], first_of, axis=0)
     use = np.add.reduceat(own.use[:, members], first_of, axis=1) if own.budgets else np.zeros((0, *cost.shape))
@@ -104,7 +105,7 @@ def units(own: Items) -> Units:
     limit = np.array([budget.allowed for budget in own.budgets]) - fixed
     pairs = []
     for pair in problem.interactions:
-        first, second = (unit_of[problem.place[name]] for name in pair.groups)
+        first, second = (int(unit_of[problem.place[name]]) for name in pair.groups)
         table = np.where(np.isfinite(pair.damage), pair.damage, 0.0).repeat(own.pools, axis=0).repeat(own.pools, axis=1)
         if first != second:
             pairs.append(Pair(first, second, table))

@@ -96,6 +96,7 @@ class Result(Brief):
     labels : (n,) label of each node, None if infeasible.
     objective : cost of the labels in the data as given, None if infeasible.
     bound : lower bound on the optimum, proved by `flow`; None if infeasible.
+    late : whether the time limit kept it from better labels or a better bound.
     flow : (readings, L-1) the dual f, a row for each entry of ``tensors.reader``; a ray if infeasible.
     tensors : the tensors as given.
     details : ``grids``, ``rounds`` (maximum flows), ``nodes`` and ``arcs`` of the cut network.
@@ -106,6 +107,7 @@ class Result(Brief):
     objective: float | None = None
     bound: float | None = None
     _: KW_ONLY
+    late: bool = False
     flow: FloatArray
     tensors: Tensors
     details: dict[str, int] = field(default_factory=dict)
@@ -204,7 +206,9 @@ def solve(unary: ArrayLike, tensors: Tensors | Iterable[Tensor], *, time_limit: 
     if not proved:
         status = "optimal-by-solver" if complete else "limit"
     details = {"grids": grids, "rounds": rounds, **size}
-    return Result(status, best, objective, min(bound, objective), flow=dual, tensors=tensors, details=details)
+    late = not proved and (not ended or _late(deadline))
+    bound = min(bound, objective)
+    return Result(status, best, objective, bound, late=late, flow=dual, tensors=tensors, details=details)
 
 
 def _late(deadline: float | None) -> bool:
@@ -221,9 +225,10 @@ def _same_label(unary: FloatArray, tensors: Tensors, nothing: FloatArray) -> Res
         sums = unary.sum(axis=0)
     label = int(np.argmin(sums))
     if math.isinf(float(sums[label])):
-        return Result("limit", bound=bound, flow=nothing, tensors=tensors)
+        return Result("limit", bound=bound, late=True, flow=nothing, tensors=tensors)
     objective = math.fsum(unary[:, label].tolist())
-    return Result("limit", np.full(len(unary), label), objective, min(bound, objective), flow=nothing, tensors=tensors)
+    labels, bound = np.full(len(unary), label), min(bound, objective)
+    return Result("limit", labels, objective, bound, late=True, flow=nothing, tensors=tensors)
 
 
 def to_networkx(unary: ArrayLike, tensors: Tensors | Iterable[Tensor]) -> networkx.DiGraph[Any]:

@@ -46,13 +46,13 @@ def checked_placement(problem: Placement, plan: PlacementPlan) -> PlacementPlan:
     for name in kept:
         if name not in plan.tiers:
             raise InputError(f"plan.tiers.{name}", "nothing", "a tier for each operation that the operator keeps")
-    inside = set(kept)
+    inside, tiers = set(kept), problem.tier_names
     for name, tier in plan.tiers.items():
         if name not in inside:
             what = "an operation that the operator skips" if name in graph.place else "an unknown operation"
             raise InputError(f"plan.tiers.{name}", what, f"the {len(kept)} operations that {plan.operator} keeps")
-        if tier not in problem.tier_names:
-            raise InputError(f"plan.tiers.{name}", shown(tier), ", ".join(problem.tier_names))
+        if tier not in tiers:
+            raise InputError(f"plan.tiers.{name}", shown(tier), ", ".join(tiers))
     return plan
 
 

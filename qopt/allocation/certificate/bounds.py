@@ -35,6 +35,10 @@ TOLERANCE = 1e-9
 SEARCHED = 100_000
 """Partial choices that the kernel may look at where it is asked here: about a second."""
 
+EXACT_RATE = 100_000
+"""Numbers of a table that are taken into exact arithmetic, and a tree's leaf with them, in a second: that cannot be
+stopped, and is not begun where there is less time."""
+
 FORMAT, VERSION = "qopt/allocation-witness", 1
 
 
@@ -92,6 +96,17 @@ def relaxations(reading: Reading) -> list[Reading]:
     return found
 
 
+def broken_alone(reading: Reading, clock: Clock) -> Bound | None:
+    """That there is no plan, where one row alone shows it; None also where the clock is over before all are seen."""
+    for relaxed in relaxations(reading):
+        if clock.over:
+            return None
+        heavy = too_heavy(relaxed)
+        if heavy is not None:
+            return Bound(math.inf, "lagrangian", (f"even the lightest formats break {heavy}",))
+    return None
+
+
 def too_heavy(reading: Reading) -> str | None:
     """A row that even the lightest items break, exactly; None if each alone can be kept."""
     _, merged, allowed = reading.merged()
@@ -126,31 +141,32 @@ def knapsack_bound(
     labels : sums that a proof of our own may make.
     costly : whether costs count; without them only the claim that there is no plan.
     """
-    for relaxed in relaxations(reading):
-        heavy = too_heavy(relaxed)
-        if heavy is not None:
-            return Bound(math.inf, "lagrangian", (f"even the lightest formats break {heavy}",))
+    heavy = broken_alone(reading, clock)
+    if heavy is not None:
+        return heavy
     notes: tuple[str, ...] = ()
     best = Bound()
     if costly:
         for relaxed in relaxations(reading):
-            best = _better(best, _one_row(relaxed, objective, labels, clock))
+            if clock.over:
+                return best
+            best = better(best, _one_row(relaxed, objective, labels, clock))
             if objective is not None and _reaches(best, objective):
                 return best
         if len(reading.weight) == 0 or (len(reading.weight) == 1 and objective is None):
             return best
     tree, notes = witness_part(witness, "tree", "tree")
-    if tree is not None:
+    if tree is not None and clock.affords(reading.size, EXACT_RATE):
         try:
             target = None if objective is None else needed(objective)
             found = tree_bound(reading.exact(costly), tree, target)
             value: Fraction | float = math.inf if found is None else found
             if costly or found is None:
-                best = _better(best, Bound(value, "witness" if _nodes(tree) > 1 else "lagrangian"))
+                best = better(best, Bound(value, "witness" if _nodes(tree) > 1 else "lagrangian"))
         except Refused as why:
             notes = (f"witness rejected: {why}",)
     if objective is None or not _reaches(best, objective):
-        best = _better(best, _searched(reading, labels, clock, costly))
+        best = better(best, _searched(reading, labels, clock, costly))
     return Bound(best.value, best.kind, notes)
 
 
@@ -162,7 +178,7 @@ def _reaches(bound: Bound, objective: float) -> bool:
     return bound.value is not None and bound.value >= needed(objective)
 
 
-def _better(first: Bound, second: Bound) -> Bound:
+def better(first: Bound, second: Bound) -> Bound:
     """The higher of two bounds."""
     if second.value is None or (first.value is not None and first.value >= second.value):
         return first
@@ -189,7 +205,7 @@ def _one_row(reading: Reading, objective: float | None, labels: int, clock: Cloc
         )
     if not found.complete or not math.isfinite(found.bound):
         return root
-    return _better(root, Bound(Fraction(found.bound), "enumeration"))
+    return better(root, Bound(Fraction(found.bound), "enumeration"))
 
 
 def _groups(reading: Reading) -> list[tuple[int, ...]]:
@@ -199,7 +215,7 @@ def _groups(reading: Reading) -> list[tuple[int, ...]]:
 
 def _searched(reading: Reading, labels: int, clock: Clock, costly: bool) -> Bound:
     """What the kernel finds when it is asked here; its tree is checked as a stranger's would be."""
-    if not reading.weight:
+    if not reading.weight or not clock.affords(reading.size, EXACT_RATE):
         return Bound()
     found = _asked(reading, labels, clock, costly, 0.0)
     lp_bound = found.details.get("lp_bound")
@@ -227,7 +243,7 @@ def _asked(reading: Reading, labels: int, clock: Clock, costly: bool, gap: float
             np.array(limit),
             ties=[list(tie) for tie in reading.ties] or None,
             gap=gap,
-            time_limit=clock.left,
+            time_limit=None if clock.left is None else max(clock.left - reading.size / EXACT_RATE, 0.0),
             max_labels=min(labels, SEARCHED),
         )
     except InputError:  # numbers beyond the kernel's range

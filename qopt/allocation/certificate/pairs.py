@@ -27,7 +27,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from qopt.allocation.certificate.bounds import Bound, knapsack_bound, needed, relaxations, too_heavy, witness_part
+from qopt.allocation.certificate.bounds import EXACT_RATE, Bound, broken_alone, knapsack_bound, needed, witness_part
 from qopt.allocation.certificate.reading import Reading
 from qopt.allocation.problem import Allocation
 from qopt.core.clock import Clock
@@ -44,10 +44,12 @@ def pairs_bound(
     problem: Allocation, reading: Reading, objective: float | None, witness: object, labels: int, clock: Clock
 ) -> Bound:
     """The best bound on every plan's damage; infinite where the budgets alone leave no plan."""
-    for relaxed in relaxations(reading):
-        heavy = too_heavy(relaxed)
-        if heavy is not None:
-            return Bound(math.inf, "lagrangian", (f"even the lightest formats break {heavy}",))
+    heavy = broken_alone(reading, clock)
+    if heavy is not None:
+        return heavy
+    pairs = len(problem.interactions) * len(problem.formats) ** 2
+    if not clock.affords(reading.size + 4 * pairs, EXACT_RATE):
+        return Bound()
     given, notes = witness_part(witness, "pairs", "multipliers") if objective is not None else (None, ())
     rows, duals = _multipliers(problem, reading, given)
     if given is not None and rows is None:
@@ -55,7 +57,7 @@ def pairs_bound(
     best = Bound(_dual(problem, reading, rows or {}, duals), "lp-dual", notes)
     if objective is not None and best.value is not None and best.value >= needed(objective):
         return best
-    exact = _least_of_all(problem, reading)
+    exact = _least_of_all(problem, reading, clock)
     if exact is not None:
         return Bound(exact, "enumeration", notes)
     if objective is None:
@@ -105,11 +107,11 @@ def _dual(
             for at, row in enumerate(weight.tolist()):
                 price[at] = [p + lam * Fraction(w) for p, w in zip(price[at], row, strict=True)]
     total = -paid
-    stands = [_standing(problem, reading, g) for g in range(len(problem.groups))]
+    stands, together = _standing(problem, reading), {g: t for t, tie in enumerate(reading.ties) for g in tie}
     for pair, sides in zip(problem.interactions, duals, strict=True):
         first, second = (problem.place[name] for name in pair.groups)
         values = pair.damage.tolist()
-        if any(first in tie and second in tie for tie in reading.ties):  # one format for both: no pair at all
+        if first in together and together[first] == together.get(second):  # one format for both: no pair at all
             own = [Fraction(values[f][f]) for f in stands[first]]
             price[first] = [p + own[c // pools] for c, p in enumerate(price[first])]
             continue
@@ -126,25 +128,27 @@ def _dual(
     return total
 
 
-def _standing(problem: Allocation, reading: Reading, g: int) -> list[int]:
-    """The format behind each format's column of a group: itself, or the first on its menu."""
-    on = np.isfinite(problem.damage[g])
+def _standing(problem: Allocation, reading: Reading) -> list[list[int]]:
+    """The format behind each format's column of every group: itself, or the first on its menu."""
+    on = np.isfinite(problem.damage)
     for tie in reading.ties:
-        if g in tie:
-            on = np.logical_and.reduce([np.isfinite(problem.damage[h]) for h in tie])
-    first = int(np.flatnonzero(on)[0])
-    return [f if on[f] else first for f in range(len(on))]
+        on[list(tie)] = on[list(tie)].all(axis=0)
+    found: list[list[int]] = np.where(on, np.arange(on.shape[1]), np.argmax(on, axis=1)[:, None]).tolist()
+    return found
 
 
-def _least_of_all(problem: Allocation, reading: Reading) -> Fraction | float | None:
-    """The least damage of all plans, exactly, each looked at; infinite if none keeps the budgets, None if too many."""
+def _least_of_all(problem: Allocation, reading: Reading, clock: Clock) -> Fraction | float | None:
+    """The least damage of all plans, exactly, each looked at; infinite if none keeps the budgets.
+
+    None if there are too many, or no time for all.
+    """
     k, n = len(problem.formats), len(problem.groups)
     pools = reading.cost.shape[1] // k
     tied = {g for tie in reading.ties for g in tie}
     units = [*reading.ties, *((g,) for g in range(n) if g not in tied)]
-    menus = []
+    menus, stands = [], _standing(problem, reading)
     for unit in units:
-        formats = sorted(set(_standing(problem, reading, unit[0])))
+        formats = sorted(set(stands[unit[0]]))
         menus.append([f * pools + p for f in formats for p in range(pools)])
     if math.prod(len(menu) for menu in menus) > ENUMERATED:
         return None
@@ -160,6 +164,8 @@ def _least_of_all(problem: Allocation, reading: Reading) -> Fraction | float | N
     ]
     best: Fraction | float = math.inf
     for taken in itertools.product(*menus):
+        if clock.over:
+            return None
         column = [0] * len(reading.cost)
         for unit, c in zip(units, taken, strict=True):
             for g in unit:

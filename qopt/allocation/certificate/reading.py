@@ -46,6 +46,11 @@ class Reading(Brief):
     ties: tuple[tuple[int, ...], ...]
     groups: int
 
+    @property
+    def size(self) -> int:
+        """How many numbers there are."""
+        return int(self.cost.size) * (1 + len(self.weight))
+
     def exact(self, costly: bool = True) -> checker.Knapsack:
         """For the checker, which computes in whole numbers; without costs to ask whether anything keeps the limits.
 
@@ -65,14 +70,15 @@ class Reading(Brief):
 
     def merged(self) -> tuple[FloatArray, list[FloatArray], list[float]]:
         """(m, K) cost, weights and what they may add up to (slack included), tied classes added up."""
-        gone = {g for tie in self.ties for g in tie[1:]}
-        kept = [g for g in range(len(self.cost)) if g not in gone]
+        gone = np.array([g for tie in self.ties for g in tie[1:]], dtype=np.int64)
+        into = np.array([tie[0] for tie in self.ties for _ in tie[1:]], dtype=np.int64)
+        kept = np.ones(len(self.cost), dtype=bool)
+        kept[gone] = False
         tables = []
         for table in (self.cost, *self.weight):
-            summed = table.copy() if self.ties else table
-            for tie in self.ties:
-                summed[tie[0]] = table[list(tie)].sum(axis=0)
-            tables.append(summed[kept] if gone else summed)
+            summed = table.copy()
+            np.add.at(summed, into, table[gone])
+            tables.append(summed[kept])
         allowed = [x if whole else limit_with_slack(x) for x, whole in zip(self.limit, self.whole, strict=True)]
         return tables[0], tables[1:], allowed
 
@@ -89,12 +95,8 @@ def read(problem: Allocation) -> Reading:
     stands = np.tile(np.arange(k), (n, 1))
     on = np.isfinite(problem.damage)
     for tie in ties:
-        common = np.logical_and.reduce([on[g] for g in tie])
-        for g in tie:
-            on[g] = common
-    for g in range(n):
-        if not on[g].all():
-            stands[g][~on[g]] = int(np.flatnonzero(on[g])[0])
+        on[list(tie)] = on[list(tie)].all(axis=0)
+    stands = np.where(on, stands, np.argmax(on, axis=1)[:, None])
     extra = any(r.fixed != 0 for r in problem.resources.values())
     group = np.arange(n)[:, None]
 

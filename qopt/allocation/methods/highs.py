@@ -22,11 +22,14 @@ from qopt.allocation.methods.greedy import greedy
 from qopt.allocation.problem import Allocation
 from qopt.allocation.units import Units, units
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
-from qopt.core.clock import Clock
+from qopt.core.clock import Clock, OutOfTime
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
 from qopt.core.solvers.exclusion import Round, solve_and_exclude
 from qopt.core.solvers.highs import SolverError, solve_milp
+
+HANDED_RATE = 400_000
+"""Entries of the model that are built and handed to HiGHS in a second."""
 
 SCALE = 1e4
 """Scaled cost of a greedy plan above the least of all groups: its last digits stay above absolute tolerances."""
@@ -35,7 +38,7 @@ SCALE = 1e4
 class Program:
     """Columns x[u, c] of what is on the menus and then y[p, f, e]; rows growing with the points that are left out."""
 
-    def __init__(self, table: Units) -> None:
+    def __init__(self, table: Units, clock: Clock) -> None:
         self.table, self.problem = table, table.own.problem
         self.unit, self.item = np.nonzero(table.allowed)
         self.place = {key: j for j, key in enumerate(zip(self.unit.tolist(), self.item.tolist(), strict=True))}
@@ -44,16 +47,16 @@ class Program:
         self.entries: list[tuple[int, int, float]] = []
         self.lower: list[float] = []
         self.upper: list[float] = []
-        for u in range(len(table.cost)):
-            members = np.flatnonzero(self.unit == u)
-            self.row([(int(j), 1.0) for j in members], 1.0, 1.0)
+        members = np.split(np.arange(self.count), np.flatnonzero(np.diff(self.unit)) + 1)
+        for columns in clock.watching(members):  # of one unit each
+            self.row([(int(j), 1.0) for j in columns], 1.0, 1.0)
         self.pair_cost: list[float] = []
         self.marginals: list[tuple[dict[int, int], dict[int, int]]] = []
-        for pair in table.pairs:
+        for pair in clock.watching(table.pairs):
             self._pair(pair.first, pair.second, pair.damage)
         self.budgets = len(self.lower)
         self.scales: list[float] = []
-        for r, use in enumerate(table.use):
+        for r, use in clock.watching(enumerate(table.use)):
             terms = [(j, float(use[u, c])) for (u, c), j in self.place.items() if use[u, c]]
             if r == table.damage_row:
                 terms += [(self.count + y, d) for y, d in enumerate(self.pair_cost) if d]
@@ -135,7 +138,9 @@ def solve(problem: Allocation, options: Options) -> Outcome:
     """The best plan by HiGHS's word. Takes time_limit, threads, seed, start and verbose."""
     clock, own = options.clock(), items(problem)
     table = units(own)
-    program = Program(table)
+    if not clock.affords(table.allowed.sum() * (2 + len(table.use)), HANDED_RATE):
+        raise OutOfTime("there is no time to build the model and to hand it over")
+    program = Program(table, clock)
     cost = program.costs()
     unit = _unit(table, program, cost, clock)
     integer: BoolArray = np.arange(len(cost)) < program.count

@@ -14,6 +14,9 @@ from qopt.core.solution import Outcome, Status
 from qopt.kernels import mckp
 from qopt.kernels.knapsack.result import Result
 
+KERNEL_RATE, ROWS_RATE = 600_000, 150_000
+"""Weights that the kernel takes in and relaxes in a second, of one row and of several, before it asks the clock."""
+
 FIRST_LABELS = 400_000
 """Partial sums that are tried without branching: those of the kernel's own first round."""
 
@@ -40,6 +43,8 @@ def solve(problem: Allocation, options: Options) -> Outcome:
         )
     weights = own.use if own.budgets else np.zeros((1, *own.cost.shape))
     limits = np.array([budget.kernel_limit for budget in own.budgets] or [np.inf])
+    if not clock.affords(weights.size, KERNEL_RATE if len(weights) == 1 else ROWS_RATE):
+        return Outcome("time-limit")
     found = _searched(own.cost, weights, limits, own.ties, gap, clock)
     details = {"rows": len(own.budgets), **found.details}
     witness = None

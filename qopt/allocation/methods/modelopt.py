@@ -20,8 +20,12 @@ from qopt.allocation.items import items
 from qopt.allocation.problem import DAMAGE, Allocation
 from qopt.allocation.units import Units, units
 from qopt.core.arrays import FloatArray
+from qopt.core.clock import Clock
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
+
+PRESOLVED_RATE = 30_000
+"""Columns that HiGHS presolves in a second, which it does whatever its time limit."""
 
 LEAST_USE = (0.0, 0.99, 0.90)
 """Shares of the budget that are to be used at least, one attempt each."""
@@ -40,9 +44,11 @@ def solve(problem: Allocation, options: Options) -> Outcome:
     clock, own = options.clock(), items(problem)
     table = units(own)
     rows, columns = np.nonzero(table.allowed)
-    use, score = table.use[0][rows, columns], falling(table)[rows, columns]
+    use, score = table.use[0][rows, columns], falling(table, clock)[rows, columns]
     ones = csr_array((np.ones(len(rows)), (rows, np.arange(len(rows)))), shape=(len(table.cost), len(rows)))
     limit = float(table.limit[0])
+    if not clock.affords(len(rows), PRESOLVED_RATE):
+        return Outcome("time-limit")
     for share in LEAST_USE:
         budget = LinearConstraint(use[None, :], share * limit if share else -np.inf, limit)
         found = milp(
@@ -62,10 +68,10 @@ def solve(problem: Allocation, options: Options) -> Outcome:
     return Outcome("failed", message="the solver finds no plan with any share of the budget")
 
 
-def falling(table: Units) -> FloatArray:
+def falling(table: Units, clock: Clock) -> FloatArray:
     """(u, K) scores, each at most that of the next smaller format."""
     scores = table.cost.copy()
-    for u, use in enumerate(table.use[0]):
+    for u, use in clock.watching(enumerate(table.use[0])):
         order = [c for c in np.argsort(use, kind="stable").tolist() if table.allowed[u, c]]
         for below, above in itertools.pairwise(order):
             scores[u, above] = min(table.cost[u, above], table.cost[u, below])

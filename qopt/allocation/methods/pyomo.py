@@ -6,6 +6,8 @@ the model solved again.
 
 from __future__ import annotations
 
+import warnings
+
 from qopt.allocation.costs import breakdown
 from qopt.allocation.items import items
 from qopt.allocation.plan import AllocationPlan
@@ -34,7 +36,7 @@ def solve(problem: Allocation, options: Options) -> Outcome:
     from qopt.formulations.allocation import assign, exclude, extract, joint
 
     clock, run, own = options.clock(), choose(options), items(problem)
-    model = joint(problem)
+    model = joint(problem, clock=clock)
 
     def ask() -> Round[AllocationPlan]:
         if options.start is not None:
@@ -68,7 +70,7 @@ def solve_cvxpy(problem: Allocation, options: Options) -> Outcome:
 
     clock, own, solver = options.clock(), items(problem), options.solver or "highs"
     check(solver, options)
-    model = boolean_cvxpy(problem)
+    model = boolean_cvxpy(problem, clock=clock)
     x = model.var_dict["chosen"]
     state = {"model": model}
 

@@ -30,9 +30,10 @@ from qopt.core.clock import ENDLESS, Clock, OutOfTime
 from qopt.core.errors import QoptError
 from qopt.core.limits import limit_with_slack, within
 from qopt.kernels import mincut
+from qopt.kernels.arguments import LARGEST
 from qopt.kernels.checker import GAP, check
 from qopt.kernels.cuts.data import Tensor
-from qopt.placement.costs import CUT_RATE, Labelling, Limit, relaxed, used
+from qopt.placement.costs import CHECK_RATE, Labelling, Limit, relaxed, used
 from qopt.placement.problem import Placement
 from qopt.placement.terms import Terms
 
@@ -68,9 +69,18 @@ def cut_instance(costs: Labelling) -> dict[str, object]:
 
 
 def leaf_bound(
-    costs: Labelling, rows: tuple[Limit, ...], share: float, multipliers: list[float], labels: object, flow: object
+    costs: Labelling,
+    rows: tuple[Limit, ...],
+    share: float,
+    multipliers: list[float],
+    labels: object,
+    flow: object,
+    gap: float = GAP,
 ) -> Fraction | float:
-    """What the flow of one leaf proves: a lower bound on every plan's cost, infinite where there is no plan."""
+    """What the flow of one leaf proves: a lower bound on every plan's cost, infinite where there is no plan.
+
+    A flow that falls short of its labels' cost by more than the gap is refused.
+    """
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         priced = relaxed(costs, rows, multipliers, share)
     for given, found in ((costs.unary, priced.unary), (costs.weight, priced.weight)):
@@ -80,7 +90,7 @@ def leaf_bound(
             raise WitnessRefused(f"multipliers that make costs below {LEAST:g} or above {MOST:g}")
     instance = cut_instance(priced)
     witness = {"format": "qopt/kernel-witness", "version": 1, "kind": "cut", "labels": labels, "flow": flow}
-    verdict = check(instance, witness, gap=GAP)
+    verdict = check(instance, witness, gap=gap)
     if not verdict.accepted:
         raise WitnessRefused(verdict.reason)
     if verdict.bound is None:
@@ -157,9 +167,9 @@ def _last_plan(costs: Labelling, rows: tuple[Limit, ...]) -> Fraction | float:
     return _value(costs, rows, np.argmax(left, axis=1).tolist()) if left.any(axis=1).all() else math.inf
 
 
-def _afford(costs: Labelling, clock: Clock, times: int = 1) -> None:
-    """Raise `OutOfTime` where there is no time to check a flow so many times."""
-    if not clock.affords(times * costs.size, CUT_RATE):
+def _afford(costs: Labelling, clock: Clock) -> None:
+    """Raise `OutOfTime` where there is no time to check a flow."""
+    if not clock.affords(costs.size, CHECK_RATE):
         raise OutOfTime("there is no time to check a flow")
 
 
@@ -190,15 +200,18 @@ def own_bound(costs: Labelling, rows: tuple[Limit, ...], clock: Clock = ENDLESS)
     bound: Fraction | float | None = None
     for share, multipliers in tests:
         try:
-            _afford(costs, clock, 2)
+            _afford(costs, clock)
         except OutOfTime:
             if bound is None:
                 raise
             break
-        found = mincut.solve(*_kernel(relaxed(costs, rows, multipliers, share)))
+        left = clock.left  # a flow that is broken off is one, and proves less
+        spare = None if left is None else left - costs.size / CHECK_RATE
+        found = mincut.solve(*_kernel(relaxed(costs, rows, multipliers, share)), time_limit=spare)
         proof = found.witness()
         try:
-            proved = leaf_bound(costs, rows, share, multipliers, proof["labels"], proof["flow"])
+            gap = LARGEST if found.late else GAP
+            proved = leaf_bound(costs, rows, share, multipliers, proof["labels"], proof["flow"], gap)
         except WitnessRefused:
             continue
         bound = proved if bound is None else max(bound, proved)

@@ -24,7 +24,7 @@ from qopt.core.method import Options
 from qopt.core.solution import Outcome
 from qopt.kernels import mincut
 from qopt.kernels.nodes import Node
-from qopt.placement.costs import CUT_RATE, Labelling, relaxed, used
+from qopt.placement.costs import HANDED_RATE, Labelling, relaxed, used
 from qopt.placement.methods.candidates import NO_OPERATOR, Candidate, candidates
 from qopt.placement.plan import plan_of
 from qopt.placement.problem import Placement
@@ -83,12 +83,16 @@ class _Search:
     tier_names: tuple[str, ...] = ()
 
     def _cut(self, candidate: Candidate, here: Labelling, m: list[float], share: float) -> tuple[mincut.Result, float]:
-        """A minimum cut of the relaxed costs, and the bound that it is."""
+        """A minimum cut of the relaxed costs, and the bound that it is; raises `OutOfTime` where that is broken off."""
         self.cuts += 1
-        if not self.clock.affords(here.size, CUT_RATE):
+        if not self.clock.affords(here.size, HANDED_RATE):
             raise OutOfTime("there is no time for another minimum cut")
         costs = relaxed(here, candidate.rows, m, share)
-        found = mincut.solve(costs.unary, costs.rows)
+        found = mincut.solve(costs.unary, costs.rows, time_limit=self.clock.left)
+        if found.late:
+            if found.labels is not None:
+                self._point(candidate, here, found.labels)
+            raise OutOfTime("a minimum cut was broken off")
         if found.bound is None:
             return found, math.inf
         limit = math.fsum(a * limit_with_slack(row.limit) for a, row in zip(m, candidate.rows, strict=True))
@@ -203,9 +207,10 @@ def solve(problem: Placement, options: Options) -> Outcome:
     done = 0
     try:
         for candidate in candidates(problem, search.clock):
-            if not search.clock.affords(candidate.costs.size, CUT_RATE):
+            if not search.clock.affords(candidate.costs.size, HANDED_RATE):
                 raise OutOfTime("there is no time for a minimum cut")
-            least = mincut.solve(candidate.costs.unary, candidate.costs.rows).bound
+            unary, rows = candidate.costs.unary, candidate.costs.rows
+            least = mincut.solve(unary, rows, time_limit=search.clock.left).bound
             order.append((math.inf if least is None else least, candidate))
         order.sort(key=lambda pair: pair[0])
         for _, candidate in order:

@@ -82,10 +82,11 @@ def outcome(
     trees: dict[str, list[Node]] | None = None,
     details: Mapping[str, object] | None = None,
     late: bool = False,
+    bound: float | None = None,
 ) -> Outcome:
     """The cheapest of the operators' optimal labels (node 0 included), each with its cost; ties go to the first.
 
-    With `late` the clock kept some operators from an answer.
+    With `late` the clock kept some operators from an answer or from their best, and `bound` is what is known of all.
     """
     best = min(answers, key=lambda answer: answer[1], default=None)
     witness = None
@@ -97,5 +98,6 @@ def outcome(
         return Outcome("time-limit" if late else "infeasible", message=message, details=details or {})
     plan: PlacementPlan = plan_of(problem, best[0].own, best[2][1:])
     if late:
-        return Outcome("time-limit", plan, witness=witness, details=details or {})
+        known = bound if bound is not None and math.isfinite(bound) else None
+        return Outcome("time-limit", plan, known, witness=witness, details=details or {})
     return Outcome("optimal", plan, best[1], witness=witness, details=details or {})

@@ -6,12 +6,14 @@ chains: see `qopt.formulations.placement` and `qopt.kernels.mincut`.
 
 from __future__ import annotations
 
+import math
+
 from qopt.core.clock import OutOfTime
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
 from qopt.kernels import mincut
 from qopt.kernels.nodes import Node
-from qopt.placement.costs import CUT_RATE
+from qopt.placement.costs import HANDED_RATE
 from qopt.placement.methods.candidates import candidates, outcome
 from qopt.placement.problem import Placement
 
@@ -19,23 +21,28 @@ from qopt.placement.problem import Placement
 def solve(problem: Placement, options: Options) -> Outcome:
     """The best operator's optimal placement, with a flow for every operator as witness. Takes time_limit.
 
-    A minimum cut is not begun where there is surely no time for it.
+    A minimum cut that the clock breaks off leaves labels and a bound too.
     """
     clock, late = options.clock(), False
-    answers, trees, rounds = [], {}, 0
+    answers, trees, rounds, bounds = [], {}, 0, []
     try:
         for candidate in candidates(problem, clock):
-            if not clock.affords(candidate.costs.size, CUT_RATE):
+            if not clock.affords(candidate.costs.size, HANDED_RATE):
                 late = True
                 break
-            found = mincut.solve(candidate.costs.unary, candidate.costs.rows)
+            unary, rows = candidate.costs.unary, candidate.costs.rows
+            found = mincut.solve(unary, rows, time_limit=clock.left)
+            late |= found.late
+            bounds.append(math.inf if found.bound is None else found.bound)
             rounds += found.details.get("rounds", 0)
-            proof = found.witness()
-            leaf: Node = ["leaf", 1, {}, proof["labels"], proof["flow"]]
-            trees[candidate.name] = [leaf]
+            if not found.late:
+                proof = found.witness()
+                leaf: Node = ["leaf", 1, {}, proof["labels"], proof["flow"]]
+                trees[candidate.name] = [leaf]
             if found.labels is not None and found.objective is not None:
                 answers.append((candidate, found.objective, found.labels))
     except OutOfTime:
         late = True
-    details = {"operators": len(trees), "rounds": rounds}
-    return outcome(problem, answers, trees=trees, details=details, late=late)
+    details = {"operators": len(bounds), "rounds": rounds}
+    bound = min(bounds) if late and len(bounds) == len(problem.eligible) else None
+    return outcome(problem, answers, trees=trees, details=details, late=late, bound=bound)
