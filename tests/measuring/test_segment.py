@@ -35,6 +35,10 @@ GRIDS = [
     Grid(per, symmetric, clip)  # type: ignore[arg-type]
     for per, symmetric, clip in itertools.product(("tensor", "channel"), (False, True), ("minmax", "mse"))
 ]
+GROUPS = [
+    Grid("group-32", symmetric, clip, bits)  # type: ignore[arg-type]
+    for symmetric, clip, bits in ((False, "mse", 8), (True, "minmax", 8), (False, "minmax", 16), (True, "mse", 32))
+]
 
 
 class Residual(nn.Module):
@@ -140,7 +144,7 @@ def run_by_hand(network: Network, plan: QPartPlan, grid: Grid, ranges: dict[int,
     return network.resume(crossed, plan.cut)
 
 
-@pytest.mark.parametrize("grid", GRIDS, ids=str)
+@pytest.mark.parametrize("grid", GRIDS + GROUPS, ids=str)
 def test_unpacked_weights_are_the_quantizers(grid: Grid, tmp_path: Path) -> None:
     """Bit for bit, at every width."""
     network = traced("residual")
@@ -158,7 +162,7 @@ def test_unpacked_weights_are_the_quantizers(grid: Grid, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", SHAPES)
-@pytest.mark.parametrize("grid", [GRIDS[0], GRIDS[3], GRIDS[5], GRIDS[6]], ids=str)
+@pytest.mark.parametrize("grid", [GRIDS[0], GRIDS[3], GRIDS[5], GRIDS[6], GROUPS[0], GROUPS[2]], ids=str)
 def test_device_and_server_together_are_the_quantized_network(name: str, grid: Grid, tmp_path: Path) -> None:
     network, x = traced(name), inputs(name)
     ranges = ranges_of(network, inputs(name, 3))
@@ -204,7 +208,7 @@ def test_the_device_computes_what_the_module_with_quantized_weights_computes() -
 def test_the_file_is_as_large_as_the_plan_says(name: str, tmp_path: Path) -> None:
     network = traced(name)
     ranges = ranges_of(network, inputs(name))
-    for cut, grid in itertools.product(range(len(network) + 1), (GRIDS[0], GRIDS[2], GRIDS[4], GRIDS[7])):
+    for cut, grid in itertools.product(range(len(network) + 1), (GRIDS[0], GRIDS[2], GRIDS[4], GRIDS[7], *GROUPS)):
         plan = random_plan(network, cut, seed=cut)
         segment = make(network, plan, grid, ranges)
         path = tmp_path / "segment.safetensors"
