@@ -24,8 +24,9 @@ from qopt.core.errors import QoptError
 from qopt.core.files import write_text
 from qopt.core.reading import load
 from qopt.measuring.command import weights_left
-from qopt.measuring.intervals import Estimate
+from qopt.measuring.intervals import CONFIDENCE, Estimate
 from qopt.measuring.loading import load_module
+from qopt.measuring.losses import binomial_end, changes, holm, p_value, paired_loss
 from qopt.measuring.network import Network
 from qopt.measuring.plans import PlanRunner, Widths
 from qopt.measuring.profile import trace
@@ -73,6 +74,7 @@ class Row:
     plan : its widths.
     left, with_biases : share of float32 that is sent for weights; the same with biases.
     loss : accuracy lost.
+    lost, gained, of : test images that were right and are wrong, that were wrong and are right, and all.
     """
 
     level: float
@@ -82,6 +84,9 @@ class Row:
     left: float
     with_biases: float
     loss: Estimate
+    lost: int
+    gained: int
+    of: int
 
     @property
     def verdict(self) -> str:
@@ -104,9 +109,14 @@ def rows(
         for cut in range(1, len(network) + 1) if cuts is None else cuts:
             for shared in dict.fromkeys((1, problem.inferences)):
                 plan = least_payload(problem, level, cut, shared)
-                if plan is not None:
-                    left = weights_left(network, found, plan)
-                    yield Row(level, cut, shared, plan, left, with_biases(network, plan, left), runner.loss(plan))
+                if plan is None:
+                    continue
+                left, after = weights_left(network, found, plan), runner.run(plan)[0]
+                counts = changes(runner.reference - after)
+                assert counts is not None  # an image is right or wrong
+                loss = paired_loss(runner.reference, after)
+                both = with_biases(network, plan, left)
+                yield Row(level, cut, shared, plan, left, both, loss, *counts, len(after))
 
 
 def listed(found: Sequence[Row]) -> list[str]:
@@ -149,12 +159,24 @@ def counted(found: Sequence[Row]) -> str:
     )
 
 
+def together(found: Sequence[Row]) -> str:
+    """Whether the levels are kept as often as they are said to be, all plans of all networks taken together."""
+    p = [float(p_value(row.lost, row.gained, row.of, row.level)) for row in found]
+    more, n = sum(row.loss.value > row.level for row in found), len(found)
+    low, high = 1.0 - float(binomial_end(n - more, n, CONFIDENCE)), float(binomial_end(more, n, CONFIDENCE))
+    return (
+        f"Of all {n} plans {more} lose more on the test images than their level, a share of {more / n:.1%} "
+        f"[{low:.1%}, {high:.1%}] where the calibration allows {(1.0 - CONFIDENCE) / 2.0:.1%}; of "
+        f"{sum(holm(p))} of them this is sure after Holm's correction for {n} tests."
+    )
+
+
 def filled(page: str, found: dict[str, list[Row]], float32: dict[str, float]) -> str:
     """The page with its tables, each between its marks."""
     parts = []
     for name, plans in found.items():
         parts.append(f"**{name}**, float32: {float32[name]:.2%}. {counted(plans)}\n\n{compact(plans)}\n")
-    text = "\n".join(parts)
+    text = "\n".join([*parts, together([row for plans in found.values() for row in plans]) + "\n"])
     return re.sub(f"{MARK}\n.*?{MARK}", lambda _: f"{MARK}\n{text}{MARK}", page, flags=re.DOTALL)
 
 
@@ -179,6 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{name}: accuracy on {len(test)} test images, float32: {float32[name]:.2%}", flush=True)
             found[name] = list(rows(problem, network, measured, runner))
             print("\n".join([*listed(found[name]), counted(found[name])]), end="\n\n", flush=True)
+        print(together([row for plans in found.values() for row in plans]))
         if options.write:
             write_text(PAGE, filled(PAGE.read_text(encoding="utf-8"), found, float32))
     except QoptError as error:

@@ -1,6 +1,6 @@
 """Measure the networks and write the instances `qpart/mnist-mlp6`, `qpart/mnist-cnn` and `qpart/mnist-resnet`.
 
-    python make.py FOLDER [NETWORK ...] [--checkpoint FOLDER] [--out FOLDER]
+    python make.py FOLDER [NETWORK ...] [--checkpoint FOLDER] [--out FOLDER] [--device cuda]
 
 FOLDER holds MNIST's four ``.gz`` archives. The weights are those that train.py keeps. With a checkpoint, a run that was
 stopped goes on where it was. The same weights give the same files on one kind of machine; across processors and
@@ -115,7 +115,7 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> None:
     names = data.chosen(options.networks)
     parts = data.divided(options.folder)
     for name in names:
-        network = evaluate.kept(name, options.weights)
+        network = evaluate.kept(name, options.weights).to(options.device)
         folder = None if options.checkpoint is None else options.checkpoint / name
         found = measure(
             network,
@@ -157,6 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--weights", type=Path, default=HERE, help="folder of the weights that train.py wrote")
     parser.add_argument("--checkpoint", type=Path, help="folder for finished work; a stopped run goes on from there")
     parser.add_argument("--out", type=Path, default=HERE.parent, help="folder that gets mnist/ and qpart/")
+    parser.add_argument("--device", default="cpu", help="where to measure, such as cuda")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)  # sums are then added in one order, whatever the machine's number of cores
     start = time.perf_counter()

@@ -28,6 +28,9 @@ AS_WRITTEN = "a file as it was written; delete it to measure it again"
 
 _NAME = "made-from.json"
 
+_UNITS = 2
+"""Which arrays units have and what is in them, by version: those of another one are not used."""
+
 _SEAL = "sha256"
 """Member of a unit with the digest of all others: what was changed or lost there is not used."""
 
@@ -74,7 +77,7 @@ class Checkpoint:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError("checkpoint", f"{folder}: {(error.strerror or '').lower()}", "a folder") from None
-        wanted = json.loads(json.dumps(dict(made_from)))
+        wanted = json.loads(json.dumps({"units": _UNITS, **made_from}))
         path = self.folder / _NAME
         if path.exists():
             try:
@@ -83,6 +86,8 @@ class Checkpoint:
                 found = None
             if not isinstance(found, dict):
                 raise InputError("checkpoint", f"{path}, which cannot be read", "a folder of this program")
+            if found.get("units") != _UNITS:
+                raise InputError("checkpoint", f"{folder}, written by another version of this program", "a new folder")
             changed = sorted(k for k in {*found, *wanted} if found.get(k) != wanted.get(k))
             if changed:
                 raise InputError("checkpoint", f"{folder}, made with other {', '.join(changed)}", "a new folder")

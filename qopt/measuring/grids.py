@@ -123,6 +123,10 @@ class Grid:
         return int(tensor.shape[0]) if self.per == "channel" else 1
 
 
+Largest = tuple[torch.Tensor, ...]
+"""Of 8-bit scales the largest of each channel, then of offsets if the grid has them; empty otherwise."""
+
+
 @dataclass(frozen=True)
 class Range:
     """An interval [low, high] that a grid spans: an activation's is fixed in advance.
@@ -175,6 +179,7 @@ class Quantized(Brief):
     scale : float32, distance of neighbouring points: (), one for each channel, or (channels, groups).
     offset : float32, the point of code 0, likewise; None where the grid is symmetric.
     bits, grid : width b, and the kind of grid.
+    largest : (channels,) float32, the numbers that 8-bit scales, and offsets, of a channel's groups are parts of.
     """
 
     codes: torch.Tensor
@@ -182,6 +187,7 @@ class Quantized(Brief):
     offset: torch.Tensor | None
     bits: int
     grid: Grid
+    largest: Largest = ()
 
     def values(self) -> torch.Tensor:
         """What the receiver computes with, float32: offset + scale * code, computed in float64 and rounded once."""
@@ -198,12 +204,14 @@ class Steps(Brief):
     offset : lowest value, likewise; None where the grid is symmetric.
     bits : width.
     grid : of which kind it is.
+    largest : as in `Quantized`.
     """
 
     scale: torch.Tensor
     offset: torch.Tensor | None
     bits: int
     grid: Grid
+    largest: Largest = ()
 
     @classmethod
     def of(cls, tensor: torch.Tensor, bits: int, grid: Grid) -> Steps:
@@ -238,21 +246,25 @@ class Steps(Brief):
         """The grid from low to high, float64: a number for each grid."""
         last = 2**bits - 1
         offset, scale = low, (high - low) / last
+        largest: list[torch.Tensor | None] = []
         if grid.scale_bits < FLOAT_BITS:
             if not grid.symmetric:
-                offset = rounded_down(low, grid.scale_bits)
+                offset, of_offsets = rounded_down(low, grid.scale_bits)
                 scale = (high - offset) / last
-            scale = rounded_up(scale, grid.scale_bits)
+                largest.append(of_offsets)
+            scale, of_scales = rounded_up(scale, grid.scale_bits)
+            largest.insert(0, of_scales)
         scale = scale.float()
         if not bool(torch.isfinite(scale).all()):
             raise InputError("tensor", f"entries that span {float((high - low).max()):g}", "a span within float32")
         shape = () if grid.per == "tensor" else scale.shape
-        return cls(scale.reshape(shape), None if grid.symmetric else offset.float().reshape(shape), bits, grid)
+        rows = tuple(numbers for numbers in largest if numbers is not None)
+        return cls(scale.reshape(shape), None if grid.symmetric else offset.float().reshape(shape), bits, grid, rows)
 
     def codes(self, tensor: torch.Tensor) -> Quantized:
         """What is sent for a tensor on this grid."""
         whole = _nearest(tensor, self.scale, self.offset, self.bits, self.grid)
-        return Quantized(whole.int(), self.scale, self.offset, self.bits, self.grid)
+        return Quantized(whole.int(), self.scale, self.offset, self.bits, self.grid, self.largest)
 
     def values(self, tensor: torch.Tensor) -> torch.Tensor:
         """The receiver's float32 values of a tensor, bit for bit ``codes(tensor).values()``."""

@@ -25,6 +25,7 @@ from qopt.measuring.arithmetic import plain_float32
 from qopt.measuring.batches import Batches
 from qopt.measuring.examples import Examples
 from qopt.measuring.grids import Steps
+from qopt.measuring.memory import default_memory
 from qopt.measuring.network import Network, TensorName
 from qopt.measuring.noise import QuantizedWeights
 from qopt.measuring.plans import crossing_outputs
@@ -68,7 +69,7 @@ def joint_noise(
     found: Sensitivity,
     *,
     bits: Sequence[int] | None = None,
-    memory: int = 2**30,
+    memory: int | None = None,
     advance: ProgressCallback = ignore_progress,
 ) -> Interaction:
     """Measure every pair of tensors that a cut quantizes.
@@ -78,7 +79,7 @@ def joint_noise(
     network, found : as measured: grids of the weights, ranges of the activations.
     examples : those of the coefficients, or some of them.
     bits : widths, each for all tensors at a time; by default those of 2 and 4 that were measured.
-    memory : bytes that tensors may take.
+    memory : bytes that tensors may take, by default a share of what the device has free (see `default_memory`).
     advance : receives how far the work is.
 
     Returns
@@ -93,6 +94,7 @@ def joint_noise(
     bits = [b for b in TRIED if b in found.bits] or [int(found.bits[-1])] if bits is None else list(bits)
     if not bits or any(b not in found.bits for b in bits):
         raise InputError("bits", shown(bits), f"measured widths, {found.bits[0]} to {found.bits[-1]}")
+    memory = default_memory(network.device) if memory is None else memory
     runs = _Runs(network, examples, found, len(bits), memory)
     cuts = range(1, len(network) + 1)
     by_cut, pairs = {}, {}

@@ -57,6 +57,39 @@ def refuted(lost: Any, gained: Any, n: int, loss: Any, confidence: float = CONFI
     return found
 
 
+def p_value(lost: Any, gained: Any, n: int, loss: Any) -> FloatArray:
+    """(...) one-sided p-value of the score test that the loss is this or less: small where it is larger.
+
+    Parameters
+    ----------
+    lost, gained, n, loss : as for `refuted`.
+    """
+    from scipy.special import ndtr
+
+    lost, gained, loss = (np.asarray(x, dtype=np.float64) for x in (lost, gained, loss))
+    beyond, spread = lost - gained - n * loss, np.sqrt(_variance(lost, gained, n, loss))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = np.where(spread > 0.0, beyond / spread, np.where(beyond > 0.0, np.inf, -np.inf))
+    found: FloatArray = ndtr(-z)
+    return found
+
+
+def holm(p: Any, error: float = 1.0 - CONFIDENCE) -> BoolArray:
+    """(m,) which of m hypotheses are rejected, none of them wrongly but with this probability (Holm, 1979).
+
+    Parameters
+    ----------
+    p : (m,) their p-values, dependent in any way.
+    error : probability that a true one is among the rejected.
+    """
+    p = np.asarray(p, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    passed = p[order] <= error / np.arange(len(p), 0, -1)
+    found = np.zeros(len(p), dtype=bool)
+    found[order] = np.logical_and.accumulate(passed)
+    return found
+
+
 def score_upper(lost: Any, gained: Any, n: int, confidence: float = CONFIDENCE) -> FloatArray:
     """(...) upper end of Tango's score interval for the loss (b - c) / n; the lower end is minus that of (c, b).
 

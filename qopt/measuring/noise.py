@@ -21,6 +21,7 @@ from qopt.measuring.network import Network, TensorName
 from qopt.measuring.parallel import run_all
 from qopt.measuring.progress import ProgressCallback, ignore_progress
 from qopt.measuring.scores import Margin, Score, check_finite, scored, squared_change
+from qopt.measuring.shards import Shard
 from qopt.measuring.variants import outputs_with_products, outputs_with_tensors, tensor_names
 
 LAW_BITS = range(4, 11)
@@ -54,7 +55,13 @@ class Reference(Brief):
 
 
 def reference(
-    batches: Batches, bits: Sequence[int], grid: Grid, score: Score, margin: Margin, checkpoint: Checkpoint
+    batches: Batches,
+    bits: Sequence[int],
+    grid: Grid,
+    score: Score,
+    margin: Margin,
+    checkpoint: Checkpoint,
+    shard: Shard | None = None,
 ) -> Reference:
     """Run the network as it is: scores, margins, and the ranges on which its activations will be quantized.
 
@@ -64,6 +71,7 @@ def reference(
     Parameters
     ----------
     bits, grid : widths, and the per-tensor grid of the activations.
+    shard : which of several processes with one checkpoint this is: it begins with its own share of the batches.
     """
     layers = batches.network.layers
     total = len(batches.examples)
@@ -81,13 +89,10 @@ def reference(
                 found[f"sample-{layer.number}"] = tensor.flatten()[start::every].numpy(force=True)
         return found
 
-    parts = run_all(
-        [
-            partial(checkpoint.unit, f"reference-batch-{i:05d}", partial(batches.run, i, measured))
-            for i in range(len(batches))
-        ],
-        batches.workers,
-    )
+    order = (shard or Shard(1, 1)).order(len(batches))
+    units = [partial(checkpoint.unit, f"reference-batch-{i:05d}", partial(batches.run, i, measured)) for i in order]
+    by_batch = dict(zip(order, run_all(units, batches.workers), strict=True))
+    parts = [by_batch[i] for i in range(len(batches))]
 
     def fitted(number: int) -> tuple[Range, tuple[Range, ...]]:
         ends = np.concatenate([part[f"ends-{number}"] for part in parts], axis=1)

@@ -7,31 +7,69 @@ float32 numbers sent beside them. Offsets are rounded down; scales, found from t
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 
 from qopt.core.errors import InputError
 
+SCALES, OFFSETS = 255, 127
+"""Parts of a row's largest number that 8-bit scales and offsets count."""
 
-def rounded_down(offset: torch.Tensor, bits: int) -> torch.Tensor:
+
+class Rounded(NamedTuple):
+    """Numbers of groups as they are sent.
+
+    Attributes
+    ----------
+    numbers : (rows, groups) float64.
+    largest : (rows,) float32, sent beside 8-bit numbers; None in 16 bits.
+    """
+
+    numbers: torch.Tensor
+    largest: torch.Tensor | None
+
+
+def rounded_down(offset: torch.Tensor, bits: int) -> Rounded:
     """Offsets (rows, groups), float64, as they are sent: the next number below that has so many bits."""
     if bits == 8:
-        return _of_row(offset, 127, up=False)
-    return _float16(offset, up=False)
+        return _of_row(offset, OFFSETS, up=False)
+    return Rounded(_float16(offset, up=False), None)
 
 
-def rounded_up(scale: torch.Tensor, bits: int) -> torch.Tensor:
+def rounded_up(scale: torch.Tensor, bits: int) -> Rounded:
     """Scales (rows, groups), float64 and not negative, as they are sent: the next number above."""
     if bits == 8:
-        return _of_row(scale, 255, up=True)
-    return _float16(scale, up=True)
+        return _of_row(scale, SCALES, up=True)
+    return Rounded(_float16(scale, up=True), None)
 
 
-def _of_row(numbers: torch.Tensor, last: int, *, up: bool) -> torch.Tensor:
+def parts_of(numbers: torch.Tensor, largest: torch.Tensor, last: int) -> torch.Tensor:
+    """8-bit codes, uint8 for scales and int8 for offsets, of rounded numbers (rows, groups) in float32.
+
+    Parameters
+    ----------
+    numbers : what `from_parts` gives.
+    largest : (rows,) float32, of each row.
+    last : `SCALES` or `OFFSETS`.
+    """
+    part = largest.double()[:, None] / last
+    codes = (numbers.double() / torch.where(part > 0, part, 1.0)).round_()  # float32 is off by far less than a half
+    return codes.to(torch.uint8 if last == SCALES else torch.int8)
+
+
+def from_parts(codes: torch.Tensor, largest: torch.Tensor, last: int) -> torch.Tensor:
+    """The numbers (rows, groups), float64, of 8-bit codes: whole multiples of the row's largest over `last`."""
+    return codes.double() * (largest.double()[:, None] / last)
+
+
+def _of_row(numbers: torch.Tensor, last: int, *, up: bool) -> Rounded:
     """Whole multiples of 1 / last of the largest magnitude of each row, itself a float32 number not below it."""
-    largest = _float32_above(numbers.abs().amax(dim=1, keepdim=True)).double() / last
-    ratio = numbers / torch.where(largest > 0, largest, 1.0)
-    whole = (ratio.ceil() if up else ratio.floor()).clamp_(-last, last)
-    return whole * largest
+    largest = _float32_above(numbers.abs().amax(dim=1))
+    part = largest.double()[:, None] / last
+    ratio = numbers / torch.where(part > 0, part, 1.0)
+    codes = (ratio.ceil() if up else ratio.floor()).clamp_(-last, last)
+    return Rounded(from_parts(codes, largest, last), largest)
 
 
 def _float32_above(numbers: torch.Tensor) -> torch.Tensor:

@@ -71,8 +71,6 @@ def quantized_weights(network: Network, plan: QPartPlan, grid: Grid) -> dict[int
         A width that the grid cannot have, or two for a weight that layers share.
     """
     first = _first_layers(network)
-    if grid.group:
-        raise InputError("grid", str(grid), "per-tensor or per-channel: what a segment's file holds")
     found: dict[int, Quantized] = {}
     for layer in network.layers[: plan.cut]:
         if not layer.parameters:

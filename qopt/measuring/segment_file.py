@@ -3,14 +3,16 @@
 A safetensors file. Its tensors are, for layers l = 1..p of the plan's cut,
 
     weight.l.codes     uint8    codes of b_l bits without gaps (`qopt.measuring.packing`)
-    weight.l.scale     float32  one, or one for each output channel
+    weight.l.scale     float32  one, or one for each output channel, or (channels, groups)
     weight.l.offset    float32  likewise, if the grid is asymmetric
     bias.l             float32  where the layer has a bias
 
-with a weight that several layers share in the first of them. So the file has the bits of Eq. 14 with the overhead
-(`network.overhead`), every tensor rounded up to whole bytes, the biases, which Eq. 14 leaves out, and a header whose
-size is known before it is written: 8 bytes of length, then JSON that says where each tensor lies, with one string of
-metadata, the `Header`. The grids of the activations, fixed in advance, are in the header.
+Scales and offsets of groups may also be float16, or 8 bits (uint8 and int8) beside weight.l.scale.largest and
+weight.l.offset.largest, float32, one for each output channel (`qopt.measuring.scales`). A weight that several layers
+share stands in the first of them. So the file has the bits of Eq. 14 with the overhead (`network.overhead`), every
+tensor rounded up to whole bytes, the biases, which Eq. 14 leaves out, and a header whose size is known before it is
+written: 8 bytes of length, then JSON that says where each tensor lies, with one string of metadata, the `Header`. The
+grids of the activations, fixed in advance, are in the header.
 
 A file is untrusted: everything is checked against the header, the header against the network that it is used with.
 """
@@ -21,6 +23,7 @@ import hashlib
 import json
 import math
 import os
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
@@ -33,14 +36,18 @@ from qopt.core.errors import InputError, shown
 from qopt.core.files import write_whole
 from qopt.core.problem import Frozen
 from qopt.measuring.fingerprint import digest
-from qopt.measuring.grids import FLOAT_BITS, MAX_BITS, Grid, Quantized
+from qopt.measuring.grids import MAX_BITS, Grid, Quantized
 from qopt.measuring.packing import pack, packed_bytes, unpack
+from qopt.measuring.scales import OFFSETS, SCALES, from_parts, parts_of
 from qopt.qpart.plan import QPartPlan
 
 METADATA = "qopt"
 """Key of the header in the file's metadata."""
 
 ALLOWED = "a file that `qopt pack` wrote"
+
+_KINDS = {torch.float32: "F32", torch.float16: "F16", torch.int8: "I8", torch.uint8: "U8"}
+"""Types of a file's tensors by the format's names, in the order in which it writes them."""
 
 WholeNumber = Annotated[int, Field(ge=0, le=2**53, strict=True)]
 CodeWidth = Annotated[int, Field(ge=1, le=MAX_BITS, strict=True)]
@@ -142,7 +149,7 @@ class SegmentSize:
     ----------
     payload_bits : Eq. 14's bits down, sum of b_l z_l, and the overhead: what a QPart request counts.
     codes : each weight's codes, rounded up to whole bytes.
-    overhead : scales and offsets.
+    overhead : scales and offsets, and for 8-bit ones the largest of each channel.
     biases : float32.
     header : everything else.
     """
@@ -179,13 +186,18 @@ class SegmentFile(Brief):
         """Bytes of its file, known without writing it."""
         grid = Grid.parse(self.header.grid)
         entries = _entries(self.header)
-        floats = sum(grid.numbers(weight.codes) for weight in self.weights.values())
+        size = {name: math.prod(shape) * kind.itemsize for name, (kind, shape) in entries.items()}
+        codes, biases = (
+            sum(length for name, length in size.items() if re.fullmatch(pattern, name))
+            for pattern in (r"weight.*\.codes", r"bias.*")
+        )
         return SegmentSize(
-            payload_bits=FLOAT_BITS * floats
-            + sum(weight.codes.numel() * weight.bits for weight in self.weights.values()),
-            codes=sum(math.prod(shape) for name, (_, shape) in entries.items() if name.endswith(".codes")),
-            overhead=4 * floats,
-            biases=4 * sum(layer.biases for layer in self.header.layers),
+            payload_bits=sum(
+                grid.overhead(weight.codes) + weight.codes.numel() * weight.bits for weight in self.weights.values()
+            ),
+            codes=codes,
+            overhead=sum(size.values()) - codes - biases,
+            biases=biases,
             header=_header_bytes(entries, _text(self.header)),
         )
 
@@ -215,9 +227,16 @@ def tensors_of(weights: dict[int, Quantized], biases: dict[int, torch.Tensor]) -
     found: dict[str, torch.Tensor] = {}
     for number, weight in weights.items():
         found[f"weight.{number}.codes"] = pack(weight.codes.reshape(-1), weight.bits).cpu()
-        found[f"weight.{number}.scale"] = weight.scale.cpu().contiguous()
-        if weight.offset is not None:
-            found[f"weight.{number}.offset"] = weight.offset.cpu().contiguous()
+        for i, (name, numbers) in enumerate((("scale", weight.scale), ("offset", weight.offset))):
+            if numbers is None:
+                continue
+            at = f"weight.{number}.{name}"
+            if weight.grid.scale_bits == 8:
+                found[f"{at}.largest"] = weight.largest[i].cpu().contiguous()
+                numbers = parts_of(numbers, weight.largest[i], (SCALES, OFFSETS)[i])
+            elif weight.grid.scale_bits == 16:
+                numbers = numbers.half()  # exact: they were rounded so
+            found[at] = numbers.cpu().contiguous()
     found |= {f"bias.{number}": bias.detach().cpu().contiguous() for number, bias in biases.items()}
     return found
 
@@ -261,17 +280,33 @@ def read_segment(path: str | os.PathLike[str]) -> SegmentFile:
     for number, layer in enumerate(header.layers, start=1):
         if layer.shape:
             at = f"weight.{number}"
-            scale, offset = tensors[f"{at}.scale"], tensors.get(f"{at}.offset")
+            scale, offset, largest = _grid_of(tensors, at, grid)
             numbers = scale if offset is None else torch.cat((scale.reshape(-1), offset.reshape(-1)))
             if not bool(torch.isfinite(numbers).all()) or bool((scale < 0).any()):
                 raise InputError(f"{name}: {at}", "a grid that is not finite", "finite numbers, scales >= 0")
             codes = unpack(tensors[f"{at}.codes"], layer.bits, math.prod(layer.shape)).reshape(layer.shape)
-            weights[number] = Quantized(codes, scale, offset, layer.bits, grid)
+            weights[number] = Quantized(codes, scale, offset, layer.bits, grid, largest)
         if layer.biases:
             biases[number] = tensors[f"bias.{number}"]
             if not bool(torch.isfinite(biases[number]).all()):
                 raise InputError(f"{name}: bias.{number}", "numbers that are not finite", "finite numbers")
     return SegmentFile(header, weights, biases)
+
+
+def _grid_of(
+    tensors: dict[str, torch.Tensor], at: str, grid: Grid
+) -> tuple[torch.Tensor, torch.Tensor | None, tuple[torch.Tensor, ...]]:
+    """Scales and offsets in float32, and what 8-bit ones are parts of."""
+    numbers, largest = [], []
+    for part, last in (("scale", SCALES), ("offset", OFFSETS)):
+        own = tensors.get(f"{at}.{part}")
+        if own is not None and grid.scale_bits == 8:
+            largest.append(tensors[f"{at}.{part}.largest"])
+            own = from_parts(own, largest[-1], last)
+        numbers.append(None if own is None else own.float())
+    scale, offset = numbers
+    assert scale is not None  # read_segment has compared the names with the header's
+    return scale, offset, tuple(largest)
 
 
 def _contents(name: str) -> tuple[str, dict[str, torch.Tensor]]:
@@ -301,10 +336,16 @@ def _entries(header: Header) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:
         if layer.shape:
             length = packed_bytes(math.prod(layer.shape), layer.bits)
             numbers = layer.shape[:1] if grid.per == "channel" else ()
+            if grid.group:
+                numbers = layer.shape[0], -(-math.prod(layer.shape[1:]) // grid.group)
             found[f"weight.{number}.codes"] = torch.uint8, (length,)
-            found[f"weight.{number}.scale"] = torch.float32, numbers
-            if not grid.symmetric:
-                found[f"weight.{number}.offset"] = torch.float32, numbers
+            for part, whole in (("scale", torch.uint8), ("offset", torch.int8)):
+                if part == "offset" and grid.symmetric:
+                    continue
+                kind = {32: torch.float32, 16: torch.float16, 8: whole}[grid.scale_bits]
+                found[f"weight.{number}.{part}"] = kind, numbers
+                if grid.scale_bits == 8:
+                    found[f"weight.{number}.{part}.largest"] = torch.float32, layer.shape[:1]
         if layer.biases:
             found[f"bias.{number}"] = torch.float32, (layer.biases,)
     return found
@@ -319,14 +360,15 @@ def _text(header: Header) -> str:
 def _header_bytes(entries: dict[str, tuple[torch.dtype, tuple[int, ...]]], text: str) -> int:
     """Bytes before the first tensor: the length of the JSON, and the JSON, padded with spaces to a multiple of 8.
 
-    The format puts wider types first, names of one type in order.
+    The format puts wider types first and signed ones before unsigned, names of one type in order.
     """
     content: dict[str, Any] = {"__metadata__": {METADATA: text}}
     at = 0
-    for name, (kind, shape) in sorted(entries.items(), key=lambda item: (-item[1][0].itemsize, item[0])):
+    kinds = list(_KINDS)
+    for name, (kind, shape) in sorted(entries.items(), key=lambda item: (kinds.index(item[1][0]), item[0])):
         end = at + math.prod(shape) * kind.itemsize
         content[name] = {
-            "dtype": "F32" if kind == torch.float32 else "U8",
+            "dtype": _KINDS[kind],
             "shape": list(shape),
             "data_offsets": [at, end],
         }

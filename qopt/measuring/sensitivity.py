@@ -313,8 +313,9 @@ def measure(
     batches = Batches(network, examples, len(bits), memory, size=size if is_whole(size) else None)
     saved = Checkpoint(checkpoint, settings.made_from(batches))
     names = tensor_names(network)
-    names = names if shard is None else Shard.checked(shard).part(names)
-    base = reference(batches, bits, settings.activation_grid, score, margin, saved)
+    own = None if shard is None else Shard.checked(shard)
+    names = names if own is None else own.part(names)
+    base = reference(batches, bits, settings.activation_grid, score, margin, saved, own)
     if not base.margin.mean() > 0:
         raise InputError("logits", "the two largest equal for every example", "a network that tells classes apart")
     if doubt := chance(score, base.score, next(iter(batches)).outputs.shape[-1]):

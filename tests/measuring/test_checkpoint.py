@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -42,6 +43,14 @@ def test_a_unit_is_computed_once(tmp_path: Path) -> None:
         assert found["noise"].tolist() == [1.0, np.inf]
         assert found["score"].shape == (2, 3)
     assert (len(calls), saved.reused, saved.computed) == (1, 1, 0)
+
+
+def test_units_of_another_version_are_not_used(tmp_path: Path) -> None:
+    for found in ({}, {"units": 1}):
+        (tmp_path / "made-from.json").write_text(json.dumps({"seed": 1, **found}))
+        with pytest.raises(InputError, match=r"written by another version.*allowed: a new folder") as caught:
+            Checkpoint(tmp_path, {"seed": 1})
+        assert "\n" not in str(caught.value)
 
 
 def test_without_a_folder_everything_is_computed() -> None:

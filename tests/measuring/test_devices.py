@@ -161,6 +161,19 @@ def test_shards_that_do_not_belong_together_are_refused() -> None:
             Shard.parse(text)
 
 
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 12])
+def test_shards_that_work_at_the_same_time_share_what_all_of_them_need(count: int) -> None:
+    """Three at the same pace, each at the next unit of its order that is not done: only the last may be done twice."""
+    orders = [Shard(number, 3).order(count) for number in (1, 2, 3)]
+    assert all(sorted(order) == list(range(count)) for order in orders)
+    done, worked = set[int](), 0
+    while len(done) < count:
+        taken = [next(unit for unit in order if unit not in done) for order in orders]
+        done.update(taken)
+        worked += len(taken)
+    assert worked == -(-count // 3) * 3
+
+
 # --- TF32 ------------------------------------------------------------------------------------------
 
 

@@ -15,7 +15,9 @@ from qopt.measuring.losses import (
     LEAST_CHANGED,
     check_decidable,
     exact_upper,
+    holm,
     least_examples,
+    p_value,
     paired_loss,
     refuted,
     score_upper,
@@ -158,3 +160,25 @@ def test_ends_hold_the_value() -> None:
         for guarantee in (False, True):
             loss = paired_loss(*scores(lost, gained, 50), guarantee=guarantee)
             assert -1.0 <= loss.low <= loss.value == (lost - gained) / 50 <= loss.high <= 1.0
+
+
+def test_the_p_value_is_that_of_the_interval() -> None:
+    """Below 2.5 % exactly where the interval's lower end lies above the loss; a half at the loss that was seen."""
+    rng = np.random.default_rng(4)
+    lost, gained = rng.integers(0, 60, 200), rng.integers(0, 60, 200)
+    lower = -score_upper(gained, lost, 1000)
+    for loss in (0.002, 0.01, 0.03):
+        clear = np.abs(lower - loss) > 1e-9
+        assert np.array_equal((p_value(lost, gained, 1000, loss) < 0.025)[clear], (lower > loss)[clear])
+    some = lost > gained
+    seen = p_value(lost[some], gained[some], 1000, (lost - gained)[some] / 1000)
+    assert seen == pytest.approx(np.full(some.sum(), 0.5))
+    assert p_value(0, 0, 1000, 0.0) == 1.0
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03]).tolist() == [True, False, False]  # 0.05 / 3, then 0.05 / 2
+    assert holm([0.04, 0.01, 0.02]).tolist() == [True, True, True]
+    assert holm([0.02, 0.02, 0.001]).tolist() == [True, True, True]
+    assert holm([0.017, 0.017, 0.018]).tolist() == [False] * 3
+    assert holm([]).tolist() == []

@@ -184,3 +184,54 @@ def test_a_copy_on_the_same_device_computes_the_same() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(InputError, match="device: found cuda"):
             network.to("cuda")
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_product_of_a_sum_is_the_sum_of_products_where_nothing_else_reads_a_tensor(name: str) -> None:
+    _, network, tensors = traced(name)
+    assert not network.is_read_linearly(len(network))
+    generator = torch.Generator().manual_seed(3)
+    for number in range(len(network)):
+        readers = [layer.number for layer in network.layers if number in layer.reads]
+        if not network.is_read_linearly(number):
+            continue
+        assert readers == [number + 1]
+        noise = torch.randn(tensors[number].shape, generator=generator)
+        values = dict(enumerate(tensors[: number + 1]))
+        parts = network.product(number + 1, values) + network.product(number + 1, {**values, number: noise}, bias=False)
+        whole = network.product(number + 1, {**values, number: tensors[number] + noise})
+        assert near(parts, whole, 1e-4)
+        product = {**values, number: noise}  # what finishes the layer does not read the tensor again
+        assert near(network.finish(number + 1, whole, product), network.finish(number + 1, whole, values))
+
+
+class TwiceRead(nn.Module):
+    """What enters a ReLU is read again behind it; tokens, so a batch has more than one dimension before the last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.three = nn.Linear(5, 5), nn.Linear(5, 5), nn.Linear(5, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.one(x)
+        z = self.two(torch.relu(y))
+        return self.three(torch.relu(z)) + (torch.relu(y) * y).sum(-1, keepdim=True)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("module", "shape"), [(TwiceRead(), (4, 5)), (nn.Sequential(nn.Linear(5, 3), nn.ReLU()), (4, 5))]
+)
+def test_no_value_is_overwritten_that_is_read_again(module: nn.Module, shape: tuple[int, ...]) -> None:
+    network = trace(module, torch.rand(1, *shape))
+    x = torch.randn(6, *shape, generator=torch.Generator().manual_seed(1))
+    kept = x.clone()
+    with torch.no_grad():
+        assert near(network(x), module(x))
+    tensors = network.tensors(x)
+    before = [tensor.clone() for tensor in tensors]
+    for layer in network.layers:
+        values = dict(enumerate(tensors[: layer.number]))
+        network.finish(layer.number, network.product(layer.number, values), values)
+        network.resume(dict(enumerate(tensors)), layer.number)
+    assert all(torch.equal(a, b) for a, b in zip(before, tensors, strict=True))
+    assert torch.equal(x, kept)

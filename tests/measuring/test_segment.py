@@ -38,6 +38,10 @@ GRIDS = [
 ]
 FOUR = [GRIDS[0], GRIDS[3], GRIDS[5], GRIDS[6]]
 """Each setting of each kind twice."""
+GROUPS = [
+    Grid("group-32", symmetric, clip, bits)  # type: ignore[arg-type]
+    for symmetric, clip, bits in ((False, "mse", 8), (True, "minmax", 8), (False, "minmax", 16), (True, "mse", 32))
+]
 
 
 class Residual(nn.Module):
@@ -143,7 +147,7 @@ def run_by_hand(network: Network, plan: QPartPlan, grid: Grid, ranges: dict[int,
     return network.resume(crossed, plan.cut)
 
 
-@pytest.mark.parametrize("grid", swept(GRIDS, lambda grid: grid not in FOUR[2:]), ids=str)
+@pytest.mark.parametrize("grid", swept(GRIDS + GROUPS, lambda grid: grid not in (*FOUR[2:], GROUPS[0])), ids=str)
 def test_unpacked_weights_are_the_quantizers(grid: Grid, tmp_path: Path) -> None:
     """Bit for bit, at every width."""
     network = traced("residual")
@@ -161,7 +165,9 @@ def test_unpacked_weights_are_the_quantizers(grid: Grid, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", SHAPES)
-@pytest.mark.parametrize("grid", swept(FOUR, lambda grid: grid in FOUR[:2]), ids=str)
+@pytest.mark.parametrize(
+    "grid", swept([*FOUR, GROUPS[0], GROUPS[2]], lambda grid: grid in (*FOUR[:2], GROUPS[2])), ids=str
+)
 def test_device_and_server_together_are_the_quantized_network(name: str, grid: Grid, tmp_path: Path) -> None:
     network, x = traced(name), inputs(name)
     ranges = ranges_of(network, inputs(name, 3))
@@ -207,7 +213,7 @@ def test_the_device_computes_what_the_module_with_quantized_weights_computes() -
 def test_the_file_is_as_large_as_the_plan_says(name: str, tmp_path: Path) -> None:
     network = traced(name)
     ranges = ranges_of(network, inputs(name))
-    for cut, grid in itertools.product(range(len(network) + 1), (GRIDS[0], GRIDS[2], GRIDS[4], GRIDS[7])):
+    for cut, grid in itertools.product(range(len(network) + 1), (GRIDS[0], GRIDS[2], GRIDS[4], GRIDS[7], *GROUPS)):
         plan = random_plan(network, cut, seed=cut)
         segment = make(network, plan, grid, ranges)
         path = tmp_path / "segment.safetensors"

@@ -6,8 +6,6 @@ the model solved again.
 
 from __future__ import annotations
 
-import warnings
-
 from qopt.allocation.costs import breakdown
 from qopt.allocation.items import items
 from qopt.allocation.plan import AllocationPlan
