@@ -48,7 +48,7 @@ class Reached:
     Attributes
     ----------
     energy, time : joules and seconds, recomputed from the plan.
-    loss : after the plan's epochs; 0 where nobody asked.
+    loss : the least loss limit for which the plan has as many epochs as are needed; 0 where nobody asked.
     candidate : its model at its width, over its epochs.
     states : (K,) of the plan.
     proved : whether it is known that no plan of at most this time and loss takes less energy.
@@ -68,14 +68,15 @@ class Reached:
         ----------
         problem : whose name it bears.
         """
-        servers, cuts = self.candidate.servers, self.candidate.cuts
-        chosen = [divmod(s, len(cuts)) for s in self.states.tolist()]
+        own, states = self.candidate, self.states.tolist()
+        servers = [x for x in own.servers for _ in own.cuts]
+        cuts = [*own.cuts] * len(own.servers)
         return JqodiPlan(
             problem=problem.name,
-            model=self.candidate.model,
-            bits=self.candidate.bits,
-            servers=tuple(servers[x] for x, _ in chosen),
-            cuts=tuple(cuts[j] for _, j in chosen),
+            model=own.model,
+            bits=own.bits,
+            servers=tuple([servers[s] for s in states]),
+            cuts=tuple([cuts[s] for s in states]),
         )
 
 
@@ -94,8 +95,8 @@ def front(
     Parameters
     ----------
     problem : a problem, a bundled name or a path.
-    criteria : list of names, energy and time, and loss where the models' losses are given. A plan then may train for
-        fewer epochs than its model needs, down to one.
+    criteria : list of names, energy and time, and loss where the models' losses are given: the loss limit. A plan then
+        may train for fewer epochs than its model needs, down to one.
     max_labels : partial plans that may be made.
     clock : when it is over, or there were more partial plans, the front holds what was found, not proved.
 
@@ -147,10 +148,8 @@ def reached(problem: Jqodi, with_loss: bool, max_labels: int, clock: Clock) -> l
         search = Sweep(candidate, known, clock, left)
         result = search.run()
         left, complete = search.remaining, complete and result.complete
-        for at in range(len(result.time)):
-            states = result.states(at)
-            totals = candidate.totals(states)
-            summed = (float(result.energy[at]), float(result.time[at]))
+        sums = zip(result.energy.tolist(), result.time.tolist(), strict=True)
+        for states, totals, summed in zip(result.states, candidate.totals_of(result.states), sums, strict=True):
             complete = complete and all(math.isclose(a, b, rel_tol=SAME) for a, b in zip(totals, summed, strict=True))
             found.append((*totals, loss, candidate, states))
     return [Reached(*each, complete) for each in _undominated(found)]
@@ -185,21 +184,29 @@ def _choices(candidate: Arrays) -> Iterator[tuple[tuple[float, float], IntArray]
 
 
 def _levels(problem: Jqodi) -> Iterator[tuple[float, Arrays]]:
-    """Losses that a model at a width has after fewer epochs than before, and it over these epochs; the least first."""
-    found: list[tuple[float, int, int, Model, Width]] = []
-    for at, (model, width, epochs) in enumerate(arrays.needed(problem)):
-        parts = model.loss_parts(width, problem.estimate)
-        if parts is None:
-            missing = f"loss, and no losses of {model.name} at {width.bits} bits"
-            raise InputError("criteria", missing, "energy and time")
-        least = None
-        for k, loss in enumerate(losses(*parts, epochs)):
-            if k and (least is None or loss < least):
-                least = loss
-                found.append((float(loss), at, k, model, width))
-    for loss, _, k, model, width in sorted(found, key=lambda level: level[:3]):
-        # As if that were the loss that is asked for: by it the epochs are told whose energy counts.
-        yield loss, arrays.read(problem, model.model_copy(update={"loss_limit": loss}), width, k)
+    """The least loss limits for which a model at a width trains for so many epochs, and it over these; least first.
+
+    The epochs that must fit T_max and those whose energy counts both go with the limit, each by its own estimate.
+    """
+    found: list[tuple[float, int, Model, Width]] = []
+    for at, (model, width, most) in enumerate(arrays.needed(problem)):
+        limits: set[float] = set()
+        for estimate in ("expected", problem.estimate):
+            parts = model.loss_parts(width, estimate)
+            if parts is None or width.epochs is not None:
+                missing = f"loss, and no losses of {model.name} at {width.bits} bits"
+                raise InputError("criteria", missing, "energy and time")
+            limits.update(max(float(loss), 0.0) for loss in losses(*parts, most)[1:])
+        found += [(limit, at, model, width) for limit in limits]
+    seen: set[tuple[int, int | None, int | None]] = set()
+    for limit, at, model, width in sorted(found, key=lambda level: level[:2]):
+        asked = model.model_copy(update={"loss_limit": limit})
+        expected, robust = asked.epochs(width)
+        epochs = expected if problem.estimate == "expected" else robust
+        if epochs is None or (at, expected, robust) in seen or epochs > (problem.needed(model, width) or 0):
+            continue
+        seen.add((at, expected, robust))
+        yield limit, arrays.read(problem, asked, width, epochs)
 
 
 def _point(problem: Jqodi, each: Reached, with_loss: bool, seconds: float, late: bool) -> FrontPoint:

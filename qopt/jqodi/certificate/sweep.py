@@ -11,7 +11,6 @@ plans too, and lower the corners. Whenever the search stops, the completions of 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,13 +46,13 @@ class Found:
     ----------
     energy, time : (n,) joules and seconds of plans, no two of which beat each other, by rising time.
     complete : whether there are no others.
-    states : the states (K,) of the plan at a place.
+    states : (n, K) of the plans.
     """
 
     energy: FloatArray
     time: FloatArray
     complete: bool
-    states: Callable[[int], IntArray]
+    states: IntArray
 
 
 class Staircase:
@@ -231,7 +230,7 @@ class Sweep:
     def run(self) -> Found:
         """All plans that no other beats; or, where it is stopped, those that are known."""
         if not len(self.lam) or self.clock.over:
-            return Found(self.energies, self.times, not len(self.lam), lambda at: self.plans[at])
+            return Found(self.energies, self.times, not len(self.lam), self.plans)
         candidate = self.candidate
         weights = np.vstack((np.column_stack((np.ones_like(self.lam), self.lam)), [[1.0, 0.0], [0.0, 1.0]]))
         self.suffixes = _Suffixes(candidate, self.changes, weights)
@@ -371,20 +370,17 @@ class Sweep:
         before = np.concatenate(([np.inf], np.minimum.accumulate(e[order])[:-1]))
         kept = order[e[order] < before]
 
-        def states(at: int) -> IntArray:
-            place = int(kept[at])
-            if place >= len(label):
-                plan: IntArray = self.plans[place - len(label)]
-                return plan
-            mine = int(label[place])
-            path = []
-            for parents, own in reversed(self.history[: k + 1]):
-                path.append(int(own[mine]))
-                mine = int(parents[mine])
-            path.reverse()
-            rest = [] if complete else self.suffixes.path(int(which[place]), k, path[-1])
-            return np.array([*path, *rest])
-
+        begun = kept[kept < len(label)]
+        states = np.empty((len(kept), self.candidate.epochs), dtype=np.int64)
+        states[kept >= len(label)] = self.plans[kept[kept >= len(label)] - len(label)]
+        mine, paths = label[begun], np.empty((len(begun), self.candidate.epochs), dtype=np.int64)
+        for epoch in range(k, -1, -1):
+            parents, own = self.history[epoch]
+            paths[:, epoch] = own[mine]
+            mine = parents[mine]
+        for epoch in range(k + 1, self.candidate.epochs):
+            paths[:, epoch] = self.suffixes.onward[epoch - 1, which[begun], paths[:, epoch - 1]]
+        states[kept < len(label)] = paths
         return Found(e[kept], t[kept], complete, states)
 
 
