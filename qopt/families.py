@@ -39,6 +39,7 @@ ROWS = (
         certificate="qopt.jqodi.certificate.certify",
         report="qopt.jqodi.report",
         breakpoints="qopt.jqodi.breakpoints:breakpoints",
+        front="qopt.jqodi.front:front",
         first="qopt.jqodi.methods.first",
         formulation="qopt.formulations.jqodi",
         generate="qopt.jqodi.generate:jqodi",

@@ -300,6 +300,8 @@ def breakpoints(problem: Problem | str | os.PathLike[str], parameter: str, **opt
 def front(problem: Problem | str | os.PathLike[str], **options: object) -> Front:
     """Non-dominated plans of a problem, each with its proof: of a placement, accuracy against the objective.
 
+    Of a JQODI problem, energy against time, and against the loss where that is asked for (`qopt.jqodi.front`).
+
     Parameters
     ----------
     problem : a problem, a bundled name, or the path of an instance file.
@@ -311,8 +313,19 @@ def front(problem: Problem | str | os.PathLike[str], **options: object) -> Front
         The family has no front, or the function no such option.
     """
     asked = as_problem(problem)
-    found: Front = _part("front", asked, options)(asked, **options)
+    function = _part("front", asked, options)
+    if "time_limit" in options:
+        options = {**options, "clock": Clock(_seconds(options["time_limit"]))}
+        del options["time_limit"]
+    found: Front = function(asked, **options)
     return found
+
+
+def _seconds(time_limit: object) -> float:
+    """A time limit, if it is one."""
+    if not (is_number(time_limit) and 0 <= time_limit < float("inf")):
+        raise InputError("time_limit", shown(time_limit), "seconds >= 0")
+    return float(time_limit)
 
 
 def _part(name: str, problem: Problem, options: dict[str, object]) -> Callable[..., Any]:

@@ -1,31 +1,29 @@
 """Time against energy: the least energy for every T_max, a falling staircase.
 
 Choice by inspection of every model, width, server and cut; schedule by the whole front of its knapsack
-(`qopt.kernels.mckp.front`), which is also the path's where changing is free; path by solving again and again, each
-time for a T_max just below the time of the plan before.
+(`qopt.kernels.mckp.front`), which is also the path's where changing is free; path by one search of labels
+(`qopt.jqodi.front`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from functools import partial
 
 import numpy as np
 
 from qopt.core.arguments import is_number, whole
 from qopt.core.arrays import IntArray
+from qopt.core.clock import ENDLESS
 from qopt.core.envelope import Envelope, Line, Piece
-from qopt.core.errors import InputError, MethodError, shown
-from qopt.core.limits import limit_below, within
+from qopt.core.errors import InputError, shown
+from qopt.core.limits import within
 from qopt.core.reading import problem_of
 from qopt.jqodi.plan import JqodiPlan
 from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.reductions import possible, schedule_instance
-from qopt.jqodi.terms import Candidate, candidates, loosest_limit, plan_of, totals
-
-MAX_SOLVES = 1_000
-"""Problems solved for one front of mode path, by default."""
+from qopt.jqodi.terms import Candidate, candidates, plan_of, totals
 
 Point = tuple[float, float, Callable[[], JqodiPlan]]
 """Time, energy, and how to make the plan."""
@@ -38,7 +36,6 @@ def breakpoints(
     low: float = 0.0,
     high: float = math.inf,
     max_labels: int | None = None,
-    max_solves: int = MAX_SOLVES,
 ) -> Envelope:
     """The best plan for every T_max: a falling staircase. Below its first step nothing is feasible.
 
@@ -47,15 +44,13 @@ def breakpoints(
     problem : the problem; its own T_max does not matter, and everything else stays as it is.
     parameter : ``time_limit``, the only one: in it the energy is a staircase, whatever the mode.
     low, high : T_max for which plans are asked for, default all.
-    max_labels : for a schedule, partial sums kept before it gives up, for each model and width (10 million).
-    max_solves : for a path with costs of changing, problems solved before it gives up.
+    max_labels : partial sums kept of a schedule before it gives up, for each model and width (10 million), and partial
+        plans made of a path with costs of changing (100 million in all).
 
     Raises
     ------
     InputError
-        Another parameter, an empty range, or more labels or solves than allowed: then a smaller range helps.
-    MethodError
-        A problem on the way that could not be proved.
+        Another parameter, an empty range, or more labels than allowed: then for a schedule a smaller range helps.
     """
     problem = problem_of(Jqodi, problem)
     if parameter != "time_limit":
@@ -65,7 +60,6 @@ def breakpoints(
             raise InputError(name, shown(value), "seconds >= 0")
     if not low < high:
         raise InputError("low", f"{low:g} with high {high:g}", "low < high")
-    whole("max_solves", max_solves, 1, 10**9)
     if max_labels is not None:
         whole("max_labels", max_labels, 0)
     admissible = candidates(problem)
@@ -75,7 +69,7 @@ def breakpoints(
     elif all(one.switch_time is None and one.switch_energy is None for one in admissible):
         points = (point for one in admissible for point in _schedules(problem, one, float(high), max_labels))
     else:
-        points = _paths(problem, admissible, float(low), float(high), max_solves)
+        points = _paths(problem, max_labels)
     kept = _staircase([point for point in points if within([point[0]], high)])
     steps = kept[max(sum(point[0] <= low for point in kept) - 1, 0) :]  # the last of those below is best at `low`
     starts = [max(float(point[0]), float(low)) for point in steps]
@@ -111,11 +105,6 @@ def _later(problem: Jqodi, candidate: Candidate, states: Sequence[int] | IntArra
     return lambda: plan_of(problem, candidate, states)
 
 
-def _made(plan: JqodiPlan) -> Callable[[], JqodiPlan]:
-    """A plan that is there already."""
-    return lambda: plan
-
-
 def _schedules(problem: Jqodi, candidate: Candidate, high: float, max_labels: int | None) -> Iterator[Point]:
     """The whole front of one candidate's knapsack: an epoch a class, and quantizing one more."""
     from qopt.kernels import mckp
@@ -135,23 +124,12 @@ def _schedules(problem: Jqodi, candidate: Candidate, high: float, max_labels: in
         yield float(front.weight[i]), float(front.cost[i]), later(i)
 
 
-def _paths(
-    problem: Jqodi, admissible: tuple[Candidate, ...], low: float, high: float, max_solves: int
-) -> Iterator[Point]:
-    """From the largest T_max down to `low`, each time below the time of the plan before."""
-    from qopt.core.solving import solve
+def _paths(problem: Jqodi, max_labels: int | None) -> Iterator[Point]:
+    """The whole front of paths."""
+    from qopt.jqodi.front import MAX_LABELS, reached
 
-    limit = min(high, loosest_limit(admissible))
-    data = problem.model_dump()
-    for _ in range(max_solves):
-        if not limit > 0 or limit < low:
-            return
-        solution: Any = solve(Jqodi(**{**data, "time_limit": limit}))
-        if solution.plan is None and solution.status == "infeasible":
-            return
-        if solution.status != "optimal":
-            raise MethodError(f"time_limit = {limit:g}: {solution.status}, not proved")
-        seconds: float = solution.certificate.cost.time
-        yield seconds, solution.objective, _made(solution.plan)
-        limit = limit_below(seconds)
-    raise InputError("max_solves", f"{max_solves} and still no end", "more of them, or a smaller range")
+    most = MAX_LABELS if max_labels is None else max(max_labels, 1)
+    for each in reached(problem, False, most, ENDLESS):
+        if not each.proved:
+            raise InputError("max_labels", f"{most}, and still no end", "more of them")
+        yield each.time, each.energy, partial(each.plan, problem)

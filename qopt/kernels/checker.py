@@ -30,8 +30,8 @@ mckp   ``["sums", classes, multipliers]``, a leaf of another kind for one limit:
 cut    A label for each node. Its bound is tight without a tree: a flow proves it, see `Cut`.
 
 A witness whose answer is null and that has a number ``below`` claims that nothing costs less than that. A *proof* is
-one file, ``{"format": "qopt/kernel-proof", "version": 1, "parts": [{"instance": ..., "witness": ...}, ...]}``: an answer
-is one to any of the instances, the cheapest of those given is meant, and every part must show that it has no cheaper.
+one file, ``{"format": "qopt/kernel-proof", "version": 1, "parts": [{"instance": ..., "witness": ...}, ...]}``: an
+answer is one to any of the instances, the cheapest of those given is meant, and no part may have a cheaper one.
 
 A float is an integer over a power of two, so everything is scaled to integers and nothing is rounded, except as part
 of the claim: limit W stands for the float W (1 + 1e-12), or W (1 - 1e-12) if W < 0; and where costs (or weights) can

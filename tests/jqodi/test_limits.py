@@ -203,7 +203,7 @@ def test_front_is_that_of_all_plans(mode: Any) -> None:
 
 
 def test_front_of_paths_with_costs_of_changing() -> None:
-    """Solved again and again, each time to a proof."""
+    """Every plan that no other beats, by one search."""
     points = 0
     for seed in range(4):
         asked = small(seed, "path")
@@ -220,8 +220,8 @@ def test_front_of_paths_with_costs_of_changing() -> None:
         if len(front.values) > 2:
             part = breakpoints(asked, low=front.values[1], high=front.values[2])
             assert [piece.start for piece in part] == pytest.approx(front.values[1:3], rel=1e-12)
-            with pytest.raises(InputError, match="max_solves: found 1 and still no end"):
-                breakpoints(asked, max_solves=1)
+            with pytest.raises(InputError, match="max_labels: found 1, and still no end"):
+                breakpoints(asked, max_labels=1)
     assert points > 8
 
 

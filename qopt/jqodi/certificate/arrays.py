@@ -138,6 +138,17 @@ class Arrays:
         energies, seconds = self.terms(states)
         return math.fsum(energies), math.fsum(seconds)
 
+    def totals_of(self, states: IntArray) -> list[tuple[float, float]]:
+        """Energy and time of (n, K) states, as `totals` of each."""
+        rows = np.arange(self.epochs)
+        energies, seconds = [self.energy[rows, states]], [self.time[rows, states]]
+        if self.switch_energy is not None:
+            energies.append(self.switch_energy.between(states[:, :-1], states[:, 1:])[:, : self.counted - 1])
+        if self.switch_time is not None:
+            seconds.append(self.switch_time.between(states[:, :-1], states[:, 1:]))
+        columns = zip(np.hstack(energies).tolist(), np.hstack(seconds).tolist(), strict=True)
+        return [(math.fsum([self.setup_energy, *e]), math.fsum([self.setup_time, *t])) for e, t in columns]
+
 
 def needed(problem: Jqodi) -> list[tuple[Model, Width, int]]:
     """The models at admissible widths that reach their loss, in the problem's order, and their epochs."""

@@ -83,11 +83,13 @@ class _Search:
         self.candidate, self.remaining, self.target, self.clock = candidate, labels, target, clock
         self.multipliers = [m for f in FACTORS if (m := f * multiplier) * limit < LARGEST and (f == 0 or m > 0)]
         room = limit_with_slack(limit)
-        self.time_shift = _shift(candidate.time, candidate.switch_time, candidate.setup_time, candidate.epochs, room)
-        self.energy_shift = _shift(
+        self.time_shift = fine_shift(
+            candidate.time, candidate.switch_time, candidate.setup_time, candidate.epochs, room
+        )
+        self.energy_shift = fine_shift(
             candidate.energy, candidate.switch_energy, candidate.setup_energy, candidate.epochs, 0.0
         )
-        self.room = int(_whole(np.array(room), self.time_shift))
+        self.room = int(on_grid(np.array(room), self.time_shift))
         margin = 1.0 + MARGIN * 4 * (candidate.epochs + 4)
         # In floats: energy + lam time + what follows, at or above this, is at least the target + lam T_max exactly.
         self.cutoffs = [(float(target) + lam * room) * margin for lam in self.multipliers]
@@ -98,10 +100,10 @@ class _Search:
         )
 
     def whole_time(self, values: FloatArray) -> IntArray:
-        return _whole(values, self.time_shift)
+        return on_grid(values, self.time_shift)
 
     def whole_energy(self, values: FloatArray) -> IntArray:
-        return _whole(values, self.energy_shift)
+        return on_grid(values, self.energy_shift)
 
     def weighted(self, labels: _Labels, lam: float) -> FloatArray:
         """(N,) energy + lam time of partial plans, in joules."""
@@ -267,14 +269,14 @@ class _Search:
         return self.least(labels)
 
 
-def _shift(table: FloatArray, switch: Change | None, setup: float, epochs: int, more: float) -> int:
+def fine_shift(table: FloatArray, switch: Change | None, setup: float, epochs: int, more: float = 0.0) -> int:
     """Power of two of the grid: sums of all epochs stay below 2^60."""
     most = float(np.where(np.isfinite(table), table, 0.0).max(initial=0.0))
     most = max(most + (0.0 if switch is None else switch.largest), setup, more / (epochs + 1))
     return 60 - math.frexp(most * (epochs + 1))[1] if most else 0
 
 
-def _whole(values: FloatArray, shift: int) -> IntArray:
+def on_grid(values: FloatArray, shift: int) -> IntArray:
     """Numbers on the grid, rounded down."""
-    on_grid: IntArray = np.floor(np.ldexp(values, shift)).astype(np.int64)
-    return on_grid
+    whole: IntArray = np.floor(np.ldexp(values, shift)).astype(np.int64)
+    return whole

@@ -129,8 +129,8 @@ class _Way:
     ----------
     start : where quantizing ends.
     entered, left : (K, S) of each state.
-    stages : before every epoch but the first, for each stage of a change: the vertex at which each state comes out (S,),
-        the hub of each (S,) or None, and the states' own part and other part.
+    stages : before every epoch but the first, for each stage of a change: the vertex at which each state comes out
+        (S,), the hub of each (S,) or None, and the part that changes.
     """
 
     start: int
