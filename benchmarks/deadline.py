@@ -22,7 +22,7 @@ import numpy as np
 import qopt
 from qopt.core.files import write_whole
 from qopt.core.limits import limit_below
-from qopt.core.plot_style import BLUE, INK, SEQUENCE, axes_for
+from qopt.core.plot_style import INK, MARKERS, SEQUENCE, axes_for
 
 DOCS = Path(__file__).parents[1] / "docs"
 MENU = (2, 4, 8)
@@ -91,13 +91,14 @@ def from_table(problem: qopt.QPart) -> list[tuple[float, float]]:
 def draw(points: list[Point], path: Path) -> None:
     """The front as a staircase, a colour for each width of the first layer."""
     ax: Any = axes_for(None, 6.5, 3.8)
+    points = points[::-1]  # by deadline: what a point takes is the least until the next one's time
     time, energy = (1e3 * np.array([getattr(point, name) for point in points]) for name in ("time", "energy"))
     ax.step(time, energy, where="post", color="#cccccc", linewidth=1.2)
     for k, width in enumerate(MENU):
         mine = np.array([point.plan.weights[0] == width for point in points])
-        color = SEQUENCE[k % len(SEQUENCE)] if len(MENU) > 1 else BLUE
         label = f"first layer at {width} bits: {int(mine.sum())} plans"
-        ax.plot(time[mine], energy[mine], linestyle="none", marker="o", markersize=4, color=color, label=label)
+        look: dict[str, Any] = {"linestyle": "none", "marker": MARKERS[k], "markersize": 4, "color": SEQUENCE[k]}
+        ax.plot(time[mine], energy[mine], label=label, **look)
     ax.set_xlabel("deadline: time of one inference [ms]")
     ax.set_ylabel("least energy of one inference [mJ]")
     ax.set_title("Every point is proved: nothing within its time takes less energy", loc="left", fontsize=9, color=INK)

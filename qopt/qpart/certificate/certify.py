@@ -159,7 +159,7 @@ def _bound(cut: Cut, lam: float, enough: float, clock: Clock) -> Bound:
     if bound.value > enough or cut.noise is None or not may_bind(cut):
         return bound
     clock.check()
-    return bound._replace(value=max(bound.value, relaxation_bound(cut)))
+    return bound._replace(value=max(bound.value, relaxation_bound(cut, clock)))
 
 
 def _with_plan(

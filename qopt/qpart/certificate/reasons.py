@@ -30,7 +30,7 @@ class Broken(NamedTuple):
         return f"{', '.join(self.names[:-1])} and {self.names[-1]} together"
 
 
-def broken_limits(table: CutTable, p: int, clock: Clock) -> Broken:
+def broken_limits(table: CutTable, p: int, clock: Clock, guess: tuple[str, ...] = ()) -> Broken:
     """Limits that no choice at a cut keeps: one that even the least of every item breaks, else a minimal set.
 
     A set is found by leaving out one limit after the other while the rest still contradict each other; one of which
@@ -40,6 +40,7 @@ def broken_limits(table: CutTable, p: int, clock: Clock) -> Broken:
     ----------
     table : of a problem whose cut `p` holds no plan.
     clock : where it is over, all limits that there are stay in the set.
+    guess : limits that contradict each other at a neighbouring cut: if they do here, no smaller set is looked for.
     """
     cut = table.at(p)
     least_noise = cut.least_noise()
@@ -57,6 +58,8 @@ def broken_limits(table: CutTable, p: int, clock: Clock) -> Broken:
     names = ["accuracy", "memory", *(row.name for row in cut.more)]
     limits = [cut.limit, cut.memory, *(row.limit for row in cut.more)]
     kept = [r for r, limit in enumerate(limits) if math.isfinite(limit)]
+    if len(guess) > 1 and not clock.over and _contradict(table, p, [names.index(name) for name in guess], clock):
+        return Broken(guess)
     for r in list(kept):
         if cut.noise is not None and not clock.over and _contradict(table, p, [x for x in kept if x != r], clock):
             kept.remove(r)
@@ -89,6 +92,9 @@ class _Run(NamedTuple):
     broken: Broken
 
 
+MOST_ITEMS = 5000
+"""Tensors of all cuts together that are looked at to say what the cuts break: those of a chain of 100 layers."""
+
 MOST_REASONS = 6
 """Lines about what cuts break."""
 
@@ -96,11 +102,13 @@ MOST_REASONS = 6
 def reasons(table: CutTable, clock: Clock) -> list[str]:
     """What each cut of a problem without a plan breaks, a line for neighbours that break the same."""
     runs: list[_Run] = []
+    items = 0
     for p in table.problem.admissible_cuts.tolist():
-        if runs and clock.over:
+        items += p
+        if runs and (clock.over or items > MOST_ITEMS):
             break
-        broken = broken_limits(table, p, clock)
-        if runs and runs[-1][2].names == broken.names:
+        broken = broken_limits(table, p, clock, runs[-1].broken.names if runs else ())
+        if runs and runs[-1].broken.names == broken.names:
             runs[-1] = runs[-1]._replace(last=p)
         elif len(runs) == MOST_REASONS:
             break
@@ -113,5 +121,5 @@ def reasons(table: CutTable, clock: Clock) -> list[str]:
         lines.append(f"{where} {broken.words}{amounts if first == last or not amounts else f' (cut {first}{amounts})'}")
     end = int(table.problem.admissible_cuts[-1])
     if runs and runs[-1].last < end:
-        lines.append(f"and so on to cut {end}")
+        lines.append(f"cuts {runs[-1].last + 1} to {end} hold no plan either; what they break was not looked at")
     return lines

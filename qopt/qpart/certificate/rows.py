@@ -9,6 +9,7 @@ nothing.
 from __future__ import annotations
 
 import math
+import time
 from fractions import Fraction
 
 import numpy as np
@@ -20,6 +21,7 @@ from qopt.core.errors import InputError
 from qopt.core.limits import limit_with_slack, within
 from qopt.kernels import mckp
 from qopt.kernels.knapsack.result import Result
+from qopt.kernels.knapsack.rows_relaxation import Relaxation
 from qopt.qpart.certificate.cuts import Cut, CutTable
 from qopt.qpart.certificate.witness import check_tree
 
@@ -47,39 +49,38 @@ def may_bind(cut: Cut) -> bool:
     return any(row.fixed + float(row.use.max(axis=1, initial=0.0).sum()) > row.limit * (1.0 - 1e-9) for row in cut.more)
 
 
-def relaxation_bound(cut: Cut) -> float:
+PENALTY = 1e3
+"""Price of breaking a limit in the relaxation, as a multiple of what all items cost at the most."""
+
+
+def relaxation_bound(cut: Cut, clock: Clock) -> float:
     """The Lagrangian bound (base excluded) at the multipliers of the linear relaxation, rounding subtracted.
 
     Minus infinity where the relaxation gives none.
-    """
-    from scipy.optimize import linprog
-    from scipy.sparse import csr_array
 
-    assert cut.noise is not None
+    Parameters
+    ----------
+    cut : in whole bits.
+    clock : which the relaxation keeps.
+    """
     n, k = cut.cost.shape
-    uses, rooms = [], []
-    for use, room in _rows(cut):
-        if math.isfinite(room):
-            uses.append(use.ravel())
-            rooms.append(room)
-    if not uses or n == 0 or not all(np.all(np.isfinite(use)) for use in uses):
+    rows = [(use.ravel(), room) for use, room in _rows(cut) if math.isfinite(room)]
+    if not rows or n == 0 or not all(np.all(np.isfinite(use)) for use, _ in rows):
         return -math.inf
-    weight, room = np.stack(uses), np.array(rooms)
+    weight, room = np.stack([use for use, _ in rows]), np.array([room for _, room in rows])
     scale = np.maximum(np.abs(room), weight.max(axis=1))
     scale[scale == 0] = 1.0
-    cost = cut.cost.ravel()
-    unit = float(np.abs(cost).max()) or 1.0
-    one = csr_array((np.ones(n * k), (np.repeat(np.arange(n), k), np.arange(n * k))), shape=(n, n * k))
-    found = linprog(
-        cost / unit, A_ub=weight / scale[:, None], b_ub=room / scale, A_eq=one, b_eq=np.ones(n), method="highs"
-    )
-    if found.status != 0:
+    unit = float(np.abs(cut.cost).max()) or 1.0
+    deadline = None if clock.left is None else time.perf_counter() + clock.left
+    scaled = (weight / scale[:, None]).reshape(-1, n, k)
+    found = Relaxation(cut.cost / unit, scaled, PENALTY * n, deadline).multipliers(room / scale)
+    if found is None:
         return -math.inf
-    lam = np.maximum(-found.ineqlin.marginals, 0.0) * unit / scale
-    if not np.all(np.isfinite(lam)):
-        return -math.inf
+    lam = found * unit / scale
     least = (cut.cost + np.tensordot(lam, weight.reshape(-1, n, k), 1)).min(axis=1)
     paid = lam * room
+    if not (np.all(np.isfinite(least)) and np.all(np.isfinite(paid))):
+        return -math.inf
     gained, due = float(np.abs(least).sum()), float(np.abs(paid).sum())
     rounding = (24 + 2 * math.log2(n + 1) + len(lam)) * EPS * (gained + due)
     return math.fsum([*least.tolist(), *(-paid).tolist()]) - rounding
