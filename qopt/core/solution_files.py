@@ -155,7 +155,10 @@ def _scip(file: Lines) -> Point:
     start = -1 if objective is None else objective[0]
     places = [at for at in range(max(start + 1, 1 if says else 0), len(file.lines)) if file.lines[at].strip()]
     values = file.pairs([next(_named(file, range(at, at + 1))) for at in places])
-    return Point("SCIP", says, False, None if objective is None else file.number(start, objective[1][1]), values)
+    value = None if objective is None else file.number(start, objective[1][1])
+    if values.pop("objconstant", None) is not None:  # SCIP's column for the constant of an NL file's objective
+        value = None
+    return Point("SCIP", says, False, value, values)
 
 
 def _cbc(file: Lines) -> Point:

@@ -36,7 +36,7 @@ def test_the_module_is_the_command_and_says_its_version() -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("so", ["solve"]),
+        ("so", ["solve", "solvers"]),
         ("solve qpart/mnist-m", ["qpart/mnist-mlp6"]),
         ("compare jqodi/data1 jqodi/f", ["jqodi/fig5"]),
         ("solve placement/resnet --method min", ["mincut"]),

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     import highspy
 
 
+SMALLEST = 1e-12
+"""Least coefficient of a row that counts: noise terms differ by many orders of magnitude."""
+
+
 class SolverError(QoptError, RuntimeError):
     """HiGHS refused an option or a model."""
 
@@ -59,6 +63,7 @@ def solve_milp(
     start: FloatArray | None = None,
     log: bool = False,
     told: tuple[float, float] | None = None,
+    smallest: float = SMALLEST,
 ) -> MilpResult:
     """Minimise ``cost @ x`` subject to ``row_lower <= matrix @ x <= row_upper``, ``0 <= x <= upper``.
 
@@ -70,11 +75,13 @@ def solve_milp(
     log : whether HiGHS prints its log.
     told : (unit, offset): the problem's objective is ``offset + unit * value``. Where the program is the whole problem,
         for what is recorded of incumbents and bounds over time.
+    smallest : coefficients of rows below it count as 0. HiGHS's own is 1e-9; which is better depends on the model: with
+        1e-12 and presolve HiGHS 1.15 called a plan of mnist-cnn's readable model optimal that is 20 % too dear.
     """
     if time_limit is not None and not time_limit > 0:
         return MilpResult("time-limit", None, None, None, 0, "no time is left to hand the model over")
     with phase("hand_over"):
-        h = _solver(time_limit, threads, seed, log)
+        h = _solver(time_limit, threads, seed, log, smallest)
         _pass_model(h, cost, matrix, row_lower, row_upper, upper, integer)
         if start is not None:
             columns = matrix.shape[1]
@@ -106,7 +113,9 @@ def _listen(h: highspy.Highs, told: tuple[float, float]) -> None:
         h.startCallback(getattr(highspy.cb.HighsCallbackType, kind))
 
 
-def _solver(time_limit: float | None, threads: int | None, seed: int | None, log: bool) -> highspy.Highs:
+def _solver(
+    time_limit: float | None, threads: int | None, seed: int | None, log: bool, smallest: float
+) -> highspy.Highs:
     """A fresh HiGHS that proves what it returns, as tightly as it can."""
     import highspy
 
@@ -123,7 +132,7 @@ def _solver(time_limit: float | None, threads: int | None, seed: int | None, log
         option(name, 0.0)
     for name in ("mip_feasibility_tolerance", "primal_feasibility_tolerance", "dual_feasibility_tolerance"):
         option(name, 1e-9)
-    option("small_matrix_value", 1e-12)
+    option("small_matrix_value", smallest)
     if time_limit is not None:
         option("time_limit", max(float(time_limit), 0.0))
     if threads is not None:

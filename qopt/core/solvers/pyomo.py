@@ -158,6 +158,7 @@ def _from_start(model: pyo.ConcreteModel, left: float | None, options: Options) 
             seed=options.seed,
             start=np.array([float(v.value or 0.0) for v in made.variables]),
             log=options.verbose,
+            smallest=1e-9,  # as without a start
         )
     except SolverError as error:
         return Answer("failed", False, None, message=str(error))
