@@ -2,6 +2,4 @@
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submodules=("journal", "plots", "results", "statistics", "study", "tables")
-)
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=("plots", "results", "statistics", "tables"))
