@@ -2,5 +2,5 @@
 
 import lazy_loader
 
-PARTS = ("journal", "plots", "profiles", "results", "statistics", "study", "tables", "times")
+PARTS = ("plots", "profiles", "results", "statistics", "tables", "times")
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=PARTS)

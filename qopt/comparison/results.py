@@ -43,7 +43,14 @@ the clock."""
 
 
 def records(journals: Rows, study: Design, *, tolerance: float = 1e-6) -> list[dict[str, Any]]:
-    """Results of a study as dicts, in its order; see `Study.table`. Each is there once, plans and traces left out."""
+    """Results of a study as dicts, in its order; see `Study.table`. Each is there once, plans and traces left out.
+
+    Parameters
+    ----------
+    journals : path of a journal, or a list of paths.
+    study : whose journals they are; another's is refused.
+    tolerance : relative; a claim of optimality is wrong where a verified plan is better by more.
+    """
     from qopt.comparison.tasks import Tasks
 
     found: dict[str, dict[str, Any]] = {}
@@ -126,7 +133,14 @@ def _charged(row: Mapping[str, Any]) -> float | None:
 
 
 def table(journals: Rows, study: Design, *, tolerance: float = 1e-6) -> pd.DataFrame:
-    """See `Study.table`."""
+    """Results as a DataFrame; see `Study.table`.
+
+    Parameters
+    ----------
+    journals : path of a journal, or a list of paths.
+    study : whose journals they are; another's is refused.
+    tolerance : relative; a claim of optimality is wrong where a verified plan is better by more.
+    """
     import pandas as pd
 
     rows = records(journals, study, tolerance=tolerance)
@@ -135,7 +149,13 @@ def table(journals: Rows, study: Design, *, tolerance: float = 1e-6) -> pd.DataF
 
 
 def traces(journals: Rows, study: Design) -> pd.DataFrame:
-    """See `Study.traces`."""
+    """Incumbent and bound over time as a DataFrame; see `Study.traces`.
+
+    Parameters
+    ----------
+    journals : path of a journal, or a list of paths.
+    study : whose journals they are; another's is refused.
+    """
     import pandas as pd
 
     points = [
@@ -149,14 +169,25 @@ def traces(journals: Rows, study: Design) -> pd.DataFrame:
 
 
 def plans(journals: Rows, study: Design) -> Iterator[tuple[str, str, int, dict[str, Any] | None]]:
-    """See `Study.plans`."""
+    """Instance, run, repeat and plan of each result; see `Study.plans`.
+
+    Parameters
+    ----------
+    journals : path of a journal, or a list of paths.
+    study : whose journals they are; another's is refused.
+    """
     for path in listed(journals):
         for line in results(path, study.fingerprint):
             yield line["instance"], line["run"], line["repeat"], line.get("plan")
 
 
 def machines(journals: Rows) -> dict[str, dict[str, Any]]:
-    """What the ids in the column ``machine`` stand for: processor, system, versions."""
+    """What the ids in the column ``machine`` stand for: processor, system, versions.
+
+    Parameters
+    ----------
+    journals : path of a journal, or a list of paths.
+    """
     from qopt.comparison.journal import lines
 
     return {k: v for path in listed(journals) for line in lines(path) for k, v in line.get("machines", {}).items()}
