@@ -25,7 +25,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from qopt.instances import proofs, rcsp_records
+from qopt.instances import library, proofs, rcsp_records, records
 
 import qopt
 from qopt.allocation.plan import AllocationPlan
@@ -33,21 +33,18 @@ from qopt.core.errors import InputError, QoptError
 from qopt.core.files import write_whole
 from qopt.core.plan import read_answer
 from qopt.core.problem import Problem
-from qopt.core.reading import bundled, load, read_json, save
+from qopt.core.reading import bundled, load, save
 from qopt.jqodi.plan import JqodiPlan
 from qopt.kernels import checker
 from qopt.qpart.plan import QPartPlan
 
 FOLDER = Path(__file__).resolve().parent
-BEST = FOLDER / "best"
 
 SAME = 1e-12
 """Values of the same plan on two machines differ by less than this share."""
 
 UNASKED = {"name", "description", "source", "best_known"}
 """Fields of an instance that do not change what it asks."""
-
-Record = dict[str, Any]
 
 
 class Refused(QoptError):
@@ -61,38 +58,17 @@ def fingerprint(problem: Problem) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def names() -> list[str]:
-    """Every instance that has a record: the bundled ones, and the paths of the OR-Library."""
-    return [*bundled(), *rcsp_records.names()]
-
-
-def record(name: str) -> Record | None:
-    """The record of an instance; None if it has none."""
-    path = BEST / f"{name}.json"
-    found: Any = read_json(path) if path.exists() else None
-    return found
-
-
-def proof(name: str) -> dict[str, Any] | None:
-    """The claims of a record's proof, and what they add up to; None if there are none."""
-    path = BEST / f"{name}.proof.json.gz"
-    if not path.exists():
-        return None
-    found: dict[str, Any] = json.loads(gzip.decompress(path.read_bytes()))
-    return found
-
-
 # --- a record that is offered -------------------------------------------------------------------------------------
 
 
 def offered(
     name: str, problem: Problem, plan: Any, witness: object, *, by: str, method: str | None, solver: str | None = None
-) -> tuple[Record, list[proofs.Claim] | None]:
+) -> tuple[records.Record, list[proofs.Claim] | None]:
     """The record that a plan deserves, and its claims; `Refused` where it is not better than the one that stands."""
     certificate = qopt.certify(problem, plan, witness)
     if not certificate.feasible:
         raise Refused(f"{name}: the plan breaks a limit: {'; '.join(certificate.violations)}")
-    objective, old, print_ = certificate.objective, record(name), fingerprint(problem)
+    objective, old, print_ = certificate.objective, records.record(name), fingerprint(problem)
     assert objective is not None
     if old is not None and old["fingerprint"] == print_:
         room = SAME * (abs(old["objective"]) or 1.0)
@@ -105,7 +81,7 @@ def offered(
             )
         if not better and (old["status"] == "optimal" or not certificate.proved):
             raise Refused(f"{name}: no better than what is known")
-    found: Record = {
+    found: records.Record = {
         "format": "qopt/solution",
         "version": 1,
         "instance": name,
@@ -136,11 +112,11 @@ def offered(
     return found, claims
 
 
-def write(name: str, found: Record, claims: list[proofs.Claim] | None) -> None:
+def write(name: str, found: records.Record, claims: list[proofs.Claim] | None) -> None:
     """Write a record and its proof."""
-    path = BEST / f"{name}.json"
+    path = records.BEST / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    files = BEST / f"{name}.proof.json.gz"
+    files = records.BEST / f"{name}.proof.json.gz"
     if claims is None:
         files.unlink(missing_ok=True)
     else:
@@ -156,7 +132,7 @@ def update(name: str) -> str:
     """Solve an instance anew and write what is better; what was done, in a line."""
     if name in rcsp_records.names():
         found, claims = rcsp_records.solved(name)
-        old = record(name)
+        old = records.record(name)
         if old is not None and old["fingerprint"] == found["fingerprint"]:
             return f"{name}: no better than what is known"
         write(name, found, claims)
@@ -179,7 +155,7 @@ def update(name: str) -> str:
 
 def _into_instance(name: str, problem: Problem) -> None:
     """Write a proved best value into the instance's file, where it does not say it yet."""
-    best, known = record(name), problem.best_known
+    best, known = records.record(name), problem.best_known
     if best is None or best["status"] != "optimal":
         return
     agrees = known is not None and abs(known["objective"] - best["objective"]) <= SAME * abs(best["objective"])
@@ -187,7 +163,7 @@ def _into_instance(name: str, problem: Problem) -> None:
         return
     if known is not None and known.get("how", "").startswith("worked by hand"):
         raise Refused(f"{name}: {known['objective']:.12g} was worked by hand, {best['objective']:.12g} is proved")
-    plan, _ = read_answer(BEST / f"{name}.json", problem)
+    plan, _ = read_answer(records.BEST / f"{name}.json", problem)
     found = {
         "objective": best["objective"],
         **decision(plan),
@@ -227,7 +203,7 @@ def add(name: str, path: str, by: str) -> str:
 
 def faults(name: str) -> list[str]:
     """What is wrong with a record, a line each: its certificate is computed again."""
-    found = record(name)
+    found = records.record(name)
     if found is None:
         return [f"{name}: no record; run python instances/best.py update {name}"]
     if name in rcsp_records.names():
@@ -235,7 +211,7 @@ def faults(name: str) -> list[str]:
     problem = load(name)
     if found["fingerprint"] != fingerprint(problem):
         return [f"{name}: the instance has changed; run python instances/best.py update {name}"]
-    plan, witness = read_answer(BEST / f"{name}.json", problem)
+    plan, witness = read_answer(records.BEST / f"{name}.json", problem)
     certificate = qopt.certify(problem, plan, witness)
     lines = []
     if not certificate.feasible or certificate.objective is None:
@@ -253,7 +229,7 @@ def faults(name: str) -> list[str]:
 
 def false_claims(name: str, *, standalone: bool = False) -> list[str]:
     """What is wrong with the files of a proof, a line each: the checker reads them, and they speak of this instance."""
-    found, written = record(name), proof(name)
+    found, written = records.record(name), records.proof(name)
     if found is None or (written is None) != (found["proved"]["files"] == 0):
         return [f"{name}: a record without its proof, or a proof without its record"]
     if written is None:
@@ -273,7 +249,7 @@ def false_claims(name: str, *, standalone: bool = False) -> list[str]:
     if name in rcsp_records.names():
         expected = [rcsp_records.instance(name)]
     else:
-        plan, _ = read_answer(BEST / f"{name}.json", load(name))
+        plan, _ = read_answer(records.BEST / f"{name}.json", load(name))
         expected = [c["instance"] for c in proofs.claims(load(name), plan, found["objective"], found["witness"])]
     if not _alike([c["instance"] for c in written["claims"]], json.loads(json.dumps(expected))):
         lines.append(f"{name}: the files are of another problem")
@@ -301,7 +277,7 @@ def pair(claim: proofs.Claim, folder: Path, stem: str) -> tuple[Path, Path]:
 
 def unpack(name: str, folder: Path) -> list[str]:
     """Write the pairs of a proof into a folder; the commands that check them."""
-    written = proof(name)
+    written = records.proof(name)
     if written is None:
         raise InputError("instance", repr(name), "an instance whose proof has files")
     folder.mkdir(parents=True, exist_ok=True)
@@ -338,16 +314,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(asked: argparse.Namespace) -> int:
     if asked.verb == "add":
-        from qopt.instances import library  # it reads the records
-
         print(add(asked.name, asked.plan, asked.by))
         library.write()
         return 0
     if asked.verb == "unpack":
         print("\n".join(unpack(asked.name, asked.folder)))
         return 0
-    chosen: Iterable[str] = asked.names or names()
-    if unknown := sorted(set(chosen) - set(names())):
+    chosen: Iterable[str] = asked.names or records.names()
+    if unknown := sorted(set(chosen) - set(records.names())):
         raise InputError("instance", ", ".join(unknown), "names of bundled instances")
     wrong = 0
     for name in chosen:
@@ -358,8 +332,6 @@ def _run(asked: argparse.Namespace) -> int:
         wrong += bool(lines)
         print("\n".join(lines) if lines else f"{name}: holds", flush=True)
     if asked.verb == "update":
-        from qopt.instances import library  # it reads the records
-
         library.write()
     return 1 if wrong else 0
 

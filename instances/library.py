@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from qopt.instances import best, rcsp_records
+from qopt.instances import rcsp_records, records
 
 from qopt.core.reading import load
 from qopt.kernels.rcsp import read_orlib
@@ -53,11 +53,11 @@ proof. How a value gets here, and how to add an instance or a result: [protocol]
 
 def page() -> str:
     """The page's text."""
-    return HEAD + "".join(_row(name) for name in best.names())
+    return HEAD + "".join(_row(name) for name in records.names())
 
 
 def _row(name: str) -> str:
-    found = best.record(name)
+    found = records.record(name)
     assert found is not None, name
     proved = found["proved"]
     size, source = _about(name)

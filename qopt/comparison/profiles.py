@@ -60,7 +60,7 @@ def switches(found: Times, factors: tuple[float, ...] = FACTORS) -> pd.DataFrame
     Parameters
     ----------
     found : of `times`.
-    factors : where the profiles are compared, >= 1.
+    factors : (F,) where the profiles are compared, >= 1.
 
     Returns
     -------

@@ -249,8 +249,10 @@ def ranks(
 
     Parameters
     ----------
-    samples, group, value
-        As for `compare`: at least three groups; values of equal position belong to one subject.
+    samples : mapping or pandas.DataFrame
+        As for `compare`: three groups or more, each of shape (n,); values of equal position belong to one subject.
+    group, value : str
+        Names of a long data frame's columns.
 
     Returns
     -------

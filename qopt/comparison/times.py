@@ -178,7 +178,7 @@ def shifted_mean(seconds: FloatArray | list[float], shift: float = SHIFT) -> flo
 
     Parameters
     ----------
-    seconds : (n,) finite numbers >= 0.
+    seconds : (n,) times in seconds, >= 0.
     shift : s > 0, in seconds.
 
     Raises

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from qopt.instances import best, library, rcsp_records
+from qopt.instances import best, library, rcsp_records, records
 
 import qopt
 from qopt.core.errors import QoptError
@@ -18,7 +18,7 @@ from qopt.core.plan import save_plan
 TEACHING = "qpart/teaching-3"
 
 
-@pytest.mark.parametrize("name", best.names())
+@pytest.mark.parametrize("name", records.names())
 def test_every_record_holds(name: str) -> None:
     assert best.faults(name) == []
 
@@ -29,19 +29,19 @@ def test_the_checker_accepts_the_files_of_a_proof(name: str) -> None:
 
 
 @pytest.mark.sweep
-@pytest.mark.parametrize("name", best.names())
+@pytest.mark.parametrize("name", records.names())
 def test_the_checker_by_itself_accepts_every_proof(name: str) -> None:
     assert best.false_claims(name, standalone=True) == []
-    found = best.record(name)
+    found = records.record(name)
     assert found is not None
     # The modes of JQODI in which every plan can be looked at need no file; everything else has one.
     assert found["proved"]["files"] > 0 or found["proved"]["kind"] == "enumeration"
 
 
 def test_nothing_is_recorded_of_what_is_not_there() -> None:
-    kept = {path.relative_to(best.BEST).as_posix().split(".json")[0] for path in best.BEST.rglob("*.json")}
-    packed = {path.relative_to(best.BEST).as_posix().split(".proof")[0] for path in best.BEST.rglob("*.gz")}
-    assert kept == set(best.names())
+    kept = {path.relative_to(records.BEST).as_posix().split(".json")[0] for path in records.BEST.rglob("*.json")}
+    packed = {path.relative_to(records.BEST).as_posix().split(".proof")[0] for path in records.BEST.rglob("*.gz")}
+    assert kept == set(records.names())
     assert packed <= kept
 
 
@@ -49,9 +49,9 @@ def test_nothing_is_recorded_of_what_is_not_there() -> None:
 def two_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of two records, to be changed."""
     (tmp_path / "qpart").mkdir()
-    for path in (best.BEST / "qpart").glob("teaching-3*"):
+    for path in (records.BEST / "qpart").glob("teaching-3*"):
         shutil.copy(path, tmp_path / "qpart")
-    monkeypatch.setattr(best, "BEST", tmp_path)
+    monkeypatch.setattr(records, "BEST", tmp_path)
     return tmp_path
 
 
@@ -81,7 +81,7 @@ def test_a_worse_an_infeasible_and_the_same_plan_are_refused(two_records: Path) 
 def test_a_better_plan_is_taken_and_one_below_a_proof_is_an_alarm(two_records: Path) -> None:
     edited(two_records, objective=328.0, bound=304.0, status="feasible")
     assert best.add(TEACHING, plan_file(two_records, (5, 4), (2,)), "somebody") == f"{TEACHING}: 312, optimal"
-    found = best.record(TEACHING)
+    found = records.record(TEACHING)
     assert found is not None
     assert found["proved"]["by"] == "somebody"
     assert best.faults(TEACHING) == best.false_claims(TEACHING) == []
@@ -96,7 +96,7 @@ def test_what_was_tampered_with_is_found(two_records: Path) -> None:
     edited(two_records, fingerprint="0" * 16)
     assert "the instance has changed" in best.faults(TEACHING)[0]
     edited(two_records, objective=312.0, fingerprint=best.fingerprint(qopt.load(TEACHING)))
-    whole = best.proof(TEACHING)
+    whole = records.proof(TEACHING)
     assert whole is not None
     path = two_records / f"{TEACHING}.proof.json.gz"
 
