@@ -15,6 +15,7 @@ import numpy as np
 
 from qopt.core.arguments import is_number, whole
 from qopt.core.arrays import IntArray
+from qopt.core.clock import ENDLESS, Clock, OutOfTime
 from qopt.core.envelope import Envelope, Line, Piece
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.limits import limit_below, within
@@ -39,6 +40,7 @@ def breakpoints(
     high: float = math.inf,
     max_labels: int | None = None,
     max_solves: int = MAX_SOLVES,
+    clock: Clock = ENDLESS,
 ) -> Envelope:
     """The best plan for every T_max: a falling staircase. Below its first step nothing is feasible.
 
@@ -49,6 +51,7 @@ def breakpoints(
     low, high : T_max for which plans are asked for, default all.
     max_labels : for a schedule, partial sums kept before it gives up, for each model and width (10 million).
     max_solves : for a path with costs of changing, problems solved before it gives up.
+    clock : of the call; where it is over before all steps are known, those found by then are given.
 
     Raises
     ------
@@ -71,12 +74,19 @@ def breakpoints(
     admissible = candidates(problem)
     points: Iterator[Point]
     if problem.mode == "choice":
-        points = (point for one in admissible for point in _choices(problem, one))
+        points = (point for one in admissible for point in _choices(problem, one, clock))
     elif all(one.switch_time is None and one.switch_energy is None for one in admissible):
-        points = (point for one in admissible for point in _schedules(problem, one, float(high), max_labels))
+        points = (point for one in admissible for point in _schedules(problem, one, float(high), max_labels, clock))
     else:
-        points = _paths(problem, admissible, float(low), float(high), max_solves)
-    kept = _staircase([point for point in points if within([point[0]], high)])
+        points = _paths(problem, admissible, float(low), float(high), max_solves, clock)
+    found, complete = [], True
+    try:
+        for point in points:
+            if within([point[0]], high):
+                found.append(point)
+    except OutOfTime:
+        complete = False
+    kept = _staircase(found)
     steps = kept[max(sum(point[0] <= low for point in kept) - 1, 0) :]  # the last of those below is best at `low`
     starts = [max(float(point[0]), float(low)) for point in steps]
     stops = [*starts[1:], float(high)][: len(starts)]
@@ -86,7 +96,8 @@ def breakpoints(
     ]
     if not starts or starts[0] > low:
         pieces.insert(0, Piece(float(low), starts[0] if starts else float(high), None, None))
-    return Envelope(problem.name, "time_limit", "s", tuple(pieces), float(low), float(high), limit=True)
+    ends = float(low), float(high)
+    return Envelope(problem.name, "time_limit", "s", tuple(pieces), *ends, limit=True, complete=complete)
 
 
 def _staircase(points: list[Point]) -> list[Point]:
@@ -98,9 +109,9 @@ def _staircase(points: list[Point]) -> list[Point]:
     return kept
 
 
-def _choices(problem: Jqodi, candidate: Candidate) -> Iterator[Point]:
+def _choices(problem: Jqodi, candidate: Candidate, clock: Clock) -> Iterator[Point]:
     """Every state, kept through all epochs."""
-    for s in np.flatnonzero(np.isfinite(candidate.time).all(axis=0)).tolist():
+    for s in clock.watching(np.flatnonzero(np.isfinite(candidate.time).all(axis=0)).tolist()):
         states = [s] * candidate.epochs
         energy, time = totals(candidate, states)
         yield time, energy, _later(problem, candidate, states)
@@ -116,15 +127,19 @@ def _made(plan: JqodiPlan) -> Callable[[], JqodiPlan]:
     return lambda: plan
 
 
-def _schedules(problem: Jqodi, candidate: Candidate, high: float, max_labels: int | None) -> Iterator[Point]:
+def _schedules(
+    problem: Jqodi, candidate: Candidate, high: float, max_labels: int | None, clock: Clock
+) -> Iterator[Point]:
     """The whole front of one candidate's knapsack: an epoch a class, and quantizing one more."""
     from qopt.kernels import mckp
 
     if not possible(candidate):
         return
+    clock.check()
     knapsack = schedule_instance(candidate, high)
-    front = mckp.front(knapsack.cost, knapsack.weight, high, max_labels=max_labels)
-    if not front.complete:
+    front = mckp.front(knapsack.cost, knapsack.weight, high, time_limit=clock.left, max_labels=max_labels)
+    late = not front.complete and clock.over
+    if not front.complete and not late:
         allowed = "a smaller one, or more max_labels, so that the front's partial sums can be listed"
         raise InputError("high", f"{high:g}, too many plans of {candidate.model} at {candidate.bits} bits", allowed)
 
@@ -133,10 +148,12 @@ def _schedules(problem: Jqodi, candidate: Candidate, high: float, max_labels: in
 
     for i in range(len(front.weight)):
         yield float(front.weight[i]), float(front.cost[i]), later(i)
+    if late:
+        raise OutOfTime("not all steps of a front are known")
 
 
 def _paths(
-    problem: Jqodi, admissible: tuple[Candidate, ...], low: float, high: float, max_solves: int
+    problem: Jqodi, admissible: tuple[Candidate, ...], low: float, high: float, max_solves: int, clock: Clock
 ) -> Iterator[Point]:
     """From the largest T_max down to `low`, each time below the time of the plan before."""
     from qopt.core.solving import solve
@@ -146,10 +163,15 @@ def _paths(
     for _ in range(max_solves):
         if not limit > 0 or limit < low:
             return
-        solution: Any = solve(Jqodi(**{**data, "time_limit": limit}))
-        if solution.plan is None and solution.status == "infeasible":
+        clock.check()
+        solution: Any = solve(Jqodi(**{**data, "time_limit": limit}), time_limit=clock.left)
+        if solution.late:
+            if solution.plan is not None and solution.certificate.feasible:
+                yield solution.certificate.cost.time, solution.objective, _made(solution.plan)
+            raise OutOfTime("a plan on the way was not proved in time")
+        if solution.certificate.infeasible:
             return
-        if solution.status != "optimal":
+        if not solution.certificate.proved:
             raise MethodError(f"time_limit = {limit:g}: {solution.status}, not proved")
         seconds: float = solution.certificate.cost.time
         yield seconds, solution.objective, _made(solution.plan)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.clock import ENDLESS, Clock, OutOfTime
 from qopt.core.display import Brief
 from qopt.core.limits import limits_with_slack
 from qopt.kernels import mckp
@@ -78,13 +79,23 @@ def decide_whole(table: Entries, prices: RequestPrices) -> tuple[FloatArray, Int
 
 def entries(problem: QPart) -> Entries:
     """All plans that matter at the problem's level, whatever the request."""
+    return entries_in_time(problem, ENDLESS)[0]
+
+
+def entries_in_time(problem: QPart, clock: Clock) -> tuple[Entries, bool]:
+    """The plans of the cuts that there is time for, and whether these are all."""
     table = subproblems(problem)
     on_device, on_server = split_macs(problem)
     cuts, downloads, uploads, extremes, widths = [], [], [], [], []
+    complete = True
     for cut in problem.admissible_cuts:
         subproblem = table.at(int(cut))
         fixed = fixed_upload(problem, int(cut))
-        down, up, plans = _plans(subproblem, problem.network.activations)
+        try:
+            down, up, plans = _plans(subproblem, problem.network.activations, clock)
+        except OutOfTime:
+            complete = False
+            break
         keep, extreme = front(down, up + fixed)
         for i, corner in zip(keep, extreme, strict=True):
             cuts.append(int(cut))
@@ -94,7 +105,7 @@ def entries(problem: QPart) -> Entries:
             widths.append(plans[i])
     cut_column = np.array(cuts, dtype=np.int64)
     lengths = [len(w) for w in widths]
-    return Entries(
+    found = Entries(
         cut=cut_column,
         device_macs=on_device[cut_column],
         server_macs=on_server[cut_column],
@@ -104,19 +115,25 @@ def entries(problem: QPart) -> Entries:
         widths=np.concatenate([np.empty(0, dtype=np.int64), *widths]),
         start=np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
     )
+    return found, complete
 
 
-def _plans(subproblem: Subproblem, activations: FloatArray) -> tuple[FloatArray, FloatArray, list[IntArray]]:
+def _plans(
+    subproblem: Subproblem, activations: FloatArray, clock: Clock
+) -> tuple[FloatArray, FloatArray, list[IntArray]]:
     """Download, upload and widths of the leanest plan for every combination of the widths that go up."""
     others = subproblem.uploads
     sizes = upload_sizes(subproblem, activations)
     down, up, plans = [], [], []
     for index in np.ndindex(*(len(subproblem.bits),) * len(others)):
+        clock.check()
         columns = np.array(index, dtype=np.int64)
         stored, noise = subproblem.storage.copy(), subproblem.noise.copy()
         for array in (stored, noise):  # tensors that go up have the value of one width at every width
             array[others] = array[others, columns][:, None]
-        found = mckp.solve(stored, noise, subproblem.limit)
+        found = mckp.solve(stored, noise, subproblem.limit, time_limit=clock.left)
+        if found.status == "limit" and clock.limit is not None:
+            raise OutOfTime("a plan of the table was not proved in time")
         if found.choice is None:
             continue
         found.choice[others] = columns
