@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from qopt.core.arguments import is_number
+from qopt.core.arguments import check_time_limit
 from qopt.core.certificate import STOPPED, Certificate, claimed
 from qopt.core.clock import Clock, OutOfTime
 from qopt.core.envelope import Envelope
@@ -76,7 +76,7 @@ def certify(
         options["time_limit"] = time_limit
     _check_options(family.part("certificate").certify, f"the certificate of {family.a_problem}", options)
     if time_limit is not None:
-        _check_time_limit(time_limit)
+        check_time_limit(time_limit)
         options = {
             **{name: value for name, value in options.items() if name != "time_limit"},
             "clock": Clock(time_limit),
@@ -274,12 +274,6 @@ def _clock(time_limit: float | None) -> dict[str, Clock]:
     return {} if time_limit is None else {"clock": Clock(time_limit)}
 
 
-def _check_time_limit(time_limit: object) -> None:
-    """Refuse a time limit that is none."""
-    if time_limit is not None and not (is_number(time_limit) and 0 <= time_limit < float("inf")):
-        raise InputError("time_limit", shown(time_limit), "seconds >= 0")
-
-
 def _part(
     name: str, problem: Problem, options: dict[str, object], time_limit: float | None = None
 ) -> Callable[..., Any]:
@@ -290,7 +284,7 @@ def _part(
         instead = "; by one parameter, qopt.breakpoints(problem, PARAMETER)" if family.breakpoints else ""
         raise InputError("problem", f"{shown(problem.name)}, {family.a_problem}", (able or "none") + instead)
     function: Callable[..., Any] = family.part(name)
-    _check_time_limit(time_limit)
+    check_time_limit(time_limit)
     if "clock" in options:
         raise InputError("clock", shown(options["clock"]), "nothing: time_limit is the option")
     asked = options if time_limit is None else {**options, "time_limit": time_limit}
