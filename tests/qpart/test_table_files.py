@@ -91,7 +91,7 @@ def test_a_plan_of_too_much_noise_or_a_cut_left_out(tmp_path: Path) -> None:
 
 def test_a_better_plan_that_was_left_out(tmp_path: Path) -> None:
     """Only working the table out again tells: `verify` does, whichever plan is missing."""
-    path, problem = tmp_path / "table.npz", qpart(3, seed=1, bits=(1, 4))
+    path, problem = tmp_path / "table.npz", qopt.load("qpart/teaching-3")
     table = qopt.offline(problem)
     assert table.verify()
     assert qopt.offline(problem, bits="real").verify()
@@ -115,11 +115,11 @@ def test_a_better_plan_that_was_left_out(tmp_path: Path) -> None:
             ):
                 forged.verify()
             if loaded(path) is not None:
-                with pytest.raises(qopt.InputError, match="^table of "):
+                with pytest.raises(qopt.InputError, match=r"^table of "):
                     qopt.load_table(path, verify=True)
     assert passed > 0
     for bad in (-1, True):
-        with pytest.raises(qopt.InputError, match="^time_limit: found "):
+        with pytest.raises(qopt.InputError, match=r"^time_limit: found "):
             table.verify(time_limit=bad)
 
 
