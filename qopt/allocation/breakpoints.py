@@ -14,6 +14,7 @@ from qopt.allocation.items import Budget, items
 from qopt.allocation.plan import AllocationPlan
 from qopt.allocation.problem import Allocation
 from qopt.core.arguments import is_number
+from qopt.core.clock import ENDLESS, Clock
 from qopt.core.envelope import Envelope, Line, Piece
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.reading import problem_of
@@ -24,7 +25,12 @@ LABELS = 3_000_000
 
 
 def breakpoints(
-    problem: Allocation, parameter: str, *, low: float | None = None, high: float | None = None
+    problem: Allocation,
+    parameter: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    clock: Clock = ENDLESS,
 ) -> Envelope:
     """The best plan for every budget of one resource.
 
@@ -33,6 +39,7 @@ def breakpoints(
     problem : an allocation that minimises damage; the budget that varies is its only limit.
     parameter : ``resources.NAME.budget``, or the resource's name.
     low, high : range of the budget; by default from the lightest to the heaviest plan.
+    clock : of the call; where it is over before all steps are known, some of them are given.
 
     Raises
     ------
@@ -62,8 +69,10 @@ def breakpoints(
         raise InputError("problem", found, f"an allocation whose only limit is that on {name}, without pairs")
     (row,) = own.budgets
     top = Budget(row.name, row.use, ends[1], row.whole)
-    front = mckp.front(own.cost, row.use, top.kernel_limit, ties=own.ties or None, max_labels=LABELS)
-    if not front.complete:
+    front = mckp.front(
+        own.cost, row.use, top.kernel_limit, ties=own.ties or None, time_limit=clock.left, max_labels=LABELS
+    )
+    if not front.complete and not clock.over:
         raise MethodError(f"{name}: too many plans are best for some budget to list; qopt.solve takes one at a time")
 
     def at(index: int) -> Callable[[], AllocationPlan]:
@@ -78,6 +87,5 @@ def breakpoints(
         if stop >= ends[0] and max(start, ends[0]) <= min(stop, ends[1]):
             pieces.append(Piece(max(start, ends[0]), min(stop, ends[1]), Line(damage), at(k)))
     unit = problem.resources[name].unit
-    return Envelope(
-        problem.name, f"resources.{name}.budget", unit, tuple(pieces), ends[0], ends[1], limit=True, solved=1
-    )
+    where = (problem.name, f"resources.{name}.budget", unit)
+    return Envelope(*where, tuple(pieces), ends[0], ends[1], limit=True, solved=1, complete=front.complete)

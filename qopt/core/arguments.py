@@ -39,3 +39,9 @@ def real(name: str, value: object, lo: float, hi: float, *, above: bool = False)
 def plain(value: object) -> object:
     """A numpy scalar as Python's own number; anything else as it is."""
     return value.item() if isinstance(value, np.generic) else value
+
+
+def check_time_limit(time_limit: object) -> None:
+    """Refuse a time limit that is none."""
+    if time_limit is not None and not (is_number(time_limit) and 0 <= time_limit < float("inf")):
+        raise InputError("time_limit", shown(time_limit), "seconds >= 0")

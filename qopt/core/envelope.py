@@ -89,6 +89,8 @@ class Envelope:
     limit : whether the parameter is a limit. A plan then holds from the value on that it uses itself, with the slack
         that every limit has; otherwise two plans are equally good where they meet, and the piece below counts there.
     solved : problems that were solved on the way; 0 where a table gave all plans.
+    complete : whether every piece is best. Not so where the time limit was reached: then pieces are the best of the
+        plans found by then, and where there is none one may exist.
     """
 
     problem: str
@@ -100,6 +102,7 @@ class Envelope:
     inverse: bool = False
     limit: bool = False
     solved: int = 0
+    complete: bool = True
 
     def __repr__(self) -> str:
         span = f"{number(self.low)} to {number(self.high)}"
@@ -109,10 +112,13 @@ class Envelope:
         shown = self.pieces if len(self.pieces) <= LISTED else self.pieces[: LISTED - 1]
         lines = [f"{self.problem}: the best plan by {self.axis}"]
         for piece in shown:
-            plan = "no plan" if piece.objective is None else str(piece.plan)
+            none = "no plan" if self.complete else "no plan found"
+            plan = none if piece.objective is None else str(piece.plan)
             lines.append(f"  {number(piece.start)} to {number(piece.stop)}: {plan[:LINE]}")
         if len(shown) < len(self.pieces):
             lines.append(f"  … {len(self.pieces) - len(shown)} more")
+        if not self.complete:
+            lines.append("  not whole: the time limit is reached, other plans may be better")
         return "\n".join(lines)
 
     def __len__(self) -> int:
@@ -205,6 +211,7 @@ class Envelope:
             "parameter": self.parameter,
             "unit": self.unit,
             "inverse": self.inverse,
+            "complete": self.complete,
             "pieces": [
                 {
                     "start": piece.start,
@@ -256,6 +263,7 @@ def of_lines(
     high: float,
     inverse: bool = False,
     solved: int = 0,
+    complete: bool = True,
 ) -> Envelope:
     """The envelope of plans whose objectives are lines.
 
@@ -263,7 +271,7 @@ def of_lines(
     ----------
     lines, plans : intercept and slope of each plan in the parameter, or in its inverse; without any, nothing is
         feasible.
-    problem, parameter, unit, low, high, inverse, solved : as in `Envelope`; 0 <= low < high.
+    problem, parameter, unit, low, high, inverse, solved, complete : as in `Envelope`; 0 <= low < high.
     """
     pieces = [Piece(low, high, None, None)]
     if lines:
@@ -275,7 +283,7 @@ def of_lines(
             pieces.append(Piece(ends[0], ends[1], line, plans[i]))
         if inverse:
             pieces.reverse()
-    return Envelope(problem, parameter, unit, tuple(pieces), low, high, inverse, solved=solved)
+    return Envelope(problem, parameter, unit, tuple(pieces), low, high, inverse, solved=solved, complete=complete)
 
 
 def _inverse(value: float) -> float:

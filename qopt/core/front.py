@@ -76,12 +76,15 @@ class Front:
     points : those that no other point is at least as good as in all criteria and better in one; in the order of the
         first criterion, the best first.
     dominated : all candidates off the front, and those without a plan, in the same order.
+    complete : whether all candidates were looked at to the end. Not so where the time limit was reached: then others
+        may belong to the front, and points may be better.
     """
 
     problem: str
     criteria: tuple[Criterion, ...]
     points: tuple[FrontPoint, ...]
     dominated: tuple[FrontPoint, ...] = ()
+    complete: bool = True
 
     def __repr__(self) -> str:
         names = " and ".join(c.name for c in self.criteria)
@@ -96,6 +99,8 @@ class Front:
             lines.append(f"  {point.name}: {values}{', proved' if point.proved else ''}")
         if len(shown) < len(self.points):
             lines.append(f"  … {len(self.points) - len(shown)} more")
+        if not self.complete:
+            lines.append("  not whole: the time limit is reached")
         return "\n".join(lines)
 
     def __len__(self) -> int:
@@ -106,8 +111,8 @@ class Front:
 
     @property
     def proved(self) -> bool:
-        """Whether every point is proved, those off the front included."""
-        return all(point.proved for point in (*self.points, *self.dominated))
+        """Whether every point is proved, those off the front included, and there is no other."""
+        return self.complete and all(point.proved for point in (*self.points, *self.dominated))
 
     def curve(self, x: str, y: str) -> tuple[list[float], list[float]]:
         """Two criteria of the points on the front, ascending in the first: what a picture draws.
@@ -137,13 +142,16 @@ class Front:
             "format": "qopt/front",
             "version": 1,
             "problem": self.problem,
+            "complete": self.complete,
             "criteria": [{"name": c.name, "unit": c.unit, "sense": c.sense} for c in self.criteria],
             "points": [{**point.row, "plan": point.plan.to_dict()} for point in self.points],
             "dominated": [point.row for point in self.dominated],
         }
 
 
-def front_of(problem: str, criteria: tuple[Criterion, ...], candidates: list[FrontPoint]) -> Front:
+def front_of(
+    problem: str, criteria: tuple[Criterion, ...], candidates: list[FrontPoint], complete: bool = True
+) -> Front:
     """Candidates divided into those on the front and the others; equal ones are both on it."""
     signs = {c.name: 1.0 if c.sense == "min" else -1.0 for c in criteria}
 
@@ -168,4 +176,4 @@ def front_of(problem: str, criteria: tuple[Criterion, ...], candidates: list[Fro
     placed = sorted(range(len(candidates)), key=order)
     on = tuple(candidates[i] for i in placed if not beaten(known[i]))
     off = tuple(candidates[i] for i in placed if beaten(known[i]))
-    return Front(problem, criteria, on, off)
+    return Front(problem, criteria, on, off, complete)

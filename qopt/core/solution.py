@@ -137,6 +137,12 @@ class Solution:
         return Group(*parts)
 
     @property
+    def late(self) -> bool:
+        """Whether the time limit left it unproved."""
+        proved = self.certificate.proved or self.certificate.infeasible
+        return not proved and (self.status == "time-limit" or self.certificate.stopped is not None)
+
+    @property
     def gap(self) -> float | None:
         """(objective - bound) / \\|objective\\|, None where either is missing or the plan is not feasible."""
         return relative_gap(self.objective, self.bound) if self.certificate.feasible else None

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from qopt.core.arguments import is_number
+from qopt.core.arguments import check_time_limit
 from qopt.core.certificate import STOPPED, Certificate, claimed
 from qopt.core.clock import Clock, OutOfTime
 from qopt.core.display import with_article
@@ -82,8 +82,7 @@ def certify(
         options["time_limit"] = time_limit
     _check_options(family.part("certificate").certify, f"the certificate of {family.a_problem}", options)
     if time_limit is not None:
-        if not (is_number(time_limit) and 0 <= time_limit < float("inf")):
-            raise InputError("time_limit", shown(time_limit), "seconds >= 0")
+        check_time_limit(time_limit)
         options = {
             **{name: value for name, value in options.items() if name != "time_limit"},
             "clock": Clock(time_limit),
@@ -277,13 +276,20 @@ def _status(outcome: Outcome, proved: bool, infeasible: bool) -> Status:
     return outcome.status
 
 
-def breakpoints(problem: Problem | str | os.PathLike[str], parameter: str, **options: object) -> Envelope:
+def breakpoints(
+    problem: Problem | str | os.PathLike[str],
+    parameter: str,
+    *,
+    time_limit: float | None = None,
+    **options: object,
+) -> Envelope:
     """The best plan for every value of one parameter, exactly.
 
     Parameters
     ----------
     problem : a problem, a bundled name, or the path of an instance file.
     parameter : name of the field that varies; the error lists those that a family knows.
+    time_limit : seconds of wall time for the whole call; what was found by then is kept (`Envelope.complete`).
     options : ``low`` and ``high``, the range; for QPART ``bits`` too, for JQODI how much may be listed. See
         `qopt.qpart.serving.breakpoints`, `qopt.placement.breakpoints` and `qopt.jqodi.breakpoints`.
 
@@ -293,11 +299,12 @@ def breakpoints(problem: Problem | str | os.PathLike[str], parameter: str, **opt
         The family has no such function, parameter or option.
     """
     asked = as_problem(problem)
-    found: Envelope = _part("breakpoints", asked, options)(asked, parameter, **options)
+    function = _part("breakpoints", asked, options, time_limit)
+    found: Envelope = function(asked, parameter, **options, **_clock(time_limit))
     return found
 
 
-def front(problem: Problem | str | os.PathLike[str], **options: object) -> Front:
+def front(problem: Problem | str | os.PathLike[str], *, time_limit: float | None = None, **options: object) -> Front:
     """Non-dominated plans of a problem, each with its proof: of a placement, accuracy against the objective.
 
     Of a JQODI problem, energy against time, and against the loss where that is asked for (`qopt.jqodi.front`).
@@ -305,6 +312,7 @@ def front(problem: Problem | str | os.PathLike[str], **options: object) -> Front
     Parameters
     ----------
     problem : a problem, a bundled name, or the path of an instance file.
+    time_limit : seconds of wall time for the whole call; what was found by then is kept (`Front.complete`).
     options : of the family's own function.
 
     Raises
@@ -313,30 +321,30 @@ def front(problem: Problem | str | os.PathLike[str], **options: object) -> Front
         The family has no front, or the function no such option.
     """
     asked = as_problem(problem)
-    function = _part("front", asked, options)
-    if "time_limit" in options:
-        options = {**options, "clock": Clock(_seconds(options["time_limit"]))}
-        del options["time_limit"]
-    found: Front = function(asked, **options)
+    found: Front = _part("front", asked, options, time_limit)(asked, **options, **_clock(time_limit))
     return found
 
 
-def _seconds(time_limit: object) -> float:
-    """A time limit, if it is one."""
-    if not (is_number(time_limit) and 0 <= time_limit < float("inf")):
-        raise InputError("time_limit", shown(time_limit), "seconds >= 0")
-    return float(time_limit)
+def _clock(time_limit: float | None) -> dict[str, Clock]:
+    """The option that a limit is for functions that ask a clock."""
+    return {} if time_limit is None else {"clock": Clock(time_limit)}
 
 
-def _part(name: str, problem: Problem, options: dict[str, object]) -> Callable[..., Any]:
-    """A family's function of some name, once it is known to take some options."""
+def _part(
+    name: str, problem: Problem, options: dict[str, object], time_limit: float | None = None
+) -> Callable[..., Any]:
+    """A family's function of some name, once it is known to take some options and a time limit."""
     family = family_of(problem)
     if not getattr(family, name):
         able = " or ".join(f.a_problem for f in FAMILIES.values() if getattr(f, name))
         instead = "; by one parameter, qopt.breakpoints(problem, PARAMETER)" if family.breakpoints else ""
         raise InputError("problem", f"{shown(problem.name)}, {family.a_problem}", (able or "none") + instead)
     function: Callable[..., Any] = family.part(name)
-    _check_options(function, f"{name} of {family.a_problem}", options)
+    check_time_limit(time_limit)
+    if "clock" in options:
+        raise InputError("clock", shown(options["clock"]), "nothing: time_limit is the option")
+    asked = options if time_limit is None else {**options, "time_limit": time_limit}
+    _check_options(function, f"{name} of {family.a_problem}", asked)
     return function
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from qopt.core.arguments import is_number, whole
 from qopt.core.arrays import IntArray
-from qopt.core.clock import ENDLESS
+from qopt.core.clock import ENDLESS, Clock, OutOfTime
 from qopt.core.envelope import Envelope, Line, Piece
 from qopt.core.errors import InputError, shown
 from qopt.core.limits import within
@@ -36,6 +36,7 @@ def breakpoints(
     low: float = 0.0,
     high: float = math.inf,
     max_labels: int | None = None,
+    clock: Clock = ENDLESS,
 ) -> Envelope:
     """The best plan for every T_max: a falling staircase. Below its first step nothing is feasible.
 
@@ -46,6 +47,7 @@ def breakpoints(
     low, high : T_max for which plans are asked for, default all.
     max_labels : partial sums kept of a schedule before it gives up, for each model and width (10 million), and partial
         plans made of a path with costs of changing (100 million in all).
+    clock : of the call; where it is over before all steps are known, those found by then are given.
 
     Raises
     ------
@@ -65,12 +67,19 @@ def breakpoints(
     admissible = candidates(problem)
     points: Iterator[Point]
     if problem.mode == "choice":
-        points = (point for one in admissible for point in _choices(problem, one))
+        points = (point for one in admissible for point in _choices(problem, one, clock))
     elif all(one.switch_time is None and one.switch_energy is None for one in admissible):
-        points = (point for one in admissible for point in _schedules(problem, one, float(high), max_labels))
+        points = (point for one in admissible for point in _schedules(problem, one, float(high), max_labels, clock))
     else:
-        points = _paths(problem, max_labels)
-    kept = _staircase([point for point in points if within([point[0]], high)])
+        points = _paths(problem, max_labels, clock)
+    found, complete = [], True
+    try:
+        for point in points:
+            if within([point[0]], high):
+                found.append(point)
+    except OutOfTime:
+        complete = False
+    kept = _staircase(found)
     steps = kept[max(sum(point[0] <= low for point in kept) - 1, 0) :]  # the last of those below is best at `low`
     starts = [max(float(point[0]), float(low)) for point in steps]
     stops = [*starts[1:], float(high)][: len(starts)]
@@ -80,7 +89,8 @@ def breakpoints(
     ]
     if not starts or starts[0] > low:
         pieces.insert(0, Piece(float(low), starts[0] if starts else float(high), None, None))
-    return Envelope(problem.name, "time_limit", "s", tuple(pieces), float(low), float(high), limit=True)
+    ends = float(low), float(high)
+    return Envelope(problem.name, "time_limit", "s", tuple(pieces), *ends, limit=True, complete=complete)
 
 
 def _staircase(points: list[Point]) -> list[Point]:
@@ -92,9 +102,9 @@ def _staircase(points: list[Point]) -> list[Point]:
     return kept
 
 
-def _choices(problem: Jqodi, candidate: Candidate) -> Iterator[Point]:
+def _choices(problem: Jqodi, candidate: Candidate, clock: Clock) -> Iterator[Point]:
     """Every state, kept through all epochs."""
-    for s in np.flatnonzero(np.isfinite(candidate.time).all(axis=0)).tolist():
+    for s in clock.watching(np.flatnonzero(np.isfinite(candidate.time).all(axis=0)).tolist()):
         states = [s] * candidate.epochs
         energy, time = totals(candidate, states)
         yield time, energy, _later(problem, candidate, states)
@@ -105,15 +115,19 @@ def _later(problem: Jqodi, candidate: Candidate, states: Sequence[int] | IntArra
     return lambda: plan_of(problem, candidate, states)
 
 
-def _schedules(problem: Jqodi, candidate: Candidate, high: float, max_labels: int | None) -> Iterator[Point]:
+def _schedules(
+    problem: Jqodi, candidate: Candidate, high: float, max_labels: int | None, clock: Clock
+) -> Iterator[Point]:
     """The whole front of one candidate's knapsack: an epoch a class, and quantizing one more."""
     from qopt.kernels import mckp
 
     if not possible(candidate):
         return
+    clock.check()
     knapsack = schedule_instance(candidate, high)
-    front = mckp.front(knapsack.cost, knapsack.weight, high, max_labels=max_labels)
-    if not front.complete:
+    front = mckp.front(knapsack.cost, knapsack.weight, high, time_limit=clock.left, max_labels=max_labels)
+    late = not front.complete and clock.over
+    if not front.complete and not late:
         allowed = "a smaller one, or more max_labels, so that the front's partial sums can be listed"
         raise InputError("high", f"{high:g}, too many plans of {candidate.model} at {candidate.bits} bits", allowed)
 
@@ -122,14 +136,19 @@ def _schedules(problem: Jqodi, candidate: Candidate, high: float, max_labels: in
 
     for i in range(len(front.weight)):
         yield float(front.weight[i]), float(front.cost[i]), later(i)
+    if late:
+        raise OutOfTime("not all steps of a front are known")
 
 
-def _paths(problem: Jqodi, max_labels: int | None) -> Iterator[Point]:
+def _paths(problem: Jqodi, max_labels: int | None, clock: Clock) -> Iterator[Point]:
     """The whole front of paths."""
     from qopt.jqodi.front import MAX_LABELS, reached
 
     most = MAX_LABELS if max_labels is None else max(max_labels, 1)
-    for each in reached(problem, False, most, ENDLESS):
-        if not each.proved:
+    found = reached(problem, False, most, clock)
+    for each in found:
+        if not each.proved and not clock.over:
             raise InputError("max_labels", f"{most}, and still no end", "more of them")
         yield each.time, each.energy, partial(each.plan, problem)
+    if clock.over and not all(each.proved for each in found):
+        raise OutOfTime("not all steps of a front are known")

@@ -114,7 +114,7 @@ def front(
     points = [_point(asked, each, LOSS in wanted, share, clock.over) for each in found]
     first = wanted[0].name
     points.sort(key=lambda point: [point.values[first] or 0.0, *(point.values[c.name] or 0.0 for c in wanted)])
-    return Front(asked.name, wanted, tuple(points))
+    return Front(asked.name, wanted, tuple(points), complete=all(each.proved for each in found))
 
 
 def _criteria(names: Sequence[str]) -> tuple[Criterion, ...]:

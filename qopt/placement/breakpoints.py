@@ -14,6 +14,7 @@ import re
 from fractions import Fraction
 
 from qopt.core.arguments import is_number
+from qopt.core.clock import ENDLESS, Clock, OutOfTime
 from qopt.core.envelope import Envelope, of_lines
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.reading import problem_of
@@ -84,7 +85,14 @@ def exact_cost(problem: Placement, plan: PlacementPlan) -> Fraction:
     return total
 
 
-def breakpoints(problem: Placement, parameter: str, *, low: float | None = None, high: float | None = None) -> Envelope:
+def breakpoints(
+    problem: Placement,
+    parameter: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    clock: Clock = ENDLESS,
+) -> Envelope:
     """The best plan for every value of a parameter.
 
     Parameters
@@ -92,6 +100,7 @@ def breakpoints(problem: Placement, parameter: str, *, low: float | None = None,
     problem : the placement; everything but the parameter stays as it is.
     parameter : ``input.size`` (bits), or a field such as ``links[0].rate``; the error lists all.
     low, high : range, both finite and > 0; default the parameter's value over and times 1000.
+    clock : of the call. Any plan serves at every value, so where it is over the best of those found stand for all.
 
     Raises
     ------
@@ -124,10 +133,14 @@ def breakpoints(problem: Placement, parameter: str, *, low: float | None = None,
         ends.append(float(number))
     if ends[0] >= ends[1]:
         raise InputError("low", f"{ends[0]:g} with high {ends[1]:g}", "low < high")
-    search = _Lines(problem, name, inverse)
+    search = _Lines(problem, name, inverse, clock)
     first, last = sorted((search.abscissa(ends[0]), search.abscissa(ends[1])))
-    if search.solve(first) is not None:
-        search.between(first, last)
+    complete = True
+    try:
+        if search.solve(first) is not None:
+            search.between(first, last)
+    except OutOfTime:
+        complete = False
     found = list(search.lines.values())
     return of_lines(
         [(intercept, slope) for intercept, slope, _ in found],
@@ -139,6 +152,7 @@ def breakpoints(problem: Placement, parameter: str, *, low: float | None = None,
         high=ends[1],
         inverse=inverse,
         solved=search.solved,
+        complete=complete,
     )
 
 
@@ -170,8 +184,8 @@ def _value(problem: Placement, name: str) -> float | None:
 class _Lines:
     """The lines of the plans found so far, and how often was solved."""
 
-    def __init__(self, problem: Placement, name: str, inverse: bool) -> None:
-        self.problem, self.name, self.inverse = problem, name, inverse
+    def __init__(self, problem: Placement, name: str, inverse: bool, clock: Clock) -> None:
+        self.problem, self.name, self.inverse, self.clock = problem, name, inverse, clock
         self.lines: dict[tuple[Fraction, Fraction], tuple[Fraction, Fraction, PlacementPlan]] = {}
         self.solved = 0
 
@@ -184,19 +198,31 @@ class _Lines:
         return self.problem.replace({"input.sizes": [value]} if self.name == "input.size" else {self.name: value})
 
     def solve(self, x: Fraction) -> tuple[Fraction, Fraction] | None:
-        """Intercept and slope of the best plan at x; None if no plan keeps the limits."""
+        """Intercept and slope of the best plan at x; None if no plan keeps the limits.
+
+        Raises `OutOfTime` where the clock is over; a plan that was found by then is kept.
+        """
+        self.clock.check()
         value = float(1 / x if self.inverse else x)
-        solution = solve(self.moved(value))
+        solution = solve(self.moved(value), time_limit=self.clock.left)
         self.solved += 1
-        if solution.status == "infeasible":
+        if solution.certificate.infeasible:
             return None
-        if solution.status != "optimal":
+        if solution.late:
+            if solution.plan is not None and solution.certificate.feasible:
+                self._keep(value, solution.plan)
+            raise OutOfTime("a plan on the way was not proved in time")
+        if not solution.certificate.proved:
             raise MethodError(f"{self.name} = {value:g}: {solution.status}, not proved")
+        return self._keep(value, solution.plan)
+
+    def _keep(self, value: float, plan: PlacementPlan) -> tuple[Fraction, Fraction]:
+        """The line of a plan, which counts from now on."""
         values = (value, value * 2.0)
-        (x1, c1), (x2, c2) = ((self.abscissa(v), exact_cost(self.moved(v), solution.plan)) for v in values)
+        (x1, c1), (x2, c2) = ((self.abscissa(v), exact_cost(self.moved(v), plan)) for v in values)
         slope = (c2 - c1) / (x2 - x1)
         line = (c1 - slope * x1, slope)
-        self.lines.setdefault(line, (*line, solution.plan))
+        self.lines.setdefault(line, (*line, plan))
         return line
 
     def between(self, first: Fraction, last: Fraction) -> None:

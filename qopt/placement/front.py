@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from qopt.core.arguments import is_number
+from qopt.core.clock import ENDLESS, Clock, OutOfTime
 from qopt.core.errors import InputError, shown
 from qopt.core.front import Criterion, Front, FrontPoint, front_of
 from qopt.core.reading import problem_of
@@ -16,7 +17,7 @@ from qopt.placement.problem import Operator, Placement
 CRITERIA = (Criterion("accuracy", "", "max"), Criterion("objective", ""))
 
 
-def front(problem: Placement | str | os.PathLike[str]) -> Front:
+def front(problem: Placement | str | os.PathLike[str], *, clock: Clock = ENDLESS) -> Front:
     """The whole front of accuracy and cost, most accurate first, each operator solved to a proof.
 
     Targets are set aside, pins and memory are not. Each operator is a candidate; those off the front, and those
@@ -25,6 +26,7 @@ def front(problem: Placement | str | os.PathLike[str]) -> Front:
     Parameters
     ----------
     problem : a placement, a bundled name or a path.
+    clock : of the call; operators that were not looked at when it is over are left out.
 
     Raises
     ------
@@ -33,12 +35,19 @@ def front(problem: Placement | str | os.PathLike[str]) -> Front:
     """
     asked = problem_of(Placement, problem, named=True)
     free = asked.replace({"targets": {}})
-    return front_of(asked.name, CRITERIA, [_point(free, operator) for operator in asked.operators])
+    points: list[FrontPoint] = []
+    try:
+        for operator in clock.watching(asked.operators):
+            points.append(_point(free, operator, clock))
+    except OutOfTime:
+        return front_of(asked.name, CRITERIA, points, complete=False)
+    late = any(point.solution.late for point in points)
+    return front_of(asked.name, CRITERIA, points, complete=not late)
 
 
-def _point(free: Placement, operator: Operator) -> FrontPoint:
-    """One operator at its best."""
-    solution = solve(free.replace({"operators": [operator.model_dump()]}))
+def _point(free: Placement, operator: Operator, clock: Clock) -> FrontPoint:
+    """One operator at its best, or as good as there is time for."""
+    solution = solve(free.replace({"operators": [operator.model_dump()]}), time_limit=clock.left)
     cost = solution.certificate.cost
     facts = {
         "latency": cost.latency if cost else None,

@@ -13,8 +13,9 @@ import pytest
 import qopt
 from qopt import InputError, QPart, Requests
 from qopt.qpart.generate import qpart
+from qopt.qpart.serving.entries import Entries, front
 from qopt.qpart.serving.table import Table
-from qopt.qpart.serving.table_file import digest
+from qopt.qpart.serving.table_file import FIELDS, digest
 
 Arrays = dict[str, Any]
 
@@ -86,6 +87,40 @@ def test_a_plan_of_too_much_noise_or_a_cut_left_out(tmp_path: Path) -> None:
             "whole", table.networks, {(next(iter(table.networks)), k): e for (_, k), e in other.whole.items()}, {}
         ).save(path)
         assert loaded(path) is None
+
+
+def test_a_better_plan_that_was_left_out(tmp_path: Path) -> None:
+    """Only working the table out again tells: `verify` does, whichever plan is missing."""
+    path, problem = tmp_path / "table.npz", qopt.load("qpart/teaching-3")
+    table = qopt.offline(problem)
+    assert table.verify()
+    assert qopt.offline(problem, bits="real").verify()
+    assert not table.verify(time_limit=0)
+    passed = 0
+    for key, plans in table.whole.items():
+        for gone in range(len(plans)):
+            kept = np.delete(np.arange(len(plans)), gone)
+            widths = [plans.widths[plans.start[e] : plans.start[e + 1]] for e in kept]
+            columns = {name: getattr(plans, name)[kept] for name in FIELDS if name not in ("widths", "start")}
+            start = np.concatenate(([0], np.cumsum([len(w) for w in widths]))).astype(np.int64)
+            fewer = Entries(**columns, widths=np.concatenate(widths), start=start)
+            for cut in np.unique(fewer.cut):
+                own = np.flatnonzero(fewer.cut == cut)
+                fewer.extreme[own] = front(fewer.download[own], fewer.upload[own])[1]
+            forged = Table("whole", table.networks, {**table.whole, key: fewer}, {})
+            forged.save(path)
+            passed += loaded(path) is not None
+            with pytest.raises(
+                qopt.InputError, match=r"^table of .*: found no plan at cut .*; allowed: the table that "
+            ):
+                forged.verify()
+            if loaded(path) is not None:
+                with pytest.raises(qopt.InputError, match=r"^table of "):
+                    qopt.load_table(path, verify=True)
+    assert passed > 0
+    for bad in (-1, True):
+        with pytest.raises(qopt.InputError, match=r"^time_limit: found "):
+            table.verify(time_limit=bad)
 
 
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.sweep)])

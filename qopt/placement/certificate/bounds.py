@@ -206,7 +206,7 @@ def own_bound(costs: Labelling, rows: tuple[Limit, ...], clock: Clock = ENDLESS)
                 raise
             break
         left = clock.left  # a flow that is broken off is one, and proves less
-        spare = None if left is None else left - costs.size / CHECK_RATE
+        spare = None if left is None else max(left - costs.size / CHECK_RATE, 0.0)
         found = mincut.solve(*_kernel(relaxed(costs, rows, multipliers, share)), time_limit=spare)
         proof = found.witness()
         try:

@@ -15,6 +15,7 @@ import numpy as np
 
 from qopt.core.arguments import is_number
 from qopt.core.arrays import FloatArray
+from qopt.core.clock import ENDLESS, Clock
 from qopt.core.envelope import Envelope, of_lines
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.limits import limit_with_slack
@@ -24,7 +25,7 @@ from qopt.qpart.methods.kkt import at_cut
 from qopt.qpart.plan import QPartPlan
 from qopt.qpart.problem import QPart
 from qopt.qpart.real_bits import not_in_closed_form
-from qopt.qpart.serving.entries import entries
+from qopt.qpart.serving.entries import entries_in_time
 from qopt.qpart.serving.fronts import upload_sizes
 from qopt.qpart.serving.prices import request_prices
 from qopt.qpart.serving.requests import AMOUNTS, Requests
@@ -67,6 +68,7 @@ def breakpoints(
     low: float | None = None,
     high: float = math.inf,
     bits: Literal["whole", "real"] = "whole",
+    clock: Clock = ENDLESS,
 ) -> Envelope:
     """The best plan for every value of a parameter.
 
@@ -78,6 +80,7 @@ def breakpoints(
         ``server.energy_coefficient``, ``objective.time``, ``objective.energy``, ``objective.price``.
     low, high : range of the parameter, default all that it can have: positive values, from 1 on for inferences.
     bits : ``whole``, or ``real`` (noise by the law).
+    clock : of the call; where it is over, the plans of the cuts that were looked at by then stand for all.
 
     Raises
     ------
@@ -105,12 +108,13 @@ def breakpoints(
         )
     inverse = name in INVERSE
     fixed, varying = _affine_prices(problem, name, inverse)
-    features, plans = (
-        _whole_plans(problem, parameter, name) if bits == "whole" else _real_plans(problem, parameter, fixed, varying)
-    )
+    if bits == "whole":
+        features, plans, complete = _whole_plans(problem, parameter, name, clock)
+    else:
+        features, plans, complete = _real_plans(problem, parameter, fixed, varying, clock)
     lines = [(float(fixed @ column), float(varying @ column)) for column in features.T] if plans else []
     where: dict[str, Any] = {"problem": problem.name, "parameter": name, "unit": UNITS.get(name, "")}
-    return of_lines(lines, plans, **where, low=low, high=high, inverse=inverse)
+    return of_lines(lines, plans, **where, low=low, high=high, inverse=inverse, complete=complete)
 
 
 def _number(field: str, value: object) -> float:
@@ -133,9 +137,12 @@ def _affine_prices(problem: QPart, name: str, inverse: bool) -> tuple[FloatArray
     return fixed, varying
 
 
-def _whole_plans(problem: QPart, parameter: str, name: str) -> tuple[FloatArray, list[QPartPlan]]:
-    """Features and plans of the table's entries that keep memory and the limits on what a plan costs."""
-    table = entries(problem.replace({"limits": None}) if problem.given_limits else problem)
+def _whole_plans(problem: QPart, parameter: str, name: str, clock: Clock) -> tuple[FloatArray, list[QPartPlan], bool]:
+    """Features and plans of the table's entries that keep memory and the limits on what a plan costs.
+
+    And whether the clock left time for all entries.
+    """
+    table, complete = entries_in_time(problem.replace({"limits": None}) if problem.given_limits else problem, clock)
     memory = math.inf if problem.device.memory is None else limit_with_slack(problem.device.memory)
     fits = table.download <= memory
     if problem.given_limits:
@@ -148,7 +155,7 @@ def _whole_plans(problem: QPart, parameter: str, name: str) -> tuple[FloatArray,
         plans.append(
             QPartPlan(problem=problem.name, cut=cut, weights=tuple(widths[:cut]), activations=tuple(widths[cut:]))
         )
-    return table.features[:, kept], plans
+    return table.features[:, kept], plans, complete
 
 
 def _uses(problem: QPart, parameter: str, name: str) -> list[tuple[FloatArray, float]]:
@@ -171,9 +178,12 @@ def _without_shannon(problem: QPart) -> QPart:
 
 
 def _real_plans(
-    problem: QPart, parameter: str, fixed: FloatArray, varying: FloatArray
-) -> tuple[FloatArray, list[QPartPlan]]:
-    """Features and plans of the closed form at every cut; one plan a cut serves all values of the parameter."""
+    problem: QPart, parameter: str, fixed: FloatArray, varying: FloatArray, clock: Clock
+) -> tuple[FloatArray, list[QPartPlan], bool]:
+    """Features and plans of the closed form at every cut; one plan a cut serves all values of the parameter.
+
+    And whether the clock left time for all cuts.
+    """
     if problem.noise.model != "law":
         raise MethodError(f"noise.model is {problem.noise.model}, real-valued bits take the law")
     if (why := not_in_closed_form(problem)) is not None:
@@ -183,8 +193,11 @@ def _real_plans(
         raise InputError("bits", "'real'", f"'whole': {parameter} changes the ratio of the prices of a bit up and down")
     table = subproblems(problem)
     on_device, on_server = split_macs(problem)
-    columns, plans = [], []
+    columns, plans, complete = [], [], True
     for cut in problem.admissible_cuts:
+        if clock.over:
+            complete = False
+            break
         subproblem = table.at(int(cut))
         found = at_cut(subproblem)
         if found is None:
@@ -193,4 +206,4 @@ def _real_plans(
         up_bits = float(sizes @ found.bits) + fixed_upload(problem, int(cut))
         columns.append((on_device[cut], on_server[cut], up_bits, subproblem.stored_bits(found.bits)))
         plans.append(subproblem.plan(found.bits, "real", problem.name))
-    return np.array(columns).reshape(-1, 4).T, plans
+    return np.array(columns).reshape(-1, 4).T, plans, complete

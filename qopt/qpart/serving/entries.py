@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.clock import ENDLESS, Clock, OutOfTime
 from qopt.core.display import Brief
 from qopt.core.limits import limits_with_slack
 from qopt.kernels import mckp
@@ -94,19 +95,29 @@ def decide_whole(table: Entries, prices: RequestPrices) -> tuple[FloatArray, Int
 
 def entries(problem: QPart) -> Entries:
     """All plans that matter at the problem's level, whatever the request."""
+    return entries_in_time(problem, ENDLESS)[0]
+
+
+def entries_in_time(problem: QPart, clock: Clock) -> tuple[Entries, bool]:
+    """The plans of the cuts that there is time for, and whether these are all."""
     table = subproblems(problem)
     by_width = problem.tables is not None and problem.tables.by_width
     on_device, on_server = split_macs(problem)
     cuts, downloads, uploads, extremes, widths = [], [], [], [], []
+    complete = True
     for cut in problem.admissible_cuts:
         subproblem = table.at(int(cut))
         fixed = fixed_upload(problem, int(cut))
-        if by_width:
-            down, up, plans = undominated_plans(problem, subproblem)
-            keep, extreme = list(range(len(plans))), [True] * len(plans)
-        else:
-            down, up, plans = _plans(subproblem, upload_values(problem))
-            keep, extreme = front(down, up + fixed)
+        try:
+            if by_width:
+                down, up, plans = undominated_plans(problem, subproblem, clock)
+                keep, extreme = list(range(len(plans))), [True] * len(plans)
+            else:
+                down, up, plans = _plans(subproblem, upload_values(problem), clock)
+                keep, extreme = front(down, up + fixed)
+        except OutOfTime:
+            complete = False
+            break
         for i, corner in zip(keep, extreme, strict=True):
             cuts.append(int(cut))
             downloads.append(down[i])
@@ -119,7 +130,7 @@ def entries(problem: QPart) -> Entries:
     if problem.tables is not None:
         each = [measured_of(problem, cut, plan) for cut, plan in zip(cuts, widths, strict=True)]
         measured = np.array(each).reshape(-1, 4).T.copy()
-    return Entries(
+    found = Entries(
         cut=cut_column,
         device_macs=on_device[cut_column],
         server_macs=on_server[cut_column],
@@ -130,6 +141,7 @@ def entries(problem: QPart) -> Entries:
         start=np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
         measured=measured,
     )
+    return found, complete
 
 
 def measured_of(problem: QPart, cut: int, widths: IntArray) -> tuple[float, float, float, float]:
@@ -153,18 +165,23 @@ def measured_of(problem: QPart, cut: int, widths: IntArray) -> tuple[float, floa
     return on_device[0], on_device[1], on_server[0], on_server[1]
 
 
-def _plans(subproblem: Subproblem, activations: FloatArray) -> tuple[FloatArray, FloatArray, list[IntArray]]:
+def _plans(
+    subproblem: Subproblem, activations: FloatArray, clock: Clock
+) -> tuple[FloatArray, FloatArray, list[IntArray]]:
     """Download, upload and widths of the leanest plan for every combination of the widths that go up."""
     others = subproblem.uploads
     sizes = upload_sizes(subproblem, activations)
     down, up, plans = [], [], []
     menus = [np.flatnonzero(subproblem.on_menu[i]).tolist() for i in others.tolist()]
     for index in itertools.product(*menus):
+        clock.check()
         columns = np.array(index, dtype=np.int64)
         stored, noise = subproblem.storage.copy(), subproblem.noise.copy()
         for array in (stored, noise):  # tensors that go up have the value of one width at every width
             array[others] = array[others, columns][:, None]
-        found = mckp.solve(stored, noise, subproblem.limit)
+        found = mckp.solve(stored, noise, subproblem.limit, time_limit=clock.left)
+        if found.status == "limit" and clock.limit is not None:
+            raise OutOfTime("a plan of the table was not proved in time")
         if found.choice is None:
             continue
         found.choice[others] = columns

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.clock import ENDLESS, Clock
 from qopt.core.errors import MethodError
 from qopt.core.limits import limit_with_slack
 from qopt.qpart.costs import upload_values
@@ -35,7 +36,9 @@ def upload_sizes(subproblem: Subproblem, values: FloatArray) -> FloatArray:
     return sizes
 
 
-def undominated_plans(problem: QPart, subproblem: Subproblem) -> tuple[FloatArray, FloatArray, list[IntArray]]:
+def undominated_plans(
+    problem: QPart, subproblem: Subproblem, clock: Clock = ENDLESS
+) -> tuple[FloatArray, FloatArray, list[IntArray]]:
     """Download, upload and widths of every plan of a cut that no other beats in bits, time and energy.
 
     Partial plans are built item by item; one goes when another is no worse in all of these and in noise, or when what
@@ -45,9 +48,12 @@ def undominated_plans(problem: QPart, subproblem: Subproblem) -> tuple[FloatArra
     ----------
     problem : with tables by width, without limits but that on noise.
     subproblem : of one of its cuts.
+    clock : of the call.
 
     Raises
     ------
+    OutOfTime
+        The clock is over.
     MethodError
         More than `MOST` of them, or one within rounding of the noise limit.
     """
@@ -56,6 +62,7 @@ def undominated_plans(problem: QPart, subproblem: Subproblem) -> tuple[FloatArra
     rest = np.append(np.cumsum(subproblem.noise.min(axis=1)[::-1])[::-1], 0.0)
     sums, choices = np.zeros((1, len(uses))), np.zeros((1, 0), dtype=np.int64)
     for i in range(n):
+        clock.check()
         columns = np.flatnonzero(subproblem.on_menu[i])
         sums = (sums[:, None, :] + uses[:, i, columns].T[None]).reshape(-1, len(uses))
         choices = np.column_stack((np.repeat(choices, len(columns), axis=0), np.tile(columns, len(choices))))

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from qopt.core.arguments import check_time_limit
 from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.clock import Clock
 from qopt.core.display import Brief, listed, number
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.problem import Frozen
@@ -26,6 +28,7 @@ from qopt.qpart.serving.curves import Curve, curves
 from qopt.qpart.serving.entries import Entries, entries
 from qopt.qpart.serving.requests import Requests
 from qopt.qpart.serving.table_file import one_line, read_parts, write_parts
+from qopt.qpart.serving.verify import check_complete
 from qopt.qpart.subproblem import subproblems
 
 if TYPE_CHECKING:
@@ -69,6 +72,31 @@ class Table(Brief):
         path : of the file to write, whole or not at all.
         """
         write_parts(self.bits, self.networks, self.whole, path)
+
+    def verify(self, *, time_limit: float | None = None) -> bool:
+        """Work the table out again, and see that it lacks no better plan: of one from elsewhere, before it is trusted.
+
+        That the values of `decide` are costs of plans that keep the limits `load_table` has seen already; that no plan
+        is better takes as long as `offline` took.
+
+        Parameters
+        ----------
+        time_limit : seconds of wall time.
+
+        Returns
+        -------
+        Whether all was seen; false where the time limit was reached and nothing was missing by then.
+
+        Raises
+        ------
+        InputError
+            The network, level and cut where a plan is missing.
+        """
+        check_time_limit(time_limit)
+        clock = Clock(time_limit)
+        return all(
+            check_complete(name, self.networks[name], row, plans, clock) for (name, row), plans in self.whole.items()
+        )
 
 
 def offline(problems: Problem | Iterable[Problem], bits: Literal["whole", "real"] = "whole") -> Table:
@@ -119,12 +147,13 @@ def offline(problems: Problem | Iterable[Problem], bits: Literal["whole", "real"
     return Table(bits, networks, whole, real)
 
 
-def load_table(path: str | os.PathLike[str]) -> Table:
+def load_table(path: str | os.PathLike[str], *, verify: bool = False) -> Table:
     """Read a table that `Table.save` wrote.
 
     Parameters
     ----------
     path : of an npz file.
+    verify : whether to work the table out again and refuse it where it lacks a better plan (`Table.verify`).
 
     Returns
     -------
@@ -133,14 +162,17 @@ def load_table(path: str | os.PathLike[str]) -> Table:
     Raises
     ------
     InputError
-        The file is missing, too large, damaged, or not such a table.
+        The file is missing, too large, damaged, not such a table, or with `verify` not the whole one.
     """
     if not isinstance(path, str | os.PathLike):
         raise InputError("path", shown(path), "the path of a table file")
     name = os.fspath(path)
     with one_line(name):
         bits, networks, whole = read_parts(name)
-        return offline(networks.values(), bits="real") if bits == "real" else Table("whole", networks, whole, {})
+        table = offline(networks.values(), bits="real") if bits == "real" else Table("whole", networks, whole, {})
+    if verify:
+        table.verify()
+    return table
 
 
 @dataclass(frozen=True, repr=False)

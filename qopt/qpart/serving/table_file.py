@@ -4,7 +4,8 @@ A file is untrusted, and every complaint is one line. A digest tells damage. Wha
 from the plans' widths and must be what the file says: that each plan keeps its noise limit, what it costs, that none of
 the list beats another and which are corners, that no admissible cut is left out, and that no weight could be stored in
 fewer bits as it is. So a value of `decide` is the cost of a plan that keeps the limits. What cannot be told without
-working out the table again is whether somebody who made the file on purpose left out a better combination.
+working out the table again is whether somebody who made the file on purpose left out a better combination: that is
+`Table.verify`.
 """
 
 from __future__ import annotations
