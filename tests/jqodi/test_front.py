@@ -34,6 +34,7 @@ def small(seed: int, losses_too: bool = False) -> Jqodi:
         widths=(4, 8)[: int(rng.integers(1, 3))],
         estimate=("expected", "robust")[seed // 3 % 2],
         losses=losses_too,
+        conditions=not losses_too,
         requests=float(rng.integers(0, 2) * 10),
     )
 
@@ -85,7 +86,9 @@ def by_levels(asked: Jqodi) -> list[Point]:
         models = [{**model.model_dump(), "loss_limit": level} for model in asked.models]
         own = Jqodi(**{**asked.model_dump(), "models": models})
         for candidate, states in possible_plans(own):
-            points.append((*totals(candidate, states), level))
+            model = asked.model(candidate.model)
+            if candidate.epochs <= (asked.needed(model, model.width(candidate.bits)) or 0):
+                points.append((*totals(candidate, states), level))
     return points
 
 
