@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from qpart_enumeration import Enumerated, best, plans
+from command_line import Cli
+from qpart_enumeration import Enumerated, best, cost, plans
 
 from qopt import certify, generate, solve
 from qopt.core.errors import InputError
+from qopt.qpart.plan import crossing_activations
 from qopt.qpart.problem import LIMITS, QPart
 
 METHODS = ("mckp", "highs-mip", "brute-force", "pyomo")
@@ -83,10 +85,6 @@ def check_all(problem: QPart, expected: Enumerated | None, methods: tuple[str, .
 
 def _used(problem: QPart, plan: Any) -> dict[str, float]:
     """What a plan uses, by the enumeration's own reading."""
-    from qpart_enumeration import cost
-
-    from qopt.qpart.plan import crossing_activations
-
     weights = tuple(int(b) for b in plan.weights)
     crossing = crossing_activations(problem, plan.cut)
     outputs = {i: int(b) for i, b in zip(crossing, plan.activations, strict=True)}
@@ -110,7 +108,6 @@ def test_many_requests_agree_with_enumeration() -> None:
         check_all(problem, best(problem, everything), ("mckp",))
         tight = limited(problem, seed, everything)
         check_all(tight, best(tight, everything))
-    assert math.isfinite(SEEDS)
 
 
 def small(**options: Any) -> QPart:
@@ -195,6 +192,16 @@ def test_what_each_cut_breaks_is_said() -> None:
     notes = solve(problem).certificate.notes
     assert notes[0].startswith("cuts 0 to 3 break time (cut 0: ")
     assert notes[0].endswith("s at the least, allowed 1e-06)")
+
+
+def test_the_command_line_sets_limits_and_says_what_breaks(qopt_cli: Cli) -> None:
+    options = ("--set", "bits.menu=[2,4,8]", "--set", "limits.time=1e-4")
+    call = qopt_cli("solve", "qpart/mnist-mlp6", *options)
+    assert call.code == 1
+    assert "break time" in call.out
+    kept = qopt_cli("solve", "qpart/mnist-mlp6", "--set", "limits.time=1")
+    assert kept.code == 0
+    assert "time limit" in kept.out
 
 
 def test_limits_that_only_contradict_each_other_are_named() -> None:
