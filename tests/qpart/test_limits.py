@@ -287,3 +287,29 @@ def test_defaults_say_what_they_said() -> None:
     assert one.plan is not None
     assert other.plan is not None
     assert (one.objective, one.plan.to_dict()) == (other.objective, other.plan.to_dict())
+
+
+@pytest.mark.parametrize("noise", ["law", "table"])
+def test_drawn_limits_at_a_share_of_one_are_kept_by_a_plan(noise: Any) -> None:
+    every = dict.fromkeys(LIMITS, 1.0)
+    problem = generate.qpart(4, seed=2, noise=noise, bits=(1, 8), menu=(2, 4, 8), ends=8, tables=True, limits=every)
+    assert problem.given_limits.keys() == set(LIMITS)
+    assert solve(problem).status == "optimal"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"menu": "248"}, "menu: found '248'; allowed: a list of widths, such as (2, 4, 8)"),
+        ({"menu": (2, 32)}, "menu[1]: found 32; allowed: a whole number from 1 to 16"),
+        ({"menu": (4, 2)}, "menu: found (4, 2); allowed: widths, ascending, none twice"),
+        ({"ends": 0}, "ends: found 0; allowed: a whole number from 1 to 16"),
+        ({"tables": 1}, "tables: found 1; allowed: true or false"),
+        ({"limits": {"tme": 1.0}}, "limits: found {'tme': 1.0}; allowed: shares by name: time, energy, price, payload"),
+        ({"limits": {"time": 0}}, "limits.time: found 0; allowed: a number > 0 and <= 1e+06"),
+    ],
+)
+def test_what_cannot_be_drawn_is_one_line(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError) as error:
+        generate.qpart(2, seed=0, **options)
+    assert str(error.value) == words
