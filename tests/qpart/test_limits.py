@@ -15,6 +15,8 @@ from qopt import certify, generate, solve
 from qopt.core.errors import InputError
 from qopt.qpart.plan import crossing_activations
 from qopt.qpart.problem import LIMITS, QPart
+from qopt.qpart.serving.decide import decide
+from qopt.qpart.serving.table import offline
 
 METHODS = ("mckp", "highs-mip", "brute-force", "pyomo")
 
@@ -313,3 +315,27 @@ def test_what_cannot_be_drawn_is_one_line(options: dict[str, Any], words: str) -
     with pytest.raises(InputError) as error:
         generate.qpart(2, seed=0, **options)
     assert str(error.value) == words
+
+
+def test_real_valued_bits_of_a_quantized_input() -> None:
+    """The closed form and the cone agree, and the table serves what they find."""
+    problem = generate.qpart(3, seed=1, quantize_input=True, branches=True)
+    one, other = solve(problem, "kkt"), solve(problem, "cvxpy")
+    assert one.certificate.proved
+    assert one.objective == pytest.approx(other.objective, rel=1e-8)
+    for request in (problem, problem.replace({"cuts": [0]})):
+        found = solve(request, "kkt")
+        decided = decide(offline(request, bits="real"), {"inferences": [1]})
+        assert decided.objective[0] == pytest.approx(found.objective, rel=1e-9)
+
+
+def test_a_real_valued_plan_is_held_to_the_limits() -> None:
+    problem = generate.qpart(3, seed=3, cuts=[3])
+    found = solve(problem, "kkt")
+    used = found.certificate.cost.energy
+    kept = certify(problem.replace({"limits.energy": 1.001 * used}), found.plan)
+    assert kept.feasible
+    assert kept.proved
+    broken = certify(problem.replace({"limits.energy": 0.999 * used}), found.plan)
+    assert not broken.feasible
+    assert broken.violations[0].startswith("energy: ")
