@@ -76,15 +76,16 @@ def constraints_of(table: CutTable, cut: Cut, plan: QPartPlan, widths: FloatArra
         rows.append(Slack("memory", math.fsum(stored), memory, within(stored, memory)))
         if not rows[-1].holds:
             lines.append(f"memory: {rows[-1].used:.17g} bits, allowed {memory:.17g}")
-    for row in cut.more:
-        used = _used(table, cut, row, widths)
-        if used is None:
-            lines.append(f"{row.name}: not known at these widths")
+    for more in cut.more:
+        spent = _used(table, cut, more, widths)
+        if spent is None:
+            lines.append(f"{more.name}: not known at these widths")
             continue
-        terms = [row.fixed, *used.tolist()]
-        rows.append(Slack(row.name, math.fsum(terms), row.limit, within(terms, row.limit)))
+        parts = [more.fixed, *spent.tolist()]
+        rows.append(Slack(more.name, math.fsum(parts), more.limit, within(parts, more.limit)))
         if not rows[-1].holds:
-            lines.append(f"{row.name}: {rows[-1].used:.17g} {UNITS[row.name]}".rstrip() + f", allowed {row.limit:.17g}")
+            unit = f" {UNITS[more.name]}".rstrip()
+            lines.append(f"{more.name}: {rows[-1].used:.17g}{unit}, allowed {more.limit:.17g}")
     return rows, lines
 
 
