@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from qpart_enumeration import Enumerated, best, plans
+from command_line import Cli
+from qpart_enumeration import Enumerated, best, cost, plans
 
 from qopt import certify, generate, solve
 from qopt.core.errors import InputError
+from qopt.qpart.plan import crossing_activations
 from qopt.qpart.problem import LIMITS, QPart
+from qopt.qpart.serving.decide import decide
+from qopt.qpart.serving.table import offline
 
 METHODS = ("mckp", "highs-mip", "brute-force", "pyomo")
 
@@ -83,10 +87,6 @@ def check_all(problem: QPart, expected: Enumerated | None, methods: tuple[str, .
 
 def _used(problem: QPart, plan: Any) -> dict[str, float]:
     """What a plan uses, by the enumeration's own reading."""
-    from qpart_enumeration import cost
-
-    from qopt.qpart.plan import crossing_activations
-
     weights = tuple(int(b) for b in plan.weights)
     crossing = crossing_activations(problem, plan.cut)
     outputs = {i: int(b) for i, b in zip(crossing, plan.activations, strict=True)}
@@ -110,7 +110,6 @@ def test_many_requests_agree_with_enumeration() -> None:
         check_all(problem, best(problem, everything), ("mckp",))
         tight = limited(problem, seed, everything)
         check_all(tight, best(tight, everything))
-    assert math.isfinite(SEEDS)
 
 
 def small(**options: Any) -> QPart:
@@ -197,6 +196,16 @@ def test_what_each_cut_breaks_is_said() -> None:
     assert notes[0].endswith("s at the least, allowed 1e-06)")
 
 
+def test_the_command_line_sets_limits_and_says_what_breaks(qopt_cli: Cli) -> None:
+    options = ("--set", "bits.menu=[2,4,8]", "--set", "limits.time=1e-4")
+    call = qopt_cli("solve", "qpart/mnist-mlp6", *options)
+    assert call.code == 1
+    assert "break time" in call.out
+    kept = qopt_cli("solve", "qpart/mnist-mlp6", "--set", "limits.time=1")
+    assert kept.code == 0
+    assert "time limit" in kept.out
+
+
 def test_limits_that_only_contradict_each_other_are_named() -> None:
     """Either limit can be kept alone: few bits are much noise."""
     problem = small(cuts=[3])
@@ -280,3 +289,53 @@ def test_defaults_say_what_they_said() -> None:
     assert one.plan is not None
     assert other.plan is not None
     assert (one.objective, one.plan.to_dict()) == (other.objective, other.plan.to_dict())
+
+
+@pytest.mark.parametrize("noise", ["law", "table"])
+def test_drawn_limits_at_a_share_of_one_are_kept_by_a_plan(noise: Any) -> None:
+    every = dict.fromkeys(LIMITS, 1.0)
+    problem = generate.qpart(4, seed=2, noise=noise, bits=(1, 8), menu=(2, 4, 8), ends=8, tables=True, limits=every)
+    assert problem.given_limits.keys() == set(LIMITS)
+    assert solve(problem).status == "optimal"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"menu": "248"}, "menu: found '248'; allowed: a list of widths, such as (2, 4, 8)"),
+        ({"menu": (2, 32)}, "menu[1]: found 32; allowed: a whole number from 1 to 16"),
+        ({"menu": (4, 2)}, "menu: found (4, 2); allowed: widths, ascending, none twice"),
+        ({"ends": 0}, "ends: found 0; allowed: a whole number from 1 to 16"),
+        ({"tables": 1}, "tables: found 1; allowed: true or false"),
+        ({"limits": {"tme": 1.0}}, "limits: found {'tme': 1.0}; allowed: shares by name: time, energy, price, payload"),
+        ({"limits": {"time": 0}}, "limits.time: found 0; allowed: a number > 0 and <= 1e+06"),
+    ],
+)
+def test_what_cannot_be_drawn_is_one_line(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError) as error:
+        generate.qpart(2, seed=0, **options)
+    assert str(error.value) == words
+
+
+def test_real_valued_bits_of_a_quantized_input() -> None:
+    """The closed form and the cone agree, and the table serves what they find."""
+    problem = generate.qpart(3, seed=1, quantize_input=True, branches=True)
+    one, other = solve(problem, "kkt"), solve(problem, "cvxpy")
+    assert one.certificate.proved
+    assert one.objective == pytest.approx(other.objective, rel=1e-8)
+    for request in (problem, problem.replace({"cuts": [0]})):
+        found = solve(request, "kkt")
+        decided = decide(offline(request, bits="real"), {"inferences": [1]})
+        assert decided.objective[0] == pytest.approx(found.objective, rel=1e-9)
+
+
+def test_a_real_valued_plan_is_held_to_the_limits() -> None:
+    problem = generate.qpart(3, seed=3, cuts=[3])
+    found = solve(problem, "kkt")
+    used = found.certificate.cost.energy
+    kept = certify(problem.replace({"limits.energy": 1.001 * used}), found.plan)
+    assert kept.feasible
+    assert kept.proved
+    broken = certify(problem.replace({"limits.energy": 0.999 * used}), found.plan)
+    assert not broken.feasible
+    assert broken.violations[0].startswith("energy: ")

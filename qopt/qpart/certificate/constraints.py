@@ -9,7 +9,7 @@ import numpy as np
 from qopt.core.arrays import FloatArray
 from qopt.core.certificate import Slack
 from qopt.core.limits import within
-from qopt.qpart.certificate.cuts import Cut, CutTable
+from qopt.qpart.certificate.cuts import Cut, CutTable, More
 from qopt.qpart.plan import QPartPlan, crossing_activations
 from qopt.qpart.problem import UNITS
 
@@ -76,15 +76,16 @@ def constraints_of(table: CutTable, cut: Cut, plan: QPartPlan, widths: FloatArra
         rows.append(Slack("memory", math.fsum(stored), memory, within(stored, memory)))
         if not rows[-1].holds:
             lines.append(f"memory: {rows[-1].used:.17g} bits, allowed {memory:.17g}")
-    columns = cut.columns(widths) if cut.more else None
-    for row in cut.more:
-        if columns is None:
-            lines.append(f"{row.name}: not known at these widths")
+    for more in cut.more:
+        spent = _used(table, cut, more, widths)
+        if spent is None:
+            lines.append(f"{more.name}: not known at these widths")
             continue
-        terms = [row.fixed, *row.use[np.arange(widths.size), columns].tolist()]
-        rows.append(Slack(row.name, math.fsum(terms), row.limit, within(terms, row.limit)))
+        parts = [more.fixed, *spent.tolist()]
+        rows.append(Slack(more.name, math.fsum(parts), more.limit, within(parts, more.limit)))
         if not rows[-1].holds:
-            lines.append(f"{row.name}: {rows[-1].used:.17g} {UNITS[row.name]}, allowed {row.limit:.17g}")
+            unit = f" {UNITS[more.name]}".rstrip()
+            lines.append(f"{more.name}: {rows[-1].used:.17g}{unit}, allowed {more.limit:.17g}")
     return rows, lines
 
 
@@ -94,3 +95,16 @@ def _noise_of(cut: Cut, widths: FloatArray) -> FloatArray | None:
     if cut.noise is not None and columns is not None:
         return cut.noise[np.arange(widths.size), columns]
     return cut.noise_at(widths) if cut.c is not None else None
+
+
+def _used(table: CutTable, cut: Cut, row: More, widths: FloatArray) -> FloatArray | None:
+    """(n,) what items use of a limit at a plan's widths; None where no table says it.
+
+    Without tables by width it is proportional to the width, whole or not.
+    """
+    columns, tables = cut.columns(widths), table.problem.tables
+    if columns is not None:
+        return row.use[np.arange(widths.size), columns]
+    if (tables is not None and tables.by_width) or table.menus is not None:
+        return None
+    return row.use[:, -1] * (widths / float(cut.hi))

@@ -114,7 +114,7 @@ class Cut(Brief):
 
     def columns(self, b: FloatArray) -> IntArray | None:
         """(n,) columns of widths; None where one of them is not on its item's menu."""
-        found = np.minimum(np.searchsorted(self.bits, b), len(self.bits) - 1)
+        found: IntArray = np.minimum(np.searchsorted(self.bits, b), len(self.bits) - 1)
         if np.any(self.bits[found] != b):
             return None
         if self.stand_in is not None and np.any(self.stand_in[np.arange(b.size), found] != found):
@@ -123,7 +123,9 @@ class Cut(Brief):
 
     def least_memory(self) -> FloatArray:
         """(n,) least bits of memory of each item."""
-        return self.memory_of(self.lo if self.stand_in is None else self.bits[self.stand_in[:, 0]])
+        if self.stand_in is None:
+            return self.memory_of(self.lo)
+        return self.memory_of(self.bits[self.stand_in[:, 0]].astype(float))
 
     def memory_of(self, b: FloatArray | float) -> FloatArray:
         """(n,) bits of memory at widths b."""

@@ -243,10 +243,16 @@ def _decide(table: Entries, prices: torch.Tensor, uses: Uses = ()) -> tuple[torc
     cut, entry = torch.where(none, -1, cuts[chosen]), torch.where(none, -1, chosen)
     close = near.nonzero()[:, 0]
     if len(close):
-        mine = prices[:, close].numpy(force=True)
-        limits = [(rates[:, close].numpy(force=True), limit[close].numpy(force=True)) for rates, limit in uses]
+        device_price, server_price, up, down, room, *measured = prices[:, close].numpy(force=True)
+        of_close = tuple((rates[:, close].numpy(force=True), limit[close].numpy(force=True)) for rates, limit in uses)
         asked = RequestPrices(
-            *mine[:5], measured=tuple(mine[5:]), uses=tuple((rates, limit / (1.0 + SLACK)) for rates, limit in limits)
+            device_price,
+            server_price,
+            up,
+            down,
+            room,
+            tuple(measured),
+            tuple((rates, limit / (1.0 + SLACK)) for rates, limit in of_close),
         )
         answer = decide_whole(table, asked)
         for column, values in zip((value, cut, entry), answer, strict=True):

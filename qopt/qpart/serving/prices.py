@@ -57,11 +57,9 @@ def request_prices(requests: Requests, network: QPart) -> RequestPrices:
     with np.errstate(over="ignore", invalid="ignore"):  # `decide` refuses prices that are not finite
         found = prices_from(requests.columns, network, own=float, log1p=np.log1p)
         uses = uses_from(requests.columns, network, own=float, log1p=np.log1p)
-    return RequestPrices(
-        *map(column, found[:5]),
-        measured=tuple(map(column, found[5:])),
-        uses=tuple((np.stack([column(x) for x in of_features]), column(limit)) for of_features, limit in uses),
-    )
+    device, server, upload, download, memory, *measured = map(column, found)
+    of_limits = tuple((np.stack([column(x) for x in of_features]), column(limit)) for of_features, limit in uses)
+    return RequestPrices(device, server, upload, download, memory, tuple(measured), of_limits)
 
 
 def _values(columns: Mapping[str, Any], network: QPart, own: Callable[[float], Any]) -> Callable[[str], Any]:
