@@ -95,6 +95,14 @@ def test_an_instance_that_changed_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "journal").read_bytes() == before
 
 
+def test_two_instances_of_one_name(tmp_path: Path) -> None:
+    problems = [qopt.load("qpart/teaching-3").replace({"channel.rate": rate}) for rate in (2.0, 3.0)]
+    study = qopt.Study(instances=problems, runs=["round-up"])
+    assert study.run(tmp_path / "journal") == 2
+    assert study.run(tmp_path / "journal") == 0
+    assert study.table(tmp_path / "journal")["fingerprint"].nunique() == 2
+
+
 @pytest.fixture
 def troubled(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Name of the module whose methods go wrong; the registry is as before when the test is over."""
