@@ -92,14 +92,17 @@ def killed(study: qopt.Study, folder: Path, jobs: int, kills: int) -> Path:
     file, path, rng = folder / "study.json", folder / "killed.jsonl", random.Random(0)
     file.write_text(json.dumps(study.model_dump(mode="json", exclude_none=True)))
     command = [sys.executable, "-m", "qopt", "compare", str(file), "--journal", str(path), "--resume"]
+    command += ["--jobs", str(jobs)]
     total = len(METHODS) * len(study.instances[0].seeds or ())
     for goal in sorted(rng.sample(range(total), kills)):
-        process = subprocess.Popen([*command, "--jobs", str(jobs)], stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [*command, "--jobs", str(jobs)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         while process.poll() is None and (not path.exists() or sum(1 for _ in path.open("rb")) <= goal):
             time.sleep(rng.uniform(0.0, 0.5))
         process.kill()
         process.wait()
-    subprocess.run([*command, "--jobs", str(jobs)], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     print(f"killed {kills} times and resumed: {sum(1 for _ in results(path))} results")
     return path
 

@@ -47,8 +47,14 @@ def compare(
     ] = None,
 ) -> int:
     """Solve instances with several methods and compare the certified answers."""
-    asked = {"--methods": methods, "--time-limit": time_limit, "--cut": cut, "--level": level, "--set": change}
-    own = {
+    asked: dict[str, object] = {
+        "--methods": methods,
+        "--time-limit": time_limit,
+        "--cut": cut,
+        "--level": level,
+        "--set": change,
+    }
+    own: dict[str, object] = {
         "--journal": journal,
         "--resume": resume or None,
         "--shard": shard,

@@ -225,7 +225,7 @@ class Design(Frozen):
     version: Literal[1] = 1
     name: str = "study"
     instances: Annotated[tuple[Instances, ...], BeforeValidator(_as_instances), Field(min_length=1)]
-    runs: Annotated[tuple[Run, ...], BeforeValidator(_as_runs), Field(min_length=1)] = (Run(method="all"),)
+    runs: Annotated[tuple[Run, ...], BeforeValidator(_as_runs), Field(min_length=1)] = (Run(method=("all",)),)
     repeats: Annotated[int, Field(ge=1, le=100_000, strict=True)] = 1
     time_limit: Positive | None = None
     grace: Positive = 5.0

@@ -83,7 +83,10 @@ def _held(path: str | os.PathLike[str], tasks: Tasks) -> tuple[set[int], set[str
     """Keys of the results that a journal holds, and ids of machines; refuses it where an instance has changed."""
     done: set[int] = set()
     machines: set[str] = set()
-    now = {source.name: source.fingerprint for source in tasks.sources() if source.kind != "generate"}
+    now: dict[str, set[str]] = {}
+    for source in tasks.sources():
+        if source.kind != "generate":
+            now.setdefault(source.name, set()).add(source.fingerprint)
     drawn = {source.identity: source for source in _first_drawn(tasks)}
     for line in lines(path):
         machines |= line.get("machines", {}).keys()
@@ -91,9 +94,9 @@ def _held(path: str | os.PathLike[str], tasks: Tasks) -> tuple[set[int], set[str
             continue
         done.add(int(line["key"], 16))
         name, content = line["instance"], line["fingerprint"]
-        source = drawn.pop(line.get("drawn"), None)
-        found = now.get(name, content) if source is None else fingerprint(source.problem())
-        if content and found != content:
+        first = drawn.pop(line.get("drawn", ""), None)
+        allowed = now.get(name, {content}) if first is None else {fingerprint(first.problem())}
+        if content and content not in allowed:
             raise InputError(
                 os.fspath(path), f"results of another {shown(name)}", "the instance as it was, or a new path"
             )

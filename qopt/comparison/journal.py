@@ -217,7 +217,9 @@ def merge(journals: Rows, target: str | os.PathLike[str], first: dict[str, Any])
         of_study(path, first["fingerprint"])
     added = 0
     with Journal(target, first) as journal:
-        held, content, machines = set(), {}, set()
+        held: set[str] = set()
+        content: dict[int, str] = {}
+        machines: set[str] = set()
         for path in [os.fspath(target), *paths]:
             new: list[dict[str, Any]] = []
             for line in lines(path):
@@ -227,7 +229,7 @@ def merge(journals: Rows, target: str | os.PathLike[str], first: dict[str, Any])
                     machines |= line["machines"].keys()
                 if "key" not in line:
                     continue
-                asked = content.setdefault(line["instance"], line["fingerprint"])
+                asked = line["fingerprint"] and content.setdefault(line["at"][0], line["fingerprint"])
                 if asked != line["fingerprint"]:
                     name = shown(line["instance"])
                     raise InputError(os.fspath(path), f"{name} unlike that of another journal", "one instance a name")

@@ -51,23 +51,20 @@ def records(journals: Rows, study: Design, *, tolerance: float = 1e-6) -> list[d
     study : whose journals they are; another's is refused.
     tolerance : relative; a claim of optimality is wrong where a verified plan is better by more.
     """
-    from qopt.comparison.tasks import Tasks
-
     found: dict[str, dict[str, Any]] = {}
     for path in listed(journals):
         for line in results(path, study.fingerprint):
             found.setdefault(line["key"], _slim(line))
-    rows = [found[task.key] for task in Tasks(study) if task.key in found]
-    rows = list({row["key"]: row for row in rows}.values())
+    rows = sorted(found.values(), key=lambda row: list(row.pop("at")))
     _judge(rows, tolerance)
-    return [{name: value for name, value in row.items() if name != "key"} for row in rows]
+    return rows
 
 
 def _slim(line: dict[str, Any]) -> dict[str, Any]:
     """A line of a journal as a row of a table."""
     own = family_named(line["family"]).part("report").COLUMNS
     facts = line.get("facts") or {}
-    row = {name: line.get(name) for name in ("key", *COLUMNS)}
+    row = {name: line.get(name) for name in ("at", *COLUMNS)}
     row |= {name: (line.get("phases") or {}).get(name) for name in (*PHASES, "other")}
     row["proved"], row["exact"] = bool(line.get("proved")), bool(line.get("exact"))
     row["message"] = line.get("message") or ""

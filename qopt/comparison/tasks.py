@@ -71,6 +71,7 @@ class Task:
     run : label of the run.
     setting : method and options.
     repeat : counted from 0.
+    at : its place in the study: numbers of the instance, of the run among those of its family, and of the repeat.
     key : 16 hex digits of instance, setting, repeat and seed: whose result a line of a journal is.
     """
 
@@ -78,6 +79,7 @@ class Task:
     run: str
     setting: Setting
     repeat: int
+    at: tuple[int, int, int]
     key: str
 
     @property
@@ -101,10 +103,12 @@ class Tasks:
 
     def sources(self) -> Iterator[Source]:
         """The instances of the share, one by one."""
+        return (source for _, source in self._mine())
+
+    def _mine(self) -> Iterator[tuple[int, Source]]:
+        """The instances of the share with their numbers in the study."""
         share, shares = self.shard or (1, 1)
-        for number, source in enumerate(self._all()):
-            if number % shares == share - 1:
-                yield source
+        return ((number, source) for number, source in enumerate(self._all()) if number % shares == share - 1)
 
     def _all(self) -> Iterator[Source]:
         for entry, names in zip(self.study.instances, self._names, strict=True):
@@ -151,11 +155,12 @@ class Tasks:
         return total * self.study.repeats
 
     def __iter__(self) -> Iterator[Task]:
-        for source in self.sources():
+        for number, source in self._mine():
             identity = source.identity
-            for run, setting in self.settings(source.family):
+            for place, (run, setting) in enumerate(self.settings(source.family)):
                 for repeat in range(self.study.repeats):
-                    yield Task(source, run, setting, repeat, self._key(identity, setting, repeat))
+                    at = number, place, repeat
+                    yield Task(source, run, setting, repeat, at, self._key(identity, setting, repeat))
 
     def _key(self, identity: str, setting: Setting, repeat: int) -> str:
         seed = None if setting.seed is None else setting.seed + repeat

@@ -220,8 +220,9 @@ def _group(group: Group, terms: Terms, machines: dict[str, Any]) -> Iterator[dic
             if solver is None:
                 row.update(status="crashed", message=f"the process did not start in {START:g} s")
             else:
-                message = f"ended after {time.perf_counter() - begun:.3g} s: it did not keep the limit"
-                row.update(status="killed", message=message, seconds=time.perf_counter() - begun)
+                spent = time.perf_counter() - begun
+                reason = f"ended after {spent:.3g} s: it did not keep the limit"
+                row.update(status="killed", message=reason, seconds=spent)
         except Gone as gone:
             row.update(status="crashed", message=str(gone), seconds=time.perf_counter() - begun)
         if solver is not None and not solver.alive:
@@ -257,6 +258,7 @@ def _blank(task: Task, terms: Terms) -> dict[str, Any]:
     setting, source = task.setting, task.source
     return {
         "key": task.key,
+        "at": task.at,
         "instance": source.name or _called(source),
         "family": source.family,
         "fingerprint": source.fingerprint,

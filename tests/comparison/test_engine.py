@@ -95,6 +95,14 @@ def test_an_instance_that_changed_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "journal").read_bytes() == before
 
 
+def test_two_instances_of_one_name(tmp_path: Path) -> None:
+    problems = [qopt.load("qpart/teaching-3").replace({"channel.rate": rate}) for rate in (2.0, 3.0)]
+    study = qopt.Study(instances=problems, runs=["round-up"])
+    assert study.run(tmp_path / "journal") == 2
+    assert study.run(tmp_path / "journal") == 0
+    assert study.table(tmp_path / "journal")["fingerprint"].nunique() == 2
+
+
 @pytest.fixture
 def troubled(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Name of the module whose methods go wrong; the registry is as before when the test is over."""
@@ -105,26 +113,30 @@ def troubled(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     sys.modules.pop("troubled_methods", None)
 
 
-def test_what_goes_wrong_is_a_row_and_the_study_goes_on(tmp_path: Path, troubled: str) -> None:
-    import troubled_methods
+ENDS = {
+    "hangs": ("killed", "did not keep the limit"),
+    "dies": ("crashed", "died by SIGSEGV"),
+    "leaves": ("crashed", "left with exit code 3"),
+    "raises": ("failed", "ZeroDivisionError: no luck"),
+    "overrates": ("optimal-by-solver", ""),
+    "denies": ("infeasible-by-solver", ""),
+}
+"""How each method of `troubled_methods` ends, and what is said of it."""
 
-    runs = [*troubled_methods.TROUBLE, "mckp"]
+
+@pytest.mark.parametrize(
+    "names", [["hangs", "dies", "overrates", "denies"], pytest.param([*ENDS], marks=pytest.mark.sweep)], ids=len
+)
+def test_what_goes_wrong_is_a_row_and_the_study_goes_on(tmp_path: Path, troubled: str, names: list[str]) -> None:
+    __import__(troubled)
+    runs = [*names, "mckp"]
     study = qopt.Study(instances=["qpart/teaching-3"], runs=runs, time_limit=0.25, grace=0.25)
     assert study.run(tmp_path / "journal", imports=[troubled]) == len(runs)
     rows = {row["run"]: row for row in study.table(tmp_path / "journal").to_dict("records")}
-    assert {name: row["status"] for name, row in rows.items()} == {
-        "hangs": "killed",
-        "dies": "crashed",
-        "leaves": "crashed",
-        "raises": "failed",
-        "overrates": "optimal-by-solver",
-        "denies": "infeasible-by-solver",
-        "mckp": "optimal",
-    }
-    assert "did not keep the limit" in rows["hangs"]["message"]
-    assert "SIGSEGV" in rows["dies"]["message"]
-    assert "exit code 3" in rows["leaves"]["message"]
-    assert rows["raises"]["message"] == "ZeroDivisionError: no luck"
+    for name in names:
+        status, words = ENDS[name]
+        assert rows[name]["status"] == status
+        assert words in rows[name]["message"]
     assert rows["overrates"]["wrong"] == "a better plan is known"
     assert rows["denies"]["wrong"] == "there is a plan"
     assert [name for name, row in rows.items() if row["solved"]] == ["mckp"]

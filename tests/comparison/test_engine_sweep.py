@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -104,11 +105,12 @@ def test_shards_beside_each_other(plans: dict[Any, Any], tmp_path: Path) -> None
     assert {(n, run, k): plan for share in shares for n, run, k, plan in STUDY.plans(share)} == plans
 
 
-def test_memory_does_not_grow_with_the_study(tmp_path: Path) -> None:
-    resource = pytest.importorskip("resource", reason="the system does not tell")
+def test_memory_is_that_of_a_chunk(tmp_path: Path) -> None:
     peaks = []
-    for count in (50, 2000):
+    for count in (30, 300):
         study = qopt.Study(instances=[{**DRAWN, "size": 1, "seeds": {"count": count}}], runs=["uniform"])
-        study.run(tmp_path / f"{count}")
-        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-    assert peaks[1] - peaks[0] < 20_000  # KiB
+        tracemalloc.start()
+        study.run(tmp_path / f"{count}", jobs=1, chunk=10)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert (peaks[1] - peaks[0]) / 270 < 400  # bytes a result: its key, and no more

@@ -27,6 +27,7 @@ def line(task: Task, **changes: Any) -> dict[str, Any]:
     seed = task.source.value[2]
     return {
         "key": task.key,
+        "at": [*task.at],
         "instance": f"random-2-{seed}",
         "family": "qpart",
         "fingerprint": f"{seed:016x}",
@@ -154,7 +155,7 @@ def test_what_cannot_be_used_is_charged_nothing(path: Path) -> None:
     with Journal(path, HEAD) as journal:
         told = {
             name: line(TASKS[0])[name]
-            for name in ("key", "instance", "family", "fingerprint", "run", "method", "limit")
+            for name in ("key", "at", "instance", "family", "fingerprint", "run", "method", "limit")
         }
         journal.append([told | {"status": "unavailable", "message": "no"}])
     (row,) = STUDY.table(path).to_dict("records")
