@@ -14,6 +14,7 @@ ROWS = (
         report="qopt.qpart.report",
         breakpoints="qopt.qpart.serving.breakpoints:breakpoints",
         first="qopt.qpart.methods.first",
+        proof="qopt.qpart.certificate.proof:proof",
         bits=("whole", "real"),
     ),
     Family(
@@ -26,6 +27,7 @@ ROWS = (
         breakpoints="qopt.placement.breakpoints:breakpoints",
         front="qopt.placement.front:front",
         first="qopt.placement.methods.first",
+        proof="qopt.placement.certificate.proof:proof",
     ),
     Family(
         name="jqodi",
@@ -37,6 +39,7 @@ ROWS = (
         breakpoints="qopt.jqodi.breakpoints:breakpoints",
         front="qopt.jqodi.front:front",
         first="qopt.jqodi.methods.first",
+        proof="qopt.jqodi.certificate.proof:proof",
     ),
     Family(
         name="allocation",
@@ -47,6 +50,7 @@ ROWS = (
         report="qopt.allocation.report",
         breakpoints="qopt.allocation.breakpoints:breakpoints",
         first="qopt.allocation.methods.first",
+        proof="qopt.allocation.certificate.proof:proof",
     ),
 )
 

@@ -37,6 +37,8 @@ class Family(Brief):
     first : module with `first_plan`, a heuristic that takes a problem and a clock and hands back a plan that keeps all
         limits, or None, and `objective` of a problem and a plan: what a call under a time limit begins with. Empty
         where there is none.
+    proof : function of a problem, a plan (None: there is none) and a gap, which hands back what
+        `qopt.kernels.checker` reads as a proof; empty where there is none.
     bits : which sorts of bits its methods choose, the usual first; none for a family without bits.
     """
 
@@ -49,6 +51,7 @@ class Family(Brief):
     breakpoints: str = ""
     front: str = ""
     first: str = ""
+    proof: str = ""
     bits: tuple[Bits, ...] = ()
 
     @property

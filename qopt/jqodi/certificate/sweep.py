@@ -264,7 +264,7 @@ class Sweep:
         if not candidate.changing:
             kept = _undominated(np.zeros_like(state), energy, time)
             labels = (kept, np.zeros_like(kept), energy[kept], time[kept])
-            free = np.zeros((1, candidate.states), dtype=np.int64)
+            free = np.zeros((1, len(there)), dtype=np.int64)
             return self._moved(labels, there[None], (free, free), tables, length)
         change = self.changes.energy(k), self.changes.seconds
         if len(candidate.servers) > 1:
