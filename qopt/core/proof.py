@@ -29,8 +29,8 @@ def proof_of(
     ----------
     problem : a problem, a bundled name, or the path of an instance file.
     solution : a solution, a plan, the path of a file with either, or None for the claim that there is no plan.
-    gap : share of the plan's cost by which something may be cheaper; by default 1e-9, or what the solution's certificate
-        leaves open, if that is more. Whoever checks states their own.
+    gap : share of the plan's cost by which something may be cheaper; by default 1e-9, or what the solution's
+        certificate leaves open, if that is more. Whoever checks states their own.
     checked : whether to put it to the checker at once.
 
     Returns

@@ -1,4 +1,4 @@
-"""A proof of a QPART plan of whole widths that `qopt.kernels.checker` takes: a knapsack for every cut, each with a tree.
+"""A proof of a QPART plan of whole widths that `qopt.kernels.checker` takes: a knapsack and a tree for every cut.
 
 What a cut costs whatever its widths is a class of one column, the last. Every part must show that it has nothing
 cheaper than the plan, which is the answer to one of them.
