@@ -116,10 +116,12 @@ def changes(text: str, rng: np.random.Generator) -> dict[str, str]:
     words = lines[i].split()
     at = words.index("lin")
     pairs = list(range(at + 3, at + 2 + 2 * int(words[at + 1]), 2))
-    empty = {line.split()[0][1:] for line in lines if re.fullmatch(r"C\d+ [GLE] 0 0", line)}  # rows that say nothing
-    j = int(rng.choice([j for j in pairs if words[j - 1] not in empty]))
-    words[j] = str(Fraction(words[j]) + 1)
-    found["multiplier"] = "\n".join([*lines[:i], " ".join(words), *lines[i + 1 :]])
+    empty = {line.split()[0][1:] for line in lines if re.fullmatch(r"C\d+ [GLE] \S+ 0", line)}  # rows that say nothing
+    telling = [j for j in pairs if words[j - 1] not in empty]
+    if telling:
+        j = int(rng.choice(telling))
+        words[j] = str(Fraction(words[j]) + 1)
+        found["multiplier"] = "\n".join([*lines[:i], " ".join(words), *lines[i + 1 :]])
     splits = [i for i, line in enumerate(lines) if "{ uns " in line]
     if splits:
         i = int(rng.choice(splits))

@@ -11,10 +11,10 @@ import pytest
 
 import qopt
 from qopt.core.errors import InputError
-from qopt.core.proof import proof_of
 from qopt.kernels.checker import check_proof, main
+from qopt.kernels.proof import proof_of
 
-NAMES = ["qpart/teaching-3", "placement/teaching-5", "jqodi/data1", "allocation/teaching-4"]
+NAMES = ["qpart/teaching-3", "placement/teaching-5", "jqodi/fig5", "allocation/teaching-4"]
 
 
 def solution_of(name: str) -> Any:

@@ -11,6 +11,7 @@ from qopt.core.plan import Plan, read_answer
 from qopt.core.problem import Problem
 from qopt.core.reading import as_problem
 from qopt.core.solution import Solution
+from qopt.kernels.checker import check_proof
 
 GAP = 1e-9
 """Share of its cost by which something may be cheaper than the answer, by default."""
@@ -63,8 +64,6 @@ def proof_of(
     share = GAP if gap is None else max(GAP, gap)
     found: dict[str, object] = family.part("proof")(asked, plan, share)
     if checked:
-        from qopt.kernels.checker import check_proof
-
         verdict = check_proof(found, share)
         if not verdict.accepted:
             raise InputError("solution", f"no proof: {verdict.reason}", "a solution that is proved, or a wider gap")
