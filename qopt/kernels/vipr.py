@@ -114,7 +114,8 @@ class _Tree:
         self, instance: dict[str, Any], witness: Mapping[str, Any], verdict: checker.Verdict, gap: Fraction
     ) -> None:
         self.witness, self.verdict = witness, verdict
-        self.problem: Any = checker.KINDS[instance["kind"]][0](instance)
+        made: Any = checker.KINDS[instance["kind"]][0](instance)
+        self.problem = made
         self.problem.reset()
         self.is_path = instance["kind"] == "rcsp"
         if self.is_path and self.problem.cyclic:
@@ -156,7 +157,7 @@ class _Tree:
                         terms[self.number[x]] = 1 if problem.tails[x] == v else -1
                 right = (v == problem.source) - (v == problem.target)
                 self.flow[v] = file.row("E", right, terms)
-            order = {}
+            order: dict[int, int] = {}
             for x in self.columns:  # tails come in an order in which arcs lead on
                 order.setdefault(problem.tails[x], len(order))
             self.rank = {v: order.get(v, len(order)) for v in self.vertices}
@@ -276,20 +277,21 @@ def _cut(instance: Mapping[str, Any], witness: Mapping[str, Any], verdict: check
     problem: Any = checker.KINDS["cut"][0](dict(instance))
     counts = verdict.objective is not None
     labels, unit = problem.labels, 1 << problem.shift
-    whole = lambda x: int(Fraction(x) * unit)  # noqa: E731  floats are multiples of 2^-shift
-    names, cost, at = [], {}, {}
+    names: list[str] = []
+    cost: Sparse = {}
+    at: dict[tuple[int, int], int] = {}
     for v, row in enumerate(problem.unary):
         for label, x in enumerate(row):
             if x is not None:
                 at[v, label] = len(names)
-                cost[len(names)] = whole(x)
+                cost[len(names)] = int(Fraction(x) * unit)
                 names.append(f"z{v}_{label}")
     crossed = {}
     for t, (_, _, weights) in enumerate(problem.tensors):
         for link, x in enumerate(weights):
             if x is not None:
                 crossed[t, link] = len(names)
-                cost[len(names)] = whole(x)
+                cost[len(names)] = int(Fraction(x) * unit)
                 names.append(f"y{t}_{link}")
     file = _File(names, cost)
     one = [
@@ -349,4 +351,4 @@ def _cut(instance: Mapping[str, Any], witness: Mapping[str, Any], verdict: check
         if verdict.objective >= 0
         else math.ceil(verdict.objective * unit * (1 + gap))
     )
-    return file.text(needed, sum(cost[x] for x in chosen), chosen)
+    return file.text(needed, sum(int(cost[x]) for x in chosen), chosen)
