@@ -16,6 +16,7 @@ ROWS = (
         first="qopt.qpart.methods.first",
         formulation="qopt.formulations.qpart",
         generate="qopt.qpart.generate:qpart",
+        proof="qopt.qpart.certificate.proof:proof",
         bits=("whole", "real"),
     ),
     Family(
@@ -30,6 +31,7 @@ ROWS = (
         first="qopt.placement.methods.first",
         formulation="qopt.formulations.placement",
         generate="qopt.placement.generate:placement",
+        proof="qopt.placement.certificate.proof:proof",
     ),
     Family(
         name="jqodi",
@@ -43,6 +45,7 @@ ROWS = (
         first="qopt.jqodi.methods.first",
         formulation="qopt.formulations.jqodi",
         generate="qopt.jqodi.generate:jqodi",
+        proof="qopt.jqodi.certificate.proof:proof",
     ),
     Family(
         name="allocation",
@@ -55,6 +58,7 @@ ROWS = (
         first="qopt.allocation.methods.first",
         formulation="qopt.formulations.allocation",
         generate="qopt.allocation.generate:allocation",
+        proof="qopt.allocation.certificate.proof:proof",
     ),
 )
 

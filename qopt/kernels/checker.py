@@ -347,7 +347,8 @@ def _upper(witness: Mapping[str, object], answered: bool) -> Fraction | None:
 
 def _needed(objective: int | Fraction, gap: Fraction) -> int:
     """What everything must cost at least."""
-    return math.ceil(objective - gap * abs(objective))
+    target = Fraction(objective)
+    return math.ceil(target - gap * abs(target))
 
 
 def _reaches(bound: int, needed: int | None) -> int:
@@ -1011,7 +1012,8 @@ def _answered(gap: float, read: Callable[[], list[Part]]) -> Verdict:
         subject, why = refusal.args
         return Verdict(False, None, None, f"{subject}: {why}")
     if len(found) == 1:
-        return found[0]
+        only: Verdict = found[0]
+        return only
     bounds = [verdict.bound for verdict in found if verdict.bound is not None]
     if upper is None and bounds:  # claims of numbers below which there is nothing, and no answer
         return Verdict(True, None, min(bounds), f"nothing is below {float(min(bounds))!r}")
@@ -1066,7 +1068,7 @@ def main(arguments: Sequence[str]) -> int:
             return 2
     if len(read) == 1 and not (isinstance(read[0], dict) and read[0].get("format") == "qopt/kernel-proof"):
         parser.error("argument FILE: an instance and a witness, or one proof")
-    verdict = check(*read, asked.gap) if len(read) == 2 else check_proof(read[0], asked.gap)
+    verdict = check(read[0], read[1], asked.gap) if len(read) == 2 else check_proof(read[0], asked.gap)
     accepted, objective, bound, reason = verdict
     numbers = "" if objective is None or bound is None else f"objective {float(objective)!r}, bound {float(bound)!r}: "
     print(f"yes: {numbers}{reason}" if accepted else f"no: {reason}")

@@ -96,6 +96,11 @@ def certify(
     )
 
 
+def violations(problem: Allocation, plan: AllocationPlan) -> list[str]:
+    """A line for each constraint that a plan breaks; empty for a feasible one."""
+    return [f"{row.name}: {row.text}" for row in _constraints(problem, plan)[0] if not row.holds]
+
+
 def _downward(value: Fraction | float) -> float:
     """The largest float that is not above an exact value."""
     rounded = float(value)

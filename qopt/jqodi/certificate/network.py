@@ -177,8 +177,8 @@ class _Builder:
         if self.arcs > MAX_ARCS:
             allowed = f"at most {MAX_ARCS} arcs, about servers times cuts times both times epochs"
             raise InputError("problem", f"more than {MAX_ARCS} arcs", allowed)
-        full = [np.broadcast_to(np.asarray(x, dtype=np.float64), tail.shape) for x in (energy, time)]
-        self.blocks.append((tail, head, *full))
+        joules, seconds = (np.broadcast_to(np.asarray(x, dtype=np.float64), tail.shape) for x in (energy, time))
+        self.blocks.append((tail, head, joules, seconds))
         return first
 
 

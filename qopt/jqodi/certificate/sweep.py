@@ -259,20 +259,21 @@ class Sweep:
         candidate, nodes = self.candidate, [np.zeros_like(x) for x in tables]
         cuts, there = len(candidate.cuts), np.flatnonzero(candidate.there[k])
         index = np.arange(candidate.states)
-        labels: _Labels | None = (np.arange(len(state)), state, energy, time)
+        begun: _Labels = (np.arange(len(state)), state, energy, time)
+        labels: _Labels | None = begun
         length = self.suffixes.length[k]
         if not candidate.changing:
             kept = _undominated(np.zeros_like(state), energy, time)
-            labels = (kept, np.zeros_like(kept), energy[kept], time[kept])
-            free = np.zeros((1, candidate.states), dtype=np.int64)
-            return self._moved(labels, there[None], (free, free), tables, length)
+            begun = (kept, np.zeros_like(kept), energy[kept], time[kept])
+            free = np.zeros((1, len(there)), dtype=np.int64)
+            return self._moved(begun, there[None], (free, free), tables, length)
         change = self.changes.energy(k), self.changes.seconds
         if len(candidate.servers) > 1:
             onto = (np.arange(len(candidate.servers)) * cuts)[None] + (index % cuts)[:, None]
             costs = tuple(on_grid(c.of_server, s)[index // cuts] for c, s in zip(change, self._shifts, strict=True))
             last = cuts == 1
             ahead = length if last else self.suffixes.cut_left[k]
-            labels = self._moved(labels, onto, costs, tables if last else (nodes[0], nodes[1]), ahead)
+            labels = self._moved(begun, onto, costs, tables if last else (nodes[0], nodes[1]), ahead)
         if cuts > 1 and labels is not None:
             onto = (index // cuts * cuts)[:, None] + np.arange(cuts)[None]
             costs = tuple(on_grid(c.of_cut, s)[index % cuts] for c, s in zip(change, self._shifts, strict=True))

@@ -172,7 +172,7 @@ def _with_plan(
     notes: list[str],
 ) -> Certificate:
     own = terms(problem, problem.operator(plan.operator))
-    labels = _labels(problem, own, plan)
+    labels = labels_of(problem, own, plan)
     constraints, broken = _constraints(problem, own, plan, labels)
     feasible = not broken
     if feasible:
@@ -209,10 +209,10 @@ def _with_plan(
 def violations(problem: Placement, plan: PlacementPlan) -> list[str]:
     """A line for each constraint that a plan breaks; empty for a feasible one."""
     own = terms(problem, problem.operator(checked_placement(problem, plan).operator))
-    return _constraints(problem, own, plan, _labels(problem, own, plan))[1]
+    return _constraints(problem, own, plan, labels_of(problem, own, plan))[1]
 
 
-def _labels(problem: Placement, own: Terms, plan: PlacementPlan) -> list[int]:
+def labels_of(problem: Placement, own: Terms, plan: PlacementPlan) -> list[int]:
     """Tier index of every node, the raw input's first."""
     number = {name: k for k, name in enumerate(problem.tier_names)}
     return [problem.birth, *(number[plan.tiers[name]] for name in own.names)]
