@@ -222,6 +222,8 @@ class _Tree:
     def _leaf(self, node: Sequence[Any], closed: list[tuple[int, set[int]]]) -> int:
         """The derivation of a leaf: a bound on the objective, or a falsehood."""
         scale, lam = int(node[1]), [Fraction(x) for x in node[2:]]
+        if self.needed is None and scale:  # accepted, so that it holds no path at all: no numbers are needed
+            scale, lam = 0, [Fraction(0)] * len(lam)
         # The cost of a unit here is the step of the instance's.
         cost = self.problem.cost
         shifts = [row.shift for row, _ in self.problem.rows]

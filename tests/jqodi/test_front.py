@@ -66,7 +66,7 @@ def check_energy_and_time(seed: int) -> None:
     assert found.proved
     assert [c.name for c in found.criteria] == ["energy", "time"]
     same_points(values(found, "energy", "time"), expected)
-    for point in found:
+    for point in found.points[:: 1 + len(found) // 5]:
         own = asked.replace({"time_limit": point.values["time"] or 1.0})
         certificate = qopt.certify(own, point.plan)
         assert certificate.feasible
@@ -118,7 +118,7 @@ def test_many_fronts_by_enumeration(block: int) -> None:
 
 @pytest.mark.sweep
 def test_many_fronts_of_three_by_enumeration() -> None:
-    for seed in range(60):
+    for seed in range(25):
         check_three(seed)
 
 
