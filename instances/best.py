@@ -130,6 +130,7 @@ def write(name: str, found: records.Record, claims: list[proofs.Claim] | None) -
 
 def update(name: str) -> str:
     """Solve an instance anew and write what is better; what was done, in a line."""
+    claims: list[proofs.Claim] | None
     if name in rcsp_records.names():
         found, claims = rcsp_records.solved(name)
         old = records.record(name)
@@ -161,7 +162,7 @@ def _into_instance(name: str, problem: Problem) -> None:
     agrees = known is not None and abs(known["objective"] - best["objective"]) <= SAME * abs(best["objective"])
     if agrees:
         return
-    if known is not None and known.get("how", "").startswith("worked by hand"):
+    if known is not None and str(known.get("how", "")).startswith("worked by hand"):
         raise Refused(f"{name}: {known['objective']:.12g} was worked by hand, {best['objective']:.12g} is proved")
     plan, _ = read_answer(records.BEST / f"{name}.json", problem)
     found = {

@@ -63,8 +63,8 @@ def claims(problem: Problem, plan: Any, objective: float, witness: object) -> li
         The proof is no set of kernel instances; or the checker does not accept one of them.
     """
     least = Fraction(objective) - GAP * abs(Fraction(objective))
-    kinds = {QPart: _cuts, Placement: _operators, Jqodi: _candidates, Allocation: _knapsack}
-    parts = kinds[type(problem)](problem, plan, least, witness)  # type: ignore[index]
+    kinds: dict[type, Any] = {QPart: _cuts, Placement: _operators, Jqodi: _candidates, Allocation: _knapsack}
+    parts = kinds[type(problem)](problem, plan, least, witness)
     found = []
     for about, attempts in parts:
         reasons = []

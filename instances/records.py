@@ -24,7 +24,7 @@ def names() -> list[str]:
 def record(name: str) -> Record | None:
     """The record of an instance; None if it has none."""
     path = BEST / f"{name}.json"
-    found: Any = read_json(path) if path.exists() else None
+    found: Record | None = read_json(path) if path.exists() else None
     return found
 
 

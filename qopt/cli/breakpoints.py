@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -35,7 +35,7 @@ def breakpoints(
 
     if as_csv and as_json:
         raise InputError("--csv", "--csv beside --json", "one or the other")
-    options = {"low": low, "high": high, "bits": bits}
+    options: dict[str, Any] = {"low": low, "high": high, "bits": bits}
     found = run(
         read_problem(instance, change, cut, level),
         parameter,

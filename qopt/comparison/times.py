@@ -7,7 +7,7 @@ compared on the instances that all of them were put to, since means over differe
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -104,7 +104,7 @@ def times(table: pd.DataFrame, *, limit: float | None = None) -> Times:
     order = list(dict.fromkeys(frame["instance"]))
     wide = frame.pivot_table(index="instance", columns="run", values=["seconds", "solved"], aggfunc="median")
     seconds, solved = wide["seconds"].loc[order, list(runs)], wide["solved"].loc[order, list(runs)]
-    whole_rows = seconds.notna().all(axis=1).to_numpy()
+    whole_rows = ~np.isnan(seconds.to_numpy(float)).any(axis=1)
     if not whole_rows.any():
         raise InputError("table", "no instance that every run was put to", "at least one")
     found = seconds.to_numpy(float)[whole_rows]
@@ -146,9 +146,9 @@ def claims_refuted(rows: pd.DataFrame) -> list[str]:
         have them.
     """
     best: dict[tuple[str, str], float] = {}
-    records: list[Mapping[str, Any]] = rows.to_dict("records")
+    records: list[dict[Hashable, Any]] = rows.to_dict("records")
 
-    def key(row: Mapping[str, Any]) -> tuple[str, str]:
+    def key(row: dict[Hashable, Any]) -> tuple[str, str]:
         return str(row["instance"]), str(row.get("bits"))
 
     for row in records:
@@ -157,7 +157,7 @@ def claims_refuted(rows: pd.DataFrame) -> list[str]:
     return [_refuted(row, best.get(key(row))) for row in records]
 
 
-def _refuted(row: Mapping[str, Any], best: float | None) -> str:
+def _refuted(row: dict[Hashable, Any], best: float | None) -> str:
     if row["verified"] is False:
         return "plan breaks a limit"
     if best is None:

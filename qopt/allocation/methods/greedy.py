@@ -64,7 +64,9 @@ def _down(own: Units, taken: IntArray, scale: FloatArray, clock: Clock) -> bool:
         cost, use = own.marginal(taken)
         now = taken[stale]
         saved = use[:, stale, now][:, :, None] - use[:, stale]
-        share = np.where(own.allowed[stale], (saved / scale[:, None, None])[broken].sum(axis=0), 0.0)
+        with np.errstate(over="ignore", invalid="ignore"):  # a share of next to nothing may be beyond all numbers
+            share = np.nan_to_num((saved / scale[:, None, None])[broken].sum(axis=0))
+        share = np.where(own.allowed[stale], share, 0.0)
         dearer = np.maximum(cost[stale] - cost[stale, now][:, None], 0.0)
         ratios = np.full(share.shape, np.inf)
         np.divide(dearer, share, out=ratios, where=share > 1e-15)

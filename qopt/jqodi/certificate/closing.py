@@ -273,7 +273,8 @@ def fine_shift(table: FloatArray, switch: Change | None, setup: float, epochs: i
     """Power of two of the grid: sums of all epochs stay below 2^60."""
     most = float(np.where(np.isfinite(table), table, 0.0).max(initial=0.0))
     most = max(most + (0.0 if switch is None else switch.largest), setup, more / (epochs + 1))
-    return 60 - math.frexp(most * (epochs + 1))[1] if most else 0
+    # The exponents are added, since the product may be beyond all numbers.
+    return 60 - math.frexp(most)[1] - (epochs + 1).bit_length() if most else 0
 
 
 def on_grid(values: FloatArray, shift: int) -> IntArray:

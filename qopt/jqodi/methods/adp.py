@@ -55,7 +55,8 @@ class LossSchedule(Brief):
 
     def value(self, k: int, elapsed: FloatArray) -> FloatArray:
         """(S,) value of states after k >= 1 epochs (Eq. 14)."""
-        share = elapsed / self.time_limit
+        with np.errstate(over="ignore"):  # beyond all numbers is late
+            share = elapsed / self.time_limit
         if self.loss is None:
             ahead = share <= k / self.epochs
             value = np.where(ahead, 1.0 if k == self.epochs else 0.5, 0.25)
