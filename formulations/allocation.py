@@ -222,6 +222,7 @@ def assign(model: Any, problem: Allocation, plan: AllocationPlan) -> None:
 
 def legend(problem: Allocation) -> list[str]:
     """What the names of the joint model's columns mean, a line each."""
+    problem = problem_of(Allocation, problem)
     pools = ", in pool q: chosen(g,f,q)" if problem.pools is not None else ""
     lines = [f"chosen(g,f): group g takes format f{pools}"]
     return [*lines, "together(g,h,f,e): g takes f and h takes e"] if problem.interactions else lines

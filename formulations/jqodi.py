@@ -319,6 +319,7 @@ def assign(model: pyo.ConcreteModel, problem: Jqodi, plan: JqodiPlan) -> None:
 
 def legend(problem: Jqodi) -> list[str]:
     """What the names of the model's columns mean, a line each."""
+    problem = problem_of(Jqodi, problem)
     epoch = "" if problem.mode == "choice" else ",k"
     lines = [
         "chosen(i), i = MODEL_BITS: the model is trained at so many bits" if epoch else "i = MODEL_BITS",

@@ -280,6 +280,7 @@ def assign(model: pyo.ConcreteModel, problem: Placement, plan: PlacementPlan) ->
 
 def legend(problem: Placement) -> list[str]:
     """What the names of the joint model's columns mean, a line each."""
+    problem = problem_of(Placement, problem)
     tiers = ", ".join(f"{k} {name}" for k, name in enumerate(problem.tier_names))
     lines = [
         "chosen(o): operator o is taken",

@@ -403,7 +403,7 @@ def assign(model: pyo.ConcreteModel, problem: QPart, plan: QPartPlan) -> None:
 
 def legend(problem: QPart) -> list[str]:
     """What the names of the joint model's columns mean, a line each."""
-    del problem
+    problem_of(QPart, problem)
     return [
         "cut(p): layers 1..p run on the device",
         "width(p,i,b), in forms big-m and hull width(i,b): tensor i gets b bits, if the cut is p;",

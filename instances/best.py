@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import gzip
-import hashlib
 import json
 import sys
 import tempfile
@@ -29,6 +28,7 @@ from qopt.instances import library, proofs, rcsp_records, records
 
 import qopt
 from qopt.allocation.plan import AllocationPlan
+from qopt.comparison.tasks import fingerprint
 from qopt.core.errors import InputError, QoptError
 from qopt.core.files import write_whole
 from qopt.core.plan import read_answer
@@ -43,19 +43,9 @@ FOLDER = Path(__file__).resolve().parent
 SAME = 1e-12
 """Values of the same plan on two machines differ by less than this share."""
 
-UNASKED = {"name", "description", "source", "best_known"}
-"""Fields of an instance that do not change what it asks."""
-
 
 class Refused(QoptError):
     """Why a record stays as it is, in a line."""
-
-
-def fingerprint(problem: Problem) -> str:
-    """16 hex digits of what an instance asks, whatever it is called."""
-    plain = problem.model_dump(mode="json", exclude=UNASKED)
-    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 # --- a record that is offered -------------------------------------------------------------------------------------

@@ -23,7 +23,15 @@ LEFT_OUT = {"name", "description", "source", "best_known"}
 
 def fingerprint(problem: Problem) -> str:
     """16 hex digits of what a problem asks, whatever it is called."""
-    return digest(problem.model_dump(mode="json", exclude=LEFT_OUT))
+    return digest(_said(problem.model_dump(mode="json", exclude=LEFT_OUT)))
+
+
+def _said(data: Any) -> Any:
+    """Plain data without fields that are off or empty: one that a later version knows leaves old instances theirs."""
+    if not isinstance(data, dict):
+        return data
+    said = {name: _said(value) for name, value in data.items()}
+    return {name: value for name, value in said.items() if not (value is None or value is False or value in ([], {}))}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Energy over time, and over the loss that is reached: all plans that no other beats, by one search of labels.
 
-For two criteria a search for each model and width (`qopt.jqodi.certificate.sweep`), which knows what the ones before
+For two criteria a search for each model and width (`qopt.jqodi.sweep`), which knows what the ones before
 have found. With the loss, the same for each number of epochs after which a model at a width has a loss of its own,
 from the least loss on: what is found there bounds all that lose more.
 """
@@ -26,10 +26,10 @@ from qopt.core.reading import problem_of
 from qopt.core.solution import Solution
 from qopt.jqodi.certificate import arrays
 from qopt.jqodi.certificate.arrays import Arrays
-from qopt.jqodi.certificate.sweep import Staircase, Sweep
 from qopt.jqodi.losses import losses
 from qopt.jqodi.plan import JqodiPlan
 from qopt.jqodi.problem import Jqodi, Model, Width
+from qopt.jqodi.sweep import Staircase, Sweep
 
 ENERGY, TIME, LOSS = Criterion("energy", "J"), Criterion("time", "s"), Criterion("loss", "")
 CRITERIA = {criterion.name: criterion for criterion in (ENERGY, TIME, LOSS)}

@@ -270,7 +270,8 @@ def test_a_certificate_in_words(qopt_cli: Cli, tmp_path: Path) -> None:
     assert "cut)" not in caught.get()
 
 
-def test_compare(qopt_cli: Cli) -> None:
+def test_compare(qopt_cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "240")
     found = qopt_cli("compare", TOY)
     assert found.code == 0
     for words in ("rcsp", "servers", "fast, frugal", "not used: mckp: changing", "not used: inspection: it takes mode"):

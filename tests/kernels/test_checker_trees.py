@@ -203,7 +203,7 @@ def test_leaves_of_other_kinds_need_a_target() -> None:
     with pytest.raises(Refused, match="a sum is left"):
         tree_bound(problem, tree, 5)
     assert tree_bound(problem, [["leaf", 0, 0.0], tree[2]][1:]) == tree_bound(problem, [tree[2]], 100)
-    with pytest.raises(Refused, match="node 0 of the tree: sums, which is for knapsacks"):
+    with pytest.raises(Refused, match="node 0 of the tree: sums, which is not a leaf of paths"):
         tree_bound(Path(GRAPH), [["sums", [], []]], 1)
 
 

@@ -99,7 +99,8 @@ def test_bad_calls(qopt_cli: Cli, arguments: list[str], words: str) -> None:
     assert found.err.count("\n") == 1
 
 
-def test_compare(qopt_cli: Cli) -> None:
+def test_compare(qopt_cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "240")
     found = qopt_cli("compare", TEACHING)
     assert found.code == 0
     for words in ("mincut", "operator", "mobile-edge-cloud", "not used: chain-dp"):

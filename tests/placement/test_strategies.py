@@ -326,8 +326,8 @@ def test_pictures_of_requests_point_to_those_of_placements() -> None:
 
 
 def test_the_front_of_another_family() -> None:
-    with pytest.raises(InputError, match=r"a placement problem; by one parameter, qopt\.breakpoints\(problem, "):
-        qopt.front("jqodi/fig5")
+    with pytest.raises(InputError, match=r"a placement problem or a jqodi problem; by one parameter, "):
+        qopt.front("allocation/teaching-4")
     with pytest.raises(InputError, match="a qpart problem"):
         qopt.front("qpart/teaching-3")
 

@@ -34,13 +34,24 @@ MAX_ENTRIES = 50_000_000
 
 @dataclass(frozen=True, eq=False)
 class Change:
-    """What changing the state costs: the server's part (X, X) plus the cut's (J, J), from row to column."""
+    """What changing the state costs: the server's part plus the cut's.
+
+    Attributes
+    ----------
+    of_server : (X, X) seconds or joules from the server of the row to that of the column.
+    of_cut : (J, J) seconds or joules, of cuts.
+    """
 
     of_server: FloatArray
     of_cut: FloatArray
 
     def between(self, before: IntArray | int, after: IntArray | int) -> FloatArray:
-        """Costs of changes between states."""
+        """Costs of changes between states.
+
+        Parameters
+        ----------
+        before, after : (n,) numbers of states.
+        """
         cuts = len(self.of_cut)
         costs: FloatArray = (
             self.of_server[np.floor_divide(before, cuts), np.floor_divide(after, cuts)]
@@ -68,12 +79,12 @@ class Arrays:
     Attributes
     ----------
     model, bits : which.
-    servers, cuts : X servers in the problem's order, and J admissible cuts, ascending.
+    servers, cuts : lists of the X servers in the problem's order, and of the J admissible cuts, ascending.
     epochs : K, the epochs that must fit T_max.
     counted : the first so many epochs' energy counts: K^exp.
     time : (K, S) seconds; infinite where a state is impossible.
     energy : (K, S) joules that count, those of inference requests in the last epoch; infinite where the time is.
-    setup_time, setup_energy : of quantizing, once.
+    setup_time, setup_energy : seconds and joules of quantizing, once.
     switch_time, switch_energy : of a change before an epoch; None where all are 0. The energy of one before an epoch
         that does not count does not count.
     """

@@ -58,10 +58,12 @@ def broken_limits(table: CutTable, p: int, clock: Clock, guess: tuple[str, ...] 
     names = ["accuracy", "memory", *(row.name for row in cut.more)]
     limits = [cut.limit, cut.memory, *(row.limit for row in cut.more)]
     kept = [r for r, limit in enumerate(limits) if math.isfinite(limit)]
+    if cut.noise is None:  # real-valued bits: no tree shows it
+        return Broken(tuple(names[r] for r in kept))
     if len(guess) > 1 and not clock.over and _contradict(table, p, [names.index(name) for name in guess], clock):
         return Broken(guess)
     for r in list(kept):
-        if cut.noise is not None and not clock.over and _contradict(table, p, [x for x in kept if x != r], clock):
+        if not clock.over and _contradict(table, p, [x for x in kept if x != r], clock):
             kept.remove(r)
     return Broken(tuple(names[r] for r in kept))
 

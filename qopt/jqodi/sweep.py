@@ -63,7 +63,12 @@ class Staircase:
         self.time: FloatArray = np.zeros(0)
 
     def add(self, energy: FloatArray, time: FloatArray) -> None:
-        """Take more, and drop what is beaten."""
+        """Take more, and drop what is beaten.
+
+        Parameters
+        ----------
+        energy, time : (n,) joules and seconds of plans.
+        """
         if len(self.time):
             at = np.searchsorted(self.time, time, side="right") - 1
             new = (at < 0) | (energy < self.energy[np.maximum(at, 0)])
@@ -154,7 +159,14 @@ class _Changes:
 
 
 def supported(candidate: Arrays, changes: _Changes, clock: Clock) -> tuple[FloatArray, FloatArray, IntArray]:
-    """Energy, time and states (K,) of plans that are cheapest for some weights, by rising time."""
+    """Energy, time and states (K,) of plans that are cheapest for some weights, by rising time.
+
+    Parameters
+    ----------
+    candidate : (K, S) tables of one model at a bit-width.
+    changes : what changing its state costs.
+    clock : when it is over, what was found is returned.
+    """
     plans: dict[tuple[float, float], IntArray] = {}
 
     def solve(weights: FloatArray) -> list[tuple[float, float]]:
