@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from qopt.instances import rcsp_records
 
@@ -24,8 +24,7 @@ def names() -> list[str]:
 def record(name: str) -> Record | None:
     """The record of an instance; None if it has none."""
     path = BEST / f"{name}.json"
-    found: Record | None = read_json(path) if path.exists() else None
-    return found
+    return cast("Record", read_json(path)) if path.exists() else None
 
 
 def proof(name: str) -> dict[str, Any] | None:
