@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any
 
+from qopt.core.arguments import is_number
 from qopt.core.errors import InputError, shown
 from qopt.core.families import FAMILIES, family_of
 from qopt.core.plan import Plan, read_answer
@@ -45,6 +47,8 @@ def proof_of(
         are beyond what the checker reads.
     """
     asked = as_problem(problem)
+    if gap is not None and not (is_number(gap) and 0.0 <= gap < math.inf):
+        raise InputError("gap", shown(gap), "a share >= 0")
     family = family_of(asked)
     if not family.proof:
         able = " or ".join(f.a_problem for f in FAMILIES.values() if f.proof)

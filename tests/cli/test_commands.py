@@ -21,6 +21,7 @@ from command_line import Cli
 import qopt
 from qopt.cli.app import COMMANDS
 from qopt.core.reading import to_json
+from qopt.kernels import checker
 from qopt.qpart.generate import qpart
 
 TEACHING = "qpart/teaching-3"
@@ -582,6 +583,45 @@ def test_numbers_in_json_are_finite(qopt_cli: Cli, instance: Path) -> None:
 
     for arguments in (["solve", instance], ["solve", TEACHING], ["compare", TEACHING], ["methods"], ["instances"]):
         walk(json.loads(qopt_cli(*arguments, "--json").out))
+
+
+@pytest.mark.parametrize("instance", [TEACHING, "placement/teaching-5", "jqodi/fig5", "allocation/teaching-4"])
+def test_a_proof_for_the_checker(qopt_cli: Cli, tmp_path: Path, instance: str) -> None:
+    solution, proof = tmp_path / "solution.json", tmp_path / "proof.json"
+    solution.write_text(qopt_cli("solve", instance, "--json").out)
+    assert qopt_cli("export", instance, solution, "--format", "proof", "--out", proof).code == 0
+    run = subprocess.run(
+        [sys.executable, "-I", checker.__file__, str(proof)], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert run.stdout.startswith("yes: objective")
+    proof.write_text(proof.read_text()[: proof.stat().st_size // 2])
+    run = subprocess.run(
+        [sys.executable, "-I", checker.__file__, str(proof)], capture_output=True, text=True, check=False
+    )
+    assert run.returncode != 0
+    assert "yes" not in run.stdout
+
+
+def test_what_is_no_proof(qopt_cli: Cli, tmp_path: Path) -> None:
+    solution = tmp_path / "solution.json"
+    solution.write_text(qopt_cli("solve", TEACHING, "--json").out)
+    for arguments, words in (
+        (("qpart/mnist-mlp6", solution, "--format", "proof"), "solution: found no proof"),
+        ((TEACHING, solution, "--format", "mps"), "solution: found"),
+        ((TEACHING, "--format", "mps", "--gap", "0"), "--gap: found 0"),
+        ((TEACHING, "--format", "proof", "--gap", "-1"), "gap: found -1"),
+        ((TEACHING, "--format", "proof", "--formulation", "hull"), "--formulation: found 'hull'"),
+        ((TEACHING, tmp_path / "none.json", "--format", "proof"), "found"),
+    ):
+        assert words in check_refusal(qopt_cli("export", *arguments))
+    worse = json.loads(solution.read_text())
+    uniform = qopt.solve(TEACHING, "uniform").to_dict()
+    worse["plan"] = uniform["plan"]
+    solution.write_text(json.dumps(worse))
+    refused = qopt_cli("export", TEACHING, solution, "--format", "proof")
+    assert uniform["objective"] != qopt.solve(TEACHING).objective
+    assert "solution: found" in check_refusal(refused)
 
 
 def test_the_page_of_commands_lists_every_one() -> None:
