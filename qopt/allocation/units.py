@@ -15,6 +15,9 @@ from qopt.allocation.problem import DAMAGE
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.display import Brief
 
+LEAST = 1e-100
+"""Share of the largest use below which a limit measures nothing: the ratio would be beyond all numbers."""
+
 
 @dataclass(frozen=True, repr=False)
 class Pair(Brief):
@@ -57,6 +60,13 @@ class Units(Brief):
         """The row that limits damage; None if damage is minimised."""
         names = [budget.name for budget in self.own.budgets]
         return names.index(DAMAGE) if DAMAGE in names else None
+
+    @property
+    def scale(self) -> FloatArray:
+        """(R,) what heuristics measure a row by: its limit, or where that is next to nothing the largest use."""
+        largest = np.abs(self.use).max(axis=(1, 2), initial=0.0)
+        found: FloatArray = np.where(self.limit > LEAST * largest, self.limit, np.where(largest > 0, largest, 1.0))
+        return found
 
     def choice(self, taken: IntArray) -> IntArray:
         """(n,) item of each group, from one for each unit."""

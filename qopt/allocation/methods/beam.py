@@ -39,7 +39,7 @@ def beam(own: Units, clock: Clock) -> IntArray | None:
     least = np.where(own.allowed, own.use, np.inf).min(axis=2)
     rest = np.concatenate((np.cumsum(least[:, ::-1], axis=1)[:, ::-1], np.zeros((len(own.use), 1))), axis=1)
     room = 1e-12 * np.abs(own.limit)
-    scale = np.where(own.limit > 0, own.limit, 1.0)
+    scale = own.scale
     cost, used, taken = np.zeros(1), np.zeros((1, len(own.use))), np.zeros((1, count), dtype=np.int64)
     row = own.damage_row
     for u in range(count):

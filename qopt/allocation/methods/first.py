@@ -39,7 +39,7 @@ def first_plan(problem: Allocation, clock: Clock) -> AllocationPlan | None:
     """
     table = items(problem)
     own = units(table)
-    scale = np.where(own.limit > 0, own.limit, 1.0)
+    scale = own.scale
     share = (own.use / scale[:, None, None]).sum(axis=0) if len(own.limit) else own.cost
     lightest = own.choice(np.argmin(np.where(own.allowed, share, np.inf), axis=1))
     found = [lightest] if table.broken(lightest) is None else []

@@ -31,7 +31,7 @@ def solve(problem: Allocation, options: Options) -> Outcome:
 
 def greedy(own: Units, clock: Clock) -> IntArray | None:
     """(n,) an item of each group; None where the walk ends above a budget, or the clock stops it."""
-    scale = np.where(own.limit > 0, own.limit, 1.0)
+    scale = own.scale
     taken = np.argmin(own.cost, axis=1)
     if not _down(own, taken, scale, clock):
         return None
@@ -64,9 +64,7 @@ def _down(own: Units, taken: IntArray, scale: FloatArray, clock: Clock) -> bool:
         cost, use = own.marginal(taken)
         now = taken[stale]
         saved = use[:, stale, now][:, :, None] - use[:, stale]
-        with np.errstate(over="ignore", invalid="ignore"):  # a share of next to nothing may be beyond all numbers
-            share = np.nan_to_num((saved / scale[:, None, None])[broken].sum(axis=0))
-        share = np.where(own.allowed[stale], share, 0.0)
+        share = np.where(own.allowed[stale], (saved / scale[:, None, None])[broken].sum(axis=0), 0.0)
         dearer = np.maximum(cost[stale] - cost[stale, now][:, None], 0.0)
         ratios = np.full(share.shape, np.inf)
         np.divide(dearer, share, out=ratios, where=share > 1e-15)
