@@ -119,7 +119,11 @@ class Solver:
             view = view[self._process.stdin.write(view) or 0 :]
 
     def _last_words(self) -> str:
-        """How the process ended."""
+        """How the process ended. What it had started is ended too, before its number can be another process's."""
+        if hasattr(os, "waitid"):  # all but macOS
+            with contextlib.suppress(OSError):
+                os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+                os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         code = self._process.returncode
         if code >= 0:
@@ -130,8 +134,9 @@ class Solver:
 
     def end(self) -> None:
         """End the process and what it has started."""
-        with contextlib.suppress(OSError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        if self.alive:  # once it is reaped, its number may be another process's
+            with contextlib.suppress(OSError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
