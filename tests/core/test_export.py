@@ -41,7 +41,7 @@ model.writeBestSol(sys.argv[2])
 """
 
 
-def highs(model: Path, solution: Path, limit: float = 60.0) -> str:
+def highs(model: Path, solution: Path, limit: float = 60.0, presolve: str = "choose") -> str:
     """What HiGHS says of a file, after it has written its own."""
     solver = highspy.Highs()
     options = {"output_flag": False, "mip_rel_gap": 0.0, "mip_abs_gap": 0.0, "time_limit": limit}
@@ -50,6 +50,7 @@ def highs(model: Path, solution: Path, limit: float = 60.0) -> str:
     )
     for name, value in {**options, **tolerances}.items():
         solver.setOptionValue(name, value)
+    solver.setOptionValue("presolve", presolve)
     assert solver.readModel(str(model)) != highspy.HighsStatus.kError
     solver.run()
     solver.writeSolution(str(solution), 0)
@@ -116,7 +117,8 @@ def test_every_bundled_instance_is_written_and_its_best_plan_comes_back(tmp_path
     assert qopt.read_solution(solution, problem) == best
     said = "nothing"
     if format in ("mps", "lp"):
-        said = highs(model, solution, limit=5.0)
+        # HiGHS 1.15 with presolve calls a plan of mnist-resnet's model optimal that is twice too dear.
+        said = highs(model, solution, limit=5.0, presolve="off")
     elif model.stat().st_size < 100_000:
         said = scip(model, solution)
     if said == "Optimal":
