@@ -15,7 +15,8 @@ from typing import Any
 import pandas as pd
 
 import qopt
-from qopt.comparison.times import CLAIMS, NONE, TOLERANCE, claims_refuted
+from qopt.comparison.claims import CLAIMS, NONE, TOLERANCE
+from qopt.comparison.times import claims_refuted
 from qopt.core.files import write_text
 
 HEAD = """# Do they agree?

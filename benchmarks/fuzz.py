@@ -27,6 +27,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 from mutated_families import FAMILIES
 from mutations import mutated, refuted
 
+from qopt.core.shard import Shard
+
 
 class Endless(Exception):
     """A call did not come back."""
@@ -50,20 +52,12 @@ def fault(data: Any, methods: tuple[str, ...], patience: int, tally: Counter[str
         signal.alarm(0)
 
 
-def part(text: str) -> tuple[int, int]:
-    """``i/n``: the i-th of n shards, from 1."""
-    shard, shards = (int(word) for word in text.split("/"))
-    if not 1 <= shard <= shards:
-        raise ValueError
-    return shard, shards
-
-
 def main() -> None:
     """Try, and print what is wrong and how much was tried."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("family", choices=FAMILIES)
     parser.add_argument("--examples", type=int, default=20_000, help="of all shards together")
-    parser.add_argument("--shard", type=part, default=(1, 1), help="i/n: every n-th example, from the i-th")
+    parser.add_argument("--shard", type=Shard.parse, default=Shard(1, 1), help="i/n: every n-th example, from the i-th")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int, help="this example alone, printed")
     parser.add_argument("--patience", type=int, default=120, help="seconds after which a call counts as endless")

@@ -31,6 +31,7 @@ import qopt
 from qopt.allocation.generate import allocation
 from qopt.core.families import family_named
 from qopt.core.problem import Problem
+from qopt.core.shard import Shard
 from qopt.jqodi.generate import jqodi
 from qopt.placement.generate import placement
 from qopt.qpart.generate import qpart
@@ -288,14 +289,6 @@ def table(paths: list[Path]) -> list[str]:
     ]
 
 
-def part(text: str) -> tuple[int, int]:
-    """``i/n``: the i-th of n shards, from 1."""
-    shard, shards = (int(word) for word in text.split("/"))
-    if not 1 <= shard <= shards:
-        raise ValueError
-    return shard, shards
-
-
 def main() -> None:
     """Measure, or make a table of what was measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -303,7 +296,9 @@ def main() -> None:
     parser.add_argument("--family", choices=TINY, help="default all")
     parser.add_argument("--kind", choices=KINDS, help="default all")
     parser.add_argument("--method", help="of this name alone")
-    parser.add_argument("--shard", type=part, default=(1, 1), help="i/n: every n-th problem and method, from the i-th")
+    parser.add_argument(
+        "--shard", type=Shard.parse, default=Shard(1, 1), help="i/n: every n-th problem and method, from the i-th"
+    )
     parser.add_argument("--rows", type=Path, help="append rows to this file")
     parser.add_argument("--table", type=Path, nargs="+", help="make the table of such files")
     parser.add_argument("--page", type=Path, help=f"put the table into this page, after {MARK}")

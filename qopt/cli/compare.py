@@ -20,6 +20,7 @@ from qopt.cli.common import (
     read_problem,
 )
 from qopt.core.errors import InputError
+from qopt.core.shard import Shard
 
 
 def compare(
@@ -70,7 +71,16 @@ def compare(
             if value is not None:
                 raise InputError(option, "this option beside a study", "what the study's file says")
         return studies.compare(
-            instances[0], journal, resume, studies.share(shard), jobs, merge or [], table, module or [], csv, as_json
+            instances[0],
+            journal,
+            resume,
+            None if shard is None else Shard.parse(shard),
+            jobs,
+            merge or [],
+            table,
+            module or [],
+            csv,
+            as_json,
         )
     for option, value in own.items():
         if value is not None:

@@ -69,8 +69,8 @@ def measure(
     for option, path in (("--save", save), ("--measured", measured)):
         if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):  # said before hours of work
             raise InputError(option, str(path), "a file in a folder that exists")
+    from qopt.core.shard import Shard
     from qopt.measuring import command, report
-    from qopt.measuring.shards import Shard
 
     with report.progress(quiet=as_json) as (say, advance):
         settings = command.Settings(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 import sys
 import time
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from qopt.cli.common import ExitCode, exit_code, print_json
 from qopt.core.display import short
-from qopt.core.errors import InputError
+from qopt.core.shard import Shard
 
 if TYPE_CHECKING:
     from qopt.comparison.study import Study
@@ -38,21 +37,11 @@ def is_study(name: str) -> bool:
         return False
 
 
-def share(text: str | None) -> tuple[int, int] | None:
-    """``2/8`` as (2, 8)."""
-    if text is None:
-        return None
-    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
-    if found is None or not 1 <= int(found[1]) <= int(found[2]):
-        raise InputError("--shard", repr(text), "I/N with 1 <= I <= N, such as 2/8")
-    return int(found[1]), int(found[2])
-
-
 def compare(
     name: str,
     journal: Path | None,
     resume: bool,
-    shard: tuple[int, int] | None,
+    shard: Shard | None,
     jobs: int | None,
     merge: Sequence[Path],
     table_only: bool,
@@ -91,7 +80,7 @@ def compare(
     return exit_code(any(r["verified"] for r in found), any(r["status"] == "infeasible" for r in found))
 
 
-def _beside(name: str, shard: tuple[int, int] | None) -> Path:
+def _beside(name: str, shard: Shard | None) -> Path:
     """The journal of a study: its file's name, and the share's."""
     path = Path(name)
     part = "" if shard is None else f".{shard[0]}of{shard[1]}"

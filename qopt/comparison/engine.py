@@ -12,6 +12,7 @@ from qopt.comparison.tasks import Source, Tasks, fingerprint
 from qopt.comparison.worker import Group, Terms, end_all, owner, work
 from qopt.core.arguments import is_whole, whole
 from qopt.core.errors import InputError, MethodError, shown
+from qopt.core.shard import Shard
 
 TARGET = 1.0
 """Seconds that a chunk takes, about: long beside its way there and back, short beside what a kill may cost."""
@@ -34,7 +35,7 @@ def run(
     chunk: int | None,
 ) -> int:
     """See `Study.run`."""
-    share = checked_shard(shard)
+    share = None if shard is None else Shard.checked(shard)
     if chunk is not None:
         whole("chunk", chunk, 1, LARGEST)
     if jobs is not None and not (is_whole(jobs) and jobs != 0):
@@ -50,22 +51,11 @@ def run(
         return _Running(tasks, terms, journal, done, machines, progress, chunk).all(jobs)
 
 
-def head_of(study: Design, shard: tuple[int, int] | None) -> dict[str, Any]:
+def head_of(study: Design, shard: Shard | None) -> dict[str, Any]:
     """What the first line of a study's journal says."""
     data = study.model_dump(mode="json", exclude_none=True)
-    share = None if shard is None else f"{shard[0]}/{shard[1]}"
+    share = None if shard is None else str(shard)
     return {"fingerprint": study.fingerprint, "name": study.name, "shard": share, "study": data}
-
-
-def checked_shard(shard: tuple[int, int] | None) -> tuple[int, int] | None:
-    """Share i of n, or what is wrong with it."""
-    if shard is None:
-        return None
-    if not (isinstance(shard, tuple | list) and len(shard) == 2 and all(is_whole(s) for s in shard)):
-        raise InputError("shard", shown(shard), "(i, n), share i of n")
-    if not 1 <= shard[0] <= shard[1]:
-        raise InputError("shard", f"{shard[0]}/{shard[1]}", "i/n with 1 <= i <= n")
-    return int(shard[0]), int(shard[1])
 
 
 def _import(modules: tuple[str, ...]) -> None:

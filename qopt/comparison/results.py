@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from qopt.comparison.claims import CLAIMS, NONE, TOLERANCE, refuted
 from qopt.comparison.journal import Rows, listed, results
 from qopt.comparison.record import PHASES
 from qopt.core.families import family_named
@@ -33,16 +34,13 @@ ANSWERS = (
 COLUMNS = (*ANSWERS[:-3], "seconds", "charged", "limit", *PHASES, "other", "cpu", "memory", "nodes", "message")
 """Columns of every family; its own follow, and the machine."""
 
-DONE = ("optimal", "optimal-by-solver", "infeasible", "infeasible-by-solver")
-CLAIMS = ("optimal", "optimal-by-solver")
-NONE = ("infeasible", "infeasible-by-solver")
+DONE = (*CLAIMS, *NONE)
 RULES = ("heuristic", "feasible")
 OUT = ("time-limit", "killed")
-"""Statuses: done by an exact method, of which claims that a plan is best, and that there is none; by another; and by
-the clock."""
+"""Statuses: done by an exact method, by another, and by the clock."""
 
 
-def records(journals: Rows, study: Design, *, tolerance: float = 1e-6) -> list[dict[str, Any]]:
+def records(journals: Rows, study: Design, *, tolerance: float = TOLERANCE) -> list[dict[str, Any]]:
     """Results of a study as dicts, in its order; see `Study.table`. Each is there once, plans and traces left out.
 
     Parameters
@@ -91,20 +89,9 @@ def _judge(rows: list[dict[str, Any]], tolerance: float) -> None:
 
 def _wrong(row: Mapping[str, Any], known: float | None, tolerance: float) -> str:
     """The claim that the data refute, in words; empty for none."""
-    if row["verified"] is False:
-        return "plan breaks a limit"
-    if known is None:
-        return ""
-    if row["status"] in NONE:
-        return "there is a plan"
-    slack = tolerance * (abs(known) or 1.0)
-    allowed = slack + (_gap(row) * abs(row["objective"]) if row["objective"] is not None else 0.0)
-    if row["status"] in CLAIMS and row["objective"] is not None and row["objective"] - known > allowed:
-        return "a better plan is known"
-    for bound in (row["claimed_bound"], row["bound"]):
-        if bound is not None and bound - known > slack:
-            return "bound above a plan"
-    return ""
+    bounds = row["claimed_bound"], row["bound"]
+    plan = row["objective"], bounds, row["verified"]
+    return refuted(row["status"], *plan, known, gap=_gap(row), tolerance=tolerance)
 
 
 def _gap(row: Mapping[str, Any]) -> float:
@@ -129,7 +116,7 @@ def _charged(row: Mapping[str, Any]) -> float | None:
     return seconds if row["solved"] else row["limit"]
 
 
-def table(journals: Rows, study: Design, *, tolerance: float = 1e-6) -> pd.DataFrame:
+def table(journals: Rows, study: Design, *, tolerance: float = TOLERANCE) -> pd.DataFrame:
     """Results as a DataFrame; see `Study.table`.
 
     Parameters

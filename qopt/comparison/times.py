@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qopt.comparison.claims import CLAIMS, NONE, refuted
 from qopt.comparison.statistics import adjusted, signed_rank
 from qopt.core.arguments import is_number, whole
 from qopt.core.arrays import BoolArray, FloatArray
@@ -25,13 +26,6 @@ if TYPE_CHECKING:
 
 SHIFT = 10.0
 """Seconds added before a geometric mean and taken off after it, as in H. Mittelmann's benchmarks."""
-
-CLAIMS = ("optimal", "optimal-by-solver")
-NONE = ("infeasible", "infeasible-by-solver")
-"""Statuses that say a plan is best, and that there is none."""
-
-TOLERANCE = 1e-6
-"""Share by which another's verified plan must be better to refute a claim."""
 
 FEWEST = 3
 """Instances for an interval: the bootstrap of two has three values."""
@@ -154,21 +148,9 @@ def claims_refuted(rows: pd.DataFrame) -> list[str]:
     for row in records:
         if row["verified"] is True and row["objective"] is not None:
             best[key(row)] = min(best.get(key(row), math.inf), float(row["objective"]))
-    return [_refuted(row, best.get(key(row))) for row in records]
-
-
-def _refuted(row: dict[Hashable, Any], best: float | None) -> str:
-    if row["verified"] is False:
-        return "plan breaks a limit"
-    if best is None:
-        return ""
-    if row["status"] in NONE:
-        return "there is a plan"
-    slack = TOLERANCE * (abs(best) or 1.0)
-    if row["status"] in CLAIMS and row["objective"] is not None and float(row["objective"]) - best > slack:
-        return "a better plan is known"
-    bound = row["bound"]
-    return "bound above a plan" if bound is not None and float(bound) - best > slack else ""
+    return [
+        refuted(row["status"], row["objective"], [row["bound"]], row["verified"], best.get(key(row))) for row in records
+    ]
 
 
 def shifted_mean(seconds: FloatArray | list[float], shift: float = SHIFT) -> float:

@@ -12,6 +12,7 @@ from qopt.core.arguments import is_whole, whole
 from qopt.core.display import Brief, listed
 from qopt.core.display import number as figure
 from qopt.core.errors import InputError, shown
+from qopt.core.shard import Shard
 from qopt.measuring.calibrated import Calibrated
 from qopt.measuring.calibration import calibrate_cuts
 from qopt.measuring.coefficients import instance
@@ -27,7 +28,6 @@ from qopt.measuring.profile import trace
 from qopt.measuring.progress import LineCallback, ProgressCallback, ignore_line, ignore_progress
 from qopt.measuring.scores import Margin, Score, adversarial_margin, correct
 from qopt.measuring.sensitivity import WIDTHS, Sensitivity, check_settings, measure
-from qopt.measuring.shards import Shard
 from qopt.qpart.problem import QPart
 from qopt.qpart.report import leaves_the_server
 

@@ -14,6 +14,7 @@ import torch
 from qopt.core.arrays import FloatArray
 from qopt.core.display import Brief
 from qopt.core.errors import InputError
+from qopt.core.shard import Shard
 from qopt.measuring.batches import Batch, Batches
 from qopt.measuring.checkpoint import Arrays, Checkpoint
 from qopt.measuring.grids import Grid, Range, Steps
@@ -21,7 +22,7 @@ from qopt.measuring.network import Network, TensorName
 from qopt.measuring.parallel import run_all
 from qopt.measuring.progress import ProgressCallback, ignore_progress
 from qopt.measuring.scores import Margin, Score, check_finite, scored, squared_change
-from qopt.measuring.shards import Shard
+from qopt.measuring.shards import order
 from qopt.measuring.variants import outputs_with_products, outputs_with_tensors, tensor_names
 
 LAW_BITS = range(4, 11)
@@ -89,9 +90,9 @@ def reference(
                 found[f"sample-{layer.number}"] = tensor.flatten()[start::every].numpy(force=True)
         return found
 
-    order = (shard or Shard(1, 1)).order(len(batches))
-    units = [partial(checkpoint.unit, f"reference-batch-{i:05d}", partial(batches.run, i, measured)) for i in order]
-    by_batch = dict(zip(order, run_all(units, batches.workers), strict=True))
+    turns = order(shard or Shard(1, 1), len(batches))
+    units = [partial(checkpoint.unit, f"reference-batch-{i:05d}", partial(batches.run, i, measured)) for i in turns]
+    by_batch = dict(zip(turns, run_all(units, batches.workers), strict=True))
     parts = [by_batch[i] for i in range(len(batches))]
 
     def fitted(number: int) -> tuple[Range, tuple[Range, ...]]:

@@ -23,6 +23,7 @@ from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.display import Brief, listed, number
 from qopt.core.errors import InputError, shown
 from qopt.core.files import write_text
+from qopt.core.shard import Shard
 from qopt.measuring import fingerprint
 from qopt.measuring.arithmetic import plain_float32
 from qopt.measuring.batches import Batches
@@ -37,7 +38,7 @@ from qopt.measuring.parallel import run_all
 from qopt.measuring.progress import LineCallback, ProgressCallback, ignore_line, ignore_progress
 from qopt.measuring.robustness import noise_trials
 from qopt.measuring.scores import Margin, Score, adversarial_margin, chance, correct, qualified_name
-from qopt.measuring.shards import Shard
+from qopt.measuring.shards import tensors_of
 from qopt.measuring.variants import tensor_names
 from qopt.qpart.problem import SAME_LEVEL
 
@@ -314,7 +315,7 @@ def measure(
     saved = Checkpoint(checkpoint, settings.made_from(batches))
     names = tensor_names(network)
     own = None if shard is None else Shard.checked(shard)
-    names = names if own is None else own.part(names)
+    names = names if own is None else tensors_of(own, names)
     base = reference(batches, bits, settings.activation_grid, score, margin, saved, own)
     if not base.margin.mean() > 0:
         raise InputError("logits", "the two largest equal for every example", "a network that tells classes apart")

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import Cli
+from command_line import Cli, check_refusal
 
 import qopt
 from qopt.cli.app import COMMANDS
 from qopt.core.reading import to_json
-from qopt.kernels import checker
 from qopt.qpart.generate import qpart
 
 TEACHING = "qpart/teaching-3"
@@ -43,21 +42,6 @@ def process(*arguments: str, **options: Any) -> subprocess.Popen[str]:
         text=True,
         **options,
     )
-
-
-def check_refusal(call: Any, code: int = 2) -> str:
-    assert call.code == code
-    assert call.out == ""
-    assert call.err.startswith("qopt: ")
-    assert call.err.endswith("\n")
-    assert call.err.count("\n") == 1
-    assert call.err[:-1].isprintable()
-    assert len(call.err) < 800
-    assert "Traceback" not in call.err
-    return str(call.err)
-
-
-# --- answers ------------------------------------------------------------------------------------------------------
 
 
 def test_solve_prints_the_plan_and_the_certificate(qopt_cli: Cli) -> None:
@@ -585,130 +569,7 @@ def test_numbers_in_json_are_finite(qopt_cli: Cli, instance: Path) -> None:
         walk(json.loads(qopt_cli(*arguments, "--json").out))
 
 
-@pytest.mark.parametrize("instance", [TEACHING, "placement/teaching-5", "jqodi/fig5", "allocation/teaching-4"])
-def test_a_proof_for_the_checker(qopt_cli: Cli, tmp_path: Path, instance: str) -> None:
-    solution, proof = tmp_path / "solution.json", tmp_path / "proof.json"
-    solution.write_text(qopt_cli("solve", instance, "--json").out)
-    assert qopt_cli("export", instance, solution, "--format", "proof", "--out", proof).code == 0
-    run = subprocess.run(
-        [sys.executable, "-I", checker.__file__, str(proof)], capture_output=True, text=True, check=False
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
-    assert run.stdout.startswith("yes: objective")
-    proof.write_text(proof.read_text()[: proof.stat().st_size // 2])
-    run = subprocess.run(
-        [sys.executable, "-I", checker.__file__, str(proof)], capture_output=True, text=True, check=False
-    )
-    assert run.returncode != 0
-    assert "yes" not in run.stdout
-
-
-def test_what_is_no_proof(qopt_cli: Cli, tmp_path: Path) -> None:
-    solution = tmp_path / "solution.json"
-    solution.write_text(qopt_cli("solve", TEACHING, "--json").out)
-    for arguments, words in (
-        (("qpart/mnist-mlp6", solution, "--format", "proof"), "solution: found no proof"),
-        ((TEACHING, solution, "--format", "mps"), "solution: found"),
-        ((TEACHING, "--format", "mps", "--gap", "0"), "--gap: found 0"),
-        ((TEACHING, "--format", "proof", "--gap", "-1"), "gap: found -1"),
-        ((TEACHING, "--format", "proof", "--formulation", "hull"), "--formulation: found 'hull'"),
-        ((TEACHING, tmp_path / "none.json", "--format", "proof"), "found"),
-    ):
-        assert words in check_refusal(qopt_cli("export", *arguments))
-    worse = json.loads(solution.read_text())
-    uniform = qopt.solve(TEACHING, "uniform").to_dict()
-    worse["plan"] = uniform["plan"]
-    solution.write_text(json.dumps(worse))
-    refused = qopt_cli("export", TEACHING, solution, "--format", "proof")
-    assert uniform["objective"] != qopt.solve(TEACHING).objective
-    assert "solution: found" in check_refusal(refused)
-
-
 def test_the_page_of_commands_lists_every_one() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "commands.md").read_text()
     named = re.findall(r"^\| `qopt (\w+)` \|", page, re.M)
     assert sorted(named) == sorted(command.__name__ for command in COMMANDS)
-
-
-STUDY = """
-name = "pair"
-time_limit = 30
-instances = [{names = ["qpart/teaching-3"]}]
-runs = [{method = ["mckp", "round-up"]}]
-"""
-
-
-def test_a_study_from_its_file(qopt_cli: Cli, tmp_path: Path) -> None:
-    study, journal = tmp_path / "pair.toml", tmp_path / "pair.jsonl"
-    study.write_text(STUDY)
-    first = qopt_cli("compare", study)
-    assert first.code == 0
-    for words in ("yes, proved", "median time", f"2 results in {journal}"):
-        assert words in " ".join(first.out.split())
-    assert "--resume" in check_refusal(qopt_cli("compare", study))
-    before = journal.read_bytes()
-    again = qopt_cli("compare", study, "--resume", "--json", "--csv", tmp_path / "pair.csv")
-    assert journal.read_bytes() == before
-    records = json.loads(again.out)
-    assert [(r["run"], r["objective"], r["wrong"]) for r in records] == [("mckp", 312.0, ""), ("round-up", 328.0, "")]
-    header, *lines = (tmp_path / "pair.csv").read_text().splitlines()
-    assert header.split(",") == list(records[0])
-    assert [line.split(",")[0] for line in lines] == ["teaching-3"] * 2
-    merged = qopt_cli("compare", study, "--journal", tmp_path / "other.jsonl", "--merge", journal, "--json")
-    assert json.loads(merged.out) == records == json.loads(qopt_cli("compare", study, "--table", "--json").out)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--methods", "mckp"], "--methods: found this option beside a study"),
-        (["--time-limit", "3"], "--time-limit: found this option beside a study"),
-        (["--shard", "3/2"], "--shard: found '3/2'"),
-        (["--shard", "a"], "--shard: found 'a'"),
-        (["--import", "no_such"], "imports: found 'no_such'"),
-        ([TEACHING], "instances: found 2 beside a study"),
-        (["--table"], "pair.jsonl: found no such file"),
-        (["--merge", "none.jsonl"], "none.jsonl: found no such file"),
-        (["--jobs", "0"], "jobs: found 0"),
-    ],
-)
-def test_bad_options_of_a_study(qopt_cli: Cli, tmp_path: Path, arguments: list[str], words: str) -> None:
-    study = tmp_path / "pair.toml"
-    study.write_text(STUDY)
-    assert words in check_refusal(qopt_cli("compare", study, *arguments))
-
-
-def test_options_of_a_study_without_one(qopt_cli: Cli) -> None:
-    for option in (["--resume"], ["--shard", "1/2"], ["--jobs", "2"], ["--table"]):
-        assert f"{option[0]}: found instances" in check_refusal(qopt_cli("compare", TEACHING, *option))
-
-
-@pytest.mark.parametrize("width", [140, 80, 60, 30])
-def test_no_width_cuts_a_number(qopt_cli: Cli, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
-    monkeypatch.setenv("COLUMNS", str(width))
-    instances = ["qpart/mnist-mlp6", "placement/teaching-5"]
-    methods = ["mckp", "round-up"], ["mincut"]
-    found = "\n".join(
-        qopt_cli("compare", name, "--methods", ",".join(some)).out
-        for name, some in zip(instances, methods, strict=True)
-    )
-    assert "…" not in found
-    assert max(map(len, found.splitlines())) <= width
-    for name, some in zip(instances, methods, strict=True):
-        for method in some:
-            assert f"{qopt.solve(name, method).objective:.8g}" in found
-
-
-def test_ctrl_c_keeps_the_rows(qopt_cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    from qopt.core.method import Method
-
-    real = Method.load
-
-    def interrupt(*_: Any) -> Any:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Method, "load", lambda m: interrupt if m.name == "kkt" else real(m))
-    found = qopt_cli("compare", TEACHING, "--methods", "mckp,kkt")
-    assert found.code == 130
-    assert "mckp" in found.out
-    assert "interrupted" in found.err

@@ -146,7 +146,7 @@ def test_what_goes_wrong_is_a_row_and_the_study_goes_on(tmp_path: Path, troubled
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"shard": (3, 2)}, "shard: found 3/2"),
+        ({"shard": (3, 2)}, "shard: found (3, 2)"),
         ({"shard": "1/2"}, "shard: found '1/2'"),
         ({"jobs": 0}, "jobs: found 0"),
         ({"chunk": 0}, "chunk: found 0"),

@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 from small_networks import build, data_for  # noqa: E402
 
 from qopt.core.errors import InputError  # noqa: E402
+from qopt.core.shard import Shard  # noqa: E402
 from qopt.measuring.arithmetic import plain_float32, tf32  # noqa: E402
 from qopt.measuring.batches import Batches  # noqa: E402
 from qopt.measuring.memory import default_memory, is_exhausted  # noqa: E402
@@ -19,7 +20,7 @@ from qopt.measuring.plans import PlanRunner, Widths  # noqa: E402
 from qopt.measuring.robustness import tf32_error  # noqa: E402
 from qopt.measuring.scores import correct  # noqa: E402
 from qopt.measuring.sensitivity import Sensitivity, measure  # noqa: E402
-from qopt.measuring.shards import Shard  # noqa: E402
+from qopt.measuring.shards import order  # noqa: E402
 
 LEVELS = [0.05, 0.2]
 BITS = range(3, 7)
@@ -164,7 +165,7 @@ def test_shards_that_do_not_belong_together_are_refused() -> None:
 @pytest.mark.parametrize("count", [0, 1, 2, 7, 12])
 def test_shards_that_work_at_the_same_time_share_what_all_of_them_need(count: int) -> None:
     """Three at the same pace, each at the next unit of its order that is not done: only the last may be done twice."""
-    orders = [Shard(number, 3).order(count) for number in (1, 2, 3)]
+    orders = [order(Shard(number, 3), count) for number in (1, 2, 3)]
     assert all(sorted(order) == list(range(count)) for order in orders)
     done, worked = set[int](), 0
     while len(done) < count:
