@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
     from qopt.comparison.design import Design
 
-MEASURED = ("seconds", "charged", *PHASES, "other", "cpu", "memory", "machine")
-"""Columns that another run, or another machine, may fill otherwise."""
-
 ANSWERS = (
     *("instance", "family", "fingerprint", "run", "method", "formulation", "solver", "bits", "exact", "repeat", "seed"),
     *("status", "said", "objective", "bound", "claimed_bound", "gap", "verified", "proved", "best", "excess", "wrong"),
