@@ -15,8 +15,8 @@ from typing import Any
 import pandas as pd
 
 import qopt
-from qopt.comparison.claims import CLAIMS, NONE, TOLERANCE
 from qopt.comparison.times import claims_refuted
+from qopt.core.claims import CLAIMS, NONE, TOLERANCE
 from qopt.core.files import write_text
 
 HEAD = """# Do they agree?
@@ -53,7 +53,10 @@ def judged(names: Iterable[str], limit: float, methods: Sequence[str] | None = N
     return rows
 
 
-KEPT = ("instance", "method", "bits", "status", "objective", "bound", "seconds", "verified", "proved", "message")
+KEPT = (
+    *("instance", "method", "bits", "status", "objective", "bound", "seconds", "verified", "proved", "refuted"),
+    "message",
+)
 
 
 def outcome(row: Any) -> str:

@@ -160,6 +160,7 @@ def _answer(problem: Problem, solution: Solution, record: Record, method: Method
         "verified": certificate.feasible if solution.plan is not None else None,
         "proved": certificate.proved or certificate.infeasible,
         "no_plan": certificate.infeasible,
+        "refuted": solution.refuted,
         "kind": certificate.kind,
         "seconds": solution.seconds,
         "phases": phases,

@@ -11,9 +11,9 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from qopt.comparison.claims import CLAIMS, NONE, TOLERANCE, refuted
 from qopt.comparison.journal import Rows, listed, results
 from qopt.comparison.record import PHASES
+from qopt.core.claims import CLAIMS, NONE, TOLERANCE, refuted
 from qopt.core.families import family_named
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def _slim(line: dict[str, Any]) -> dict[str, Any]:
     facts = line.get("facts") or {}
     row = {name: line.get(name) for name in ("at", *COLUMNS)}
     row |= {name: (line.get("phases") or {}).get(name) for name in (*PHASES, "other")}
+    row["wrong"] = line.get("refuted") or ""
     row["proved"], row["exact"] = bool(line.get("proved")), bool(line.get("exact"))
     row["message"] = line.get("message") or ""
     return row | {name: facts.get(name) for name in own} | {"machine": line.get("machine")}
@@ -88,7 +89,7 @@ def _wrong(row: Mapping[str, Any], known: float | None, tolerance: float) -> str
     """The claim that the data refute, in words; empty for none."""
     bounds = row["claimed_bound"], row["bound"]
     plan = row["objective"], bounds, row["verified"]
-    return refuted(row["status"], *plan, known, gap=_gap(row), tolerance=tolerance)
+    return row["wrong"] or refuted(row["status"], *plan, known, gap=_gap(row), tolerance=tolerance)
 
 
 def _gap(row: Mapping[str, Any]) -> float:

@@ -46,8 +46,8 @@ def rows(
 
     Returns
     -------
-    A dict for each problem and method: `HEAD`, the family's own columns (COLUMNS of its report), and ``message``. What
-    is not known is None.
+    A dict for each problem and method: `HEAD`, the family's own columns (COLUMNS of its report), ``refuted`` (the claim
+    that turned out false) and ``message``. What is not known is None.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def _record(problem: Problem, method: Method, time_limit: float | None) -> dict[
     family = family_of(problem)
     own = family.part("report")
     head = [name for name in HEAD if name != "bits" or family.bits]
-    record: dict[str, Any] = dict.fromkeys((*head, *own.COLUMNS, "message"))
+    record: dict[str, Any] = dict.fromkeys((*head, *own.COLUMNS, "refuted", "message"))
     record.update(problem=problem.name, method=method.name)
     if method.bits is not None:
         record.update(bits=method.bits)
@@ -104,6 +104,7 @@ def _record(problem: Problem, method: Method, time_limit: float | None) -> dict[
         verified=certificate.feasible if solution.plan else None,
         proved=certificate.proved or certificate.infeasible,
         message=solution.message,
+        refuted=solution.refuted,
         **own.facts(problem, solution),
     )
     return record

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qopt.comparison.claims import CLAIMS, NONE, refuted
 from qopt.comparison.statistics import adjusted, signed_rank
 from qopt.core.arguments import is_number, whole
 from qopt.core.arrays import BoolArray, FloatArray
+from qopt.core.claims import CLAIMS, NONE, refuted
 from qopt.core.display import Brief
 from qopt.core.errors import InputError, shown
 
@@ -132,12 +132,12 @@ def _judged(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def claims_refuted(rows: pd.DataFrame) -> list[str]:
-    """For each row the claim that the others refute, in words; empty where there is none.
+    """For each row the claim that the others refute, or `qopt.solve` did, in words; empty where there is none.
 
     Parameters
     ----------
-    rows : with columns ``instance``, ``status``, ``objective``, ``bound`` and ``verified``, and ``bits`` if families
-        have them.
+    rows : with columns ``instance``, ``status``, ``objective``, ``bound`` and ``verified``, ``bits`` if families
+        have them, and ``refuted`` as `qopt.Solution.refuted` says it.
     """
     best: dict[tuple[str, str], float] = {}
     records: list[dict[Hashable, Any]] = rows.to_dict("records")
@@ -148,9 +148,14 @@ def claims_refuted(rows: pd.DataFrame) -> list[str]:
     for row in records:
         if row["verified"] is True and row["objective"] is not None:
             best[key(row)] = min(best.get(key(row), math.inf), float(row["objective"]))
-    return [
-        refuted(row["status"], row["objective"], [row["bound"]], row["verified"], best.get(key(row))) for row in records
-    ]
+
+    def wrong(row: dict[Hashable, Any]) -> str:
+        said = row.get("refuted")
+        if isinstance(said, str) and said:
+            return said
+        return refuted(row["status"], row["objective"], [row["bound"]], row["verified"], best.get(key(row)))
+
+    return [wrong(row) for row in records]
 
 
 def shifted_mean(seconds: FloatArray | list[float], shift: float = SHIFT) -> float:

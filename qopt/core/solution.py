@@ -49,6 +49,8 @@ class Outcome(Brief):
     witness : a proof that anyone can check (`qopt.qpart.certificate.witness`), or None.
     message : one line for the user, for example why it failed.
     details : numbers worth keeping: rounds, nodes, multipliers.
+    refuted : the claim of a method that a plan refutes which `qopt.solve` knows (`qopt.core.claims.refuted`); the
+        status is "failed" then. A method leaves it empty.
     """
 
     status: Status
@@ -59,6 +61,7 @@ class Outcome(Brief):
     witness: dict[str, object] | None = None
     message: str = ""
     details: Mapping[str, object] = field(default_factory=dict)
+    refuted: str = ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -76,6 +79,8 @@ class Solution:
         own. A time limit is for both together.
     certificate : what is true of the plan.
     witness, message, details : as the method handed them back (`Outcome`).
+    refuted : the method's claim that turned out false, in words; empty for none. The status is "failed" then, and the
+        plan the better one.
     instance : the problem itself, for `report`.
     """
 
@@ -92,6 +97,7 @@ class Solution:
     witness: dict[str, object] | None = None
     message: str = ""
     details: Mapping[str, object] = field(default_factory=dict)
+    refuted: str = ""
     instance: Problem | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
@@ -166,4 +172,5 @@ class Solution:
             "certificate": self.certificate.to_dict(),
             "witness": self.witness,
             "details": self.details,
+            "refuted": self.refuted,
         }

@@ -11,6 +11,7 @@ from typing import Any
 
 from qopt.core.arguments import check_time_limit
 from qopt.core.certificate import STOPPED, Certificate, claimed
+from qopt.core.claims import refuted
 from qopt.core.clock import Clock, OutOfTime
 from qopt.core.display import with_article
 from qopt.core.envelope import Envelope
@@ -162,7 +163,7 @@ def solve(
         known = None if time_limit is None or not chosen.stand_in else _first_plan(family, asked, clock)
     with logged(verbose and "verbose" in chosen.options):
         outcome = _stood_in(family, asked, chosen, _run(chosen, function, asked, options), known)
-    outcome = _not_worse(family, asked, chosen, outcome, options.start)
+    outcome = _not_worse(family, asked, chosen, outcome, options)
     seconds = clock.spent - begun
     tell(f"{chosen.name} says {outcome.status} after {seconds:.3g} s; certifying")
     if chosen.bits is not None:
@@ -171,6 +172,12 @@ def solve(
         effort["clock"] = clock
     with phase("certify"):
         certificate = _certified(asked, outcome.plan, outcome.witness, effort)
+        if chosen.stand_in and _doubtful(outcome, certificate):
+            if time_limit is None:
+                known = _first_plan(family, asked, Clock(DOUBT))
+            doubted = _refuted(family, asked, chosen, outcome, options, known, FIRST)
+            if doubted is not outcome:
+                outcome, certificate = doubted, _certified(asked, doubted.plan, None, effort)
     tell(f"certified in {certificate.seconds:.3g} s")
     unproved = outcome.plan is not None and not certificate.proved and certificate.stopped
     return Solution(
@@ -187,6 +194,7 @@ def solve(
         witness=outcome.witness,
         message="; ".join(filter(None, (outcome.message, unused, STOPPED[unproved] if unproved else ""))),
         details=outcome.details,
+        refuted=outcome.refuted,
         instance=asked,
     )
 
@@ -218,17 +226,52 @@ def _why_not(family: Family, problem: Problem, method: Method, start: Plan) -> s
     return f"the start was not used, it breaks {found.violations[0] if found.violations else 'a limit'}"
 
 
-def _not_worse(family: Family, problem: Problem, method: Method, outcome: Outcome, start: Plan | None) -> Outcome:
+def _not_worse(family: Family, problem: Problem, method: Method, outcome: Outcome, options: Options) -> Outcome:
     """An outcome with the start in the place of no plan, or of a worse one."""
+    start = options.start
     if start is None or not family.first:
         return outcome
+    outcome = _refuted(family, problem, method, outcome, options, start, STARTED)
     value = family.part("first").objective
     if outcome.plan is not None and value(problem, outcome.plan) <= value(problem, start):
         return outcome
-    if outcome.status in ("optimal", "infeasible"):  # a claim that the start refutes
-        claim = "that there is no plan" if outcome.plan is None else "a worse plan to be optimal"
-        outcome = replace(outcome, status="failed", bound=None, message=f"{method.name} says {claim}")
-    return replace(outcome, plan=start, message="; ".join(filter(None, (outcome.message, "the plan is the start"))))
+    return replace(outcome, plan=start, message="; ".join(filter(None, (outcome.message, STARTED))))
+
+
+def _doubtful(outcome: Outcome, certificate: Certificate) -> bool:
+    """Whether a method claims what its certificate leaves open: that there is no plan, or none better than its own."""
+    if outcome.plan is None:
+        return outcome.status == "infeasible" and not certificate.infeasible
+    return outcome.status == "optimal" and certificate.feasible and not certificate.proved
+
+
+def _refuted(
+    family: Family, problem: Problem, method: Method, outcome: Outcome, options: Options, known: Plan | None, where: str
+) -> Outcome:
+    """An outcome that has failed where a plan that keeps all limits refutes its claim, with the better of the two."""
+    if known is None:
+        return outcome
+    value = family.part("first").objective
+    best, own = value(problem, known), None if outcome.plan is None else value(problem, outcome.plan)
+    claim = refuted(outcome.status, own, (outcome.bound,), None, best, gap=options.gap or 0.0)
+    if not claim:
+        return outcome
+    plan, message = (known, where) if own is None or own > best else (outcome.plan, "")
+    message = "; ".join(filter(None, (f"{method.name} {FALSE[claim]}", message)))
+    return replace(outcome, status="failed", plan=plan, bound=None, message=message, refuted=claim)
+
+
+DOUBT = 1.0
+"""Seconds in which a heuristic may look for a plan that refutes a claim which the certificate leaves unproved."""
+
+FALSE = {
+    "there is a plan": "says that there is no plan",
+    "a better plan is known": "says a worse plan to be optimal",
+    "bound above a plan": "says that no plan is as good as one that there is",
+}
+"""What a method has said, by the words of `refuted`."""
+
+STARTED = "the plan is the start"
 
 
 def _takes_a_clock(family: Family) -> bool:
@@ -248,12 +291,7 @@ def _first_plan(family: Family, problem: Problem, clock: Clock) -> Plan | None:
 
 def _stood_in(family: Family, problem: Problem, method: Method, outcome: Outcome, known: Plan | None) -> Outcome:
     """An outcome with the first plan in the place of none, or of a worse one that the clock left."""
-    if known is None:
-        return outcome
-    if outcome.status == "infeasible":
-        message = f"{method.name} says that there is no plan; this one keeps all limits"
-        return replace(outcome, status="failed", plan=known, message=message)
-    if outcome.status not in ("time-limit", "failed"):
+    if known is None or outcome.status not in ("time-limit", "failed"):
         return outcome
     value = family.part("first").objective
     if outcome.plan is not None and (not method.exact or value(problem, outcome.plan) <= value(problem, known)):

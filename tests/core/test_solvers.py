@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from command_line import Cli
 
 import qopt
 from qopt.cli.app import main
+from qopt.comparison import times
 from qopt.core.errors import InputError
 from qopt.core.families import family_of
-from qopt.core.method import Backend
+from qopt.core.method import Backend, Method
+from qopt.core.solution import Outcome
 from qopt.core.solvers import own_process
 from qopt.core.solvers import pyomo as pyomo_solvers
 from qopt.core.solvers.answers import Answer
@@ -194,6 +197,25 @@ def test_a_claim_that_the_start_refutes(monkeypatch: pytest.MonkeyPatch) -> None
     found = qopt.solve("allocation/teaching-4", "pyomo", start=start)
     assert (found.status, found.plan) == ("failed", start)
     assert found.message == "pyomo says that there is no plan; the plan is the start"
+
+
+def test_a_claim_that_a_heuristic_refutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a solver claims and no certificate proves is put to the family's heuristic, with and without a limit."""
+    problem = qopt.load("allocation/teaching-4")
+    worst = qopt.solve(problem, "uniform").plan
+    monkeypatch.setattr(Method, "load", lambda _: lambda *_: Outcome("optimal", worst, bound=math.inf))
+    for limit in (None, 5.0):
+        found = qopt.solve(problem, "pyomo", time_limit=limit)
+        assert (found.status, found.refuted, found.bound) == ("failed", "a better plan is known", None)
+        assert found.message == "pyomo says a worse plan to be optimal; the plan is that of a quick heuristic"
+        assert found.objective is not None
+        assert found.objective < qopt.certify(problem, worst).objective
+    table = qopt.compare([problem], ["pyomo"]).rename(columns={"problem": "instance"})
+    assert table["status"].tolist() == ["failed"]
+    assert times.claims_refuted(table) == ["a better plan is known"]
+    monkeypatch.setattr(Method, "load", lambda _: lambda *_: Outcome("infeasible"))
+    found = qopt.solve(problem, "pyomo")
+    assert (found.status, found.refuted) == ("failed", "there is a plan")
 
 
 def test_start_and_log_on_the_command_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

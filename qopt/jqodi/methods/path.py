@@ -15,8 +15,9 @@ from qopt.jqodi.reductions import path_graph, path_states
 from qopt.jqodi.terms import Candidate
 from qopt.kernels import rcsp
 
-SMALL, NODES, MORE_NODES = 100, 30, 500
-"""Epochs times states up to which a tree may take more nodes; beyond, a certificate enumerates what is left sooner."""
+SMALL, NODES = 100, 500
+"""Epochs times states up to which a tree is looked for, and its nodes; beyond, a certificate that enumerates what the
+root leaves open is sooner there, and where it is not, no tree of a few nodes would be."""
 
 
 def refuses(problem: Jqodi) -> str | None:
@@ -36,7 +37,7 @@ def _solve_candidate(problem: Jqodi, candidate: Candidate, upper: float, gap: fl
         upper=upper,
         gap=gap,
         time_limit=clock.left,
-        witness_nodes=MORE_NODES if candidate.time.size <= SMALL else NODES,
+        witness_nodes=NODES if candidate.time.size <= SMALL else 0,
     )
     states = None if result.path is None else path_states(candidate, result.path)
     tree, root = result.tree, result.details.get("root_leaf")
