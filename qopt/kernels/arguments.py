@@ -19,14 +19,14 @@ WHOLE = 2.0**DIGITS
 """Floats hold every whole number up to this."""
 
 
-def floats(name: str, values: object, found: str, allowed: str) -> FloatArray:
+def floats(name: str, values: object, allowed: str, found: str | None = None) -> FloatArray:
     """An array of floats of any shape; whole numbers that no float holds are refused, never rounded.
 
     Parameters
     ----------
     name : of the argument, for the message.
     values : an array, nested lists or a number.
-    found, allowed : what is said of something that is no array of numbers.
+    allowed, found : what is said of something that is no array of numbers; found None: what it looks like.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def floats(name: str, values: object, found: str, allowed: str) -> FloatArray:
     except OverflowError:
         raise InputError(name, "a whole number of hundreds of digits", f"numbers up to {LARGEST:g}") from None
     except (TypeError, ValueError):
-        raise InputError(name, found, allowed) from None
+        raise InputError(name, shown(values) if found is None else found, allowed) from None
     if given is values and given.dtype.kind == "f" and given.dtype.itemsize <= array.itemsize:
         return array
     large = np.argwhere(np.abs(array) >= WHOLE)
@@ -73,7 +73,7 @@ def table(name: str, values: object, dimensions: str, *, infinite: bool = False)
         Not such an array; the entry that is no number, or too large, or a whole number that no float holds.
     """
     axes = len(dimensions.strip("()").rstrip(",").split(","))
-    array = floats(name, values, "rows of unequal length, or what is not a number", f"{dimensions} numbers")
+    array = floats(name, values, f"{dimensions} numbers", "rows of unequal length, or what is not a number")
     if array.ndim != axes:
         raise InputError(name, f"shape {array.shape}", f"{dimensions} numbers")
     good = np.abs(array) <= LARGEST

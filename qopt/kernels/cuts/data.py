@@ -109,7 +109,7 @@ def _refuse(array: FloatArray | IntArray, name: str, wrong: BoolArray, allowed: 
 
 
 def _numbers(name: str, data: object) -> FloatArray:
-    return floats(name, data, shown(data), "rows of numbers, all of one length")
+    return floats(name, data, "rows of numbers, all of one length")
 
 
 def _nodes(name: str, data: object) -> IntArray:

@@ -41,11 +41,11 @@ class Layered(Brief):
     arc_resource: FloatArray | None = None
 
     def __post_init__(self) -> None:
-        cost = floats("node_cost", self.node_cost, shown(self.node_cost), "an array of numbers")
+        cost = floats("node_cost", self.node_cost, "an array of numbers")
         if cost.ndim != 2 or not cost.size:
             raise InputError("node_cost", f"shape {cost.shape}", "(layers, states), at least one of each")
         layers, states = cost.shape
-        resource = floats("node_resource", self.node_resource, shown(self.node_resource), "an array of numbers")
+        resource = floats("node_resource", self.node_resource, "an array of numbers")
         single = resource.ndim == 2
         resource = resource[None] if single else resource
         if resource.ndim != 3 or resource.shape[1:] != cost.shape or not len(resource):
@@ -54,14 +54,14 @@ class Layered(Brief):
             )
         arc_cost = self.arc_cost
         if arc_cost is not None:
-            arc_cost = floats("arc_cost", arc_cost, shown(arc_cost), "an array of numbers")
+            arc_cost = floats("arc_cost", arc_cost, "an array of numbers")
             if arc_cost.shape not in ((states, states), (layers - 1, states, states)):
                 raise InputError(
                     "arc_cost", f"shape {arc_cost.shape}", f"{(states, states)} or {(layers - 1, states, states)}"
                 )
         arc_resource = self.arc_resource
         if arc_resource is not None:
-            arc_resource = floats("arc_resource", arc_resource, shown(arc_resource), "an array of numbers")
+            arc_resource = floats("arc_resource", arc_resource, "an array of numbers")
             arc_resource = arc_resource[None] if single else arc_resource
             shapes = [(len(resource), states, states), (len(resource), layers - 1, states, states)]
             if arc_resource.shape not in shapes:
@@ -277,7 +277,7 @@ class Digraph(Brief):
     def __post_init__(self) -> None:
         object.__setattr__(self, "vertices", whole("vertices", self.vertices, 1))
         cost = table("cost", self.cost, "(arcs)", infinite=True)
-        resource = floats("resource", self.resource, shown(self.resource), "an array of numbers")
+        resource = floats("resource", self.resource, "an array of numbers")
         if resource.ndim not in (1, 2) or resource.shape[-1] != len(cost) or (resource.ndim == 2 and not len(resource)):
             raise InputError("resource", f"shape {resource.shape}", f"({len(cost)},) or (resources, {len(cost)})")
         _refuse("resource", resource, lambda a: ~((a >= 0) & (a <= LARGEST)), f"numbers from 0 to {LARGEST:g}")
