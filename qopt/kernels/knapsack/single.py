@@ -24,7 +24,7 @@ from qopt.kernels.knapsack.exact import ExactKnapsack, few_items
 from qopt.kernels.knapsack.incumbent import Incumbent
 from qopt.kernels.knapsack.late import late_answer
 from qopt.kernels.knapsack.ranges import far_cheaper
-from qopt.kernels.knapsack.relaxation import hull_steps, relax, undominated
+from qopt.kernels.knapsack.relaxation import frontier, relax
 from qopt.kernels.knapsack.result import Result
 from qopt.kernels.knapsack.rounding import Rounded, rounded
 from qopt.kernels.knapsack.scaled import Scaled, checked
@@ -127,8 +127,8 @@ def solve(
         )
         if late() and len(cost):
             return in_haste()
-        present = undominated(data.c, data.w)
-        relaxed = relax(data.c, data.w, hull_steps(data.c, data.w, present), data.capacity + data.margin)
+        present, steps = frontier(data.c, data.w)
+        relaxed = relax(data.c, data.w, steps, data.capacity + data.margin)
         incumbent.offer_if_cheap(relaxed.choice, -math.inf)
         search = _Search(data, present, relaxed.multiplier, incumbent, deadline)
         if data.whole is not None and data.step and not incumbent.closed:
