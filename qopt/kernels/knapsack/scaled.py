@@ -156,8 +156,8 @@ class Scaled:
                 match node:
                     case ["leaf", 1, float() | int() as multiplier] if id(node) not in converted:
                         converted[id(node)] = ["leaf", 1, _moved(multiplier, digits)]
-                    case ["sums", classes, list() as several]:
-                        converted[id(node)] = ["sums", classes, [_moved(x, digits) for x in several]]
+                    case ["sums", classes, list() as several, *near]:
+                        converted[id(node)] = ["sums", classes, [_moved(x, digits) for x in several], *near]
         except OverflowError:
             return None
         scaled = [converted.get(id(node), node) for node in tree]
