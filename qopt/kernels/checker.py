@@ -371,6 +371,19 @@ def _proved(objective: int, bound: int, shift: int, gap: Fraction) -> Verdict:
 # --- multiple-choice knapsack -------------------------------------------------------------------------------------
 
 
+class NearGrid(NamedTuple):
+    """Integers over 2^shift: mu, lam, step; and sums, of which an answer's is base + k step and from low to high."""
+
+    sums: list[int]
+    shift: int
+    mu: int
+    lam: int
+    step: int
+    base: int
+    low: int
+    high: int
+
+
 class Knapsack(Limited[tuple[int, int]]):
     """What is allowed is a mask of columns for each group: a class, or tied classes at the place of their first.
 
@@ -463,10 +476,12 @@ class Knapsack(Limited[tuple[int, int]]):
             _refuse("labels, which is for paths")
         if needed is None:
             _refuse("it does not show that nothing is feasible")
-        limit = self.rows[0][1] if len(node) == 3 and len(self.rows) == 1 else None
+        limit = self.rows[0][1] if len(node) in (3, 4) and len(self.rows) == 1 else None
         if limit is None:
-            _refuse(f"not '{node[0]}' and two entries, for one limit")
-        return (self.sums if node[0] == "sums" else self.rounded)(node, needed, limit)
+            _refuse(f"not '{node[0]}' and two or three entries, for one limit")
+        if node[0] == "sums":
+            return self.sums(node, needed, limit)
+        return self.near(node[1:], needed, limit) if len(node) == 4 else self.rounded(node, needed, limit)
 
     def rounded(self, node: Sequence[object], needed: int, limit: int) -> int:
         """The cost that a `node` ``["rounded", mu, lam]`` shows under a `limit`, if it is the `needed` one.
@@ -491,8 +506,36 @@ class Knapsack(Limited[tuple[int, int]]):
         total = Row(together, shift, base, step).up(least - lam * limit, shift)
         return _reaches(cost.up(total - mu * limit, shift), needed)
 
+    def near_grid(self, given: object) -> NearGrid:
+        """Sums of cost + mu weight over what is allowed, near a grid, for a `given` list [mu, lam, step]."""
+        numbers = [_number(x, "a multiplier or a step") for x in _list(given, "mu, lam and a step", 3)]
+        (mu, lam, step), below = _scaled(numbers)
+        if mu < 0 or lam < 0 or step <= 0:
+            _refuse("a multiplier is negative, or a step is not positive")
+        weight, cost = self.rows[0][0], self.cost
+        shift = max(cost.shift, weight.shift + below)
+        mu, lam = (x << (shift - weight.shift - below) for x in (mu, lam))
+        step <<= shift - below
+        together = [(c << (shift - cost.shift)) + mu * w for c, w in zip(cost.values, weight.values, strict=True)]
+        base = low = high = 0
+        for (a, b), mask in zip(pairwise(self.starts), self.allowed, strict=True):
+            sums = [x for c, x in enumerate(together[a:b]) if mask >> c & 1]
+            off = [(x - sums[0] + step // 2) % step - step // 2 for x in sums]
+            base, low, high = base + sums[0], low + min(off), high + max(off)
+        return NearGrid(together, shift, mu, lam, step, base, low, high)
+
+    def near(self, given: Sequence[object], needed: int, limit: int) -> int:
+        """The cost that sums near a grid show under a `limit`, if it is the `needed` one; `given` mu, lam, step."""
+        grid, weight = self.near_grid(list(given)), self.rows[0][0].values
+        least = -grid.lam * limit
+        for (a, b), mask in zip(pairwise(self.starts), self.allowed, strict=True):
+            least += min(grid.sums[x] + grid.lam * weight[x] for x in range(a, b) if mask >> (x - a) & 1)
+        k = -((grid.base + grid.high - least) // grid.step)
+        shown = grid.base + k * grid.step + grid.low - grid.mu * limit
+        return _reaches(self.cost.up(shown, grid.shift), needed)
+
     def sums(self, node: Sequence[object], needed: int, limit: int) -> int:
-        """The cost that a `node` ``["sums", classes]`` shows under a `limit`, if it is the `needed` one.
+        """The cost that a `node` ``["sums", classes, multipliers]`` shows under a `limit`, if it is the `needed` one.
 
         Sums over these classes, each completed as cheaply as the others allow.
         """
@@ -517,6 +560,16 @@ class Knapsack(Limited[tuple[int, int]]):
             rest = [min(a * c + b * w for w, c in columns[i]) for i in classes]
             after = list(accumulate(reversed(rest), initial=0))[-2::-1]
             prices.append((a, b, [a * (least - cost.step) + b * limit - x for x in after]))
+        for given in _list(node[3], "its grids") if len(node) == 4 else ():
+            grid = self.near_grid(given)
+            a, b = 1 << (grid.shift - cost.shift), grid.mu + grid.lam
+            scale = grid.shift - cost.shift
+            # The least k that costs as much as is needed; a sum leaves once it exceeds all that the k before allows.
+            k = -((grid.base + grid.low - grid.mu * limit - (least << scale)) // grid.step)
+            most = grid.base + grid.high + (k - 1) * grid.step + grid.lam * limit
+            rest = [min(a * c + b * w for w, c in columns[i]) for i in classes]
+            after = list(accumulate(reversed(rest), initial=0))[-2::-1]
+            prices.append((a, b, [most - x for x in after]))
         lightest = list(accumulate((min(columns[i])[0] for i in reversed(classes)), initial=0))[-2::-1]
         kept = [(0, 0)]
         for at, i in enumerate(classes):

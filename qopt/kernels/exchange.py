@@ -276,7 +276,7 @@ def _plain(value: object) -> object:
 
 
 def _answer(chosen: IntArray | None) -> list[int] | None:
-    return None if chosen is None else [int(x) for x in chosen]
+    return None if chosen is None else [int(x) for x in np.asarray(chosen).tolist()]
 
 
 # --- in -----------------------------------------------------------------------------------------------------------

@@ -38,6 +38,13 @@ def steps(values: FloatArray) -> tuple[IntArray, int] | None:
     values : of any shape, finite.
     """
     flat = values.ravel()
+    some = flat[:SAMPLE]
+    if (np.trunc(some) == some).all() and float(np.abs(flat).max(initial=0.0)) < WHOLE:
+        given = values.astype(np.int64)
+        if (given == values).all():
+            used = int(np.bitwise_or.reduce(given, axis=None))
+            q = (used & -used).bit_length() - 1 if used else 0
+            return given >> q, q
     for part in (flat,) if flat.size < SMALL else (flat[:SAMPLE], flat):
         mantissa, exponent = np.frexp(part)
         whole = np.abs(np.ldexp(mantissa, DIGITS)).astype(np.int64)
@@ -61,11 +68,21 @@ def grain(values: FloatArray, scale: float) -> float:
     values : (n, k) finite.
     scale : size of the sums that are compared.
     """
-    found = steps(values)
+    return grain_of(steps(values), scale)
+
+
+def grain_of(found: tuple[IntArray, int] | None, scale: float) -> float:
+    """`grain` of what `steps` found.
+
+    Parameters
+    ----------
+    found : of (n, k) numbers.
+    scale : size of the sums that are compared.
+    """
     if found is None:
         return 0.0
     whole, q = found
-    common = int(np.gcd.reduce((whole - whole.min(axis=1, initial=ABOVE_ALL, keepdims=True)).ravel()))
+    common = int(np.gcd.reduce(whole - whole.min(axis=1, initial=ABOVE_ALL, keepdims=True), axis=None))
     try:
         g = math.ldexp(common, q)
     except OverflowError:
@@ -83,18 +100,30 @@ def room(weight: FloatArray, allowed: float) -> float | None:
     weight : of the same shape, or (R, n, k).
     allowed : mask of the elements that may be used.
     """
-    found = steps(weight)
+    return room_of(steps(weight), allowed)
+
+
+def room_of(found: tuple[IntArray, int] | None, allowed: float) -> float | None:
+    """`room` of what `steps` found.
+
+    Parameters
+    ----------
+    found : of (n, k) weights.
+    allowed : what they may add up to.
+    """
     if found is None:
         return None
     whole, q = found
     least = whole.min(axis=1, initial=ABOVE_ALL, keepdims=True)
     excess = whole - least
-    common = int(np.gcd.reduce(excess.ravel()))
+    common = int(np.gcd.reduce(excess, axis=None))
     if float(excess.max(axis=1, initial=0).astype(np.float64).sum()) >= WHOLE:
         return None
     unit = Fraction(2) ** q
-    left = Fraction(allowed) / unit - sum(map(int, least.ravel()))
-    units: Fraction | int = math.floor(left / common) * common if common else math.floor(left)
+    left = math.floor(Fraction(allowed) / unit if q else allowed) - sum(least.ravel().tolist())
+    units = left // common * common if common else left
+    if not q:
+        return float(units)
     try:
         return float(units * unit)
     except OverflowError:

@@ -24,7 +24,7 @@ from qopt.core.limits import limit_with_slack
 from qopt.kernels.arguments import check_options
 from qopt.kernels.knapsack import single
 from qopt.kernels.knapsack.front import Front, Point, front
-from qopt.kernels.knapsack.relaxation import hull_steps, relax, undominated
+from qopt.kernels.knapsack.relaxation import frontier, relax
 from qopt.kernels.knapsack.result import Result
 from qopt.kernels.knapsack.scaled import checked
 from qopt.kernels.nodes import Node
@@ -134,4 +134,4 @@ def lp_bound(cost: ArrayLike, weight: ArrayLike, limit: float) -> float | None:
     capacity = limit_with_slack(limit)
     if weight.min(axis=1).sum() > capacity:
         return None
-    return relax(cost, weight, hull_steps(cost, weight, undominated(cost, weight)), capacity).bound
+    return relax(cost, weight, frontier(cost, weight)[1], capacity).bound

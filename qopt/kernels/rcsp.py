@@ -28,14 +28,14 @@ from numpy.typing import ArrayLike
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.errors import InputError, shown
-from qopt.kernels.arguments import check_options, number, table
+from qopt.kernels.arguments import LARGEST, check_options, number, table
 from qopt.kernels.exact import Late, almost
 from qopt.kernels.nodes import Node
 from qopt.kernels.paths.approximate import approximate
 from qopt.kernels.paths.dual import Dual, ascent, maximise
 from qopt.kernels.paths.exact import ExactPaths, few_arcs
 from qopt.kernels.paths.graph import Digraph, Layered, read_orlib
-from qopt.kernels.paths.labels import Outcome, Paths, guided
+from qopt.kernels.paths.labels import MULTIPLES, Outcome, Paths, guided
 from qopt.kernels.paths.late import least_costs, light_path
 from qopt.kernels.paths.layers import LayerPaths
 from qopt.kernels.paths.limits import Incumbent, Limits, limits
@@ -50,6 +50,13 @@ MAX_LABELS = 20_000_000
 
 WITNESS_NODES = 500
 """Nodes of branch and bound that may go into a proof. Chosen: a proof must not take much longer than the search."""
+
+WITNESS_LABELS = 10_000
+"""Labels of a search up to which its proof may be one leaf, whose checker makes them again: some tenths of a second."""
+
+LABELS_FROM = 5_000
+"""Arcs from which on such a leaf is written; in smaller graphs a tree of multipliers alone takes no time, and other
+formats know it as well."""
 
 WITNESS_WORK = 100_000_000
 """Arcs times nodes that may go into a proof, so that it costs little in large graphs."""
@@ -73,6 +80,7 @@ def solve(
     time_limit: float | None = None,
     max_labels: int | None = MAX_LABELS,
     witness_nodes: int | None = WITNESS_NODES,
+    witness_labels: int | None = WITNESS_LABELS,
 ) -> Result:
     """Solve a resource-constrained shortest path to proved optimality.
 
@@ -87,6 +95,8 @@ def solve(
     max_labels : labels kept before the search stops, as at a time limit.
     witness_nodes : nodes of branch and bound spent on the proof, fewer in large graphs; 0 for no proof.
         None, here and for `max_labels`, stands for what is usual.
+    witness_labels : in large graphs the proof may ask its checker for so many labels; 0 for a tree whose leaves are
+        multipliers alone, as VIPR has them.
 
     Returns
     -------
@@ -101,14 +111,16 @@ def solve(
         raise InputError("graph", shown(graph), "a Layered or a Digraph")
     checked = _limits("limit", limit, graph.resources)
     _check_lower(lower, graph.resources)
-    check_options(upper, gap, time_limit, max_labels=max_labels, witness_nodes=witness_nodes)
+    counts = {"max_labels": max_labels, "witness_nodes": witness_nodes, "witness_labels": witness_labels}
+    check_options(upper, gap, time_limit, **counts)
     max_labels = MAX_LABELS if max_labels is None else max_labels
     witness_nodes = WITNESS_NODES if witness_nodes is None else witness_nodes
+    witness_labels = WITNESS_LABELS if witness_labels is None else witness_labels
     at_once = _at_once(graph, checked, float(upper), witness_nodes > 0)
     if at_once is not None:
         return at_once
     run = _Run(graph, limits(graph, checked), float(upper), gap, time_limit)
-    return run.finish(run.search(max_labels), witness_nodes)
+    return run.finish(run.search(max_labels), witness_nodes, witness_labels)
 
 
 def _at_once(graph: Layered | Digraph, limit: FloatArray, upper: float, prove: bool) -> Result | None:
@@ -152,6 +164,10 @@ class _Run:
         self.bound = -math.inf
         self.details: dict[str, object] = {}
         self.whole: ExactPaths | None = None
+        self.labels = 0
+        """Labels of all passes."""
+        self.last: Dual | None = None
+        """What bounded those of the last one."""
         self.paths.deadline = self.deadline
         none = np.zeros(len(bounds.rows))
         try:
@@ -184,7 +200,7 @@ class _Run:
 
     def _search(self, max_labels: int) -> bool:
         """`search`; Late where a pass is broken off."""
-        labels, allowed = 0, self.paths.everything
+        allowed = self.paths.everything
         dual = self.root
         for width in WIDTHS:
             if self.closed():
@@ -195,13 +211,14 @@ class _Run:
             self.details["left"] = int(np.count_nonzero(allowed))
             if self.closed() or self.late():
                 continue
-            outcome = self._pass(allowed, dual, width, max_labels - labels)
-            labels += outcome.labels
-            self.details["labels"] = labels
+            outcome = self._pass(allowed, dual, width, max_labels - self.labels)
+            self.last = dual
+            self.labels += outcome.labels
+            self.details["labels"] = self.labels
             if outcome.complete:
                 return True
             self.bound = max(self.bound, min(outcome.bound, self.incumbent.value))
-            if labels >= max_labels:
+            if self.labels >= max_labels:
                 return False
         return self.closed()
 
@@ -245,7 +262,7 @@ class _Run:
             max_labels=max_labels,
         )
 
-    def finish(self, complete: bool, witness_nodes: int) -> Result:
+    def finish(self, complete: bool, witness_nodes: int, witness_labels: int) -> Result:
         """The answer, with a proof where one is found in time."""
         incumbent, exact = self.incumbent, False
         if complete and (incumbent.refused_cost < incumbent.value or not incumbent.precise):
@@ -260,7 +277,9 @@ class _Run:
             if self.root.bound >= incumbent.proof_cutoff:
                 tree = [leaf(self.root.weights, self.bounds.rows, self.graph.resources)]
             elif incumbent.precise:
-                tree, exhausted = self._witness(witness_nodes)
+                tree = self._relabelled(witness_labels)
+                if tree is None:
+                    tree, exhausted = self._witness(witness_nodes)
             if tree is not None and not writable(tree):
                 tree = None
             if tree is None and not exhausted:  # it was not for want of nodes: floats cannot tell
@@ -333,10 +352,31 @@ class _Run:
             return None
         return Result("within-gap", *answer(self.graph, path), bound=least, tree=tree, details=self.details)
 
+    def _relabelled(self, most: int) -> list[Node] | None:
+        """One leaf that has the labels of the search made again; None where these are many, or the graph is small.
+
+        They are as few for the checker: at the same multipliers, and what was fixed out is out by its bound as well.
+        """
+        if self.incumbent.path is None or self.paths.revisits or self.last is None or self.arcs < LABELS_FROM:
+            return None
+        if not 0 < self.labels <= most:
+            return None
+        multipliers = np.zeros(self.graph.resources)
+        multipliers[self.bounds.rows] = self.last.weights[1:]
+        several = [multipliers, *(factor * multipliers for factor in MULTIPLES if factor)]
+        if not max(float(x.max(initial=0.0)) for x in several) <= LARGEST:
+            return None
+        return [["labels", [x.tolist() for x in several]]]
+
+    @property
+    def arcs(self) -> int:
+        """About how many the graph has."""
+        graph = self.graph
+        return graph.layers * graph.states**2 if isinstance(graph, Layered) else len(graph.cost)
+
     def _witness(self, nodes: int) -> tuple[list[Node] | None, bool]:
         """A tree by branch and bound; if there is none, whether nodes or time were too few for it."""
         graph = self.graph
-        arcs = graph.layers * graph.states**2 if isinstance(graph, Layered) else len(graph.cost)
         claim = Claim(
             paths=self.paths,
             bounds=self.bounds,
@@ -346,7 +386,7 @@ class _Run:
             model=self.model,
             deadline=self.deadline,
         )
-        most = min(nodes, WITNESS_WORK // max(arcs, 1))
+        most = min(nodes, WITNESS_WORK // max(self.arcs, 1))
         try:
             proof = branch(claim, self.root.cuts, self.root.weights[1:], max_nodes=most)
         except Late:

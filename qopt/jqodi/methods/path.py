@@ -38,6 +38,7 @@ def _solve_candidate(problem: Jqodi, candidate: Candidate, upper: float, gap: fl
         gap=gap,
         time_limit=clock.left,
         witness_nodes=NODES if candidate.time.size <= SMALL else 0,
+        witness_labels=0,
     )
     states = None if result.path is None else path_states(candidate, result.path)
     tree, root = result.tree, result.details.get("root_leaf")

@@ -27,14 +27,22 @@ def undominated(cost: FloatArray, weight: FloatArray) -> BoolArray:
     cost : (n, k) a class a row, or costs by element.
     weight : of the same shape, or (R, n, k).
     """
-    order = np.lexsort((cost, weight), axis=-1)
-    sorted_cost = np.take_along_axis(cost, order, axis=1)
-    best_before = np.minimum.accumulate(sorted_cost, axis=1)
-    keep = np.isfinite(sorted_cost)
-    keep[:, 1:] &= sorted_cost[:, 1:] < best_before[:, :-1]
-    mask = np.empty_like(keep)
-    np.put_along_axis(mask, order, keep, axis=1)
+    flat, _, _, keep = _staircases(cost, weight)
+    mask = np.zeros(cost.shape, dtype=bool)
+    mask.ravel()[flat[keep]] = True
     return mask
+
+
+def _staircases(cost: FloatArray, weight: FloatArray) -> tuple[IntArray, FloatArray, FloatArray, BoolArray]:
+    """Of (n, k) items in the order of their weight: place in the table, cost, weight, and whether none beats them."""
+    n, k = cost.shape
+    flat = np.lexsort((cost, weight), axis=-1)
+    flat += np.arange(0, n * k, k)[:, None]
+    sorted_cost = cost.ravel()[flat]
+    best_before = np.minimum.accumulate(sorted_cost, axis=1)
+    keep = sorted_cost < np.inf
+    keep[:, 1:] &= sorted_cost[:, 1:] < best_before[:, :-1]
+    return flat, sorted_cost, weight.ravel()[flat], keep
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,6 +66,22 @@ class Steps(Brief):
     start: IntArray
 
 
+def frontier(cost: FloatArray, weight: FloatArray) -> tuple[BoolArray, Steps]:
+    """`undominated` and `hull_steps` of these, at once.
+
+    Parameters
+    ----------
+    cost, weight : (n, k), with an item of finite cost in every row.
+    """
+    flat, sorted_cost, sorted_weight, keep = _staircases(cost, weight)
+    mask = np.zeros(cost.shape, dtype=bool)
+    kept = flat[keep]
+    mask.ravel()[kept] = True
+    k = cost.shape[1]
+    owner = kept // k if k else kept
+    return mask, _hulls(owner, kept - owner * k, sorted_cost[keep], sorted_weight[keep], flat[:, 0] % max(k, 1))
+
+
 def hull_steps(cost: FloatArray, weight: FloatArray, present: BoolArray) -> Steps:
     """Lower hull of every class, as one list of steps sorted by slope.
 
@@ -70,22 +94,31 @@ def hull_steps(cost: FloatArray, weight: FloatArray, present: BoolArray) -> Step
     order = np.argsort(np.where(present, weight, np.inf), axis=1, kind="stable")
     owner, at = np.nonzero(np.arange(cost.shape[1]) < present.sum(axis=1)[:, None])
     item = order[owner, at]
-    c, w = cost[owner, item], weight[owner, item]
+    return _hulls(owner, item, cost[owner, item], weight[owner, item], order[:, 0])
+
+
+def _hulls(owner: IntArray, item: IntArray, c: FloatArray, w: FloatArray, start: IntArray) -> Steps:
+    """Steps of items by class, each class's in the order of rising weight and falling cost."""
     # An item on or above the line between its neighbours is on no lower hull; take such out until there is none.
     while True:
         rise, run = c[1:] - c[:-1], w[1:] - w[:-1]
-        above = (rise[:-1] * run[1:] >= rise[1:] * run[:-1]) & (owner[2:] == owner[:-2])
-        if not above.any():
+        same = owner[1:] == owner[:-1]
+        above = rise[:-1] * run[1:] >= rise[1:] * run[:-1]
+        above &= same[1:]
+        above &= same[:-1]
+        out = np.flatnonzero(above)
+        if not out.size:
             break
-        keep = np.concatenate(([True], ~above, [True]))
+        keep = np.ones(len(owner), dtype=bool)
+        keep[out + 1] = False
         owner, item, c, w = owner[keep], item[keep], c[keep], w[keep]
-    step = np.flatnonzero(owner[1:] == owner[:-1])
-    gain, load = c[step] - c[step + 1], w[step + 1] - w[step]
+    step = np.flatnonzero(same)
+    gain, load = -rise[step], run[step]
     slope = gain / load
     # Stable: steps of one class keep their order where slopes tie by rounding.
     steepest = np.argsort(-slope, kind="stable")
-    step, slope = step[steepest], slope[steepest]
-    return Steps(owner[step], item[step + 1], gain[steepest], load[steepest], slope, order[:, 0])
+    step = step[steepest]
+    return Steps(owner[step], item[step + 1], gain[steepest], load[steepest], slope[steepest], start)
 
 
 def no_steps(cost: FloatArray, weight: FloatArray) -> Steps:

@@ -19,7 +19,7 @@ import numpy as np
 
 from qopt.core.arrays import FloatArray
 from qopt.kernels.grid import steps
-from qopt.kernels.knapsack.relaxation import hull_steps, relax, undominated
+from qopt.kernels.knapsack.relaxation import frontier, relax
 
 LARGEST = 2**62
 """Sums of whole numbers stay below this: 64-bit integers hold them, with a digit to spare."""
@@ -73,7 +73,7 @@ def rounded(cost: FloatArray, weight: FloatArray, capacity: float, lam: float, g
         least = whole.min(axis=1)
         above = np.ldexp((whole - least[:, None]).astype(np.float64), qc)
         light = np.ldexp((mw - mw.min(axis=1, keepdims=True)).astype(np.float64), qw)
-        relaxation = relax(above, light, hull_steps(above, light, undominated(above, light)), capacity)
+        relaxation = relax(above, light, frontier(above, light)[1], capacity)
         base = int((whole[:, 0] - least).sum())
         # Rounding of sums must not pass a point of the grid.
         units = math.ldexp(relaxation.bound, -qc) * (1 - BOUND_ROUNDING)

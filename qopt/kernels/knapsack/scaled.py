@@ -11,7 +11,7 @@ from qopt.core.arrays import FloatArray
 from qopt.core.errors import InputError
 from qopt.core.limits import limit_with_slack
 from qopt.kernels.arguments import LARGEST, number, table
-from qopt.kernels.grid import grain, room
+from qopt.kernels.grid import grain_of, room_of, steps
 from qopt.kernels.knapsack.ranges import is_wide, shifted_exponent, tamed
 from qopt.kernels.nodes import Node
 from qopt.kernels.tolerances import EPSILON, LIMIT_ROUNDING, PROOF_GAP, SUM_ROUNDING
@@ -58,10 +58,13 @@ class Scaled:
     ) -> None:
         floor_c, floor_w = cost.min(axis=1, initial=math.inf), weight.min(axis=1, initial=math.inf)
         c, w = cost - floor_c[:, None], weight - floor_w[:, None]
-        self.above, self.scale = c, min(known, float(c.max(initial=0.0))) if is_wide(c) else None
+        costs = steps(cost) if on_grid and not cost_error else None
+        weights = steps(weight) if math.isfinite(limit) and on_grid and not weight_error else None
+        wide = costs is None and is_wide(c)  # on a grid numbers have 53 digits at most
+        self.above, self.scale = c, min(known, float(c.max(initial=0.0))) if wide else None
         self.offset = math.fsum(floor_c.tolist())
         self.allowed = limit_with_slack(limit)
-        self.whole = room(weight, self.allowed) if math.isfinite(limit) and on_grid and not weight_error else None
+        self.whole = room_of(weights, self.allowed)
         capacity, rounding = math.inf, 0.0
         if self.whole is not None:
             capacity = self.whole
@@ -71,9 +74,12 @@ class Scaled:
             rounding = share * (abs(limit) + float(np.abs(floor_w).sum())) + 2.0 * weight_error
         self.feasible = capacity >= 0
         size = abs(self.offset) + float(c.max(axis=1, initial=0.0).sum())
-        self.step = grain(cost, size) if on_grid and not cost_error else 0.0
+        self.step = grain_of(costs, size)
         self.cost_error = cost_error
-        c, w = tamed(c, known), tamed(w, max(capacity + rounding, 0.0))
+        if wide:
+            c = tamed(c, known)
+        if weights is None:
+            w = tamed(w, max(capacity + rounding, 0.0))
         self.cost_unit, self.weight_unit = (math.frexp(float(x.max(initial=0.0)))[1] for x in (c, w))
         self.c, self.w = np.ldexp(c, -self.cost_unit), np.ldexp(w, -self.weight_unit)
         self.capacity, self.margin = (self._ended(x) for x in (capacity, rounding))
@@ -150,8 +156,8 @@ class Scaled:
                 match node:
                     case ["leaf", 1, float() | int() as multiplier] if id(node) not in converted:
                         converted[id(node)] = ["leaf", 1, _moved(multiplier, digits)]
-                    case ["sums", classes, list() as several]:
-                        converted[id(node)] = ["sums", classes, [_moved(x, digits) for x in several]]
+                    case ["sums", classes, list() as several, *near]:
+                        converted[id(node)] = ["sums", classes, [_moved(x, digits) for x in several], *near]
         except OverflowError:
             return None
         scaled = [converted.get(id(node), node) for node in tree]

@@ -21,10 +21,12 @@ from qopt.core.arrays import BoolArray, IntArray
 from qopt.core.limits import limit_with_slack
 from qopt.kernels.knapsack.branch import Branched, branch
 from qopt.kernels.knapsack.exact import ExactKnapsack, few_items
+from qopt.kernels.knapsack.halves import pair_up
 from qopt.kernels.knapsack.incumbent import Incumbent
 from qopt.kernels.knapsack.late import late_answer
+from qopt.kernels.knapsack.near import NearGrid, near_grid
 from qopt.kernels.knapsack.ranges import far_cheaper
-from qopt.kernels.knapsack.relaxation import hull_steps, relax, undominated
+from qopt.kernels.knapsack.relaxation import frontier, relax
 from qopt.kernels.knapsack.result import Result
 from qopt.kernels.knapsack.rounding import Rounded, rounded
 from qopt.kernels.knapsack.scaled import Scaled, checked
@@ -43,6 +45,10 @@ as many are as fast."""
 
 BRANCH_NODES = 20_000
 """Nodes of branch and bound, as a search and as a proof. Chosen: a proof that is written out in some megabytes."""
+
+ROUNDS, MORE_ROUNDS, LATE_ROUNDS = 3, 12, 1_000
+"""Rounds of sums by halves: where a near grid has a bound that a choice may reach, which one or two do as a rule; after
+partial sums were too many; and at the end of a search with a time limit, for as long as time is left."""
 
 MAX_LABELS = 20_000_000
 """Partial sums kept in all before the search stops with a bound: 80 MB at 4 bytes each."""
@@ -127,8 +133,8 @@ def solve(
         )
         if late() and len(cost):
             return in_haste()
-        present = undominated(data.c, data.w)
-        relaxed = relax(data.c, data.w, hull_steps(data.c, data.w, present), data.capacity + data.margin)
+        present, steps = frontier(data.c, data.w)
+        relaxed = relax(data.c, data.w, steps, data.capacity + data.margin)
         incumbent.offer_if_cheap(relaxed.choice, -math.inf)
         search = _Search(data, present, relaxed.multiplier, incumbent, deadline)
         if data.whole is not None and data.step and not incumbent.closed:
@@ -176,6 +182,9 @@ def solve(
     if gap and bound < incumbent.value and not settled:
         proved = max(objective - gap * abs(objective), data.total(bound))
         return Result("within-gap", choice, objective, proved, tree, details)
+    if search.within and not settled:
+        bound = min(objective, data.surely(incumbent.lower_bound))
+        return Result("optimal" if tree else "optimal-by-solver", choice, objective, bound, tree, details)
     return Result("optimal" if tree else "optimal-by-solver", choice, objective, objective, tree, details)
 
 
@@ -202,6 +211,10 @@ class _Search:
         self.details: dict[str, int] = {"nodes": 0, "labels": 0}
         self.root: Node = ["leaf", 1, multiplier]
         """The node whose bound is the incumbent's."""
+        self.near: NearGrid | None = None
+        self.within = False
+        """Whether the bound is below the best cost, by less than a certificate asks."""
+        self._rng = np.random.default_rng(0)
         incumbent.raise_bound(self.lagrangian)
 
     def round_up(self, found: Rounded | None) -> None:
@@ -222,21 +235,67 @@ class _Search:
         if state.complete or incumbent.closed:
             return True, self.prove(state, branch_nodes), self.proved
         if not incumbent.on_grid:
-            found = self.branch(min(FIRST_NODES, branch_nodes))
-            if found.complete and not incumbent.closed:
-                return True, found.tree, incumbent.cutoff
+            if max_labels:  # else a tree of multipliers alone is asked for
+                self.round_near()
+            if incumbent.closed:
+                return True, [self.root], self.proved
+            if self.near is None:
+                found = self.branch(min(FIRST_NODES, branch_nodes))
+                if found.complete and not incumbent.closed:
+                    return True, found.tree, incumbent.cutoff
         bound = incumbent.lower_bound
         for labels, nodes in ((min(FIRST_LABELS, max_labels), branch_nodes), (max_labels, 0)):
             state = self.sums(labels)
             if state.complete or incumbent.closed:
                 return True, self.prove(state, branch_nodes), self.proved
-            found = self.branch(nodes)
+            if self.near is not None:
+                found = Branched(None, -math.inf, 0)
+                self.fill(MORE_ROUNDS)
+            else:
+                found = self.branch(nodes)
             if found.complete or incumbent.closed:
                 return True, [self.root] if incumbent.closed else found.tree, self.proved
             bound = max(bound, state.bound, found.bound)
             if self.late():
                 break
-        return False, None, bound
+        if self.deadline is not None and max_labels >= MAX_LABELS and self.fill(LATE_ROUNDS):
+            return True, [self.root], self.proved
+        return False, None, max(bound, incumbent.lower_bound)
+
+    def round_near(self) -> None:
+        """Where sums of costs and weights are near a grid, the bound that this gives, and choices which reach it."""
+        data, incumbent = self.data, self.incumbent
+        room = data.capacity + data.margin
+        self.near = near = near_grid(data.c, data.w, room, data.multiplier_unit)
+        if near is None:
+            return
+        bound = near.cost_at(near.least, room)
+        if bound > incumbent.lower_bound:
+            unit = data.multiplier_unit
+            self.root = ["rounded", near.mu * unit, near.multiplier * unit, math.ldexp(near.step, data.cost_unit)]
+            incumbent.raise_bound(bound)
+        self.settle()
+        self.fill(ROUNDS)
+
+    def fill(self, rounds: int) -> bool:
+        """Look for a choice that reaches the bound, or comes as near to it as a proof must; whether one does."""
+        incumbent = self.incumbent
+        for _ in range(rounds):
+            if incumbent.closed or incumbent.choice is None or self.late():
+                break
+            left = self.present & (self.reduced_cost + self.lagrangian < incumbent.value)
+            pair_up(incumbent, self.reduced_cost, left, incumbent.choice, self._rng)
+            self.settle()
+        return incumbent.closed
+
+    def settle(self) -> None:
+        """Leave it at a choice that is as near to the bound as a proof must come."""
+        incumbent = self.incumbent
+        if incumbent.closed or incumbent.choice is None:
+            return
+        if incumbent.value - incumbent.lower_bound <= PROOF_GAP * abs(incumbent.offset + incumbent.value):
+            incumbent.prove_within(PROOF_GAP)
+            self.within = incumbent.closed
 
     def late(self) -> bool:
         """Whether the time is over."""
@@ -256,7 +315,12 @@ class _Search:
             found = self.branch(min(PROOF_NODES, branch_nodes))
             if found.complete or state.labels > PROOF_LABELS:
                 return found.tree
-        return [["sums", state.order.tolist(), [self.multiplier * 2.0**power for power in SPREAD]]]
+        node: Node = ["sums", state.order.tolist(), [self.multiplier * 2.0**power for power in SPREAD]]
+        if self.near is not None:
+            unit, near = self.data.multiplier_unit, self.near
+            step = math.ldexp(near.step, self.data.cost_unit)
+            node.append([[near.mu * unit, near.multiplier * 2.0**power * unit, step] for power in SPREAD])
+        return [node]
 
     def sums(self, max_labels: int) -> Outcome:
         """Partial sums over the items that reduced costs leave."""
@@ -271,6 +335,7 @@ class _Search:
             self.incumbent,
             deadline=self.deadline,
             max_labels=max_labels,
+            near=self.near,
         )
         self.details |= {"core": len(state.order), "labels": self.details["labels"] + state.labels}
         return state

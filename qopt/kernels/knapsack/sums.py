@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qopt.core.arrays import BoolArray, IntArray
+from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.display import Brief
 from qopt.kernels.knapsack.incumbent import Incumbent
+from qopt.kernels.knapsack.near import NearGrid
 from qopt.kernels.knapsack.relaxation import hull_steps
 from qopt.kernels.knapsack.scaled import Scaled
 
@@ -49,6 +50,7 @@ def search(
     *,
     deadline: float | None,
     max_labels: int,
+    near: NearGrid | None = None,
 ) -> Outcome:
     """Search the items that are `present`, (n, k); the best choice ends up in `incumbent`.
 
@@ -59,11 +61,12 @@ def search(
     max_labels : sums kept in all (4 bytes each) before the search stops.
     data : the problem as the search sees it, or as plain JSON data.
     present : (n, k) mask of the items that are left.
+    near : the grid that sums of costs and weights are near, where there is one: it bounds partial sums as well.
     """
     if not present.any(axis=1).all():
         return Outcome(True, np.inf, np.empty(0, dtype=np.int64), 0)
     core = _Core(data, present, multiplier)
-    sums = _PartialSums(core, lagrangian, incumbent)
+    sums = _PartialSums(core, lagrangian, incumbent, None if near is None else _Rounding(core, near))
     pace = 0.0
     for stage in range(core.stages + 1):
         begin, made = time.perf_counter(), sums.made(stage)
@@ -118,6 +121,42 @@ class _Core:
         self.rest_w = np.cumsum(w[self.classes, lightest][::-1])[::-1]
 
 
+class _Rounding:
+    """Which partial sums a near grid closes.
+
+    Parameters
+    ----------
+    core : the classes in their order.
+    near : the grid.
+    """
+
+    def __init__(self, core: _Core, near: NearGrid) -> None:
+        self.near, steps = near, near.steps(core.w, core.present)
+        self._stage, self._gain, self._load = core.stage_of[steps.owner], steps.gain, steps.load
+        start = steps.start[core.classes]
+        table = near.table[core.classes, start]
+        self._rest_t = np.append(np.cumsum(table[::-1])[::-1], 0.0)
+        self._rest_w = np.append(np.cumsum(core.w[core.classes, start][::-1])[::-1], 0.0)
+
+    def open(self, stage: int, c: FloatArray, w: FloatArray, incumbent: Incumbent) -> BoolArray:
+        """Sums that may still become a choice below the cutoff.
+
+        Parameters
+        ----------
+        stage : classes decided.
+        c, w : costs and weights of the sums.
+        incumbent : for the capacity and the cutoff.
+        """
+        left = self._stage >= stage
+        self._stage, self._gain, self._load = self._stage[left], self._gain[left], self._load[left]
+        room = incumbent.capacity + incumbent.margin
+        ways = self._rest_w[stage] + np.concatenate(([0.0], np.cumsum(self._load)))
+        totals = self._rest_t[stage] - np.concatenate(([0.0], np.cumsum(self._gain)))
+        least = c + self.near.mu * w + np.interp(room - w, ways, totals)
+        kept: BoolArray = least <= self.near.bar(incumbent.cutoff, room)
+        return kept
+
+
 class _PartialSums:
     """Labels of one stage: sums over the classes decided, none of which another one dominates.
 
@@ -127,8 +166,8 @@ class _PartialSums:
     total : labels of all stages.
     """
 
-    def __init__(self, core: _Core, lagrangian: float, incumbent: Incumbent) -> None:
-        self.core, self.lagrangian, self.incumbent = core, lagrangian, incumbent
+    def __init__(self, core: _Core, lagrangian: float, incumbent: Incumbent, rounding: _Rounding | None) -> None:
+        self.core, self.lagrangian, self.incumbent, self.rounding = core, lagrangian, incumbent, rounding
         self.room = incumbent.capacity + incumbent.margin
         cheapest = core.cheapest[core.fixed]
         self.c = np.array([float(core.c[core.fixed, cheapest].sum())])
@@ -169,6 +208,8 @@ class _PartialSums:
         if keep.size > 1:
             cheapest = np.minimum.accumulate(c[keep])
             keep = keep[np.concatenate(([True], cheapest[1:] < cheapest[:-1]))]
+        if self.rounding is not None:
+            keep = keep[self.rounding.open(stage, c[keep], w[keep], incumbent)]
         if stage:
             self._history.append((keep.astype(np.int32), size, items))
         self.c, self.w, self.bound = c[keep], w[keep], bound[keep]
