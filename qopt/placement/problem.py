@@ -30,6 +30,7 @@ from qopt.core.columns import complaint
 from qopt.core.errors import shown
 from qopt.core.problem import Frozen, Problem, Quantity, UpperLimit
 from qopt.placement.graph import Graph, Name, Names
+from qopt.placement.networks import Digraph, graph_data, read_input
 from qopt.placement.parts import Input, Link, Operator, Output, Share, Tier
 
 
@@ -104,6 +105,28 @@ class Placement(Problem):
     pins: dict[Name, Names] = Field(default={})
     objective: Weights = Weights()
     targets: Targets = Targets()
+
+    @classmethod
+    def from_networkx(cls, graph: Digraph, **fields: Any) -> Self:
+        """A placement of a `networkx.DiGraph`: its nodes are operations, its edges say who reads what.
+
+        Parameters
+        ----------
+        graph : nodes with ``work`` [MACs], ``weights`` and ``scratch`` [bytes], ``time`` [s, for each tier] and
+            ``size`` [bits] of the tensor that they write, all optional; edges with ``size`` [bits] where a node writes
+            several tensors, and with the same ``tensor`` where several edges are one.
+        fields : all others of a placement. An ``input`` without ``readers`` is read by every node that nothing leads
+            to.
+
+        Raises
+        ------
+        InputError
+            No directed graph, a cycle, an edge without a size; or as every placement.
+        """
+        data = graph_data(graph)
+        if isinstance(fields.get("input"), dict):
+            fields["input"] = read_input(fields["input"], data)
+        return cls(graph=data, **fields)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
