@@ -133,6 +133,7 @@ class Operator(Frozen):
     shared : bytes of each of `graph.shared`; default theirs times `weight_factor`.
     time_at, tensors_at : such a table of times, and such a list of bits, for each size of the input: work and tensors
         that grow with it. The objective counts their mean, memory the largest tensors.
+    on : tiers where it can be used, where not all: of others no time is known.
     tiers : name of the operator that treats what runs on a tier, for every tier. What an operation writes is as large
         as on its own tier, wherever it goes. The accuracy must be reached wherever the network is cut.
     operations : name of the operator of single operations, wherever they run; those not named follow `tiers`.
@@ -150,6 +151,7 @@ class Operator(Frozen):
     shared: Quantities | None = None
     time_at: tuple[QuantityRows, ...] | None = None
     tensors_at: tuple[Quantities, ...] | None = None
+    on: Names = ()
     tiers: dict[Name, Name] = Field(default={})
     operations: dict[Name, Name] = Field(default={})
 

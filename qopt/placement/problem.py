@@ -140,7 +140,7 @@ class Placement(Problem):
         for name, seconds in graph.time.items():
             check_length(f".graph.time.{name}", seconds, len(tiers), "tier")
         used = {r for part in self.sources for r in part.readers} | {part.operation for part in self.results}
-        used |= {name for tensor in graph.tensors for name in (tensor.producer, *tensor.readers)}
+        used |= {name for tensor in graph.tensors for name in (tensor.producer, *tensor.readers)} | {*self.pins}
         for name in names:
             if name not in used:
                 allowed = "a connected graph: operations that read something, or that something reads"
@@ -204,6 +204,9 @@ class Placement(Problem):
         for result in self.results:
             if result.operation in operator.skips:
                 raise complaint(f"{at}.skips", shown(result.operation), "operations other than the output's")
+        for name in operator.on:
+            if name not in self.tier_names:
+                raise unknown(f"{at}.on", name, self.tier_names, "a tier")
         if operator.mixed:
             self._check_mixture(at, operator)
             return

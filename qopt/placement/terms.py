@@ -253,7 +253,7 @@ def _terms(problem: Placement, operator: Operator, case: int | None) -> Terms:
         stored=stored,
         shared=_shared(problem, operator, number),
         scratch=scratch[kept],
-        allowed=problem.allowed[kept],
+        allowed=problem.allowed[kept] & _usable(problem, operator)[kept],
         flows=flows,
         raw_sizes=_raw_sizes(problem, sources),
         largest=_largest(problem, operator, sources),
@@ -262,6 +262,20 @@ def _terms(problem: Placement, operator: Operator, case: int | None) -> Terms:
     )
     for column in (found.time, found.memory, found.stored, found.scratch, found.allowed):
         column.flags.writeable = False
+    return found
+
+
+def _usable(problem: Placement, operator: Operator) -> BoolArray:
+    """(operations, tiers) where the operator, or those that a mixture is made of, can be used."""
+
+    def on(part: Operator) -> BoolArray:
+        return np.array([not part.on or name in part.on for name in problem.tier_names])
+
+    of_tier, of_operation = _parts(problem, operator)
+    row = np.array([on(part)[k] for k, part in enumerate(of_tier)]) & on(operator)
+    found = np.repeat(row[None, :], len(problem.graph), axis=0)
+    for v, part in of_operation.items():
+        found[v] = on(part) & on(operator)
     return found
 
 

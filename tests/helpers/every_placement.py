@@ -79,6 +79,10 @@ class Reading:
     def keeps_order(self, at: dict[str, str]) -> bool:
         """Pins, births, privacy, groups and the order of data."""
         rank = self.names.index
+        for name, tier in at.items():
+            for part in (self.operator, self.treats(name, tier)):
+                if part["on"] and tier not in part["on"]:
+                    return False
         for name, tiers in self.data["pins"].items():
             if name in at and at[name] not in tiers:
                 return False

@@ -71,6 +71,8 @@ def grown(seed: int, limits: bool = True) -> Placement:
         identity["tensors_at"] = [amounts(len(tensors)) * 16 * (1 + s) for s in range(cases)]
     if some(0.2) and n > 3 and not any(names[2] == o["operation"] for o in outputs):
         identity["skips"] = quantized["skips"] = [names[2]]
+    if some(0.2):
+        quantized["on"] = tier_names[:-1]
     operators = [identity, quantized]
     if some(0.6):
         mixed: dict[str, Any] = {"name": "mixed", "accuracy": 0.85, "skips": identity.get("skips", [])}
