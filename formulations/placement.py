@@ -6,12 +6,18 @@ Sets and data (of one operator o; all of them depend on it)
     c_vk              cost of running v on tier k: (w_t + w_e power_k + w_p price_k) time_vk
     t in T            tensors with producer u(t) and readers R(t)
     w_tk              cost of sending t over link k: w_t (latency_k + overhead_k bits_t / rate_k) + energy and price
-    m_v, M_k          bytes of weights of v, and how many tier k holds
+    m_vk, M_k         bytes of weights of v on tier k, and how many tier k holds
+    g in G, b_gk      operations that share weights, and the bytes of these, held once by a tier that runs any of them
+    d_tik             what w_tk is more if t is written on tier i: o treats what runs there in another way
+    q_t, s in 1..n    bytes of t, where a tier's memory holds tensors too, and steps of the listed order: t is held from
+                      its producer's step to its last reader's; r_v bytes more while v runs
     a_o, A            accuracy of operator o, and the least one asked for
 
 Variables
     above[v, k]       x_vk = 1 if v runs above tier k, so tier_v = sum_k x_vk;  x_v,-1 = 1 and x_v,K-1 = 0
     sent[t, k]        z_tk = 1 if tensor t crosses link k
+    larger[t, i, k]   e_tik = 1 if it crosses link k and is written on tier i, where d_tik > 0
+    held[g, k]        h_gk = 1 if tier k runs an operation of g; stored[k] is what all weights come to
     chosen[o]         y_o = 1 if operator o is taken
 
 Model ``lp`` for one operator: the minimum cut
@@ -29,17 +35,25 @@ where the solution's is >= h" is optimal too, which is how a solution inside a f
 
 Model ``mip`` for all operators: x, z of each operator at most y_o,
     one_operator   sum_o y_o = 1,  over operators with a_o >= A
-    memory         sum_v m_v (x_v,k-1 - x_vk) <= M_k y_o       for each o and tier k with a limit
-    latency        the same sum of seconds <= target y_o
+    memory         sum_v m_vk (x_v,k-1 - x_vk) <= M_k y_o      for each o and tier k with a limit
+    latency        the same sum of seconds <= target y_o       (at the size of the input that it is asked for)
     x, y binary
+and where o has any of it
+    grows          e_tik >= z_tk + (x_u,i-1 - x_ui) - y_o,  cost + sum_tik d_tik e_tik
+    holds          h_gk >= x_v,k-1 - x_vk                      for v of g
+                   stored_k >= sum_v m_vk (x_v,k-1 - x_vk) + sum_g b_gk h_gk
+    limits         stored_k + sum_t q_t (z_t,k-1 + x_u,k-1 - x_uk) + r_s (x_s,k-1 - x_sk) <= M_k y_o
+                                                               for each step s, over t held at s
 
-Memory rows break the total unimodularity: the LP is then only a bound. Scaling: costs are divided by `model.unit`,
-rows by their limits. `model.cost` is in the problem's units.
+Memory rows, and sizes that depend on the tier, break the total unimodularity: the LP is then only a bound. Scaling:
+costs are divided by `model.unit`, rows by their limits. `model.cost` is in the problem's units.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,9 +65,10 @@ from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.limits import limit_with_slack
 from qopt.core.reading import problem_of
 from qopt.core.solvers.answers import give
-from qopt.placement.costs import Labelling, Limit, binding, labellings, limits, priced_out
+from qopt.placement.costs import Labelling, labellings, priced_out, used
 from qopt.placement.plan import PlacementPlan, checked_placement, labels_of, plan_of
 from qopt.placement.problem import Placement
+from qopt.placement.rows import Limit, binding, limits
 from qopt.placement.terms import Terms, terms
 
 if TYPE_CHECKING:
@@ -96,8 +111,9 @@ def joint(
 
     Returns
     -------
-    A model with ``chosen[o]``, ``above[o, v, k]``, ``sent[o, t, k]``, the rows named above and the expression
-    ``cost``, and an empty list of rows ``excluded``. Read the plan with `extract`.
+    A model with ``chosen[o]``, ``above[o, v, k]``, ``sent[o, t, k]``, ``larger[o, t, i, k]``, ``held[o, g, k]``,
+    ``stored[o, k]``, the rows named above and the expression ``cost``, and an empty list of rows ``excluded``. Read the
+    plan with `extract`.
 
     Raises
     ------
@@ -116,7 +132,8 @@ def joint(
     if not data:
         raise MethodError("no operator reaches the accuracy target")
     if form == "lp":
-        _refuse_limits(problem, (row for _, _, rows in data.values() for row in rows), "form lp")
+        for _, costs, rows in data.values():
+            _refuse_limits(problem, costs, rows, "form lp")
     domain = pyo.Binary if form == "mip" else pyo.UnitInterval
     nodes = [(o, v) for o, (_, costs, _) in data.items() for v in range(len(costs.unary))]
     tensors = [(o, t) for o, (_, costs, _) in data.items() for t in range(len(costs.producer))]
@@ -127,8 +144,11 @@ def joint(
     model.above = pyo.Var(nodes, links, domain=domain)
     model.sent = pyo.Var(tensors, links, domain=pyo.UnitInterval)
 
+    dear = [(o, *place) for o, (_, costs, rows) in data.items() for place in _dear(costs, rows)]
+    model.larger = pyo.Var(dear, domain=pyo.UnitInterval)
+
     model.cost = pyo.Expression(
-        expr=sum(_total(model, o, costs.unary, costs.weight) for o, (_, costs, _) in data.items())
+        expr=sum(_total(model, o, costs, costs.unary, costs.weight, costs.extra) for o, (_, costs, _) in data.items())
     )
     model.unit = unit(costs for _, costs, _ in data.values())
     model.objective = pyo.Objective(expr=model.cost / model.unit)
@@ -138,7 +158,8 @@ def joint(
     _follow_data(model, labels, tensors, links, free=form == "lp")
     model.excluded = pyo.ConstraintList(doc="plans that kept a limit only within the solver's tolerance")
     if form == "mip":
-        _keep_limits(model, {o: rows for o, (_, _, rows) in data.items()})
+        _grow(model, labels)
+        _keep_limits(model, labels, {o: rows for o, (_, _, rows) in data.items()})
     return model
 
 
@@ -156,11 +177,22 @@ def _on(model: pyo.ConcreteModel, o: str, v: int, k: int) -> Any:
     return above - x[o, v, k] if (o, v, k) in x else above  # nothing runs above the last tier
 
 
-def _total(model: pyo.ConcreteModel, o: str, unary: FloatArray, weight: FloatArray) -> Any:
-    """What operator o's plan costs, or uses of a limit; per node and tier, and per tensor and link."""
+def _dear(costs: Labelling, rows: Iterable[Limit]) -> list[tuple[int, int, int]]:
+    """Tensor, tier and link at which something comes on top of a weight, of the cost or of a limit."""
+    if not len(costs.places):
+        return []
+    there = np.any([costs.extra > 0, *(row.extra > 0 for row in rows if len(row.extra))], axis=0)
+    return [(t, i, k) for t, i, k in costs.places[there].tolist()]
+
+
+def _total(
+    model: pyo.ConcreteModel, o: str, costs: Labelling, unary: FloatArray, weight: FloatArray, extra: FloatArray
+) -> Any:
+    """What operator o's plan costs, or uses of a limit; per node and tier, per tensor and link, and on top of these."""
     run = sum(float(unary[v, k]) * _on(model, o, v, k) for v, k in np.ndindex(unary.shape) if unary[v, k] < np.inf)
     carry = sum(float(weight[t, k]) * model.sent[o, t, k] for t, k in np.ndindex(weight.shape) if weight[t, k] < np.inf)
-    return run + carry
+    larger = [(place, x) for place, x in zip(costs.places.tolist(), extra.tolist(), strict=False) if x > 0]
+    return run + carry + sum(x * model.larger[(o, *place)] for place, x in larger)
 
 
 def _order_tiers(
@@ -201,17 +233,56 @@ def _follow_data(
     model.crossing = pyo.Constraint(readings, links, rule=crossing)
 
 
-def _keep_limits(model: pyo.ConcreteModel, limits_of: dict[str, tuple[Limit, ...]]) -> None:
-    """Rows ``limits``: memory of each tier and latency, of each operator."""
+def _grow(model: pyo.ConcreteModel, labels: dict[str, Labelling]) -> None:
+    """Rows ``grows``: what comes on top where a tensor is written on a tier and crosses a link."""
+    model.grows = pyo.ConstraintList(doc="tensors that are larger if they are written on a tier")
+    for o, t, i, k in model.larger:
+        u = labels[o].producer[t]
+        model.grows.add(model.larger[o, t, i, k] >= model.sent[o, t, k] + _on(model, o, u, i) - model.chosen[o])
+
+
+def _keep_limits(
+    model: pyo.ConcreteModel, labels: dict[str, Labelling], limits_of: dict[str, tuple[Limit, ...]]
+) -> None:
+    """Rows ``limits``: memory of each tier and latency, of each operator; with ``held`` and ``stored``."""
+    many = [(o, row) for o, rows in limits_of.items() for row in rows if not row.single]
+    model.held = pyo.Var(
+        [(o, g, row.tier) for o, row in many for g in range(len(row.groups))], domain=pyo.NonNegativeReals
+    )
+    model.stored = pyo.Var([(o, row.tier) for o, row in many], domain=pyo.NonNegativeReals)
+    model.holds = pyo.ConstraintList(doc="weights that a tier holds")
     model.limits = pyo.ConstraintList(doc="memory of each tier and latency, of each operator")
     for o, rows in limits_of.items():
         for row in rows:
-            uses = _total(model, o, row.unary / row.unit, row.weight / row.unit)
-            model.limits.add(uses <= limit_with_slack(row.limit) / row.unit * model.chosen[o])
+            limit = limit_with_slack(row.limit) / row.unit * model.chosen[o]
+            uses = _total(model, o, labels[o], row.unary / row.unit, row.weight / row.unit, row.extra / row.unit)
+            if row.single:
+                model.limits.add(uses <= limit)
+            else:
+                _keep_largest(model, o, labels[o], row, uses, limit)
 
 
-def _refuse_limits(problem: Placement, rows: Iterable[Limit], model: str) -> None:
-    """Refuse limits that a minimum cut would leave out: with them in it, its vertices are no plans."""
+def _keep_largest(model: pyo.ConcreteModel, o: str, costs: Labelling, row: Limit, uses: Any, limit: Any) -> None:
+    """A limit that is the largest of many rows, in shares of its unit; `uses` is what these have in common."""
+    k, unit_ = row.tier, row.unit
+    for g, (nodes, _) in enumerate(row.groups):
+        for v in nodes:
+            model.holds.add(model.held[o, g, k] >= _on(model, o, v, k))
+    shared = sum(size / unit_ * model.held[o, g, k] for g, (_, size) in enumerate(row.groups))
+    model.holds.add(model.stored[o, k] >= uses + shared)
+    steps = [] if row.alive is None else row.alive.steps
+    model.limits.add(model.stored[o, k] <= limit)
+    common = replace(row, groups=(), unary=np.zeros_like(row.unary))
+    for step in steps:
+        one = common.member(step, ())
+        alive = _total(model, o, costs, one.unary / unit_, one.weight / unit_, one.extra)
+        model.limits.add(model.stored[o, k] + alive <= limit)
+
+
+def _refuse_limits(problem: Placement, costs: Labelling, rows: Iterable[Limit], model: str) -> None:
+    """Refuse limits that a minimum cut would leave out, and sizes that depend on tiers: its vertices are no plans."""
+    if not costs.plain:
+        raise MethodError(f"{model}: tensors are larger on some tiers, and it takes one size; form mip of joint does")
     row = binding(problem, tuple(rows))
     if row is not None:
         raise MethodError(f"{model}: the {row.name} can bind, and it takes no limits; form mip of joint does")
@@ -275,7 +346,28 @@ def assign(model: pyo.ConcreteModel, problem: Placement, plan: PlacementPlan) ->
     for t, (u, readers) in enumerate(zip(costs.producer, costs.readers, strict=True)):
         highest = max((labels[r] for r in readers), default=0)
         values += [(model.sent, (o, t, k), 1.0) for k in links if labels[u] <= k < highest]
+        here = [(i, k) for name, t_, i, k in model.larger if name == o and t_ == t]
+        values += [(model.larger, (o, t, i, k), 1.0) for i, k in here if labels[u] == i <= k < highest]
+    if model.find_component("held") is not None:
+        values += _held(model, problem, own, labels)
     give(model, values)
+
+
+def _held(
+    model: pyo.ConcreteModel, problem: Placement, own: Terms, labels: list[int]
+) -> list[tuple[Any, object, float]]:
+    """Values of what tiers hold under a plan."""
+    o, costs = own.operator.name, labellings(problem)[own.operator.name][1]
+    values: list[tuple[Any, object, float]] = []
+    for row in limits(problem, own, costs):
+        if row.single:
+            continue
+        held = [float(any(labels[v] == row.tier for v in nodes)) for nodes, _ in row.groups]
+        values += [(model.held, (o, g, row.tier), on) for g, on in enumerate(held)]
+        shared = [size * on for (_, size), on in zip(row.groups, held, strict=True)]
+        stored = math.fsum([*used(costs, row.unary, row.weight, labels), *shared]) / row.unit
+        values.append((model.stored, (o, row.tier), stored))
+    return values
 
 
 def legend(problem: Placement) -> list[str]:
@@ -339,7 +431,7 @@ def cut_cvxpy(problem: Placement, operator: str, *, below: float | None = None) 
     if not problem.links:
         raise MethodError("one tier: there is nothing to cut")
     own, costs = data[operator]
-    _refuse_limits(problem, limits(problem, own, costs), "cut_cvxpy")
+    _refuse_limits(problem, costs, limits(problem, own, costs), "cut_cvxpy")
     costs = priced_out(costs, below)
     nodes, tiers = costs.unary.shape
     x = cp.Variable((nodes, tiers - 1), name="above")

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from qopt import __version__
+from qopt.cli.advice import recommend, strategies
 from qopt.cli.audit import audit
 from qopt.cli.breakpoints import breakpoints
 from qopt.cli.check import check
@@ -25,6 +26,7 @@ from qopt.cli.measure import measure
 from qopt.cli.methods import methods
 from qopt.cli.new import new
 from qopt.cli.pack import pack
+from qopt.cli.place import place
 from qopt.cli.profile import profile
 from qopt.cli.solve import solve
 from qopt.cli.solvers import solvers
@@ -44,6 +46,9 @@ COMMANDS = (
     audit,
     compare,
     breakpoints,
+    strategies,
+    recommend,
+    place,
     instances,
     methods,
     solvers,

@@ -20,8 +20,9 @@ from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.reading import problem_of
 from qopt.core.solving import solve
 from qopt.placement.costs import way_back
+from qopt.placement.parts import Operator
 from qopt.placement.plan import PlacementPlan
-from qopt.placement.problem import Operator, Placement
+from qopt.placement.problem import Placement
 from qopt.placement.terms import kept_operations, terms
 
 INVERSE = r"links\[\d+\]\.(?:rate|down_rate)|tiers\[\d+\]\.speed"
@@ -78,10 +79,11 @@ def exact_cost(problem: Placement, plan: PlacementPlan) -> Fraction:
 
     total = sum((Fraction(float(own.time[v, k])) * per_second[k] for v, k in enumerate(at[1:])), Fraction(0))
     for flow in own.flows:
-        for link in range(at[flow.producer], max(at[r] for r in flow.readers)):
-            total += message(flow.bits, link, problem.links[link].rate)
-    if problem.output is not None and own.output is not None:
-        total += sum((message(problem.output.size, *hop) for hop in way_back(problem, at[own.output])), Fraction(0))
+        bits = flow.written(at[flow.producer])
+        for link in range(max(at[flow.producer], flow.first), max(at[r] for r in flow.readers)):
+            total += message(bits, link, problem.links[link].rate)
+    for node, part in own.outputs:
+        total += sum((message(part.size, *hop) for hop in way_back(problem, part, at[node])), Fraction(0))
     return total
 
 
@@ -164,10 +166,20 @@ def _by_speed(problem: Placement, operator: Operator) -> bool:
     return any(problem.graph.operations[i] not in problem.graph.time for i in kept)
 
 
+def _input_size(problem: Placement) -> float:
+    """The mean size of the one input, if nothing else is said of its sizes."""
+    source = problem.input
+    known = [operator for operator in problem.operators if operator.time_at or operator.tensors_at]
+    if source is None or source.shares is not None or known:
+        allowed = "another parameter: this one is of one input, whose sizes come equally often and change nothing else"
+        raise InputError("parameter", "input.size", allowed)
+    return source.size
+
+
 def _value(problem: Placement, name: str) -> float | None:
     """What the parameter is now."""
     if name == "input.size":
-        return problem.input.size
+        return _input_size(problem)
     section, field = name.split(".")
     found = re.fullmatch(r"(\w+)\[(\d+)\]", section)
     if found is None:

@@ -8,23 +8,25 @@ linear form that optimization needs: a cost of each tier for each operation, a c
     price   = sum_v price[tier_v] time[v, tier_v] + sum over tensors and links of price_l overhead_l bits
 
 A tensor crosses each link from its producer's tier to its highest reader's once. An output that returns is one
-more message on every link on its way.
+more message on every link on its way. What sizes of the input vary counts by its mean. The limits on all this are in
+`qopt.placement.rows`.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
-from qopt.core.arrays import FloatArray
+from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.display import Brief
 from qopt.core.errors import InputError
+from qopt.placement.parts import Output
 from qopt.placement.problem import Placement
-from qopt.placement.terms import Reads, Terms, terms
+from qopt.placement.terms import Reads, Terms, terms, varies
 
 if TYPE_CHECKING:
     from qopt.placement.plan import PlacementPlan
@@ -36,16 +38,17 @@ Bits = TypeVar("Bits", float, FloatArray)
 class PlacementCost(Brief):
     """A plan's latency, energy and price, and the objective they add up to.
 
-    Seconds, joules, bits; `computing`, `memory` [bytes] are per tier, `sending`, `bits` (of tensors, without overhead)
-    per link; `returning` is the output's way back. `latencies` are those of each input size, `latency` that of their
-    mean.
+    Seconds, joules, bits; `computing`, `memory`, `activations` [bytes] are per tier, `sending`, `bits` (of tensors,
+    without overhead) per link; `returning` is the outputs' way back. `latencies` are those of each input size,
+    `latency` their mean.
 
     Attributes
     ----------
     operator, accuracy : name of the operator, and what it reaches, in [0, 1].
-    computing, memory : (tiers,) seconds, and bytes of weights, for each tier.
+    computing, memory : (tiers,) seconds, and bytes of weights (shared ones once), for each tier.
+    activations : (tiers,) bytes of tensors and scratch at most, of all steps of the listed order, at the largest size.
     sending, bits : (links,) seconds, and bits of tensors without overhead, for each link.
-    returning : seconds of the output's way back.
+    returning : seconds of the outputs' way back.
     latency, latencies : seconds at the mean of the input sizes, and at each of them.
     computing_energy, transmission_energy : joules.
     price : of computing and sending.
@@ -61,6 +64,7 @@ class PlacementCost(Brief):
     returning: float
     bits: tuple[float, ...]
     memory: tuple[float, ...]
+    activations: tuple[float, ...]
     latency: float
     latencies: tuple[float, ...]
     computing_energy: float
@@ -78,19 +82,49 @@ class PlacementCost(Brief):
         return {**self.__dict__, "energy": self.energy}
 
 
-def way_back(problem: Placement, tier: int) -> list[tuple[int, float]]:
-    """Links on the output's way from a tier, each with its rate; empty without an output that returns.
+def way_back(problem: Placement, output: Output, tier: int) -> list[tuple[int, float]]:
+    """Links on an output's way from a tier, each with its rate.
 
     Parameters
     ----------
     tier : index of the tier that has the output.
     """
-    if problem.output is None:
-        return []
-    goal = problem.tier_names.index(problem.output.tier)
+    goal = problem.tier_names.index(output.tier)
     up = [(link, problem.links[link].rate) for link in range(tier, goal)]
     down = [(link, problem.links[link].down_rate or problem.links[link].rate) for link in range(goal, tier)]
     return up or down
+
+
+def on_links(own: Terms, labels: IntArray, links: int) -> list[FloatArray]:
+    """Bits of every tensor that crosses a link, for each of the links; `labels` are the tiers of all nodes."""
+    sizes = np.array([flow.written(int(labels[flow.producer])) for flow in own.flows])
+    crossed = own.reads.crossed(labels, links)
+    crossed &= np.array([flow.first for flow in own.flows], dtype=np.int64)[:, None] <= np.arange(links)
+    return [sizes[crossed[:, i]] for i in range(links)]
+
+
+def _latency(problem: Placement, own: Terms, labels: IntArray) -> tuple[list[float], list[float], float, list[Any]]:
+    """Seconds of computing by tier, of sending by link, of outputs on their way; and what crosses links, in bits."""
+    links, placed = problem.links, labels[1:]
+    computing = [math.fsum(own.time[placed == k, k].tolist()) for k in range(len(problem.tiers))]
+    on_link = on_links(own, labels, len(links))
+    sending = [
+        math.fsum((link.latency + link.overhead * there / link.rate).tolist())
+        for link, there in zip(links, on_link, strict=True)
+    ]
+    back = [
+        links[link].latency + links[link].overhead * part.size / rate
+        for node, part in own.outputs
+        for link, rate in way_back(problem, part, int(labels[node]))
+    ]
+    return computing, sending, math.fsum(back), on_link
+
+
+def weights_held(own: Terms, labels: IntArray, tier: int) -> list[float]:
+    """Bytes of weights that a tier holds, one by one: those of its operations, and shared ones once."""
+    placed = labels[1:] == tier
+    of_groups = [size[tier] for nodes, size in own.shared if any(labels[v] == tier for v in nodes)]
+    return [*own.stored[placed, tier].tolist(), *of_groups]
 
 
 def breakdown(problem: Placement, plan: PlacementPlan) -> PlacementCost:
@@ -105,32 +139,14 @@ def breakdown(problem: Placement, plan: PlacementPlan) -> PlacementCost:
     at = [problem.birth, *(number[plan.tiers[name]] for name in own.names)]
     tiers, links, w = problem.tiers, problem.links, problem.objective
     labels = np.array(at, dtype=np.int64)
-    placed = labels[1:]
-    computing = [math.fsum(own.time[placed == k, k].tolist()) for k in range(len(tiers))]
-    memory = [math.fsum(own.memory[placed == k].tolist()) for k in range(len(tiers))]
-
-    def sent(bits: float, link: int, rate: float) -> float:
-        return links[link].latency + links[link].overhead * bits / rate
-
-    sizes = np.array([flow.bits for flow in own.flows])
-    crossed = own.reads.crossed(labels, len(links))
-    on_link = [sizes[crossed[:, i]] for i in range(len(links))]
+    memory = [math.fsum(weights_held(own, labels, k)) for k in range(len(tiers))]
+    computing, sending, returning, on_link = _latency(problem, own, labels)
     bits = [math.fsum(there.tolist()) for there in on_link]
-    sending = [
-        math.fsum((link.latency + link.overhead * there / link.rate).tolist())
-        for link, there in zip(links, on_link, strict=True)
-    ]
-    back = [] if own.output is None else way_back(problem, at[own.output])
-    size = 0.0 if problem.output is None else problem.output.size
-    returning = math.fsum(sent(size, link, rate) for link, rate in back)
     on_wire = [(link, link.overhead * there) for link, there in zip(links, on_link, strict=True)]
-    on_wire += [(links[i], links[i].overhead * np.array([size])) for i, _ in back]
+    for node, part in own.outputs:
+        way = way_back(problem, part, at[node])
+        on_wire += [(links[i], links[i].overhead * np.array([part.size])) for i, _ in way]
     latency = math.fsum([*computing, *sending, returning])
-    raw = range(problem.birth, max(at[r] for r in own.flows[0].readers))
-    latencies = tuple(
-        latency + math.fsum(sent(b, i, links[i].rate) - sent(own.flows[0].bits, i, links[i].rate) for i in raw)
-        for b in problem.input.sizes.tolist()
-    )
     computing_energy = math.fsum(tier.power * t for tier, t in zip(tiers, computing, strict=True))
     transmission_energy = math.fsum(x for link, b in on_wire for x in (link.energy * b).tolist())
     price = math.fsum(
@@ -147,13 +163,63 @@ def breakdown(problem: Placement, plan: PlacementPlan) -> PlacementCost:
         returning=returning,
         bits=tuple(bits),
         memory=tuple(memory),
+        activations=tuple(alive_at_most(own, labels, k) for k in range(len(tiers))),
         latency=latency,
-        latencies=latencies,
+        latencies=_latencies(problem, own, labels, latency),
         computing_energy=computing_energy,
         transmission_energy=transmission_energy,
         price=price,
         objective=w.time * latency + w.energy * (computing_energy + transmission_energy) + w.price * price,
     )
+
+
+def _latencies(problem: Placement, own: Terms, labels: IntArray, latency: float) -> tuple[float, ...]:
+    """Seconds at each size of the input, from the latency at their mean."""
+    if varies(problem, own.operator):
+        found = []
+        for case in range(problem.cases):
+            computing, sending, returning, _ = _latency(problem, terms(problem, own.operator, case), labels)
+            found.append(math.fsum([*computing, *sending, returning]))
+        return tuple(found)
+
+    def sent(bits: float, i: int) -> float:
+        return problem.links[i].latency + problem.links[i].overhead * bits / problem.links[i].rate
+
+    more = [[0.0] for _ in range(problem.cases)]
+    for case, terms_ in enumerate(more):
+        for flow, bits in zip(own.raw, own.raw_sizes[case], strict=True):
+            way = range(flow.first, max(int(labels[r]) for r in flow.readers))
+            terms_ += [sent(bits, i) - sent(flow.bits, i) for i in way]
+    return tuple(latency + math.fsum(terms_) for terms_ in more)
+
+
+def alive(own: Terms, labels: IntArray, tier: int) -> FloatArray:
+    """(n,) bytes of tensors and scratch that a tier holds at each step of the listed order, rounded.
+
+    A tensor is held on every tier from its producer's to its highest reader's, from its producer's step to its last
+    reader's, at its largest.
+
+    Parameters
+    ----------
+    labels : tiers of all nodes, node 0 included.
+    tier : index of the tier.
+    """
+    n = len(own.names)
+    change = np.zeros(n + 2)
+    if own.flows:
+        low, high = own.reads.reach(labels)
+        there = (low <= tier) & (tier <= high) & (np.array([flow.first for flow in own.flows]) <= tier)
+        first, last = own.steps
+        size = np.array(own.largest) / 8.0
+        np.add.at(change, first[there], size[there])
+        np.subtract.at(change, last[there] + 1, size[there])
+    held: FloatArray = np.cumsum(change)[1 : n + 1] + np.where(labels[1:] == tier, own.scratch, 0.0)
+    return held
+
+
+def alive_at_most(own: Terms, labels: IntArray, tier: int) -> float:
+    """Bytes of tensors and scratch that a tier holds at most, of all steps."""
+    return max(float(alive(own, labels, tier).max(initial=0.0)), 0.0)
 
 
 CHECK_RATE = 30_000
@@ -162,6 +228,12 @@ time. Measured on two old cores; where it is wrong, a call ends late or early.""
 
 HANDED_RATE = 200_000
 """Nodes times links of which a second makes the arrays of a minimum cut. From then on the kernel keeps the time."""
+
+
+NO_PLACES: IntArray = np.zeros((0, 3), dtype=np.int64)
+NOTHING_EXTRA: FloatArray = np.zeros(0)
+for _column in (NO_PLACES, NOTHING_EXTRA):
+    _column.flags.writeable = False
 
 
 @dataclass(frozen=True, repr=False)
@@ -173,12 +245,21 @@ class Labelling(Brief):
     unary : (n + 1, tiers) cost of each tier for each node; infinite where it may not run.
     producer, readers : of each tensor; order alone where its weights are all 0.
     weight : (tensors, tiers - 1) cost of each link for each tensor; infinite: it may not cross.
+    places : (s, 3) tensor, tier, link: what comes on top where the tensor is written on that tier and crosses the link.
+    extra : (s,) how much that is, >= 0. A minimum cut knows no such terms: where one is > 0 it is a bound alone.
     """
 
     unary: FloatArray
     producer: tuple[int, ...]
     readers: tuple[tuple[int, ...], ...]
     weight: FloatArray
+    places: IntArray = field(default_factory=lambda: NO_PLACES)
+    extra: FloatArray = field(default_factory=lambda: NOTHING_EXTRA)
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing comes on top of the costs of tiers and links: a minimum cut is the optimum."""
+        return not bool(np.any(self.extra > 0))
 
     @property
     def size(self) -> int:
@@ -209,8 +290,8 @@ def labelling(problem: Placement, own: Terms, *, objective: tuple[float, float, 
     InputError
         The numbers are finite one by one and too large together.
     """
-    key = ("labelling", own.operator.name, objective)
-    if problem.worked_out.get(("terms", own.operator.name)) is not own:
+    key = ("labelling", own.operator.name, id(own), objective)
+    if problem.worked_out.get(("terms", own.operator.name, None)) is not own:
         return _labelling(problem, own, objective)
     if key not in problem.worked_out:
         problem.worked_out[key] = _labelling(problem, own, objective)
@@ -233,29 +314,49 @@ def _labelling(problem: Placement, own: Terms, objective: tuple[float, float, fl
         unary = np.zeros((len(own.names) + 1, len(tiers)))
         unary[0, np.arange(len(tiers)) != problem.birth] = np.inf
         unary[1:] = own.time * per_second
-        if own.output is not None and problem.output is not None:
-            size = problem.output.size
-            unary[own.output] += [
-                math.fsum(on_link(size, *hop) for hop in way_back(problem, k)) for k in range(len(tiers))
+        for node, part in own.outputs:
+            unary[node] += [
+                math.fsum(on_link(part.size, *hop) for hop in way_back(problem, part, k)) for k in range(len(tiers))
             ]
-        sizes = np.array([flow.bits for flow in own.flows])
+        sizes, places, larger = _sizes(own, len(links))
         weight = np.zeros((len(own.flows) + sum(map(len, own.together)), len(links)))
+        extra = np.zeros(len(places))
         for link in range(len(links)):
-            weight[: len(sizes), link] = on_link(sizes, link, links[link].rate)
-        total = float(unary[1:].sum()) + math.fsum(weight[np.isfinite(weight)].tolist())
+            weight[: len(sizes), link] = on_link(sizes[:, link], link, links[link].rate)
+            here = places[:, 2] == link
+            extra[here] = on_link(larger[here], link, links[link].rate) - weight[places[here, 0], link]
+        total = float(unary[1:].sum()) + math.fsum([*weight[np.isfinite(weight)].tolist(), *extra.tolist()])
     if not math.isfinite(total) or not np.all(np.isfinite(weight)) or total > 1e300:
         allowed = "times, sizes, rates and weights whose products are below 1e300"
         raise InputError("objective", f"a cost of {total:g}", allowed)
     unary[1:][~own.allowed] = np.inf
-    if own.private:
-        weight[0] = math.inf
+    for t, flow in enumerate(own.raw):
+        weight[t, : flow.first] = 0.0
+        if flow.private:
+            weight[t, flow.first :] = math.inf
     producer, readers = [flow.producer for flow in own.flows], [flow.readers for flow in own.flows]
     for group in own.together:  # a cycle of orders: equal tiers
         for u, v in zip(group, (*group[1:], group[0]), strict=True):
             producer.append(u)
             readers.append((v,))
-    unary.flags.writeable = weight.flags.writeable = False
-    return Labelling(unary, tuple(producer), tuple(readers), weight)
+    unary.flags.writeable = weight.flags.writeable = extra.flags.writeable = False
+    return Labelling(unary, tuple(producer), tuple(readers), weight, places, np.maximum(extra, 0.0))
+
+
+def _sizes(own: Terms, links: int) -> tuple[FloatArray, IntArray, FloatArray]:
+    """(m, links) bits of each flow on each link at their least, where they may be more, and how many they are there."""
+    sizes = np.repeat(np.array([flow.bits for flow in own.flows])[:, None], links, axis=1)
+    places: list[tuple[int, int, int]] = []
+    larger: list[float] = []
+    for t, flow in enumerate(own.flows):
+        if flow.by_tier is None:
+            continue
+        for link in range(links):
+            below = [k for k in range(link + 1) if own.allowed[flow.producer - 1, k]]
+            sizes[t, link] = min((flow.by_tier[k] for k in below), default=flow.bits)
+            places += [(t, k, link) for k in below]
+            larger += [flow.by_tier[k] for k in below]
+    return sizes, np.array(places, dtype=np.int64).reshape(-1, 3), np.array(larger)
 
 
 FAR_CHEAPER = 2.0**-8
@@ -274,7 +375,7 @@ def priced_out(costs: Labelling, value: float | None) -> Labelling:
     if value is None:
         return costs
     unary, weight = (np.where(x > value, np.inf, x) for x in (costs.unary, costs.weight))
-    return Labelling(unary, costs.producer, costs.readers, weight)
+    return replace(costs, unary=unary, weight=weight)
 
 
 def labellings(problem: Placement) -> dict[str, tuple[Terms, Labelling]]:
@@ -286,64 +387,9 @@ def labellings(problem: Placement) -> dict[str, tuple[Terms, Labelling]]:
     return found
 
 
-NOTHING = 1e-9
-"""Share of a row's largest use below which its limit is no scale."""
-
-
-@dataclass(frozen=True, repr=False)
-class Limit(Brief):
-    """One row: what a plan uses of it is a sum over the same nodes and tensors as its cost.
-
-    Attributes
-    ----------
-    name : ``memory of TIER`` or ``latency``.
-    limit : bytes or seconds.
-    unary, weight : (nodes, tiers) and (tensors, links) uses, shaped as a `Labelling`'s costs and finite.
-    """
-
-    name: str
-    limit: float
-    unary: FloatArray
-    weight: FloatArray
-
-    @property
-    def unit(self) -> float:
-        """What solvers divide the row by: its limit, or where that is nothing beside the uses, the largest use."""
-        largest = max(float(self.unary.max()), float(self.weight.max(initial=0.0)))
-        return self.limit if self.limit > NOTHING * largest else largest or 1.0
-
-
-def limits(problem: Placement, own: Terms, costs: Labelling) -> tuple[Limit, ...]:
-    """The rows that not every plan keeps: memory of a tier below the operator's weights, and latency."""
-    rows = []
-    total = math.fsum(own.memory.tolist())
-    for k, tier in enumerate(problem.tiers):
-        if tier.memory is not None and total > tier.memory:
-            uses = np.zeros_like(costs.unary)
-            uses[1:, k] = own.memory
-            rows.append(Limit(f"memory of {tier.name}", tier.memory, uses, np.zeros_like(costs.weight)))
-    if problem.targets.latency is not None:
-        time = labelling(problem, own, objective=(1.0, 0.0, 0.0))
-        unary = np.where(np.isinf(time.unary), 0.0, time.unary)
-        weight = np.where(np.isinf(time.weight), 0.0, time.weight)
-        rows.append(Limit("latency", problem.targets.latency, unary, weight))
-    return tuple(rows)
-
-
-def binding(problem: Placement, rows: tuple[Limit, ...]) -> Limit | None:
-    """The first row that can bind, so that a minimum cut alone does not solve the problem; None if none can.
-
-    A limit on a latency that is itself the objective is none: the least latency keeps it, or nothing does.
-
-    Parameters
-    ----------
-    rows : as `limits` gives them, one for each limit.
-    """
-    latency_alone = problem.objective.energy == 0 and problem.objective.price == 0
-    return next((row for row in rows if row.name != "latency" or not latency_alone), None)
-
-
-def used(costs: Labelling, unary: FloatArray, weight: FloatArray, labels: list[int]) -> list[float]:
+def used(
+    costs: Labelling, unary: FloatArray, weight: FloatArray, labels: list[int], extra: FloatArray = NOTHING_EXTRA
+) -> list[float]:
     """The terms that add up to what labels (node 0 included) cost, or use of a row.
 
     Parameters
@@ -351,38 +397,18 @@ def used(costs: Labelling, unary: FloatArray, weight: FloatArray, labels: list[i
     unary : (nodes, tiers) of the row, or of the costs.
     weight : (tensors, links) likewise.
     labels : tier of each node, node 0 included.
+    extra : (s,) likewise, at the costs' places; none of it is nothing.
     """
     at = np.array(labels, dtype=np.int64)
     crossed = costs.reads.crossed(at, weight.shape[1])
     found: list[float] = [*unary[np.arange(len(at)), at].tolist(), *weight[crossed].tolist()]
+    if len(extra):
+        tensor, tier, link = costs.places.T
+        there = (at[costs.reads.producer[tensor]] == tier) & crossed[tensor, link]
+        found += extra[there].tolist()
     return found
 
 
-SLACK = 1.0 - 2.0**-48
-"""Relaxed costs are lowered by this factor, where anything is rounded: above what rounding can have added."""
-
-
-def relaxed(costs: Labelling, rows: tuple[Limit, ...], multipliers: list[float], share: float = 1.0) -> Labelling:
-    """Lagrange's relaxation: ``share`` times the costs plus multipliers >= 0 times the uses, never above the exact sum.
-
-    The least cost of labels, less the sum of multiplier times limit, bounds every plan that keeps the rows; with
-    share 0, a value > 0 proves that no plan keeps them.
-
-    Parameters
-    ----------
-    rows : as `limits` gives them, one for each limit.
-    multipliers : >= 0, one for each row.
-    share : of the costs: 1, or 0 to prove that there is no plan.
-    """
-    if share == 1.0 and not any(multipliers):
-        return costs
-    unary = share * np.where(np.isinf(costs.unary), 0.0, costs.unary)
-    weight = share * np.where(np.isinf(costs.weight), 0.0, costs.weight)
-    for row, multiplier in zip(rows, multipliers, strict=True):
-        unary += multiplier * row.unary
-        weight += multiplier * row.weight
-    if share or sum(m != 0 for m in multipliers) > 1 or not all(m in (0.0, 1.0) for m in multipliers):
-        unary, weight = unary * SLACK, weight * SLACK
-    unary[np.isinf(costs.unary)] = np.inf
-    weight[np.isinf(costs.weight)] = np.inf
-    return Labelling(unary, costs.producer, costs.readers, weight)
+def paid(costs: Labelling, labels: list[int]) -> list[float]:
+    """The terms that add up to what labels (node 0 included) cost."""
+    return used(costs, costs.unary, costs.weight, labels, costs.extra)

@@ -11,8 +11,9 @@ from qopt.core.front import Criterion, Front, FrontPoint, front_of
 from qopt.core.reading import problem_of
 from qopt.core.solution import Solution
 from qopt.core.solving import solve
+from qopt.placement.parts import Operator
 from qopt.placement.plan import tiers_used
-from qopt.placement.problem import Operator, Placement
+from qopt.placement.problem import Placement
 
 CRITERIA = (Criterion("accuracy", "", "max"), Criterion("objective", ""))
 
@@ -47,7 +48,7 @@ def front(problem: Placement | str | os.PathLike[str], *, clock: Clock = ENDLESS
 
 def _point(free: Placement, operator: Operator, clock: Clock) -> FrontPoint:
     """One operator at its best, or as good as there is time for."""
-    solution = solve(free.replace({"operators": [operator.model_dump()]}), time_limit=clock.left)
+    solution = solve(_alone(free, operator), time_limit=clock.left)
     cost = solution.certificate.cost
     facts = {
         "latency": cost.latency if cost else None,
@@ -57,6 +58,17 @@ def _point(free: Placement, operator: Operator, clock: Clock) -> FrontPoint:
     }
     reached = {"accuracy": operator.accuracy, "objective": solution.objective}
     return FrontPoint(operator.name, reached, solution, facts)
+
+
+def _alone(free: Placement, operator: Operator) -> Placement:
+    """The problem with one operator to choose; those that a mixture is made of stay as what it is made of."""
+    if not operator.mixed:
+        return free.replace({"operators": [operator.model_dump()]})
+    accuracy = operator.accuracy or 1.0  # of the mixture: above those of its parts, which are set to 0
+    parts = {*operator.tiers.values(), *operator.operations.values()}
+    others = [{**o.model_dump(), "accuracy": 0.0} for o in free.operators if o.name in parts]
+    operators = [{**operator.model_dump(), "accuracy": accuracy}, *others]
+    return free.replace({"operators": operators, "targets.accuracy": accuracy})
 
 
 def recommend(

@@ -32,6 +32,19 @@ class Tensor(Frozen):
     size: Quantity
 
 
+class Shared(Frozen):
+    """Weights that several operations read: a tier that runs any of them holds them, once.
+
+    Attributes
+    ----------
+    operations : two or more.
+    size : bytes, beside the operations' own weights.
+    """
+
+    operations: Annotated[Names, Field(min_length=2)]
+    size: Quantity
+
+
 class Graph(Frozen):
     """The network, n operations in an order in which they can run.
 
@@ -43,6 +56,8 @@ class Graph(Frozen):
     tensors : all that the operations write. An operation may write several tensors, or none that is read.
     time : seconds on every tier, for operations whose time is not work / speed: pre- and post-processing.
     together : lists of operations that must run on one tier (blocks that cannot be split).
+    shared : weights that several operations read.
+    scratch : (n,) bytes that an operation needs while it runs, beside weights and tensors; default none.
     """
 
     operations: Annotated[Names, Field(min_length=1, max_length=100_000)]
@@ -51,6 +66,8 @@ class Graph(Frozen):
     tensors: tuple[Tensor, ...] = ()
     time: dict[Name, Quantities] = Field(default={})
     together: tuple[Names, ...] = ()
+    shared: tuple[Shared, ...] = ()
+    scratch: Quantities | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -60,6 +77,7 @@ class Graph(Frozen):
             raise complaint(".operations", f"{shown(again)} twice", "names that differ")
         check_length(".work", self.work, n, "operation")
         check_length(".weights", self.weights, n, "operation")
+        check_length(".scratch", self.scratch, n, "operation")
         place = self.place
         for t, tensor in enumerate(self.tensors):
             at = f".tensors[{t}]"
@@ -80,6 +98,13 @@ class Graph(Frozen):
         for name in (*self.time, *(name for group in self.together for name in group)):
             if name not in place:
                 raise unknown(".time" if name in self.time else ".together", name, names, "an operation")
+        for g, part in enumerate(self.shared):
+            at = f".shared[{g}].operations"
+            for name in part.operations:
+                if name not in place:
+                    raise unknown(at, name, names, "an operation")
+            if twice(part.operations) is not None:
+                raise complaint(at, f"{shown(twice(part.operations))} twice", "each operation once")
         for g, group in enumerate(self.together):
             if len(set(group)) < 2 or twice(group) is not None:
                 raise complaint(f".together[{g}]", shown(list(group)), "at least two operations, none twice")

@@ -9,15 +9,21 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from qopt.core.limits import within
-from qopt.placement.costs import Labelling, Limit, labelling, limits, used
+from qopt.placement.costs import Labelling, labelling
 from qopt.placement.problem import Placement
+from qopt.placement.rows import Limit, limits
 from qopt.placement.terms import Terms
 
 
 def keeps_rows(costs: Labelling, rows: Iterable[Limit], labels: Sequence[int]) -> bool:
     """Whether labels (tier indices, node 0 included) keep every row, memory and latency, in the exact test."""
     at = list(labels)
-    return all(within(used(costs, row.unary, row.weight, at), row.limit) for row in rows)
+    return all(row.keeps(costs, at) for row in rows)
+
+
+def leaves(own: Terms, labels: Sequence[int]) -> bool:
+    """Whether a private input leaves the tier where it is born."""
+    return any(labels[r] > flow.first for flow in own.raw if flow.private for r in flow.readers)
 
 
 def broken(problem: Placement, own: Terms, labels: Sequence[int]) -> str | None:
@@ -43,7 +49,7 @@ def _broken(problem: Placement, own: Terms, labels: list[int]) -> Iterator[str]:
     for group in own.together:
         if len({labels[v] for v in group}) > 1:
             yield f"{', '.join(names[v] for v in group)}: not on one tier"
-    if own.private and any(labels[r] != labels[0] for r in own.flows[0].readers):
+    if leaves(own, labels):
         yield "the raw input leaves its tier"
     if own.operator.accuracy < problem.targets.accuracy:
         found, target = own.operator.accuracy, problem.targets.accuracy
@@ -51,6 +57,6 @@ def _broken(problem: Placement, own: Terms, labels: list[int]) -> Iterator[str]:
     costs = labelling(problem, own)
     units = {"latency": "s"}
     for row in limits(problem, own, costs):
-        terms = used(costs, row.unary, row.weight, labels)
+        terms = row.uses(costs, labels)
         if not within(terms, row.limit):
             yield f"{row.name}: {math.fsum(terms):.17g} {units.get(row.name, 'bytes')}, allowed {row.limit:.17g}"

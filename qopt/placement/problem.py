@@ -17,142 +17,21 @@ tiers' speeds are per second.
 
 from __future__ import annotations
 
-import math
+import itertools
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from qopt.core.arrays import BoolArray
+from qopt.core.arrays import BoolArray, FloatArray
 from qopt.core.checks import check_length, twice, unknown
-from qopt.core.columns import Quantities, QuantityRows, complaint
+from qopt.core.columns import complaint
 from qopt.core.errors import shown
-from qopt.core.problem import Flag, Frozen, PositiveQuantity, Problem, Quantity, Rate, UpperLimit
+from qopt.core.problem import Frozen, Problem, Quantity, UpperLimit
 from qopt.placement.graph import Graph, Name, Names
-
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
-
-
-class Input(Frozen):
-    """The raw input.
-
-    Attributes
-    ----------
-    sizes : bits of one or more inputs. Their mean is what the objective counts; a plan's cost reports each.
-    readers : operations that read it.
-    tier : where it is born; by default the first tier.
-    private : it may not leave that tier, so its readers run there.
-    """
-
-    sizes: Quantities
-    readers: Annotated[Names, Field(min_length=1)]
-    tier: Name | None = None
-    private: Flag = False
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if len(self.sizes) == 0:
-            raise complaint(".sizes", "none", "at least one size in bits")
-        if twice(self.readers) is not None:
-            raise complaint(".readers", f"{shown(twice(self.readers))} twice", "each reader once")
-        return self
-
-    @property
-    def size(self) -> float:
-        """Mean of the sizes [bits]."""
-        return math.fsum(self.sizes.tolist()) / len(self.sizes)
-
-
-class Output(Frozen):
-    """The result's way back: `size` bits from the tier of `operation` to `tier`, link by link.
-
-    Attributes
-    ----------
-    operation : name of the one whose result goes back.
-    size : bits.
-    tier : name of the tier that wants it.
-    """
-
-    operation: Name
-    size: Quantity
-    tier: Name
-
-
-class Tier(Frozen):
-    """A place that computes.
-
-    Attributes
-    ----------
-    name : of the tier, each once.
-    speed : MACs per second; an operator may have its own.
-    memory : bytes for weights; none given, or infinity, is no limit.
-    power : watts while it computes.
-    price : per second while it computes.
-    """
-
-    name: Name
-    speed: PositiveQuantity | None = None
-    memory: UpperLimit = None
-    power: Quantity = 0.0
-    price: Quantity = 0.0
-
-
-class Link(Frozen):
-    """The link from a tier to the next.
-
-    Attributes
-    ----------
-    rate, down_rate : bits per second, up and (for an output that returns) down; down as up unless given.
-    latency : seconds for each message, and each tensor is one.
-    overhead : bits on the link for each bit of a tensor: 4/3 for base64.
-    energy, price : joules, and price, of a bit on the link.
-    """
-
-    rate: Rate
-    down_rate: Rate | None = None
-    latency: Quantity = 0.0
-    overhead: PositiveQuantity = 1.0
-    energy: Quantity = 0.0
-    price: Quantity = 0.0
-
-
-class Operator(Frozen):
-    """One way to treat the whole network.
-
-    Attributes
-    ----------
-    name : of the operator, each once.
-    accuracy : of the network so treated, in [0, 1].
-    skips : operations that it leaves out (an early exit). What read their outputs reads their inputs instead, which
-        for a skipped block is the tensor that enters it.
-    weight_factor : multiplies all weights; `weights`, (n,) bytes, replaces them instead.
-    weights : (n,) bytes.
-    tensor_factor : multiplies the tensors between operations; `tensors`, bits of each, replaces them instead.
-    tensors : bits, one for each tensor.
-    speeds : MACs per second of each tier under this operator; default the tiers'.
-    time : (n, tiers) seconds of each operation on each tier; default work / speed. Rows of skipped operations count
-        for nothing.
-    """
-
-    name: Name
-    accuracy: Share
-    skips: Names = ()
-    weight_factor: Quantity = 1.0
-    weights: Quantities | None = None
-    tensor_factor: Quantity = 1.0
-    tensors: Quantities | None = None
-    speeds: Quantities | None = None
-    time: QuantityRows | None = None
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.speeds is not None and np.any(self.speeds <= 0):
-            raise complaint(".speeds", shown(self.speeds.tolist()), "speeds > 0")
-        for name in ("weight", "tensor"):
-            if getattr(self, f"{name}s") is not None and getattr(self, f"{name}_factor") != 1:
-                raise complaint(f".{name}s", f"{name}s beside {name}_factor", "one or the other")
-        return self
+from qopt.placement.networks import Digraph, graph_data, read_input
+from qopt.placement.parts import Input, Link, Operator, Output, Share, Tier
 
 
 class Weights(Frozen):
@@ -183,10 +62,19 @@ class Targets(Frozen):
     ----------
     accuracy : in [0, 1]; 0 asks for none.
     latency : seconds; none given is no limit.
+    quantile : of the sizes of the input, in [0, 1]: `latency` holds at the size that this share of all inputs does not
+        exceed; default at their mean.
     """
 
     accuracy: Share = 0.0
     latency: UpperLimit = None
+    quantile: Share | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.quantile is not None and self.latency is None:
+            raise complaint(".quantile", f"{self.quantile:g} without latency", "a latency beside it")
+        return self
 
 
 class Placement(Problem):
@@ -197,6 +85,7 @@ class Placement(Problem):
     Attributes
     ----------
     graph, input, output : the network, its raw input, and where its result goes (nowhere unless given).
+    inputs, outputs : several, instead of `input` and of `output`.
     tiers, links : each of the line, from the device up; ``links[i]`` leads from ``tiers[i]`` to the next.
     operators : one of them is chosen for the whole network.
     pins : tiers on which an operation may run, where not all.
@@ -206,14 +95,38 @@ class Placement(Problem):
     format: Literal["qopt/placement"] = "qopt/placement"
     version: Literal[1] = 1
     graph: Graph
-    input: Input
+    input: Input | None = None
+    inputs: tuple[Input, ...] = ()
     output: Output | None = None
+    outputs: tuple[Output, ...] = ()
     tiers: Annotated[tuple[Tier, ...], Field(min_length=1, max_length=64)]
     links: tuple[Link, ...] = ()
     operators: Annotated[tuple[Operator, ...], Field(min_length=1)]
     pins: dict[Name, Names] = Field(default={})
     objective: Weights = Weights()
     targets: Targets = Targets()
+
+    @classmethod
+    def from_networkx(cls, graph: Digraph, **fields: Any) -> Self:
+        """A placement of a `networkx.DiGraph`: its nodes are operations, its edges say who reads what.
+
+        Parameters
+        ----------
+        graph : nodes with ``work`` [MACs], ``weights`` and ``scratch`` [bytes], ``time`` [s, for each tier] and
+            ``size`` [bits] of the tensor that they write, all optional; edges with ``size`` [bits] where a node writes
+            several tensors, and with the same ``tensor`` where several edges are one.
+        fields : all others of a placement. An ``input`` without ``readers`` is read by every node that nothing leads
+            to.
+
+        Raises
+        ------
+        InputError
+            No directed graph, a cycle, an edge without a size; or as every placement.
+        """
+        data = graph_data(graph)
+        if isinstance(fields.get("input"), dict):
+            fields["input"] = read_input(fields["input"], data)
+        return cls(graph=data, **fields)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -226,11 +139,13 @@ class Placement(Problem):
         self._check_names(tiers)
         for name, seconds in graph.time.items():
             check_length(f".graph.time.{name}", seconds, len(tiers), "tier")
-        read = {*self.input.readers, *(r for tensor in graph.tensors for r in tensor.readers)}
+        used = {r for part in self.sources for r in part.readers} | {part.operation for part in self.results}
+        used |= {name for tensor in graph.tensors for name in (tensor.producer, *tensor.readers)} | {*self.pins}
         for name in names:
-            if name not in read:
-                allowed = "a connected graph: operations that read the input or a tensor"
-                raise complaint(".graph.operations", f"{shown(name)}, which reads nothing", allowed)
+            if name not in used:
+                allowed = "a connected graph: operations that read something, or that something reads"
+                found = f"{shown(name)}, which reads nothing and which nothing reads"
+                raise complaint(".graph.operations", found, allowed)
         for o, operator in enumerate(self.operators):
             self._check_operator(f".operators[{o}]", operator)
         self._check_pins()
@@ -248,14 +163,28 @@ class Placement(Problem):
 
     def _check_names(self, tiers: Names) -> None:
         names = self.graph.operations
-        for reader in self.input.readers:
-            if reader not in self.graph.place:
-                raise unknown(".input.readers", reader, names, "an operation")
-        for where, part in ((".input", self.input), (".output", self.output)):
-            if part is not None and part.tier is not None and part.tier not in tiers:
-                raise unknown(f"{where}.tier", part.tier, tiers, "a tier")
-        if self.output is not None and self.output.operation not in self.graph.place:
-            raise unknown(".output.operation", self.output.operation, names, "an operation")
+        if (self.input is None) == (not self.inputs):
+            found = "nothing" if self.input is None else "input beside inputs"
+            raise complaint(".input", found, "an input, or inputs" if self.input is None else "one or the other")
+        if self.output is not None and self.outputs:
+            raise complaint(".output", "output beside outputs", "one or the other")
+        for i, source in enumerate(self.sources):
+            at = ".input" if self.input is not None else f".inputs[{i}]"
+            for reader in source.readers:
+                if reader not in self.graph.place:
+                    raise unknown(f"{at}.readers", reader, names, "an operation")
+            if source.tier is not None and source.tier not in tiers:
+                raise unknown(f"{at}.tier", source.tier, tiers, "a tier")
+            if len(source.sizes) not in (1, self.cases):
+                raise complaint(f"{at}.sizes", f"{len(source.sizes)} entries", f"1, or {self.cases} as other inputs")
+            if source.shares is not None and not np.array_equal(source.shares, self._shares()):
+                raise complaint(f"{at}.shares", "others than another input's", "equal shares, or none")
+        for i, result in enumerate(self.results):
+            at = ".output" if self.output is not None else f".outputs[{i}]"
+            if result.tier not in tiers:
+                raise unknown(f"{at}.tier", result.tier, tiers, "a tier")
+            if result.operation not in self.graph.place:
+                raise unknown(f"{at}.operation", result.operation, names, "an operation")
         for name, allowed in self.pins.items():
             if name not in self.graph.place:
                 raise unknown(".pins", name, names, "an operation")
@@ -272,31 +201,73 @@ class Placement(Problem):
                 raise unknown(f"{at}.skips", name, graph.operations, "an operation")
         if len(set(operator.skips)) == n:
             raise complaint(f"{at}.skips", "all operations", "at least one operation kept")
-        if self.output is not None and self.output.operation in operator.skips:
-            raise complaint(f"{at}.skips", shown(self.output.operation), "operations other than the output's")
+        for result in self.results:
+            if result.operation in operator.skips:
+                raise complaint(f"{at}.skips", shown(result.operation), "operations other than the output's")
+        for name in operator.on:
+            if name not in self.tier_names:
+                raise unknown(f"{at}.on", name, self.tier_names, "a tier")
+        if operator.mixed:
+            self._check_mixture(at, operator)
+            return
+        check_length(f"{at}.shared", operator.shared, len(graph.shared), "entry of graph.shared")
+        for name, column in (("time_at", operator.time_at), ("tensors_at", operator.tensors_at)):
+            check_length(f"{at}.{name}", column, self.cases, "size of the input")
+        for s, bits in enumerate(operator.tensors_at or ()):
+            check_length(f"{at}.tensors_at[{s}]", bits, len(graph.tensors), "tensor")
+        for s, table in enumerate(operator.time_at or ()):
+            check_length(f"{at}.time_at[{s}]", table, n, "operation")
+            if table.shape[1] != tiers:
+                found = f"rows of {table.shape[1]} entries"
+                raise complaint(f"{at}.time_at[{s}]", found, f"{tiers}, one for each tier")
         check_length(f"{at}.weights", operator.weights, n, "operation")
         check_length(f"{at}.tensors", operator.tensors, len(graph.tensors), "tensor")
         check_length(f"{at}.speeds", operator.speeds, tiers, "tier")
         check_length(f"{at}.time", operator.time, n, "operation")
         if operator.time is not None and operator.time.shape[1] != tiers:
             raise complaint(f"{at}.time", f"rows of {operator.time.shape[1]} entries", f"{tiers}, one for each tier")
-        if operator.time is None and operator.speeds is None and len(graph.time) < n:
+        timed = operator.time is not None or operator.time_at is not None or operator.speeds is not None
+        if not timed and len(graph.time) < n:
             for t, tier in enumerate(self.tiers):
                 if tier.speed is None:
                     allowed = f"a speed, or speeds or a time table in {at.removeprefix('.')}"
                     raise complaint(f".tiers[{t}].speed", "nothing", allowed)
 
+    def _check_mixture(self, at: str, operator: Operator) -> None:
+        """Refuse a mixture that leaves a tier out, or of operators that are mixtures or keep other operations."""
+        known = {other.name: other for other in self.operators}
+        plain = tuple(name for name, other in known.items() if not other.mixed)
+        for name in self.tier_names:
+            if name not in operator.tiers:
+                raise complaint(f"{at}.tiers", f"no operator for {shown(name)}", "an operator for every tier")
+        for where, entries, names in (
+            ("tiers", operator.tiers, self.tier_names),
+            ("operations", operator.operations, self.graph.operations),
+        ):
+            for name, treated in entries.items():
+                if name not in names:
+                    raise unknown(f"{at}.{where}", name, names, "a tier" if where == "tiers" else "an operation")
+                if treated not in plain:
+                    raise unknown(f"{at}.{where}.{name}", treated, plain, "an operator that is no mixture")
+                if set(known[treated].skips) != set(operator.skips):
+                    found = f"{shown(treated)}, which skips other operations"
+                    raise complaint(f"{at}.{where}.{name}", found, f"an operator of the same skips as {at[1:]}")
+
     def _check_pins(self) -> None:
         """Refuse pins that leave an operation no tier, because data moves up the line and groups stay together."""
-        if not self.pins and not self.input.private:
+        private = any(part.private for part in self.sources)
+        if not self.pins and not private and len(self.sources) == 1:
             return
         names, tiers, graph = self.graph.operations, self.tier_names, self.graph
-        birth = tiers[self.birth]
+        floors = self.floors
         for name, pinned in self.pins.items():
-            if self.input.private and name in self.input.readers and birth not in pinned:
-                found = f"{', '.join(pinned)}, while input.private keeps what it reads on {birth}"
-                raise complaint(f".pins.{name}", found, f"{birth} among them, or an input that is not private")
-            if all(tiers.index(tier) < self.birth for tier in pinned):
+            for part, at in zip(self.sources, self.births, strict=True):
+                if part.private and name in part.readers and tiers[at] not in pinned:
+                    found = f"{', '.join(pinned)}, while input.private keeps what it reads on {tiers[at]}"
+                    raise complaint(f".pins.{name}", found, f"{tiers[at]} among them, or an input that is not private")
+            floor = int(floors[graph.place[name]])
+            birth = tiers[floor]
+            if all(tiers.index(tier) < floor for tier in pinned):
                 found = f"{', '.join(pinned)}, below {birth}, where input.tier says that the data start"
                 raise complaint(f".pins.{name}", found, f"{birth} or a tier above it, since data only moves up")
         groups = [[graph.place[name] for name in group] for group in graph.together]
@@ -329,9 +300,51 @@ class Placement(Problem):
         return tuple(tier.name for tier in self.tiers)
 
     @property
+    def sources(self) -> tuple[Input, ...]:
+        """The raw inputs: `input`, or `inputs`."""
+        return self.inputs if self.input is None else (self.input,)
+
+    @property
+    def results(self) -> tuple[Output, ...]:
+        """The outputs that return: `output`, or `outputs`."""
+        return self.outputs if self.output is None else (self.output,)
+
+    @property
+    def births(self) -> tuple[int, ...]:
+        """Index of the tier where each raw input is born."""
+        return tuple(0 if part.tier is None else self.tier_names.index(part.tier) for part in self.sources)
+
+    @property
     def birth(self) -> int:
-        """Index of the tier where the input is born."""
-        return 0 if self.input.tier is None else self.tier_names.index(self.input.tier)
+        """Index of the lowest tier where an input is born."""
+        return min(self.births)
+
+    @property
+    def cases(self) -> int:
+        """How many sizes the input has."""
+        return max(len(part.sizes) for part in self.sources)
+
+    def _shares(self) -> FloatArray | None:
+        return next((part.shares for part in self.sources if part.shares is not None), None)
+
+    @cached_property
+    def shares(self) -> FloatArray:
+        """(cases,) how often each size of the input comes; they add up to 1."""
+        given = self._shares()
+        of = np.ones(self.cases) if given is None else given
+        found: FloatArray = of / of.sum()
+        return found
+
+    @cached_property
+    def quantile_case(self) -> int | None:
+        """Index of the size at `targets.quantile`, by the bits of all inputs together; None without one."""
+        if self.targets.quantile is None:
+            return None
+        bits = sum((np.broadcast_to(part.sizes, self.cases) for part in self.sources), np.zeros(self.cases))
+        order = [int(s) for s in np.argsort(bits, kind="stable") if self.shares[s] > 0]
+        reached = itertools.accumulate(self.shares[s] for s in order)
+        at_least = self.targets.quantile * (1.0 - 1e-12)
+        return next((s for s, share in zip(order, reached, strict=True) if share >= at_least), order[-1])
 
     @cached_property
     def worked_out(self) -> dict[object, Any]:
@@ -339,16 +352,30 @@ class Placement(Problem):
         return {}
 
     @cached_property
+    def floors(self) -> tuple[int, ...]:
+        """(n,) lowest tier to which the raw inputs that an operation is made of let it."""
+        graph = self.graph
+        found = [0] * len(graph)
+        for part, birth in zip(self.sources, self.births, strict=True):
+            for name in part.readers:
+                found[graph.place[name]] = max(found[graph.place[name]], birth)
+        if any(found):
+            for t in sorted(range(len(graph.tensors)), key=lambda t: graph.writes[t]):  # producers in order
+                for reader in graph.reads[t]:
+                    found[reader] = max(found[reader], found[graph.writes[t]])
+        return tuple(found)
+
+    @cached_property
     def allowed(self) -> BoolArray:
-        """(n, tiers) where each operation may run by its pins, the input's birth and its privacy."""
+        """(n, tiers) where each operation may run by its pins, the inputs' births and their privacy."""
         tiers = self.tier_names
-        allowed = np.zeros((len(self.graph), len(tiers)), dtype=bool)
-        allowed[:, self.birth :] = True
+        allowed: BoolArray = np.array(self.floors)[:, None] <= np.arange(len(tiers))
         for name, pinned in self.pins.items():
             allowed[self.graph.place[name]] &= [tier in pinned for tier in tiers]
-        if self.input.private:
-            readers = [self.graph.place[name] for name in self.input.readers]
-            allowed[readers] &= np.arange(len(tiers)) == self.birth
+        for part, birth in zip(self.sources, self.births, strict=True):
+            if part.private:
+                readers = [self.graph.place[name] for name in part.readers]
+                allowed[readers] &= np.arange(len(tiers)) == birth
         allowed.flags.writeable = False
         return allowed
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -73,7 +76,8 @@ def plan_table(problem: Placement, plan: PlacementPlan) -> RenderableType:
     lines = []
     for tier, members in runs:
         first, last = own.names[members[0]], own.names[members[-1]]
-        seconds, memory = float(own.time[members, number_of[tier]].sum()), float(own.memory[members].sum())
+        column = number_of[tier]
+        seconds, memory = float(own.time[members, column].sum()), float(own.stored[members, column].sum())
         span = first if first == last else f"{first} … {last}"
         lines.append((tier, span, str(len(members)), scaled(seconds, "s"), scaled(memory, "B")))
     add_rows(table, lines, "runs")
@@ -94,9 +98,34 @@ def cost_table(problem: Placement, cost: PlacementCost) -> RenderableType:
     low, high = (scaled(end(cost.latencies), "s") for end in (min, max))
     if low != high:
         table.add_row("", f"{low} to {high} over {len(cost.latencies)} input sizes")
+    held = [
+        f"{scaled(amount, 'B')} {tier.name}"
+        for tier, amount in zip(problem.tiers, cost.activations, strict=True)
+        if tier.activations
+    ]
+    if held:
+        table.add_row("tensors held", ", ".join(held))
     if cost.energy:
         parts = f"{scaled(cost.computing_energy, 'J')} computing, {scaled(cost.transmission_energy, 'J')} links"
         table.add_row("energy", f"{scaled(cost.energy, 'J')}: {parts}")
     if cost.price:
         table.add_row("price", number(cost.price))
+    return table
+
+
+def strategies_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """The study's strategies, a line each, as `qopt.strategies` has them."""
+    table = Table(title_justify="left", header_style="bold", box=None, pad_edge=False)
+    table.add_column("strategy")
+    for heading_ in ("accuracy", "latency", "objective", "weights", "feasible"):
+        table.add_column(heading_, justify="right")
+    for row in rows:
+        table.add_row(
+            str(row["strategy"]),
+            number(row["accuracy"]),
+            scaled(row["latency"], "s"),
+            number(row["objective"]),
+            scaled(row["weights"], "B"),
+            "yes" if row["feasible"] else "no",
+        )
     return table

@@ -12,11 +12,13 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from qopt.core.errors import InputError, shown
 from qopt.core.reading import problem_of
 from qopt.placement.costs import breakdown
+from qopt.placement.halves import first_half
 from qopt.placement.limits import broken
-from qopt.placement.methods.equal_size import split_point
 from qopt.placement.plan import PlacementPlan, labels_of, plan_of, tiers_used
 from qopt.placement.problem import Placement
 from qopt.placement.terms import Terms, terms
@@ -56,11 +58,11 @@ def strategy_plans(
             yield f"{name} on {tier}", plan_of(problem, own, [k] * len(own.names)), own
     for name in extremes(problem) if split is None else split:
         own = networks[name]
-        point = split_point(own)
-        if point is None:
+        first = first_half(own)
+        if first is None:
             continue
         for low, high in itertools.combinations(range(len(names)), 2):
-            labels = [low if v < point else high for v in range(len(own.names))]
+            labels = np.where(first, low, high).tolist()
             yield f"{name} split on {names[low]}-{names[high]}", plan_of(problem, own, labels), own
 
 

@@ -18,7 +18,8 @@ from qopt.jqodi.labels import labels
 from qopt.jqodi.terms import candidates
 from qopt.kernels import mckp, mincut, rcsp, waterfill
 from qopt.kernels.paths.graph import Digraph, Layered
-from qopt.placement.costs import labelling, limits
+from qopt.placement.costs import labelling
+from qopt.placement.rows import limits
 from qopt.placement.terms import terms
 from qopt.qpart.serving.prices import request_prices
 from qopt.qpart.subproblem import subproblems

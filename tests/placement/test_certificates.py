@@ -182,7 +182,7 @@ def test_a_tampered_tree_is_no_proof(monkeypatch: pytest.MonkeyPatch, how: str) 
 def tamper_where_it_matters(problem: Placement, solution: Any, how: str) -> Any:
     """Tamper with the operator whose own bound does not reach the plan's cost."""
     from qopt.placement.certificate.bounds import own_bound
-    from qopt.placement.costs import limits
+    from qopt.placement.rows import limits
 
     for name, (own, costs) in labellings(problem).items():
         bound = own_bound(costs, limits(problem, own, costs))

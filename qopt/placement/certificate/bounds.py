@@ -8,7 +8,7 @@ a tree, a list of nodes in preorder:
     ["split", operation, tiers]     first subtree: the operation runs on one of these tiers; second: on another
     ["leaf", share, multipliers, labels, flow]
                                     share 1: the bound of the relaxed costs; share 0: nothing keeps the limits
-                                    multipliers: {name of a limit: number >= 0}
+                                    multipliers: {name of a row: number >= 0}; `qopt.placement.rows.Limit.named`
                                     labels, flow: as in the kernel's witness of kind "cut", node 0 the raw input
     ["plan"]                        every operation has one tier left: that plan's cost, if it keeps the limits
 
@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -28,13 +29,14 @@ import numpy as np
 from qopt.core.arrays import BoolArray, FloatArray
 from qopt.core.clock import ENDLESS, Clock, OutOfTime
 from qopt.core.errors import QoptError
-from qopt.core.limits import limit_with_slack, within
+from qopt.core.limits import limit_with_slack
 from qopt.kernels import mincut
 from qopt.kernels.arguments import LARGEST
 from qopt.kernels.checker import GAP, check
 from qopt.kernels.cuts.data import Tensor
-from qopt.placement.costs import CHECK_RATE, Labelling, Limit, relaxed, used
+from qopt.placement.costs import CHECK_RATE, Labelling, paid
 from qopt.placement.problem import Placement
+from qopt.placement.rows import Limit, narrowed, relaxed
 from qopt.placement.terms import Terms
 
 ENUMERATED = 5_000
@@ -123,7 +125,6 @@ def tree_bound(
         raise WitnessRefused(f"the tree is not a list of at most {MAX_NODES} nodes")
     node = {name: v for v, name in enumerate(own.names, start=1)}
     number = {name: k for k, name in enumerate(problem.tier_names)}
-    names = [row.name for row in rows]
     waiting: list[BoolArray] = [np.ones(costs.unary.shape, dtype=bool)]
     least: Fraction | float = math.inf
     for entry in tree:
@@ -138,25 +139,33 @@ def tree_bound(
                 second[node[name]] &= ~inside
                 waiting += [second, first]
             case ["leaf", (0 | 1) as share, dict() as given, labels, flow] if type(share) is int:
-                multipliers = [0.0] * len(rows)
-                for name, value in given.items():
-                    if name not in names or type(value) not in (int, float) or not 0 <= value <= 1e300:
-                        raise WitnessRefused(
-                            "a multiplier that is not a number >= 0 of one of " + (", ".join(names) or "none")
-                        )
-                    multipliers[names.index(name)] = float(value)
-                part = Labelling(np.where(here, costs.unary, np.inf), costs.producer, costs.readers, costs.weight)
+                singles, multipliers = _multiplied(rows, given)
+                part, singles = narrowed(costs, singles, here)
                 _afford(costs, clock)
-                bound = leaf_bound(part, rows, float(share), multipliers, labels, flow)
+                bound = leaf_bound(part, singles, float(share), multipliers, labels, flow)
                 least = bound if bound < least else least
             case ["plan"]:
-                part = Labelling(np.where(here, costs.unary, np.inf), costs.producer, costs.readers, costs.weight)
+                part = replace(costs, unary=np.where(here, costs.unary, np.inf))
                 least = min(least, _last_plan(part, rows))
             case _:
                 raise WitnessRefused("a node that is neither a split nor a leaf")
     if waiting:
         raise WitnessRefused("the tree ends early")
     return least
+
+
+def _multiplied(rows: tuple[Limit, ...], given: dict[str, object]) -> tuple[tuple[Limit, ...], list[float]]:
+    """The single rows that a leaf names, and their multipliers."""
+    singles: list[Limit] = []
+    multipliers: list[float] = []
+    for name, value in given.items():
+        row = next((found for limit in rows if (found := limit.named(name)) is not None), None)
+        if row is None or type(value) not in (int, float) or not 0 <= value <= 1e300:  # type: ignore[operator]
+            known = ", ".join(limit.name for limit in rows) or "none"
+            raise WitnessRefused(f"a multiplier that is not a number >= 0 of one of {known}")
+        singles.append(row)
+        multipliers.append(float(value))  # type: ignore[arg-type]
+    return tuple(singles), multipliers
 
 
 def _last_plan(costs: Labelling, rows: tuple[Limit, ...]) -> Fraction | float:
@@ -192,6 +201,8 @@ def own_bound(costs: Labelling, rows: tuple[Limit, ...], clock: Clock = ENDLESS)
     The kernel finds the flows; each is checked as a stranger's would be. None: no flow was accepted. Raises `OutOfTime`
     where there is no time for the first; later ones are left out.
     """
+    rows = tuple(row.member(0, (-1,) * len(row.groups)) for row in rows)
+    costs, rows = narrowed(costs, rows, np.isfinite(costs.unary))
     tests = [(1.0, [0.0] * len(rows))]
     tests += [(0.0, [1.0 if row is other else 0.0 for other in rows]) for row in rows]
     stored = [1.0 if row.name != "latency" else 0.0 for row in rows]
@@ -246,8 +257,8 @@ def _value(costs: Labelling, rows: tuple[Limit, ...], at: list[int]) -> Fraction
     for u, readers in zip(costs.producer, costs.readers, strict=True):
         if any(at[r] < at[u] for r in readers):
             return math.inf
-    cost = math.fsum(used(costs, costs.unary, costs.weight, at))
-    if cost == math.inf or not all(within(used(costs, r.unary, r.weight, at), r.limit) for r in rows):
+    cost = math.fsum(paid(costs, at))
+    if cost == math.inf or not all(row.keeps(costs, at) for row in rows):
         return math.inf
     return Fraction(cost)
 

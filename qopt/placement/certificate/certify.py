@@ -27,9 +27,11 @@ from qopt.placement.certificate.bounds import (
     own_bound,
     tree_bound,
 )
-from qopt.placement.costs import PlacementCost, breakdown, labelling, limits, used
+from qopt.placement.costs import PlacementCost, breakdown, labelling, paid, weights_held
+from qopt.placement.parts import Operator
 from qopt.placement.plan import PlacementPlan, checked_placement
-from qopt.placement.problem import Operator, Placement
+from qopt.placement.problem import Placement
+from qopt.placement.rows import limits
 from qopt.placement.terms import Terms, terms
 
 TOLERANCE = 1e-9
@@ -150,7 +152,7 @@ def _operator(
                 notes.append(f"witness rejected for {name}: {why}")
         if bound is None:
             bound = own_bound(costs, rows, clock)
-        if rows and (bound is None or bound < (math.inf if target is None else target)):
+        if (rows or not costs.plain) and (bound is None or bound < (math.inf if target is None else target)):
             exact = least_of_all(costs, rows, ENUMERATED, clock)
             bound, kind = (bound, kind) if exact is None else (exact, "enumeration")
     except OutOfTime:
@@ -177,7 +179,7 @@ def _with_plan(
     feasible = not broken
     if feasible:
         costs = labelling(problem, own)
-        linear = math.fsum(used(costs, costs.unary, costs.weight, labels))
+        linear = math.fsum(paid(costs, labels))
         if abs(linear - cost.objective) > ROUNDING * abs(cost.objective):
             notes.append(f"error: the cost term by term is {cost.objective:.17g}, as a sum of labels {linear:.17g}")
         # The plan is one of those that the bound is about: above it, the bound is rounding.
@@ -232,7 +234,7 @@ def _constraints(
     apart = [group for group in own.together if len({labels[v] for v in group}) > 1]
     lines += [f"{', '.join(names[v] for v in group)}: not on one tier" for group in apart]
     rows.append(Slack.whether("together", len(apart)))
-    if own.private and any(labels[r] != labels[0] for r in own.flows[0].readers):
+    if any(labels[r] != flow.first for flow in own.flows if flow.private for r in flow.readers):
         rows.append(Slack.whether("private input", 1))
         lines.append("the raw input leaves its tier")
     accuracy, target = own.operator.accuracy, problem.targets.accuracy
@@ -242,21 +244,48 @@ def _constraints(
     for k, tier in enumerate(problem.tiers):
         if tier.memory is None:
             continue
-        stored = [float(m) for m, label in zip(own.memory, labels[1:], strict=True) if label == k]
+        stored = weights_held(own, np.array(labels, dtype=np.int64), k)
+        if tier.activations:
+            stored += _alive(own, labels, k)
         rows.append(Slack(f"memory of {tier.name}", math.fsum(stored), tier.memory, within(stored, tier.memory)))
         if not rows[-1].holds:
             lines.append(f"memory of {tier.name}: {rows[-1].used:.17g} bytes, allowed {tier.memory:.17g}")
     limit = problem.targets.latency
     if limit is not None and not down and not wrong:
         seconds = _seconds(problem, own, labels)
-        rows.append(Slack("latency", math.fsum(seconds), limit, within(seconds, limit)))
+        at = problem.targets.quantile
+        name = "latency" if at is None else f"latency at quantile {at:g}"
+        rows.append(Slack(name, math.fsum(seconds), limit, within(seconds, limit)))
         if not rows[-1].holds:
-            lines.append(f"latency: {rows[-1].used:.17g} s, allowed {limit:.17g}")
+            lines.append(f"{name}: {rows[-1].used:.17g} s, allowed {limit:.17g}")
     return rows, lines
 
 
 def _seconds(problem: Placement, own: Terms, labels: list[int]) -> list[float]:
-    """The terms of the latency, as the limit's row has them."""
+    """The terms of the latency at the size of the input that the target is about."""
+    if problem.quantile_case is not None:
+        own = terms(problem, own.operator, problem.quantile_case)
     time_only = labelling(problem, own, objective=(1.0, 0.0, 0.0))
     unary, weight = (np.where(np.isinf(x), 0.0, x) for x in (time_only.unary, time_only.weight))
-    return used(time_only, unary, weight, labels)
+    return paid(replace(time_only, unary=unary, weight=weight), labels)
+
+
+def _alive(own: Terms, labels: list[int], tier: int) -> list[float]:
+    """Bytes of tensors, and of scratch, that a tier holds at the step of the listed order where these are most."""
+    n = len(own.names)
+    changes = [Fraction(0)] * (n + 2)
+    there: list[tuple[int, int, float]] = []
+    for flow, bits in zip(own.flows, own.largest, strict=True):
+        if max(labels[flow.producer], flow.first) <= tier <= max(labels[r] for r in flow.readers):
+            there.append((max(flow.producer, 1), max(flow.readers), bits / 8.0))
+    for first, last, size in there:
+        changes[first] += Fraction(size)
+        changes[last + 1] -= Fraction(size)
+    held, most, at = Fraction(0), Fraction(0), 1
+    for v in range(1, n + 1):
+        held += changes[v]
+        now = held + (Fraction(float(own.scratch[v - 1])) if labels[v] == tier else 0)
+        if now > most:
+            most, at = now, v
+    scratch = [float(own.scratch[at - 1])] if labels[at] == tier else []
+    return [*(size for first, last, size in there if first <= at <= last), *scratch]

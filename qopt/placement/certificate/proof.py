@@ -8,9 +8,10 @@ from qopt.kernels.parts import proof as whole
 from qopt.kernels.parts import witness
 from qopt.placement.certificate.bounds import cut_instance
 from qopt.placement.certificate.certify import labels_of, violations
-from qopt.placement.costs import labelling, limits
+from qopt.placement.costs import labelling
 from qopt.placement.plan import PlacementPlan
 from qopt.placement.problem import Placement
+from qopt.placement.rows import limits
 from qopt.placement.terms import terms
 
 
@@ -43,6 +44,9 @@ def proof(problem: Placement, plan: PlacementPlan | None, gap: float) -> dict[st
         if limits(problem, own, costs):
             allowed = "a problem without: trees of flows are checked by qopt check alone"
             raise InputError("problem", "limits on memory or latency", allowed)
+        if not costs.plain:
+            allowed = "operators whose tensors are as large wherever they are written: a minimum cut is no proof here"
+            raise InputError("problem", f"operator {operator.name}, which mixes sizes", allowed)
         flow = mincut.solve(costs.unary, costs.rows).witness()["flow"]
         labels = None if plan is None or plan.operator != operator.name else labels_of(problem, own, plan)
         parts.append({"instance": cut_instance(costs), "witness": witness("cut", "labels", labels, gap, flow=flow)})

@@ -1,12 +1,13 @@
 """`cut-branch`: limits on memory and latency by Lagrange multipliers on minimum cuts, and branching where a gap stays.
 
-At a node, every operation has a set of tiers. For multipliers m >= 0 of the limits the cheapest labels of
+At a node, every operation has a set of tiers. For multipliers m >= 0 of the limits' rows the cheapest labels of
 
     cost + sum_r m_r (use_r - limit_r)
 
-are a minimum cut and a lower bound; cutting planes find good m. Labels that keep the limits are plans. Where the best
-bound stays below the best plan, one operation's tiers are divided. The tree, with the multipliers and flows of
-its leaves, is the witness (`qopt.placement.certificate.bounds`).
+are a minimum cut and a lower bound; cutting planes find good m. Labels that keep the limits are plans. Of a limit that
+is the largest of many rows, those count that labels on the way have broken. Where the best bound stays below the best
+plan, one operation's tiers are divided. The tree, with the multipliers and flows of its leaves, is the witness
+(`qopt.placement.certificate.bounds`).
 """
 
 from __future__ import annotations
@@ -19,15 +20,16 @@ from scipy.optimize import linprog
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.clock import Clock, OutOfTime
-from qopt.core.limits import limit_with_slack, within
+from qopt.core.limits import limit_with_slack
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
 from qopt.kernels import mincut
 from qopt.kernels.nodes import Node
-from qopt.placement.costs import HANDED_RATE, Labelling, relaxed, used
+from qopt.placement.costs import HANDED_RATE, Labelling, paid, used
 from qopt.placement.methods.candidates import NO_OPERATOR, Candidate, candidates
 from qopt.placement.plan import plan_of
 from qopt.placement.problem import Placement
+from qopt.placement.rows import Limit, narrowed, relaxed
 
 CLOSED = 1e-10
 """A bound within this share of the best plan closes a node; the certificate allows 1e-9."""
@@ -36,13 +38,29 @@ PLANES = 40
 """Cutting planes at one node, at most."""
 
 
+NEAR = 0.1
+"""Where multipliers alone cannot close a node, they are good enough within this share of what stays open."""
+
+LARGEST = 1e6
+"""Multipliers, as shares of the cost for a whole limit."""
+
+
 @dataclass
 class _Point:
     """Labels, what they cost, and what they use of every row beyond its limit."""
 
     labels: IntArray
     cost: float
-    excess: FloatArray
+    excess: list[float]
+
+
+@dataclass
+class _Open:
+    """A node of the tree that is not looked at: tiers that are allowed, and what is known of good multipliers."""
+
+    allowed: BoolArray
+    multipliers: list[float] = field(default_factory=list)
+    points: list[_Point] = field(default_factory=list)
 
 
 @dataclass
@@ -55,12 +73,14 @@ class _Search:
     nodes: int = 0
     cuts: int = 0
     trees: dict[str, list[Node]] = field(default_factory=dict)
-    bound: float = math.inf
+    rows: list[Limit] = field(default_factory=list)
+    tier_names: tuple[str, ...] = ()
 
     def operator(self, candidate: Candidate) -> None:
         """Search one operator; its tree goes to the witness."""
         tree: list[Node] = []
-        waiting = [np.ones(candidate.costs.unary.shape, dtype=bool)]
+        self.rows = [row.member(0, (-1,) * len(row.groups)) for row in candidate.rows]
+        waiting = [_Open(np.ones(candidate.costs.unary.shape, dtype=bool))]
         while waiting:
             if self.clock.over:
                 raise OutOfTime
@@ -74,129 +94,185 @@ class _Search:
             node, tiers = split
             names = self.tier_names
             tree.append(["split", candidate.own.names[node - 1], [names[k] for k in np.flatnonzero(tiers)]])
-            first, second = here.copy(), here.copy()
-            first[node] &= tiers
-            second[node] &= ~tiers
-            waiting += [second, first]
+            for inside in (~tiers, tiers):  # the first subtree is looked at first
+                allowed = here.allowed.copy()
+                allowed[node] &= inside
+                points = [point for point in here.points if inside[point.labels[node]]]
+                waiting.append(_Open(allowed, here.multipliers, points))
         self.trees[candidate.name] = tree
 
-    tier_names: tuple[str, ...] = ()
-
-    def _cut(self, candidate: Candidate, here: Labelling, m: list[float], share: float) -> tuple[mincut.Result, float]:
+    def _cut(
+        self, candidate: Candidate, here: tuple[Labelling, tuple[Limit, ...]], m: list[float], share: float
+    ) -> tuple[mincut.Result, float]:
         """A minimum cut of the relaxed costs, and the bound that it is; raises `OutOfTime` where that is broken off."""
         self.cuts += 1
-        if not self.clock.affords(here.size, HANDED_RATE):
+        costs, rows = here
+        if not self.clock.affords(costs.size, HANDED_RATE):
             raise OutOfTime("there is no time for another minimum cut")
-        costs = relaxed(here, candidate.rows, m, share)
-        found = mincut.solve(costs.unary, costs.rows, time_limit=self.clock.left)
+        priced = relaxed(costs, rows, m, share)
+        found = mincut.solve(priced.unary, priced.rows, time_limit=self.clock.left)
         if found.late:
             if found.labels is not None:
-                self._point(candidate, here, found.labels)
+                self._point(candidate, found.labels)
             raise OutOfTime("a minimum cut was broken off")
         if found.bound is None:
             return found, math.inf
-        limit = math.fsum(a * limit_with_slack(row.limit) for a, row in zip(m, candidate.rows, strict=True))
+        limit = math.fsum(a * limit_with_slack(row.limit) for a, row in zip(m, rows, strict=True))
         return found, found.bound - limit
 
-    def _leaf(self, candidate: Candidate, found: mincut.Result, m: list[float], share: int) -> Node:
+    def _leaf(self, found: mincut.Result, m: list[float], share: int) -> Node:
         proof = found.witness()
-        given = {row.name: a for row, a in zip(candidate.rows, m, strict=True) if a}
+        given = {row.name: a for row, a in zip(self.rows, m, strict=False) if a}
         return ["leaf", share, given, proof["labels"], proof["flow"]]
 
-    def _point(self, candidate: Candidate, here: Labelling, labels: IntArray) -> _Point:
-        """What labels are worth; a plan that keeps the limits and is better becomes the best."""
-        at = labels.tolist()
-        cost = math.fsum(used(here, here.unary, here.weight, at))
-        uses = [used(here, row.unary, row.weight, at) for row in candidate.rows]
-        keeps = [within(use, row.limit) for use, row in zip(uses, candidate.rows, strict=True)]
-        if all(keeps) and cost < self.best:
+    def _point(self, candidate: Candidate, labels: IntArray) -> _Point:
+        """What labels are worth; a plan that keeps the limits and is better becomes the best.
+
+        A row of a limit that they break, and that does not count yet, counts from now on.
+        """
+        at, costs = labels.tolist(), candidate.costs
+        cost = math.fsum(paid(costs, at))
+        keeps = True
+        for limit in candidate.rows:
+            if not limit.keeps(costs, at):
+                keeps = False
+                row = limit.worst(costs, at)
+                if all(row.name != known.name for known in self.rows):
+                    self.rows.append(row)
+        if keeps and cost < self.best:
             self.best, self.found = cost, (candidate, labels)
-        excess = [
-            math.fsum([*use, -limit_with_slack(row.limit)]) for use, row in zip(uses, candidate.rows, strict=True)
-        ]
-        return _Point(labels, cost, np.array(excess))
+        return _Point(labels, cost, [])
+
+    def _fill(self, candidate: Candidate, points: list[_Point]) -> None:
+        """What points use of the rows that count by now."""
+        for point in points:
+            at = point.labels.tolist()
+            for row in self.rows[len(point.excess) :]:
+                use = used(candidate.costs, row.unary, row.weight, at, row.extra)
+                point.excess.append(math.fsum([*use, -limit_with_slack(row.limit)]))
 
     def _reaches(self, bound: float) -> bool:
         return bound >= self.best - CLOSED * abs(self.best) if math.isfinite(self.best) else bound == math.inf
 
-    def _node(self, candidate: Candidate, allowed: BoolArray) -> tuple[Node | None, tuple[int, BoolArray] | None]:
+    def _node(self, candidate: Candidate, here: _Open) -> tuple[Node | None, tuple[int, BoolArray] | None]:
         """A leaf that closes this node, or the node and tiers to branch on."""
-        costs = candidate.costs
-        here = Labelling(np.where(allowed, costs.unary, np.inf), costs.producer, costs.readers, costs.weight)
-        rows = len(candidate.rows)
-        m = [0.0] * rows
-        found, bound = self._cut(candidate, here, m, 1.0)
+
+        def narrow() -> tuple[Labelling, tuple[Limit, ...]]:
+            return narrowed(candidate.costs, tuple(self.rows), here.allowed)
+
+        part = narrow()
+        m = here.multipliers + [0.0] * (len(self.rows) - len(here.multipliers))
+        found, bound = self._cut(candidate, part, m, 1.0)
         if found.labels is None:
-            return self._leaf(candidate, found, m, 1), None
-        points = [self._point(candidate, here, found.labels)]
+            return self._leaf(found, m, 1), None
+        here.points.append(self._point(candidate, found.labels))
         if self._reaches(bound):
-            return self._leaf(candidate, found, m, 1), None
-        if not np.any(np.isfinite(here.unary).sum(axis=1) > 1):
+            return self._leaf(found, m, 1), None
+        if not np.any(np.isfinite(part[0].unary).sum(axis=1) > 1):
             return ["plan"], None
-        # Does one limit, or do those on memory together, rule out everything here?
-        units = [[1.0 if r == i else 0.0 for r in range(rows)] for i in range(rows)]
-        stored = [0.0 if row.name == "latency" else 1.0 for row in candidate.rows]
-        for ray in (*units, *([stored] if sum(stored) > 1 else [])):
-            tested, over = self._cut(candidate, here, ray, 0.0)
-            if over > 0:
-                return self._leaf(candidate, tested, ray, 0), None
-            if tested.labels is not None:
-                points.append(self._point(candidate, here, tested.labels))
+        if math.isinf(self.best):
+            refuted = self._refuted(candidate, part, here)
+            if refuted is not None:
+                return refuted, None
         best_m, best_bound, best_cut = m, bound, found
-        scale = np.array([row.unit for row in candidate.rows])
-        weights = np.zeros(len(points))
+        weights = np.ones(len(here.points))
         for _ in range(PLANES):
+            if not self.rows:
+                break
             if self.clock.over:
                 raise OutOfTime
-            multipliers, value, weights = _multipliers(points, scale)
-            m = multipliers.tolist()
-            found, bound = self._cut(candidate, here, m, 1.0)
+            part = narrow() if len(part[1]) < len(self.rows) else part
+            self._fill(candidate, here.points)
+            m, value, weights = _multipliers(here.points, np.array([row.unit for row in self.rows]))
+            found, bound = self._cut(candidate, part, m, 1.0)
             if bound > best_bound:
                 best_m, best_bound, best_cut = m, bound, found
             assert found.labels is not None
-            points.append(self._point(candidate, here, found.labels))
+            here.points.append(self._point(candidate, found.labels))
             if self._reaches(best_bound):
-                return self._leaf(candidate, best_cut, best_m, 1), None
-            if best_bound >= value - 1e-9 * abs(value):
+                return self._leaf(best_cut, best_m, 1), None
+            open_ = self.best - value if math.isfinite(self.best) else 0.0
+            fresh = len(part[1]) < len(self.rows)  # a row that no multiplier knows
+            if best_bound >= value - max(1e-9 * abs(value), NEAR * open_) and not fresh:
                 break
-        return None, _branch(candidate, allowed, points[: len(weights)], weights)
+        here.multipliers = best_m
+        if math.isinf(self.best) and any(best_m):
+            tested, over = self._cut(candidate, part, (best_m + [0.0] * len(part[1]))[: len(part[1])], 0.0)
+            if over > 0:
+                return self._leaf(tested, best_m, 0), None
+        return None, _branch(candidate, self.rows, here, weights)
+
+    def _refuted(self, candidate: Candidate, part: tuple[Labelling, tuple[Limit, ...]], here: _Open) -> Node | None:
+        """A leaf if one row, or those on memory together, rule out everything here."""
+        rows = part[1]
+        units = [[1.0 if r == i else 0.0 for r in range(len(rows))] for i in range(len(rows))]
+        stored = [0.0 if row.name == "latency" or "#" in row.name else 1.0 for row in rows]
+        for ray in (*units, *([stored] if sum(stored) > 1 else [])):
+            tested, over = self._cut(candidate, part, ray, 0.0)
+            if over > 0:
+                return self._leaf(tested, ray, 0)
+            if tested.labels is not None:
+                here.points.append(self._point(candidate, tested.labels))
+        return None
 
 
-def _multipliers(points: list[_Point], scale: FloatArray) -> tuple[FloatArray, float, FloatArray]:
+def _multipliers(points: list[_Point], scale: FloatArray) -> tuple[list[float], float, FloatArray]:
     """Multipliers that maximise the least of the points' relaxed costs, that value, and each point's part in it."""
     cost = np.array([p.cost for p in points])
     unit = float(np.max(np.abs(cost))) or 1.0
-    excess = np.array([p.excess / scale for p in points])
-    # maximise t: t <= cost_i / unit + m . excess_i, 0 <= m <= 1e6
+    excess = np.array([p.excess for p in points]) / scale
+    # maximise t: t <= cost_i / unit + m . excess_i, 0 <= m <= LARGEST
     matrix = np.column_stack((np.ones(len(points)), -excess))
     objective = np.zeros(1 + len(scale))
     objective[0] = -1.0
-    bounds = [(None, None), *([(0.0, 1e6)] * len(scale))]
+    bounds = [(None, None), *([(0.0, LARGEST)] * len(scale))]
     found = linprog(objective, A_ub=matrix, b_ub=cost / unit, bounds=bounds, method="highs")
     if found.status != 0 or found.x is None:
-        return np.zeros(len(scale)), float(cost.min()), np.ones(len(points))
+        return [0.0] * len(scale), float(cost.min()), np.ones(len(points))
     weights: FloatArray = -np.asarray(found.ineqlin.marginals)
-    multipliers: FloatArray = np.maximum(found.x[1:], 0.0) * unit / scale
+    multipliers: list[float] = (np.maximum(found.x[1:], 0.0) * unit / scale).tolist()
     return multipliers, float(found.x[0]) * unit, weights
 
 
-def _branch(
-    candidate: Candidate, allowed: BoolArray, points: list[_Point], weights: FloatArray
-) -> tuple[int, BoolArray]:
-    """Where the labels that carry the bound disagree most, by their use of the limits; there the tiers are divided."""
+def _branch(candidate: Candidate, rows: list[Limit], here: _Open, weights: FloatArray) -> tuple[int, BoolArray]:
+    """Where the labels that carry the bound disagree most, by their use of the limits; there the tiers are divided.
+
+    What comes on top of weights in these labels is no part of the bound: where there is such, the tier of its producer.
+    """
+    allowed, points = here.allowed, here.points[: len(weights)]
     free = (np.isfinite(candidate.costs.unary) & allowed).sum(axis=1) > 1
-    size = np.zeros(len(free))
-    for row in candidate.rows:
-        size += row.unary.max(axis=1) / row.unit
     carrying = [p.labels for p, w in zip(points, weights, strict=True) if w > 1e-9] or [p.labels for p in points]
-    low, high = np.min(carrying, axis=0), np.max(carrying, axis=0)
     tiers = np.arange(allowed.shape[1])
+    dear = _dearest(candidate, free, carrying)
+    if dear is not None:
+        return dear[0], tiers == dear[1]
+    size = np.zeros(len(free))
+    for row in rows:
+        size += row.unary.max(axis=1) / row.unit
+    low, high = np.min(carrying, axis=0), np.max(carrying, axis=0)
     apart = free & (low < high)
     if apart.any():
         node = int(np.argmax(np.where(apart, size, -1.0)))
         return node, tiers <= low[node]
     node = int(np.argmax(np.where(free, size, -1.0)))
     return node, tiers == low[node]
+
+
+def _dearest(candidate: Candidate, free: BoolArray, carrying: list[IntArray]) -> tuple[int, int] | None:
+    """The free operation, and its tier, that pays most on top of weights in some labels; None where none does."""
+    costs, best = candidate.costs, (0.0, 0, 0)
+    if costs.plain:
+        return None
+    tensor, tier, link = costs.places.T
+    producer = costs.reads.producer[tensor]
+    for labels in carrying:
+        crossed = costs.reads.crossed(labels, costs.weight.shape[1])
+        there = (labels[producer] == tier) & crossed[tensor, link] & free[producer]
+        if there.any():
+            extra = np.where(there, costs.extra, 0.0)
+            i = int(np.argmax(extra))
+            best = max(best, (float(extra[i]), int(producer[i]), int(tier[i])))
+    return (best[1], best[2]) if best[0] > 0 else None
 
 
 def solve(problem: Placement, options: Options) -> Outcome:

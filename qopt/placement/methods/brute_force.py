@@ -11,7 +11,7 @@ import numpy as np
 from qopt.core.clock import OutOfTime
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
-from qopt.placement.costs import used
+from qopt.placement.costs import paid
 from qopt.placement.limits import keeps_rows
 from qopt.placement.methods.candidates import NO_OPERATOR, Candidate, candidates
 from qopt.placement.plan import PlacementPlan, plan_of
@@ -56,7 +56,7 @@ def solve(problem: Placement, options: Options) -> Outcome:
             costs, rows = candidate.costs, candidate.rows
             for labels in clock.watching(rising(problem, candidate)):
                 looked_at += 1
-                value = math.fsum(used(costs, costs.unary, costs.weight, labels))
+                value = math.fsum(paid(costs, labels))
                 if value < best_value and keeps_rows(costs, rows, labels):
                     best, best_value = plan_of(problem, candidate.own, labels[1:]), value
     except OutOfTime:

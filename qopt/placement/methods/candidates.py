@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from qopt.core.arrays import IntArray
 from qopt.core.clock import ENDLESS, Clock
 from qopt.core.display import Brief
-from qopt.core.limits import within
 from qopt.core.solution import Outcome
 from qopt.kernels.nodes import Node
-from qopt.placement.costs import Labelling, Limit, labelling, limits, used
+from qopt.placement.costs import Labelling, labelling
+from qopt.placement.parts import Operator
 from qopt.placement.plan import PlacementPlan, plan_of
-from qopt.placement.problem import Operator, Placement
+from qopt.placement.problem import Placement
+from qopt.placement.rows import Limit, latency_alone, limits, needed
 from qopt.placement.terms import Terms, kept_weights, terms
 
 
@@ -51,25 +52,26 @@ def weight_size(problem: Placement, operator: Operator) -> float:
 def binding(problem: Placement) -> str | None:
     """Why a method without limits cannot take a problem, or None: a limit can bind.
 
-    A limit on a latency that is itself the objective is none: the least latency keeps it, or nothing does.
+    A limit on a latency that is itself the objective is none: the least latency keeps it, or nothing does. An operator
+    that mixes others may have tensors that are larger on one tier than on another: these a cut does not know either.
     """
-    latency_alone = problem.objective.energy == 0 and problem.objective.price == 0
     for operator in sorted(problem.eligible, key=lambda o: -o.accuracy):
-        total = weight_size(problem, operator)
-        tight = [f"memory of {t.name}" for t in problem.tiers if t.memory is not None and total > t.memory]
-        if problem.targets.latency is not None and not latency_alone:
+        most = needed(problem, operator)
+        tiers = zip(problem.tiers, most, strict=True)
+        tight = [f"memory of {t.name}" for t, total in tiers if t.memory is not None and total > t.memory]
+        if problem.targets.latency is not None and not latency_alone(problem):
             tight.append("latency")
         if tight:
             return f"the {tight[0]} can bind, and it takes no limits"
+        if operator.mixed and not labelling(problem, terms(problem, operator)).plain:
+            return f"operator {operator.name} writes larger tensors on some tiers, and it takes one size of each"
     return None
 
 
 def keeps_latency(problem: Placement, own: Terms, labels: Sequence[int] | IntArray) -> bool:
     """Whether labels of all nodes keep the latency target."""
-    if problem.targets.latency is None:
-        return True
-    time = labelling(problem, own, objective=(1.0, 0.0, 0.0))
-    return within(used(time, time.unary, time.weight, [int(k) for k in labels]), problem.targets.latency)
+    costs, at = labelling(problem, own), [int(k) for k in labels]
+    return all(row.keeps(costs, at) for row in limits(problem, own, costs) if row.name == "latency")
 
 
 NO_OPERATOR = "no operator reaches the accuracy target"

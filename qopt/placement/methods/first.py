@@ -15,11 +15,12 @@ import numpy as np
 
 from qopt.core.arrays import FloatArray
 from qopt.core.clock import Clock
-from qopt.placement.costs import breakdown, labelling, limits, used
+from qopt.placement.costs import breakdown, labelling, paid
 from qopt.placement.limits import keeps_rows
 from qopt.placement.methods.candidates import Candidate, weight_size
 from qopt.placement.plan import PlacementPlan, plan_of
 from qopt.placement.problem import Placement
+from qopt.placement.rows import limits
 from qopt.placement.terms import terms
 
 MOST = 4
@@ -56,7 +57,7 @@ def first_plan(problem: Placement, clock: Clock) -> PlacementPlan | None:
             for labels in rule(problem, candidate):
                 if best is not None and clock.over:
                     break
-                value = math.fsum(used(costs, costs.unary, costs.weight, labels))
+                value = math.fsum(paid(costs, labels))
                 if math.isinf(value) or not keeps_rows(costs, candidate.rows, labels):
                     continue
                 found = True
@@ -91,7 +92,7 @@ def _values(problem: Placement, candidate: Candidate, low: int, high: int) -> Fl
         np.add.at(sums, first[there], column[there])
         np.subtract.at(sums, last[there], column[there])
     values += np.cumsum(steps)[: n + 1] + np.where(np.cumsum(blocked)[: n + 1] > 0.5, np.inf, 0.0)
-    values += costs.weight[0, problem.birth : low].sum()
+    values += costs.weight[: len(own.raw), problem.birth : low].sum()
     for group in own.together:
         values[min(group) : max(group)] = np.inf
     for row in candidate.rows:

@@ -3,9 +3,13 @@
     minimise   sum_v (unary[v, 0] + sum_k (unary[v, k+1] - unary[v, k]) x[v, k]) + sum_{t,k} weight[t, k] z[t, k]
     x[v, k+1] <= x[v, k];   x[u, k] <= x[r, k],  z[t, k] >= x[r, k] - x[u, k]  for every reader r of tensor t of u
     sum_v use[v, k] (x[v, k-1] - x[v, k]) <= limit  for the memory of tier k, latency likewise;  x binary
+    e[t, i, k] >= z[t, k] + x[u, i-1] - x[u, i] - 1  where t is larger on link k if it is written on tier i
+    stored[k] >= sum_v bytes of v on k + sum_g bytes of g held[g, k],  held[g, k] >= x[v, k-1] - x[v, k]  for v of g
+    stored[k] + bytes of the tensors on k that are alive at a step <= limit  for every step that may be the worst
 
-x[v, k] = 1 if node v runs above tier k. The same model, to be read, is `qopt.formulations.placement.joint`. Here costs
-are divided by their largest and rows by their limits; once a plan is known, what alone costs more is left out.
+x[v, k] = 1 if node v runs above tier k. Rows of stored and held are there where tensors or shared weights count. The
+same model, to be read, is `qopt.formulations.placement.joint`. Here costs are divided by their largest and rows by
+their limits; once a plan is known, what alone costs more is left out.
 """
 
 from __future__ import annotations
@@ -23,11 +27,12 @@ from qopt.core.method import Options
 from qopt.core.solution import Outcome, Status
 from qopt.core.solvers.exclusion import Found, Round, solve_and_exclude
 from qopt.core.solvers.highs import SolverError, solve_milp
-from qopt.placement.costs import FAR_CHEAPER, priced_out, used
+from qopt.placement.costs import FAR_CHEAPER, paid, priced_out, used
 from qopt.placement.limits import keeps_rows
 from qopt.placement.methods.candidates import NO_OPERATOR, Candidate, candidates
 from qopt.placement.plan import PlacementPlan, labels_of, plan_of
 from qopt.placement.problem import Placement
+from qopt.placement.rows import Limit
 
 SCALE = 1e4
 """Scaled cost of a plan: its last digits stay above HiGHS's absolute tolerances."""
@@ -47,7 +52,7 @@ def filled(unary: FloatArray) -> FloatArray:
 
 
 class _Model:
-    """Rows of one operator's program, growing; columns x[v, k] and then z[t, k]."""
+    """Rows of one operator's program, growing; columns x[v, k], z[t, k], e[t, i, k], and what limits add."""
 
     def __init__(self, candidate: Candidate, clock: Clock) -> None:
         costs = candidate.costs
@@ -55,18 +60,32 @@ class _Model:
         self.nodes: int = costs.unary.shape[0]
         self.links: int = costs.unary.shape[1] - 1
         self.tensors = len(costs.producer)
-        self.columns = (self.nodes + self.tensors) * self.links
+        self.first_extra = (self.nodes + self.tensors) * self.links
+        self.columns = self.first_extra + len(costs.places)
         self.entries: list[tuple[int, int, float]] = []
         self.lower: list[float] = []
         self.upper: list[float] = []
-        self.base, self.cost = self._linear(costs.unary, costs.weight)
+        self.base, self.cost = self._linear(costs.unary, costs.weight, costs.extra)
         self.unit = max(abs(self.base), float(np.abs(self.cost).max(initial=0.0))) / SCALE or 1.0
+        singles = [row.extra for row in candidate.rows if len(row.extra)]
+        self.dear = np.flatnonzero(np.any([costs.extra, *singles] if len(costs.places) else [[]], axis=0))
+        self.upper_of = [1.0] * self.columns
+        self.counted = np.any([costs.weight > 0, *(row.weight > 0 for row in candidate.rows)], axis=0)
+        for row in candidate.rows:
+            if row.alive is not None:
+                self.counted[row.alive.tensor] = True
         self._labels()
         self._tensors()
+        self._dear()
         for row in candidate.rows:
             limit = limit_with_slack(row.limit)
-            base, line = self._linear(row.unary, row.weight)
-            self._row([(c, a / row.unit) for c, a in enumerate(line) if a], -math.inf, (limit - base) / row.unit)
+            base, line = self._linear(row.unary, row.weight, row.extra)
+            entries = [(c, a / row.unit) for c, a in enumerate(line) if a]
+            if row.single:
+                self._row(entries, -math.inf, (limit - base) / row.unit)
+            else:
+                self._largest(row, entries, base / row.unit, limit / row.unit)
+        self.cost = np.concatenate((self.cost, np.zeros(self.columns - len(self.cost))))
 
     def x(self, v: int, k: int) -> int:
         """Column of x[v, k]."""
@@ -106,13 +125,58 @@ class _Model:
                 for r in readers:
                     difference = [(self.x(r, k), 1.0), (self.x(u, k), -1.0)]
                     self._row(difference, 0.0, 0.0 if math.isinf(weight) else math.inf)
-                    if 0 < weight < math.inf:
+                    if math.isfinite(weight) and self.counted[t, k]:
                         self._row([(self.z(t, k), 1.0), (self.x(r, k), -1.0), (self.x(u, k), 1.0)], 0.0, math.inf)
 
-    def _linear(self, unary: FloatArray, weight: FloatArray) -> tuple[float, FloatArray]:
+    def _on(self, v: int, k: int) -> tuple[list[tuple[int, float]], float]:
+        """[v runs on tier k] as entries and a constant."""
+        entries = [(self.x(v, k - 1), 1.0)] if k > 0 else []
+        entries += [(self.x(v, k), -1.0)] if k < self.links else []
+        return entries, 0.0 if k > 0 else 1.0
+
+    def _dear(self) -> None:
+        """What comes on top of weights: once a tensor is written on a tier, and crosses a link."""
+        costs = self.candidate.costs
+        for e in self.dear.tolist():
+            t, tier, link = costs.places[e].tolist()
+            entries, constant = self._on(costs.producer[t], tier)
+            row = [(self.first_extra + e, 1.0), (self.z(t, link), -1.0), *((c, -a) for c, a in entries)]
+            self._row(row, constant - 1.0, math.inf)
+
+    def _column(self, upper: float) -> int:
+        """One more column, from 0."""
+        self.upper_of.append(upper)
+        self.columns += 1
+        return self.columns - 1
+
+    def _largest(self, row: Limit, entries: list[tuple[int, float]], base: float, limit: float) -> None:
+        """A limit that is the largest of many rows, in shares of its unit."""
+        stored = [*entries]
+        for nodes, size in row.groups:
+            held = self._column(1.0)
+            for v in nodes:
+                on, constant = self._on(v, row.tier)
+                self._row([(held, 1.0), *((c, -a) for c, a in on)], constant, math.inf)
+            stored.append((held, size / row.unit))
+        if row.alive is None:
+            self._row(stored, -math.inf, limit - base)
+            return
+        total = self._column(math.inf)
+        self._row([(total, 1.0), *((c, -a) for c, a in stored)], base, math.inf)
+        self._row([(total, 1.0)], -math.inf, limit)
+        common = replace(row, groups=(), unary=np.zeros_like(row.unary))
+        for step in self.clock.watching(row.alive.steps):
+            one = common.member(step, ())
+            more, line = self._linear(one.unary, one.weight, one.extra)
+            step_entries = [(c, a / row.unit) for c, a in enumerate(line) if a]
+            self._row([(total, 1.0), *step_entries], -math.inf, limit - more / row.unit)
+
+    def _linear(self, unary: FloatArray, weight: FloatArray, extra: FloatArray) -> tuple[float, FloatArray]:
         """A sum over labels and links as a constant and coefficients of the columns."""
         known = filled(unary)
-        line = np.concatenate((np.diff(known, axis=1).ravel(), np.where(np.isinf(weight), 0.0, weight).ravel()))
+        on_top = extra if len(extra) else np.zeros(len(self.candidate.costs.places))
+        plain = np.where(np.isinf(weight), 0.0, weight).ravel()
+        line = np.concatenate((np.diff(known, axis=1).ravel(), plain, on_top))
         return math.fsum(known[:, 0].tolist()), line
 
     def exclude(self, labels: tuple[int, ...]) -> None:
@@ -132,7 +196,24 @@ class _Model:
         highest = [max((labels[r] for r in readers), default=0) for readers in costs.readers]
         pairs = zip(costs.producer, highest, strict=True)
         z = [float(labels[u] <= k < top) for u, top in pairs for k in range(self.links)]
-        return np.concatenate((x, np.array(z)))
+        places = costs.places.tolist()
+        e = [float(labels[costs.producer[t]] == tier and tier <= k < highest[t]) for t, tier, k in places]
+        rest = [] if self.columns == self.first_extra + len(places) else self._held(labels)
+        return np.concatenate((x, np.array(z), np.array(e), np.array(rest)))
+
+    def _held(self, labels: list[int]) -> list[float]:
+        """The columns of limits that are the largest of many rows: groups, and what is stored."""
+        found = []
+        for row in self.candidate.rows:
+            if row.single:
+                continue
+            groups = [float(any(labels[v] == row.tier for v in nodes)) for nodes, _ in row.groups]
+            found += groups
+            if row.alive is not None:
+                uses = used(self.candidate.costs, row.unary, row.weight, labels)
+                shared = [size * on for (_, size), on in zip(row.groups, groups, strict=True)]
+                found.append(math.fsum([*uses, *shared]) / row.unit)
+        return found
 
     def solve(self, clock: Clock, options: Options, start: list[int] | None) -> Found[tuple[int, ...]]:
         """HiGHS's status, labels that keep the limits, and bound in the problem's units; from the labels of a plan."""
@@ -150,7 +231,7 @@ class _Model:
                 matrix,
                 np.array(self.lower),
                 np.array(self.upper),
-                np.ones(self.columns),
+                np.array(self.upper_of),
                 integer,
                 time_limit=clock.left,
                 threads=options.threads,
@@ -179,7 +260,7 @@ def _alone(candidate: Candidate) -> Found[tuple[int, ...]]:
 
 def _cost(candidate: Candidate, labels: tuple[int, ...]) -> float:
     costs = candidate.costs
-    return math.fsum(used(costs, costs.unary, costs.weight, list(labels)))
+    return math.fsum(paid(costs, list(labels)))
 
 
 def _solved(candidate: Candidate, clock: Clock, options: Options, start: list[int] | None) -> Found[tuple[int, ...]]:

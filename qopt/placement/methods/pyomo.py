@@ -127,6 +127,8 @@ def solve_cvxpy(problem: Placement, options: Options) -> Outcome:
                 return _late(problem, best) if clock.over else Outcome("failed", message=broke)
             if model.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE) and clock.over:
                 return _late(problem, best)
+            if model.status in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
+                break  # it cannot be used on tiers where it would have to be
             if model.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
                 return Outcome("failed", message=f"{solver} stopped at operator {operator.name}: {model.status}")
             plan = extract_cvxpy(model, problem, operator.name)
