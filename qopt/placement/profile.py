@@ -123,7 +123,7 @@ class Measuring(Frozen):
     ----------
     warmup, repetitions, runs : runs thrown away; repetitions of so many runs each.
     threads : of one operation.
-    confidence : that the true median is between ``low`` and ``high``: 1 - 2^(1 - repetitions), whatever the distribution.
+    confidence : that the median of repetitions lies between ``low`` and ``high``: 1 - 2^(1 - repetitions).
     runtime, provider, optimization, machine : what ran it.
     """
 
