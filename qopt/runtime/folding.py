@@ -216,3 +216,19 @@ def _check_memory(model: Model, network: Network, types: Mapping[str, TensorType
         if need > room:
             found = f"{own.kind} {own.name!r}, whose tensors take {need / 2**30:.3g} GiB"
             raise InputError(model.file, found, "tensors that fit into the memory of this machine")
+
+
+def note(proto: ModelProto, field: str, text: str) -> None:
+    """Write into a file's metadata how it was treated; what one more operator does is added to what was done before.
+
+    Parameters
+    ----------
+    proto : the model.
+    field, text : what is noted.
+    """
+    for entry in proto.metadata_props:
+        if entry.key == field:
+            done = entry.value.split(", ")
+            entry.value = text if field != TREATED or text in done else ", ".join([*done, text])
+            return
+    proto.metadata_props.add(key=field, value=text)

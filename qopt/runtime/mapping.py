@@ -4,8 +4,8 @@ Names of nodes are lost in quantizing, tensors keep theirs, so nodes are found b
 
 * a node that writes a tensor of the untreated graph does the work of the operation that wrote it there;
 * one that quantizes such a tensor belongs to the operation that wrote it, so that the quantized tensor crosses a cut;
-* one that brings a quantized tensor back belongs to every operation that reads it, and is repeated in their parts;
-* any other node belongs to the first operation that reads what it writes.
+* any other node (one that brings a quantized tensor back, or quantizes an input) belongs to every operation that reads
+  what it writes, and is repeated in their parts.
 
 An operation that no node is left for was skipped, unless a node of its kind stands where a later one was: then the two
 became one (a convolution and its ReLU), and cannot be parted.
@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from qopt.core.errors import InputError, shown
 from qopt.runtime.network import Network, Operation
 
-BACK = "DequantizeLinear"
 TO = "QuantizeLinear"
 
 
@@ -88,8 +87,7 @@ def _owners(row: Operation, treated: Network, base: Network, later: dict[str, tu
     after = [name for tensor in row.writes for reader in treated.readers.get(tensor, []) for name in later[reader.name]]
     if not after:
         raise InputError(treated.name, f"{shown(row.name)}, which {base.name} does not have", "a file made from it")
-    found = tuple(dict.fromkeys(after))
-    return found if row.node.op_type == BACK else found[:1]
+    return tuple(dict.fromkeys(after))
 
 
 def _absorb(mapping: Mapping, treated: Network, base: Network) -> None:

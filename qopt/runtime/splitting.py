@@ -11,7 +11,7 @@ from pathlib import Path
 
 from qopt.core.errors import InputError, shown
 from qopt.core.files import write_text
-from qopt.core.plan import read_plan
+from qopt.core.reading import read_json
 from qopt.placement.plan import PlacementPlan
 from qopt.placement.profile import Profile, Source, read_profile
 from qopt.runtime.folding import Folded, fold
@@ -55,9 +55,7 @@ def split_onnx(
     InputError
         The plan or the profile is of another file, data would move both ways, or the folder has something in it.
     """
-    decided = plan if isinstance(plan, PlacementPlan) else read_plan(plan)
-    if not isinstance(decided, PlacementPlan):
-        raise InputError("plan", f"a plan of {shown(decided.format)}", "a placement's plan")
+    decided = plan if isinstance(plan, PlacementPlan) else _placement(plan)
     known = profile if isinstance(profile, Profile) or profile is None else read_profile(profile)
     if shapes is None and known is not None:
         shapes = known.sizes[0]
@@ -69,6 +67,17 @@ def split_onnx(
         raise InputError("profile", f"that of another file, {known.source.file}", f"a profile of {folded.name}")
     pieces = cut(folded, assigned(folded, decided, known))
     return _write(folded, decided, pieces, target, large)
+
+
+def _placement(path: str | os.PathLike[str]) -> PlacementPlan:
+    data = read_json(path)
+    form = data.get("format") if isinstance(data, dict) else None
+    if isinstance(data, dict) and form == "qopt/solution":
+        data = data.get("plan")
+        form = data.get("format") if isinstance(data, dict) else "a solution without a plan"
+    if not isinstance(data, dict) or form != "qopt/placement-plan":
+        raise InputError(f"{os.fspath(path)}: format", shown(form), "a placement's plan, or a solution with one")
+    return PlacementPlan(**data)
 
 
 def assigned(folded: Folded, plan: PlacementPlan, profile: Profile | None = None) -> dict[str, tuple[str, ...]]:
@@ -88,7 +97,9 @@ def assigned(folded: Folded, plan: PlacementPlan, profile: Profile | None = None
     rows = folded.network.operations
     allowed = f"a plan of {folded.name}"
     owners: dict[str, list[str]] = {row.name: [] for row in rows}
-    own_nodes = {} if profile is None else {own.name: own.nodes or (own.name,) for own in profile.operations}
+    own_nodes = {}
+    if profile is not None:
+        own_nodes = {own.name: own.nodes if profile.base else (own.name,) for own in profile.operations}
     names = {short_name(row.name): row.name for row in rows}
     processing = {own.name for own in profile.operations if own.kind in ("python", "given")} if profile else set()
     for name, tier in plan.tiers.items():
