@@ -147,7 +147,7 @@ def _load_data(name: str, proto: ModelProto, digest: Any) -> None:
                 raise InputError(where, "weights larger than half of this machine's memory", "weights that fit")
             tensor.raw_data = _external(where, tensor, folder, length)
             digest.update(tensor.raw_data)
-            tensor.data_location = TensorProto.DEFAULT
+            tensor.ClearField("data_location")
             del tensor.external_data[:]
         else:
             _check_stored(where, tensor, length)

@@ -128,7 +128,7 @@ def count(data: memoryview) -> Counted:
                 length, at = _varint(data, at, end)
                 if number in inner:
                     found.nodes += inner[number] == _NODE
-                    if at + length <= end:
+                    if 0 < length <= end - at:
                         todo.append((inner[number], at, at + length))
                 elif (kind, number) in _PACKED:
                     found.packed += length
