@@ -352,7 +352,7 @@ def _around(
     """Put pre- and post-processing around the model, as operations like any other."""
     network = sizes[0].base.network
     inputs, outputs = tuple(map(short_name, network.inputs)), tuple(map(short_name, network.outputs))
-    pres, posts = [size.pre for size in sizes if size.pre], [size.post for size in sizes if size.post]
+    firsts, lasts = [size.pre for size in sizes if size.pre], [size.post for size in sizes if size.post]
 
     def stays(step: Literal["pre", "post"], place: Literal["input", "output"]) -> Literal["input", "output"] | None:
         return place if step in pinned else None
@@ -360,17 +360,17 @@ def _around(
     def tensor(name: str, steps: list[Processed]) -> ProfiledTensor:
         return ProfiledTensor(name=name, type="bytes", bytes=np.array([s.bytes for s in steps], dtype=np.float64))
 
-    if pres:
-        time = _timing([step.seconds for step in pres])
-        kind = "python" if pres[0].feeds is not None else "given"
+    if firsts:
+        time = _timing([step.seconds for step in firsts])
+        kind = "python" if firsts[0].feeds is not None else "given"
         own = ProfiledOperation(
             name=inputs[0], kind=kind, reads=(RAW,), writes=inputs, time=time, stays=stays("pre", "input")
         )
-        operations, tensors, inputs = [own, *operations], [tensor(RAW, pres), *tensors], (RAW,)
-    if posts:
-        time = _timing([step.seconds for step in posts])
+        operations, tensors, inputs = [own, *operations], [tensor(RAW, firsts), *tensors], (RAW,)
+    if lasts:
+        time = _timing([step.seconds for step in lasts])
         own = ProfiledOperation(
             name=RESULT, kind="python", reads=outputs, writes=(RESULT,), time=time, stays=stays("post", "output")
         )
-        operations, tensors, outputs = [*operations, own], [*tensors, tensor(RESULT, posts)], (RESULT,)
+        operations, tensors, outputs = [*operations, own], [*tensors, tensor(RESULT, lasts)], (RESULT,)
     return operations, tensors, inputs, outputs
