@@ -13,6 +13,7 @@ from . import measuring as measuring
 from . import placement as placement
 from . import plots as plots
 from . import qpart as qpart
+from . import runtime as runtime
 from .allocation.audit import Audit as Audit
 from .allocation.audit import audit as audit
 from .allocation.plan import AllocationPlan as AllocationPlan
@@ -49,6 +50,8 @@ from .measuring.losses import paired_loss as paired_loss
 from .placement.front import recommend as recommend
 from .placement.plan import PlacementPlan as PlacementPlan
 from .placement.problem import Placement as Placement
+from .placement.profile import Profile as Profile
+from .placement.profile import read_profile as read_profile
 from .placement.strategies import strategies as strategies
 from .qpart.plan import QPartPlan as QPartPlan
 from .qpart.problem import QPart as QPart
@@ -58,5 +61,11 @@ from .qpart.serving.requests import Requests as Requests
 from .qpart.serving.requests import fading_rates as fading_rates
 from .qpart.serving.table import load_table as load_table
 from .qpart.serving.table import offline as offline
+from .runtime.exits import exit_onnx as exit_onnx
+from .runtime.manifest import read_parts as read_parts
+from .runtime.manifest import run_parts as run_parts
+from .runtime.profiling import profile_onnx as profile_onnx
+from .runtime.quantizing import quantize_onnx as quantize_onnx
+from .runtime.splitting import split_onnx as split_onnx
 
 __version__: str

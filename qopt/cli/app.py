@@ -19,6 +19,7 @@ from qopt.cli.breakpoints import breakpoints
 from qopt.cli.check import check
 from qopt.cli.common import ExitCode
 from qopt.cli.compare import compare
+from qopt.cli.exit import exit
 from qopt.cli.export import export
 from qopt.cli.generate import generate
 from qopt.cli.instances import instances
@@ -28,8 +29,10 @@ from qopt.cli.new import new
 from qopt.cli.pack import pack
 from qopt.cli.place import place
 from qopt.cli.profile import profile
+from qopt.cli.quantize import quantize
 from qopt.cli.solve import solve
 from qopt.cli.solvers import solvers
+from qopt.cli.split import split
 from qopt.core.errors import QoptError
 
 app = typer.Typer(
@@ -58,6 +61,9 @@ COMMANDS = (
     profile,
     measure,
     pack,
+    split,
+    exit,
+    quantize,
 )
 """In the order of the help."""
 

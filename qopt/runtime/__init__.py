@@ -1,0 +1,1 @@
+"""ONNX files: measured operation by operation, cut into parts, shortened, quantized. onnx and onnxruntime stay here."""

@@ -1,0 +1,137 @@
+"""Pre- and post-processing: what happens to an input before the model, and to its outputs after. Timed, or given."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qopt.core.arguments import is_number
+from qopt.core.errors import InputError, shown
+from qopt.runtime.sessions import Array
+from qopt.runtime.timing import Interval, Protocol, clocked
+
+Given = float | Sequence[float]
+"""Seconds, the same at each input size or one for each."""
+
+RAW, RESULT = "raw:input", "post:result"
+"""Tensors that surround the model: what comes in before pre-processing, and what goes out after post-processing."""
+
+
+@dataclass(frozen=True)
+class Processed:
+    """One step at one input size.
+
+    Attributes
+    ----------
+    seconds : that it takes.
+    bytes : of what it takes in (before the model) or gives (after it).
+    feeds : the model's inputs, of a function before the model.
+    """
+
+    seconds: Interval
+    bytes: int
+    feeds: dict[str, Array] | None = None
+
+
+def load_function(text: str, option: str) -> Callable[..., Any]:
+    """The function that ``FILE.py:FUNCTION`` names.
+
+    Parameters
+    ----------
+    text : path and name.
+    option : what messages call it.
+
+    Raises
+    ------
+    InputError
+        There is no such file or function, or the file fails when it is run.
+    """
+    path, _, name = text.rpartition(":")
+    if not path or not Path(path).is_file():
+        raise InputError(option, shown(text), "seconds, or FILE.py:FUNCTION")
+    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    if spec is None or spec.loader is None:
+        raise InputError(option, shown(text), "a file of Python")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever a stranger's file raises
+        raise InputError(option, f"{path}: {type(error).__name__}: {error}", "a file that runs") from None
+    found = getattr(module, name, None)
+    if not callable(found):
+        raise InputError(option, f"no function {shown(name)} in {path}", "a function of that file")
+    function: Callable[..., Any] = found
+    return function
+
+
+def given(value: Given, size: int, option: str) -> Interval:
+    """Seconds that a user states, at one input size."""
+    seconds = value if is_number(value) else value[min(size, len(value) - 1)]  # type: ignore[index]
+    if not is_number(seconds) or not 0 <= seconds < float("inf"):
+        raise InputError(option, shown(value), "seconds >= 0, or a function")
+    return Interval(float(seconds), float(seconds), float(seconds))
+
+
+def before(
+    function: Callable[..., Any], shapes: Mapping[str, tuple[int, ...]], protocol: Protocol, option: str
+) -> Processed:
+    """Time pre-processing: ``function(shapes)`` gives what to call and a raw input to call it with.
+
+    Parameters
+    ----------
+    function : of the shapes of the model's inputs; gives (callable, raw input).
+    shapes : of the model's inputs.
+    protocol : how often.
+    option : what messages call it.
+    """
+    made = _called(function, (dict(shapes),), option)
+    if not isinstance(made, tuple) or len(made) != 2 or not callable(made[0]):
+        raise InputError(option, shown(made), "a function of shapes that gives (callable, raw input)")
+    call, raw = made
+    found = _called(call, (raw,), option)
+    feeds = found if isinstance(found, dict) else dict(zip(shapes, [found], strict=False))
+    for name, shape in shapes.items():
+        if name not in feeds or tuple(np.shape(feeds[name])) != tuple(shape):
+            there = list(np.shape(feeds[name])) if name in feeds else "nothing"
+            raise InputError(option, f"{there} for input {shown(name)}", f"shape {list(shape)}")
+    arrays = {name: np.asarray(feeds[name]) for name in shapes}
+    return Processed(clocked(lambda: call(raw), protocol), size_of(raw), arrays)
+
+
+def after(function: Callable[..., Any], outputs: Mapping[str, Array], protocol: Protocol, option: str) -> Processed:
+    """Time post-processing: ``function(outputs)`` gives the result.
+
+    Parameters
+    ----------
+    function : of the model's outputs by name.
+    outputs : of one run.
+    protocol : how often.
+    option : what messages call it.
+    """
+    result = _called(function, (dict(outputs),), option)
+    return Processed(clocked(lambda: function(dict(outputs)), protocol), size_of(result))
+
+
+def size_of(value: Any) -> int:
+    """Bytes of an array, of bytes or a text, or of what a list, a tuple or a dictionary holds."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return len(value)
+    if isinstance(value, str):
+        return len(value.encode())
+    if isinstance(value, dict):
+        return sum(size_of(entry) for entry in value.values())
+    if isinstance(value, list | tuple):
+        return sum(size_of(entry) for entry in value)
+    return int(np.asarray(value).nbytes)
+
+
+def _called(function: Callable[..., Any], arguments: tuple[Any, ...], option: str) -> Any:
+    try:
+        return function(*arguments)
+    except Exception as error:  # whatever a stranger's function raises
+        raise InputError(option, f"{type(error).__name__}: {error}", "a function that runs") from None
