@@ -260,7 +260,8 @@ class Network:
     ) -> torch.Tensor:
         """What layer l's multiplication gives, (n, ...), before its cheap operations.
 
-        Linear in the weight up to the bias where `is_linear_in_weight`: ``product(l, v, W + E) = product(l, v, W) + product(l, v, E, bias=False)``.
+        Linear in the weight up to the bias where `is_linear_in_weight` says so: ``product(l, v, W + E) = product(l, v,
+        W) + product(l, v, E, bias=False)``.
 
         Parameters
         ----------

@@ -186,9 +186,9 @@ def index(record: Recorder, x: Any, indices: list[Any]) -> Any:
 
 def index_put(record: Recorder, x: Any, indices: list[Any], values: Any, accumulate: bool = False) -> Any:
     """``x[i, j, ...] = values``, out of place; behind a mask one value."""
-    if len(indices) == 1 and isinstance(indices[0], Ref) and record.is_mask(indices[0]):
-        if math.prod(record.shape(values)) == 1:
-            return record.step(_put_where, x, indices[0], values)
+    masked = len(indices) == 1 and isinstance(indices[0], Ref) and record.is_mask(indices[0])
+    if masked and math.prod(record.shape(values)) == 1:
+        return record.step(_put_where, x, indices[0], values)
     return record.step(aten.index_put.default, x, _as_numbers(record, indices), values, accumulate)
 
 

@@ -231,7 +231,8 @@ def _not_exported(error: Exception) -> InputError:
         found = f"a state that is kept from call to call ({kept[1] if kept else 'an attribute'})"
         return InputError("module", found, KEEPS_NOTHING)
     if "data-dependent" in text.lower() or "DataDependent" in f"{type(error).__name__} {text}":
-        return InputError("module", f"{_one_line(error)}, from torch.export", NO_DATA_DEPENDENCE)
+        found = f"control flow or a shape that depends on data ({_one_line(error)}, from torch.export)"
+        return InputError("module", found, NO_DATA_DEPENDENCE)
     allowed = f"operations of torch alone, {NO_DATA_DEPENDENCE}"
     return InputError("module", f"{_one_line(error)}, from torch.export", allowed)
 

@@ -19,7 +19,7 @@ State = tuple[torch.Tensor, ...]
 """What a cell hands on; the first is its output."""
 
 Gates = Callable[[torch.Tensor, torch.Tensor, State], State]
-"""``(product with the inputs, product with the last output, state) -> state``, each (batch, gates) or (batch, hidden)."""
+"""``(product with the inputs, product with the last output, state) -> state``, products (batch, gates)."""
 
 
 def _lstm(x: torch.Tensor, product: torch.Tensor, state: State) -> State:
