@@ -32,7 +32,7 @@ from qopt.measuring.losses import BoolArray, changes, check_decidable, exact_upp
 from qopt.measuring.network import Network
 from qopt.measuring.plans import PlanRunner, Widths
 from qopt.measuring.progress import LineCallback, ProgressCallback, ignore_line, ignore_progress
-from qopt.measuring.scores import Score, correct, qualified_name
+from qopt.measuring.scores import Score, correct, is_bounded, qualified_name
 from qopt.measuring.sensitivity import Sensitivity
 from qopt.qpart.subproblem import Subproblem, SubproblemTable
 
@@ -61,11 +61,13 @@ class Losses(Brief):
     difference : (n,) score of the unquantized network minus the plan's, of each example.
     seed : of the resampling.
     guarantee : whether intervals must hold for every number of examples; see `paired_loss`.
+    bounded : whether scores lie in [0, 1].
     """
 
     difference: Callable[[Widths], FloatArray]
     seed: int = 0
     guarantee: bool = False
+    bounded: bool = True
     _known: dict[Widths, tuple[FloatArray, Estimate]] = field(default_factory=dict)
     _drawn: dict[Widths, FloatArray] = field(default_factory=dict)
     _resamples: Resamples | None = None
@@ -74,7 +76,13 @@ class Losses(Brief):
         """Mean loss of a plan and its interval."""
         if plan not in self._known:
             difference = self.difference(plan)
-            loss = paired_loss(difference, np.zeros_like(difference), seed=self.seed, guarantee=self.guarantee)
+            loss = paired_loss(
+                difference,
+                np.zeros_like(difference),
+                seed=self.seed,
+                guarantee=self.guarantee,
+                bounded=self.bounded,
+            )
             self._known[plan] = difference, loss
         return self._known[plan][1]
 
@@ -91,8 +99,9 @@ class Losses(Brief):
                 self._resamples = Resamples(n, seed=self.seed)
             self._drawn[plan] = self._resamples.means(np.stack([difference, difference**2], axis=1)).T
         mean, square = self._drawn[plan]
-        if changes(difference) is None:
-            ratio = np.sqrt(np.maximum(square - mean**2, 0.0)) / float(difference.std())
+        if not self.bounded or changes(difference) is None:
+            spread = float(difference.std())
+            ratio = np.sqrt(np.maximum(square - mean**2, 0.0)) / spread if spread > 0.0 else np.ones_like(mean)
             found: BoolArray = mean + (loss.high - loss.value) * ratio <= level
             return found
         lost, gained = np.rint(n * (square + mean) / 2.0), np.rint(n * (square - mean) / 2.0)
@@ -271,9 +280,10 @@ def calibrate_cuts(
         raise InputError("shared_by", "nothing", "at least one number of inferences")
     saved = Checkpoint(checkpoint, _made_from(network, examples, found, score))
     runner = PlanRunner(network, examples, found, score=score, memory=memory)
-    if bool(np.isin(runner.reference, (0.0, 1.0)).all()):
+    bounded = is_bounded(score)
+    if bounded and bool(np.isin(runner.reference, (0.0, 1.0)).all()):
         check_decidable(found.levels, len(examples), guarantee=guarantee)
-    losses = Losses(partial(_difference, runner, saved), seed, guarantee)
+    losses = Losses(partial(_difference, runner, saved), seed, guarantee, bounded)
     natural = found.natural.value
     results, done = [], 0
     for level in found.levels:

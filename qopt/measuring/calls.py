@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from qopt.measuring.sensitivity import Sensitivity
 
     Array = torch.Tensor | np.ndarray[Any, Any]
-    Data = Examples | str | os.PathLike[str] | tuple[Array, Array]
+    Inputs = Array | tuple[Array, ...] | dict[str, Array]
+    Data = Examples | str | os.PathLike[str] | tuple[Inputs, Array]
 
 
 def measure(
     module: torch.nn.Module,
-    example: Array,
+    example: Inputs,
     data: Data,
     *,
     levels: Sequence[float] | None = None,
@@ -56,10 +57,10 @@ def measure(
 
     Parameters
     ----------
-    module : trained, float32, one tensor in and one out, the first dimension of both the batch.
-    example : (n, ...) at least one input.
-    data : labelled examples that the module was not trained on: inputs (n, ...) and labels (n,), an ``.npz`` file with
-        ``x`` and ``labels``, or a folder of IDX archives.
+    module : trained, float32, the first dimension of every input and output the batch.
+    example : (n, ...) at least one input; a tuple, or a dict by name, where the module has several.
+    data : labelled examples that the module was not trained on: inputs (n, ...), several as in `example`, and labels
+        (n, ...), an ``.npz`` file with ``x`` or the inputs by name and ``labels``, or a folder of IDX archives.
     levels : list of accuracy losses a in (0, 1], ascending; by default those of 0.2, 0.5, 1, 2 and 5 points that the
         examples can decide.
     bits : list of consecutive widths within 1..16.
@@ -70,7 +71,8 @@ def measure(
     input_bits : of each value of the raw input.
     guarantee : whether losses must be bounded for every number of examples (exact intervals), not nearly.
     joint : whether to measure pairs of tensors, and take the limits down by what their joint noise has beyond the sum.
-    score, margin : for other tasks than telling classes apart; see `qopt.measuring.scores`.
+    score, margin : for other tasks than telling classes apart, or a module with several outputs, which they get as
+        it returns them; see `qopt.measuring.scores` and `qopt.measuring.language`.
     device : where to measure, ``cpu`` or ``cuda``.
     seed : of division, noise and intervals.
     memory : bytes that tensors may take.
@@ -117,7 +119,7 @@ def measure(
 
 def pack(
     module: torch.nn.Module,
-    example: Array,
+    example: Inputs,
     plan: Plan | Solution,
     measured: Measured | Sensitivity | str | os.PathLike[str],
     path: str | os.PathLike[str] | None = None,
@@ -167,7 +169,7 @@ def pack(
     return segment
 
 
-def load_segment(path: str | os.PathLike[str], module: torch.nn.Module, example: Array) -> Segment:
+def load_segment(path: str | os.PathLike[str], module: torch.nn.Module, example: Inputs) -> Segment:
     """A packed file ready to run: what the device computes, what it sends, what the server makes of it.
 
     Parameters
@@ -193,10 +195,14 @@ def load_segment(path: str | os.PathLike[str], module: torch.nn.Module, example:
 
 
 def _tensor(example: Any) -> Any:
-    """An array as a tensor; anything else is for `trace` to judge."""
+    """Arrays as tensors; anything else is for `trace` to judge."""
     import numpy as np
     import torch
 
+    if isinstance(example, (tuple, list)):
+        return tuple(map(_tensor, example))
+    if isinstance(example, dict):
+        return {name: _tensor(part) for name, part in example.items()}
     if not isinstance(example, np.ndarray) or example.dtype.kind not in "biuf":
         return example
     found = torch.as_tensor(example)

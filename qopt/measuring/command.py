@@ -21,12 +21,12 @@ from qopt.measuring.grids import FLOAT_BITS, MAX_BITS, Grid
 from qopt.measuring.interaction import Interaction, joint_noise
 from qopt.measuring.intervals import Estimate
 from qopt.measuring.loading import load_module
-from qopt.measuring.losses import check_decidable, least_examples, paired_loss
+from qopt.measuring.losses import check_decidable, check_guarantee, least_examples, paired_loss
 from qopt.measuring.network import Network
 from qopt.measuring.plans import PlanRunner, Widths
 from qopt.measuring.profile import trace
 from qopt.measuring.progress import LineCallback, ProgressCallback, ignore_line, ignore_progress
-from qopt.measuring.scores import Margin, Score, adversarial_margin, correct
+from qopt.measuring.scores import Margin, Score, adversarial_margin, correct, is_bounded
 from qopt.measuring.sensitivity import WIDTHS, Sensitivity, check_settings, measure
 from qopt.qpart.problem import QPart
 from qopt.qpart.report import leaves_the_server
@@ -187,6 +187,8 @@ class Settings(Brief):
         Grid.parse(self.grid)
         check_settings(LEVELS if self.levels is None else self.levels, self.bits)
         whole("input_bits", self.input_bits, 1, FLOAT_BITS)
+        if not is_bounded(self.score):
+            check_guarantee(self.guarantee)
         if self.sizes is not None and (len(self.sizes) != 3 or not all(map(is_whole, self.sizes))):
             raise InputError("sizes", shown(list(self.sizes)), "three: for coefficients, calibration and test")
 
@@ -357,7 +359,7 @@ def run_shard(
 
 def _divided(data: Any, network: Network, settings: Settings) -> tuple[Examples, ...]:
     """Examples for coefficients, calibration and test."""
-    examples = as_examples(data, network.input_shape, settings.split)
+    examples = as_examples(data, network.input_shape, settings.split, network.inputs)
     quarter = len(examples) // 4
     if settings.sizes is None and quarter == 0:
         raise InputError("data", f"{len(examples)} examples", "at least 4: for coefficients, calibration and test")
@@ -379,7 +381,13 @@ def _cheapest(
         return Cheapest(level, cut, result.delta, None, None, None, None)
     plan, loss = trial.plans[0], trial.losses[0]
     left = weights_left(network, found, plan)
-    lost = paired_loss(runner.reference, runner.run(plan)[0], seed=settings.seed, guarantee=settings.guarantee)
+    lost = paired_loss(
+        runner.reference,
+        runner.run(plan)[0],
+        seed=settings.seed,
+        guarantee=settings.guarantee,
+        bounded=is_bounded(settings.score),
+    )
     return Cheapest(level, cut, result.delta, plan, left, loss, lost)
 
 

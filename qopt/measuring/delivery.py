@@ -32,7 +32,7 @@ from qopt.measuring.losses import paired_loss
 from qopt.measuring.network import Network
 from qopt.measuring.noise import reference
 from qopt.measuring.profile import trace
-from qopt.measuring.scores import Score, chance, correct, scored
+from qopt.measuring.scores import Score, chance, classes_of, correct, is_bounded, of_outputs, scored
 from qopt.measuring.segment import DeviceSegment, ServerSegment, make, sent_tensors
 from qopt.measuring.segment_file import SegmentFile, read_segment
 from qopt.measuring.sensitivity import Sensitivity
@@ -93,10 +93,12 @@ def deliver(
         activation_grid = Grid(clip=weight_grid.clip)
         check_request(problem, traced, weight_grid)
         assert ranges is not None
-        spans = ranges_on(traced, read(ranges, traced.input_shape), decision, activation_grid)
+        spans = ranges_on(traced, read(ranges, traced.input_shape, inputs=traced.inputs), decision, activation_grid)
     make(traced, decision, weight_grid, spans, activation_grid).save(out)
     segment = read_segment(out)
-    checked = None if examples is None else check(segment, traced, read(examples, traced.input_shape, split))
+    checked = (
+        None if examples is None else check(segment, traced, read(examples, traced.input_shape, split, traced.inputs))
+    )
     return record(problem, traced, segment, checked, problem.level if level is None else level)
 
 
@@ -315,19 +317,20 @@ def check(
     `Checked`: mean scores of both, the score lost with its interval, and whether the parts fit bit for bit.
     """
     device, server = DeviceSegment(segment, network), ServerSegment(segment, network)
+    score = of_outputs(score, network.outputs)
     kept, found, identical, upload, classes = [], [], True, 0, 1
     for batch in Batches(network, examples, 1):
         x = batch.values[0]
         sent = device.run(x)
         upload = sum(tensor.shape[-1] for tensor in sent.values() if tensor.dtype == torch.uint8)
         outputs = server.run(sent)
-        classes = outputs.shape[-1]
+        classes = classes_of(outputs) if score is correct else 0
         identical &= torch.equal(outputs, outputs_of_plan(network, segment, x))
         kept.append(scored(score, batch.outputs[None], batch.labels)[0])
         found.append(scored(score, outputs[None], batch.labels)[0])
     before, after = np.concatenate(kept), np.concatenate(found)
     doubt = chance(score, before, classes)
-    loss = paired_loss(before, after, seed=seed)
+    loss = paired_loss(before, after, seed=seed, bounded=is_bounded(score))
     return Checked(len(examples), float(before.mean()), float(after.mean()), loss, identical, upload, doubt)
 
 

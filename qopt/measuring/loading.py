@@ -15,10 +15,10 @@ from qopt.core.errors import InputError, shown
 
 SPELLING = "NET.py:FUNCTION, a function without arguments that returns (module, example input)"
 
-ONE_INPUT = "(module, example input): a module of one input, and that input as one tensor"
+EXAMPLE = "(module, example input): one tensor, or a tuple or a dict of tensors where the module has several inputs"
 
 
-def load_module(where: str, weights: Path | None = None) -> tuple[nn.Module, torch.Tensor]:
+def load_module(where: str, weights: Path | None = None) -> tuple[nn.Module, Any]:
     """The module and the example input that a function in a Python file returns.
 
     Parameters
@@ -54,10 +54,11 @@ def load_module(where: str, weights: Path | None = None) -> tuple[nn.Module, tor
         isinstance(found, (tuple, list))
         and len(found) == 2
         and isinstance(found[0], nn.Module)
-        and isinstance(found[1], torch.Tensor)
+        and isinstance(found[1], (torch.Tensor, tuple, list, dict))
+        and len(found[1]) > 0
     ):
         several = isinstance(found, (tuple, list)) and len(found) >= 2 and isinstance(found[0], nn.Module)
-        raise InputError("network", f"{shown(name)} returned {_kinds(found)}", ONE_INPUT if several else SPELLING)
+        raise InputError("network", f"{shown(name)} returned {_kinds(found)}", EXAMPLE if several else SPELLING)
     module, example = found
     if weights is not None:
         load_weights(module, weights)

@@ -201,18 +201,21 @@ def paired_loss(
     draws: int = DRAWS,
     confidence: float = CONFIDENCE,
     guarantee: bool = False,
+    bounded: bool = True,
 ) -> Estimate:
     """Score lost between two runs on the same examples, with its interval.
 
-    Where every example is right or wrong, Tango's score interval, or the exact one; other scores are resampled.
+    Where every example is right or wrong, Tango's score interval, or the exact one; other scores are resampled, whole
+    examples at a time.
 
     Parameters
     ----------
-    before, after : (n,) score of each example in [0, 1], or whether it is right.
+    before, after : (n,) score of each example, or whether it is right.
     seed, draws : of the resampling, where there is any.
     confidence : of the two-sided interval.
     guarantee : whether the interval must hold for every n: exact for right and wrong, the empirical Bernstein bound of
         Maurer and Pontil (COLT 2009) for other scores.
+    bounded : whether scores lie in [0, 1]; others (a loss per token) are always resampled.
 
     Returns
     -------
@@ -221,7 +224,7 @@ def paired_loss(
     Raises
     ------
     InputError
-        Not one score for the same examples, or scores that are not numbers.
+        Not one score for the same examples, scores that are not numbers, or a guarantee for scores without bounds.
     """
     if before.shape != after.shape or before.ndim != 1 or len(before) == 0:
         found = f"shapes {before.shape} and {after.shape}"
@@ -230,6 +233,9 @@ def paired_loss(
     if not bool(np.all(np.isfinite(difference))):
         raise InputError("scores", "numbers that are not finite", "finite numbers")
     n, value = len(difference), float(difference.mean())
+    if not bounded:
+        check_guarantee(guarantee)
+        return Estimate.of(value, Resamples(n, seed=seed, draws=draws).means(difference[:, None])[:, 0], confidence)
     upper = exact_upper if guarantee else score_upper
     counts = changes(difference)
     if counts is not None:
@@ -249,6 +255,23 @@ def paired_loss(
         found_ends = Estimate.of(value, drawn, confidence)
         ends = found_ends.low, found_ends.high
     return Estimate(value, min(value, ends[0]), max(value, ends[1]))
+
+
+def check_guarantee(guarantee: bool) -> None:
+    """Refuse a guarantee for scores without bounds.
+
+    Parameters
+    ----------
+    guarantee : whether one is asked for.
+
+    Raises
+    ------
+    InputError
+        It is: the mean of numbers of any size has no interval that holds for every n.
+    """
+    if guarantee:
+        found = "a guarantee for a score that may be any number"
+        raise InputError("guarantee", found, "a score from 0 to 1, or no guarantee")
 
 
 def _bernstein(difference: FloatArray, confidence: float) -> float:

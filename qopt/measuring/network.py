@@ -17,12 +17,29 @@ import torch
 
 from qopt.core.display import Brief, listed, one_line
 from qopt.core.errors import InputError
+from qopt.measuring.signature import Inputs, Outputs
 from qopt.measuring.steps import Step, common_ancestor, needed, read_by, replaced, run, without_batch
 
 if TYPE_CHECKING:
     import networkx as nx
 
-Kind = Literal["linear", "conv1d", "conv2d", "product"]
+Kind = Literal[
+    "linear",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+    "embedding",
+    "lstm",
+    "gru",
+    "rnn",
+    "product",
+]
+
+RECURRENT: tuple[Kind, ...] = ("lstm", "gru", "rnn")
+"""Layers that use their weight at every step of a sequence."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +112,8 @@ class Network:
     output : the step whose value the network returns.
     traced : the layers, in order of execution.
     shared : groups of layers that multiply by one and the same weight.
+    inputs : what tensor 0 is made of; by default it is the only input.
+    outputs : what the last tensor is made of, where the module returns other than one tensor.
 
     Notes
     -----
@@ -107,7 +126,13 @@ class Network:
         output: int,
         traced: Sequence[TracedLayer],
         shared: Sequence[tuple[int, ...]] = (),
+        *,
+        inputs: Inputs | None = None,
+        outputs: Outputs | None = None,
     ) -> None:
+        shape = steps[0].shape or ()
+        self.inputs = inputs or Inputs(("x",), (shape[1:],), (torch.float32,))
+        self.outputs = outputs
         self._steps, self._output, self._traced = tuple(steps), output, tuple(traced)
         self.shared = tuple(shared)
         self._weights = {
@@ -166,7 +191,7 @@ class Network:
             for s in self._steps
         ]
         traced = [replace(layer, weight=moved(layer.weight), bias=moved(layer.bias)) for layer in self._traced]
-        return Network(steps, self._output, traced, self.shared)
+        return self._again(steps, traced)
 
     def with_weights(self, weights: Mapping[int, tuple[torch.Tensor, torch.Tensor | None]]) -> Network:
         """The same network with other weights and biases in some layers.
@@ -182,7 +207,10 @@ class Network:
                 if shapes[0] != shapes[1]:
                     raise InputError(f"weights[{number}]", f"a {name} of shape {shapes[0]}", f"{shapes[1]}")
             traced[number - 1] = replace(traced[number - 1], weight=weight, bias=bias)
-        return Network(self._steps, self._output, traced, self.shared)
+        return self._again(self._steps, traced)
+
+    def _again(self, steps: Sequence[Step], traced: Sequence[TracedLayer]) -> Network:
+        return Network(steps, self._output, traced, self.shared, inputs=self.inputs, outputs=self.outputs)
 
     @property
     def work(self) -> int:
@@ -232,7 +260,8 @@ class Network:
     ) -> torch.Tensor:
         """What layer l's multiplication gives, (n, ...), before its cheap operations.
 
-        Linear in the weight up to the bias: ``product(l, v, W + E) = product(l, v, W) + product(l, v, E, bias=False)``.
+        Linear in the weight up to the bias where `is_linear_in_weight` says so: ``product(l, v, W + E) = product(l, v,
+        W) + product(l, v, E, bias=False)``.
 
         Parameters
         ----------
@@ -283,7 +312,14 @@ class Network:
         if number == len(self):
             return False
         readers = [index for index, step in enumerate(self._steps) if self._exits[number] in step.reads]
+        if self._traced[number].kind in (*RECURRENT, "embedding"):
+            return False
         return readers == [self._traced[number].step] and self._steps[readers[0]].weighted
+
+    def is_linear_in_weight(self, number: int) -> bool:
+        """Whether layer `number`, 1..L, gives for a sum of weights the sum of what it gives for each."""
+        self._check_layer(number)
+        return self._traced[number - 1].kind not in RECURRENT
 
     def columns(self, input_bits: int = 32) -> dict[str, Any]:
         """The ``network`` object of a QPart instance.
@@ -389,7 +425,10 @@ class Network:
         if len(sizes) > 1:
             raise InputError("values", f"batches of {' and '.join(map(str, sizes))}", "one batch size")
         self._multiplied[get_ident()] += macs * sizes[0]  # a thread has a number of its own: += is two steps
-        return run(self._steps, order, targets, given, self._weights if weights is None else weights)
+        try:
+            return run(self._steps, order, targets, given, self._weights if weights is None else weights)
+        except IndexError as error:  # of a table, such as an embedding
+            raise InputError("values", f"a row that there is not ({error})", "numbers of a table's rows") from None
 
     def _checked(self, field: str, step: int, tensor: torch.Tensor) -> torch.Tensor:
         shape = self._shape(step)

@@ -18,6 +18,8 @@ from qopt.measuring.steps import Ref, Shape
 
 aten = torch.ops.aten
 
+NO_DATA_DEPENDENCE = "no control flow and no shapes that depend on data"
+
 
 class Recorder(Protocol):
     """Where rules put what they find."""
@@ -30,12 +32,16 @@ class Recorder(Protocol):
         self,
         kind: Kind,
         function: Callable[..., torch.Tensor],
-        x: Ref,
+        x: Ref | tuple[Any, ...],
         weight: torch.Tensor,
         bias: torch.Tensor | None,
         depth: int,
+        macs: int | None = None,
     ) -> Ref:
-        """Record a layer with a weight; `depth` multiplications make one output."""
+        """Record a layer with a weight and one or several inputs; `depth` multiplications make one output.
+
+        `macs` instead, where they are not those of every output.
+        """
         ...
 
     def product(self, a: Ref, b: Ref, part: str = "product") -> Ref:
@@ -44,6 +50,14 @@ class Recorder(Protocol):
 
     def shape(self, value: Any) -> Shape:
         """Shape of a value on a batch of one."""
+        ...
+
+    def is_mask(self, value: Any) -> bool:
+        """Whether a value tells what is kept, true or false, where others index by numbers."""
+        ...
+
+    def wanted(self, index: int) -> bool:
+        """Whether anything reads this one of the several values of an operation."""
         ...
 
 
@@ -91,13 +105,20 @@ def addmm(record: Recorder, bias: Any, a: Any, b: Any, *, beta: float = 1, alpha
     return record.step(aten.add.Tensor, found, bias, alpha=beta)
 
 
+CONVOLUTIONS: dict[Kind, Any] = {"conv1d": aten.conv1d, "conv2d": aten.conv2d, "conv3d": aten.conv3d}
+TRANSPOSED: dict[Kind, Any] = {
+    "conv_transpose1d": aten.conv_transpose1d.default,
+    "conv_transpose2d": aten.conv_transpose2d.input,
+    "conv_transpose3d": aten.conv_transpose3d.input,
+}
+
+
 def convolution(kind: Kind) -> Rule:
-    """A convolution over one or two dimensions; further arguments are stride, padding, dilation and groups."""
+    """A convolution over one to three dimensions; further arguments are stride, padding, dilation and groups."""
 
     def rule(record: Recorder, x: Any, weight: Any, bias: Any = None, *options: Any, **named: Any) -> Ref:
-        if isinstance(weight, Ref) or isinstance(bias, Ref) or not isinstance(x, Ref):
-            raise InputError(kind, "a weight that depends on the input", "a weight that is a parameter")
-        call = aten.conv1d if kind == "conv1d" else aten.conv2d
+        _check_constant(kind, x, weight, bias)
+        call = CONVOLUTIONS[kind]
 
         def convolve(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
             found: torch.Tensor = call(x, weight, bias, *options, **named)
@@ -106,6 +127,87 @@ def convolution(kind: Kind) -> Rule:
         return record.weighted(kind, convolve, x, weight, bias, math.prod(weight.shape[1:]))
 
     return rule
+
+
+def transposed(kind: Kind) -> Rule:
+    """A transposed convolution; further arguments are stride, padding, padding of the output, groups and dilation.
+
+    Its weight stands with the outputs first, as any other layer's; torch has the inputs first.
+    """
+
+    def rule(record: Recorder, x: Any, weight: Any, bias: Any = None, *options: Any, **named: Any) -> Ref:
+        _check_constant(kind, x, weight, bias)
+        call = TRANSPOSED[kind]
+        groups = named.get("groups", options[3] if len(options) > 3 else 1)
+
+        def convolve(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+            found: torch.Tensor = call(x, _exchanged(weight, groups), bias, *options, **named)
+            return found
+
+        macs = math.prod(record.shape(x)) * math.prod(weight.shape[1:])
+        return record.weighted(kind, convolve, x, _exchanged(weight, groups), bias, 0, macs=macs)
+
+    return rule
+
+
+def _check_constant(kind: Kind, x: Any, weight: Any, bias: Any) -> None:
+    if isinstance(weight, Ref) or isinstance(bias, Ref) or not isinstance(x, Ref):
+        raise InputError(kind, "a weight that depends on the input", "a weight that is a parameter")
+
+
+def _exchanged(weight: torch.Tensor, groups: int) -> torch.Tensor:
+    """Inputs and outputs of a convolution's weight exchanged, group by group."""
+    if groups == 1:
+        return weight.transpose(0, 1)
+    return weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
+
+
+def embedding(record: Recorder, weight: Any, indices: Any, *options: Any) -> Ref:
+    """Rows of a table; further arguments matter in training only."""
+    del options
+    if isinstance(weight, Ref):
+        return record.step(aten.embedding.default, weight, indices)
+
+    def rows(indices: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        assert bias is None
+        found: torch.Tensor = aten.embedding.default(weight, indices)
+        return found
+
+    return record.weighted("embedding", rows, indices, weight, None, 0, macs=0)
+
+
+def index(record: Recorder, x: Any, indices: list[Any]) -> Any:
+    """``x[i, j, ...]``: a table's rows where a parameter is indexed, else what is no layer."""
+    indices = _as_numbers(record, indices)
+    if isinstance(x, torch.Tensor) and x.ndim == 2 and x.is_floating_point() and len(indices) == 1:
+        return embedding(record, x, indices[0])
+    return record.step(aten.index.Tensor, x, indices)
+
+
+def index_put(record: Recorder, x: Any, indices: list[Any], values: Any, accumulate: bool = False) -> Any:
+    """``x[i, j, ...] = values``, out of place; behind a mask one value."""
+    masked = len(indices) == 1 and isinstance(indices[0], Ref) and record.is_mask(indices[0])
+    if masked and math.prod(record.shape(values)) == 1:
+        return record.step(_put_where, x, indices[0], values)
+    return record.step(aten.index_put.default, x, _as_numbers(record, indices), values, accumulate)
+
+
+def _put_where(x: torch.Tensor, mask: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    mask = mask.reshape(*mask.shape, *[1] * (x.ndim - mask.ndim))
+    return torch.where(mask, value.reshape(()).to(x.dtype), x)
+
+
+def _as_numbers(record: Recorder, indices: list[Any]) -> list[Any]:
+    """Indices without masks: a constant mask as the numbers of what it keeps."""
+    found: list[Any] = []
+    for i in indices:
+        if isinstance(i, Ref) and record.is_mask(i):
+            raise InputError("module", "a mask that depends on the input", NO_DATA_DEPENDENCE)
+        if isinstance(i, torch.Tensor) and record.is_mask(i):
+            found += i.nonzero(as_tuple=True)
+        else:
+            found.append(i)
+    return found
 
 
 def attention(
@@ -157,6 +259,14 @@ RULES: dict[Any, Rule] = {
     aten.conv1d.padding: convolution("conv1d"),
     aten.conv2d.default: convolution("conv2d"),
     aten.conv2d.padding: convolution("conv2d"),
+    aten.conv3d.default: convolution("conv3d"),
+    aten.conv3d.padding: convolution("conv3d"),
+    aten.conv_transpose1d.default: transposed("conv_transpose1d"),
+    aten.conv_transpose2d.input: transposed("conv_transpose2d"),
+    aten.conv_transpose3d.input: transposed("conv_transpose3d"),
+    aten.embedding.default: embedding,
+    aten.index.Tensor: index,
+    aten.index_put.default: index_put,
     aten.scaled_dot_product_attention.default: attention,
     aten._native_batch_norm_legit_no_training.default: batch_norm,
 }

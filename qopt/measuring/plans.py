@@ -25,7 +25,7 @@ from qopt.measuring.memory import default_memory
 from qopt.measuring.network import Network
 from qopt.measuring.noise import QuantizedWeights
 from qopt.measuring.parallel import run_all
-from qopt.measuring.scores import Score, correct, scored, squared_change
+from qopt.measuring.scores import Score, correct, is_bounded, of_outputs, scored, squared_change
 from qopt.measuring.sensitivity import Sensitivity
 from qopt.qpart.plan import QPartPlan
 
@@ -84,6 +84,10 @@ class PlanRunner:
     found : grids of the weights, ranges of the activations.
     score : of each example.
     memory : bytes that tensors may take; by default what the device has.
+
+    Attributes
+    ----------
+    bounded : whether the scores lie in [0, 1].
     """
 
     def __init__(
@@ -96,7 +100,8 @@ class PlanRunner:
         memory: int | None = None,
     ) -> None:
         memory = default_memory(network.device) if memory is None else memory
-        self._network, self._found, self._score = network, found, score
+        self._network, self._found, self._score = network, found, of_outputs(score, network.outputs)
+        self.bounded = is_bounded(score)
         self._batches = Batches(network, examples, 1, memory // 2)
         self._weights = QuantizedWeights(network, found.grid, len(found.bits), memory // 4)
         self._budget, self._held = memory // 4, 0
@@ -151,7 +156,7 @@ class PlanRunner:
 
     def loss(self, plan: Widths, *, seed: int = 0) -> Estimate:
         """Mean score that a plan loses, with its paired 95 % interval; `seed` is that of any resampling."""
-        return paired_loss(self.reference, self.run(plan)[0], seed=seed)
+        return paired_loss(self.reference, self.run(plan)[0], seed=seed, bounded=self.bounded)
 
     def _device(self, batch: Batch, widths: Sequence[int]) -> dict[int, torch.Tensor]:
         """What crosses the cut behind the layers whose weights have these widths, before it is quantized."""

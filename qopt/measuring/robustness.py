@@ -129,7 +129,7 @@ def noise_trials(
     accuracy rises again with more noise, a still smaller scale could cost it too.
 
     A weight enters its product linearly, and so does an activation that nothing else reads the next layer's: one
-    product with the direction serves every scale.
+    product with the direction serves every scale. A recurrent layer's weight does not: it has a product a scale.
 
     Parameters
     ----------
@@ -254,7 +254,11 @@ class _Search:
             changed = directions.new_empty(len(part), *directions.shape)
             for k, noisy in zip(part, changed, strict=True):
                 torch.add(base, directions, alpha=2.0 ** (k / SCALES_PER_OCTAVE), out=noisy)
-            outputs = run(network, number, batch.values, changed.flatten(0, 1))
+            variants = changed.flatten(0, 1)
+            if tensor.kind == "weight" and not network.is_linear_in_weight(number):
+                given = dict(enumerate(batch.values[:number]))
+                variants = torch.stack([network.product(number, given, weight=noisy) for noisy in variants])
+            outputs = run(network, number, batch.values, variants)
             rows = slice(first, first + len(part))
             shape = (len(part), SEEDS, len(batch))
             noise[rows] = squared_change(outputs, batch.outputs).reshape(shape).mean(axis=1)
@@ -262,7 +266,10 @@ class _Search:
         return {"noise": noise, "score": score}
 
     def _lines(self, tensor: TensorName, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """What noise is added to, (n, ...), and noise of scale 1 along each direction there, (directions, n, ...)."""
+        """What noise is added to, (n, ...), and noise of scale 1 along each direction there, (directions, n, ...).
+
+        For the weight of a recurrent layer it is the weight itself.
+        """
         key = tensor, batch.first, len(batch)
         if key in self._kept:
             return self._kept[key]
@@ -273,6 +280,8 @@ class _Search:
             weight = network.weight(number)
             length = lengths(weight, self._grid)
             weights = [length * self._uniform(tensor, s, 0, 1, weight)[0] for s in self._seeds]
+            if not network.is_linear_in_weight(number):
+                return weight, torch.stack(weights)
             noises = [network.product(number, given, weight=noise, bias=False) for noise in weights]
         else:
             span, one = self._spans[number - 1].length, values[number][0]

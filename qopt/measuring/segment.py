@@ -182,7 +182,8 @@ class DeviceSegment:
 
         Parameters
         ----------
-        x : (n, ...) finite numbers, a tensor or an array; computed with in float32.
+        x : (n, ...) finite numbers, a tensor or an array; a tuple, or a dict by name, where the network has several
+            inputs. Computed with in float32.
 
         Returns
         -------
@@ -203,7 +204,7 @@ class DeviceSegment:
         sent = {}
         for i in crossing:
             steps = self._steps.get(i)
-            sent[i] = values[i] if steps is None else pack(steps.codes(values[i]).codes.flatten(1), steps.bits)
+            sent[i] = values[i] if steps is None else pack(_rows(steps.codes(values[i]).codes), steps.bits)
         return sent
 
 
@@ -297,6 +298,11 @@ class Segment(Brief):
         return self.server.run(self.device.run(x))
 
 
+def _rows(codes: torch.Tensor) -> torch.Tensor:
+    """(n, entries), also of one entry each."""
+    return codes.reshape(len(codes), -1)
+
+
 def _shown(part: DeviceSegment | ServerSegment, segment: SegmentFile) -> str:
     header = segment.header
     fields = (
@@ -309,6 +315,8 @@ def _shown(part: DeviceSegment | ServerSegment, segment: SegmentFile) -> str:
 
 def _inputs(x: Any, network: Network) -> torch.Tensor:
     """A batch of inputs as the network takes them."""
+    if network.inputs.form != "one" and isinstance(x, (dict, tuple, list)):
+        x = network.inputs.packed(x)
     if not isinstance(x, (torch.Tensor, np.ndarray)):
         raise InputError("x", type(x).__name__, "a tensor or an array (n, ...)")
     if isinstance(x, np.ndarray) and x.dtype.kind not in "fiub":

@@ -37,7 +37,16 @@ from qopt.measuring.noise import law_columns, noise_tables, reference
 from qopt.measuring.parallel import run_all
 from qopt.measuring.progress import LineCallback, ProgressCallback, ignore_line, ignore_progress
 from qopt.measuring.robustness import noise_trials
-from qopt.measuring.scores import Margin, Score, adversarial_margin, chance, correct, qualified_name
+from qopt.measuring.scores import (
+    Margin,
+    Score,
+    adversarial_margin,
+    chance,
+    classes_of,
+    correct,
+    of_outputs,
+    qualified_name,
+)
 from qopt.measuring.shards import tensors_of
 from qopt.measuring.variants import tensor_names
 from qopt.qpart.problem import SAME_LEVEL
@@ -309,6 +318,7 @@ def measure(
         by guessing, a checkpoint of something else.
     """
     grid = grid or Grid()
+    score, margin = of_outputs(score, network.outputs), of_outputs(margin, network.outputs)
     settings = _Settings(levels, bits, grid, activation_grid or Grid(clip=grid.clip), score, margin, seed)
     size = None if memory is not None else made_from(checkpoint).get("batches")  # a resumed run has the same batches
     batches = Batches(network, examples, len(bits), memory, size=size if is_whole(size) else None)
@@ -319,7 +329,8 @@ def measure(
     base = reference(batches, bits, settings.activation_grid, score, margin, saved, own)
     if not base.margin.mean() > 0:
         raise InputError("logits", "the two largest equal for every example", "a network that tells classes apart")
-    if doubt := chance(score, base.score, next(iter(batches)).outputs.shape[-1]):
+    classes = classes_of(next(iter(batches)).outputs) if score is correct else 0
+    if doubt := chance(score, base.score, classes):
         say(f"warning: {doubt}")
     tables = noise_tables(batches, bits, grid, settings.activation_grid, base, score, saved, advance, names)
     trials = noise_trials(batches, grid, base, levels, score, seed, saved, len(bits), advance, names)

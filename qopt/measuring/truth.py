@@ -169,7 +169,7 @@ def joint_plans(
                 plan,
                 Estimate.of(float(noise.mean()), resamples.means(noise[:, None])[:, 0]),
                 math.fsum(float(found.tensors[t].noise[k]) for (t, _), k in zip(tensors, column, strict=True)),
-                paired_loss(reference, scores, seed=seed),
+                paired_loss(reference, scores, seed=seed, bounded=runner.bounded),
                 tuple(spent),
             )
         )

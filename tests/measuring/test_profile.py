@@ -66,7 +66,7 @@ def test_parameters_are_those_of_the_modules(name: str) -> None:
     once = {min(group): group for group in network.shared}
     repeated = {number for group in once.values() for number in group[1:]}
     found = sum(layer.parameters for layer in network.layers if layer.number not in repeated)
-    outside = {"hand-written-attention": 64, "sound": 12 * 6, "tied": 9 * 4}  # out; normalized; turned
+    outside = {"hand-written-attention": 64, "sound": 12 * 6}  # out; normalized
     assert found == own + outside.get(name, 0)
 
 

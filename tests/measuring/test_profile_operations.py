@@ -38,11 +38,11 @@ def test_attention_with_its_options(options: dict[str, Any]) -> None:
 
 def test_one_weight_used_twice_is_one_tie_and_keeps_its_normalizations_apart() -> None:
     module, network, _ = traced("tied")
-    assert network.shared == ((1, 2),)
-    assert network.columns()["ties"] == [{"layers": [1, 2], "shared": True}]
+    assert network.shared == ((1, 2), (3, 4))  # and one decoded by its transpose
+    assert network.columns()["ties"] == [{"layers": [1, 2], "shared": True}, {"layers": [3, 4], "shared": True}]
     assert torch.equal(network.weight(1), module.same.weight)
     columns = NetworkColumns.model_validate(network.columns())
-    assert columns.sent.tolist() == [81.0, 0.0, 36.0, 36.0]
+    assert columns.sent.tolist() == [81.0, 0.0, 36.0, 0.0]
 
 
 def test_parameters_of_two_modules_may_be_one() -> None:
