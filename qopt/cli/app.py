@@ -18,7 +18,9 @@ from qopt.cli.breakpoints import breakpoints
 from qopt.cli.check import check
 from qopt.cli.common import ExitCode
 from qopt.cli.compare import compare
+from qopt.cli.explain import explain
 from qopt.cli.export import export
+from qopt.cli.front import front
 from qopt.cli.generate import generate
 from qopt.cli.instances import instances
 from qopt.cli.measure import measure
@@ -44,6 +46,8 @@ COMMANDS = (
     audit,
     compare,
     breakpoints,
+    front,
+    explain,
     instances,
     methods,
     solvers,
