@@ -27,6 +27,7 @@ from .core.envelope import Envelope as Envelope
 from .core.errors import InputError as InputError
 from .core.errors import MethodError as MethodError
 from .core.errors import QoptError as QoptError
+from .core.explaining import explain as explain
 from .core.export import export as export
 from .core.export import read_solution as read_solution
 from .core.front import Front as Front

@@ -20,7 +20,9 @@ from qopt.cli.check import check
 from qopt.cli.common import ExitCode
 from qopt.cli.compare import compare
 from qopt.cli.exit import exit
+from qopt.cli.explain import explain
 from qopt.cli.export import export
+from qopt.cli.front import front
 from qopt.cli.generate import generate
 from qopt.cli.instances import instances
 from qopt.cli.measure import measure
@@ -52,6 +54,8 @@ COMMANDS = (
     strategies,
     recommend,
     place,
+    front,
+    explain,
     instances,
     methods,
     solvers,

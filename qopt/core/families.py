@@ -41,6 +41,8 @@ class Family(Brief):
         plan of a solved one, `assign` gives it the values of a plan, and `legend` says what its names mean. Empty where
         there is none.
     generate : the function behind `qopt generate`: of a size, a seed and settings. Empty where there is none.
+    limited : module that says what can be limited, for fronts and for `qopt.explain`: see `qopt.core.limited`; empty
+        where there is none.
     proof : function of a problem, a plan (None: there is none) and a gap, which hands back what
         `qopt.kernels.checker` reads as a proof; empty where there is none.
     bits : which sorts of bits its methods choose, the usual first; none for a family without bits.
@@ -57,6 +59,7 @@ class Family(Brief):
     first: str = ""
     formulation: str = ""
     generate: str = ""
+    limited: str = ""
     proof: str = ""
     bits: tuple[Bits, ...] = ()
 

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
+from qopt.core.arrays import FloatArray
+from qopt.core.certificate import SAME
 from qopt.core.display import Brief, number
+from qopt.core.errors import InputError, shown
+from qopt.core.files import write_text
 from qopt.core.solution import Solution
 
 if TYPE_CHECKING:
@@ -40,14 +51,22 @@ class FrontPoint(Brief):
     ----------
     name : what distinguishes it, such as its operator.
     values : by name of criterion; None where there is no plan.
-    solution : the plan with its certificate, for the problem that this point answers.
+    made : the plan with its certificate, for the problem that this point answers, or what makes it when it is asked
+        for.
     facts : what else a table shows, such as the tiers used.
+    known : whether the point is proved; None where its certificate is to say so.
     """
 
     name: str
     values: Mapping[str, float | None]
-    solution: Solution
+    made: Solution | Callable[[], Solution] = field(repr=False)
     facts: Mapping[str, object] = field(default_factory=dict)
+    known: bool | None = None
+
+    @cached_property
+    def solution(self) -> Solution:
+        """The plan with its certificate, for the problem that this point answers."""
+        return self.made() if callable(self.made) else self.made
 
     @property
     def plan(self) -> Any:
@@ -57,6 +76,8 @@ class FrontPoint(Brief):
     @property
     def proved(self) -> bool:
         """Whether the certificate proves that nothing better answers the point's problem, or that nothing does."""
+        if self.known is not None:
+            return self.known
         return self.solution.certificate.proved or self.solution.certificate.infeasible
 
     @property
@@ -78,6 +99,14 @@ class Front:
     dominated : all candidates off the front, and those without a plan, in the same order.
     complete : whether all candidates were looked at to the end. Not so where the time limit was reached: then others
         may belong to the front, and points may be better.
+    gap : of a front of two criteria, how far the point that a limit allows may be above the best plan within that
+        limit, as a share of its objective: 0 for a whole front, infinite where nothing is known of some limit, None
+        where nobody said it.
+    epsilon : of an epsilon-front (eps, eps0): for every true point (c, w) a point here of weight w or less and of cost
+        (1 + eps) c + eps0 or less, proved; None where none was asked for, or it is not proved.
+    bounds : steps (x, y), ascending in x: within a limit from x to the next x no plan costs less than y, proved; none
+        where the points are their own.
+    notes : a line for each remark.
     """
 
     problem: str
@@ -85,6 +114,10 @@ class Front:
     points: tuple[FrontPoint, ...]
     dominated: tuple[FrontPoint, ...] = ()
     complete: bool = True
+    gap: float | None = None
+    epsilon: tuple[float, float] | None = None
+    bounds: tuple[tuple[float, float], ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         names = " and ".join(c.name for c in self.criteria)
@@ -99,9 +132,13 @@ class Front:
             lines.append(f"  {point.name}: {values}{', proved' if point.proved else ''}")
         if len(shown) < len(self.points):
             lines.append(f"  … {len(self.points) - len(shown)} more")
-        if not self.complete:
-            lines.append("  not whole: the time limit is reached")
-        return "\n".join(lines)
+        if self.epsilon is not None:
+            eps, eps0 = self.epsilon
+            lines.append(f"  an epsilon-front: no plan within a point's limit costs less by {eps:g} of it and {eps0:g}")
+        elif not self.complete:
+            left = "" if self.gap is None else f"; gap left {number(self.gap, 3)}"
+            lines.append(f"  not whole: {'the time limit is reached' if not self.notes else 'see below'}{left}")
+        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
 
     def __len__(self) -> int:
         return len(self.points)
@@ -136,17 +173,75 @@ class Front:
         rows += [{**point.row, "on_front": False} for point in self.dominated]
         return pd.DataFrame.from_records(rows)
 
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns of a table of the points."""
+        rows = [point.row for point in (*self.points[:1], *self.dominated[:1])]
+        return list(dict.fromkeys(name for row in rows for name in row))
+
+    def to_csv(self) -> str:
+        """A table of the points on the front for spreadsheets, a row each."""
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        names = self.columns
+        table.writerow(names)
+        for point in self.points:
+            row = point.row
+            table.writerow(["" if row.get(name) is None else row[name] for name in names])
+        return text.getvalue()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a file: a table (``.csv``), or all there is with the plans (``.json``).
+
+        Parameters
+        ----------
+        path : of the file; its ending says which.
+
+        Raises
+        ------
+        InputError
+            Another ending, or a path that cannot be written.
+        """
+        ending = os.path.splitext(os.fspath(path))[1].lower()
+        if ending not in (".csv", ".json"):
+            raise InputError("path", shown(os.fspath(path)), "a name that ends in .csv or .json")
+        text = self.to_csv() if ending == ".csv" else json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
+        write_text(path, text)
+
     def to_dict(self) -> dict[str, object]:
-        """Plain data for JSON."""
+        """Plain data for JSON; an infinite gap is None."""
         return {
             "format": "qopt/front",
             "version": 1,
             "problem": self.problem,
             "complete": self.complete,
+            "gap": None if self.gap is None or self.gap == float("inf") else self.gap,
+            "epsilon": None if self.epsilon is None else list(self.epsilon),
+            "bounds": [list(step) for step in self.bounds],
+            "notes": list(self.notes),
             "criteria": [{"name": c.name, "unit": c.unit, "sense": c.sense} for c in self.criteria],
             "points": [{**point.row, "plan": point.plan.to_dict()} for point in self.points],
             "dominated": [point.row for point in self.dominated],
         }
+
+
+def on_staircase(x: Sequence[float] | FloatArray, y: Sequence[float] | FloatArray) -> list[int]:
+    """Places of the pairs that no other is as good as in both, by rising x; of equal ones the first.
+
+    Values of y that differ by 1e-12 of themselves or less are sums of the same numbers in another order: equal.
+
+    Parameters
+    ----------
+    x, y : (n,) of each pair; less is better in both.
+    """
+    across, up = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    order = np.lexsort((up, across))
+    sorted_up = up[order]
+    before = np.concatenate(([np.inf], np.minimum.accumulate(sorted_up)[:-1])) if len(order) else sorted_up
+    finite = np.isfinite(sorted_up)
+    fall = np.where(finite, before, 0.0) - np.where(finite, sorted_up, 0.0)
+    kept: list[int] = order[finite & (fall > SAME * np.abs(np.where(finite, sorted_up, 0.0)))].tolist()
+    return kept
 
 
 def front_of(

@@ -1,0 +1,92 @@
+"""The picture of a front: its points as a staircase, and what is proved below."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from qopt.core.errors import InputError, shown
+from qopt.core.front import Criterion, Front
+from qopt.core.plot_style import BLUE, GREY, ORANGE, axes_for
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+ENDINGS = (".png", ".pdf", ".svg")
+"""Of pictures that are written."""
+
+FEW = 60
+"""Up to so many points each has a mark."""
+
+
+def plot_trade_off(front: Front, *, x: str | None = None, y: str | None = None, ax: Axes | None = None) -> Axes:
+    """Two criteria of a front: what each limit allows, and the bound below which no plan lies.
+
+    Parameters
+    ----------
+    front : a front of `qopt.front`.
+    x, y : names of its criteria; by default the second against the first.
+    ax : where to draw.
+
+    Raises
+    ------
+    InputError
+        No such criterion, or no point to draw.
+    """
+    known = {criterion.name: criterion for criterion in front.criteria}
+    names = [front.criteria[1].name if x is None else x, front.criteria[0].name if y is None else y]
+    for field, name in zip(("x", "y"), names, strict=True):
+        if name not in known:
+            raise InputError(field, shown(name), " or ".join(known))
+    if not front.points:
+        raise InputError("front", "no points", "a front with points")
+    across, up = (known[name] for name in names)
+    xs, ys = front.curve(*names)
+    ax = axes_for(ax, 6.5, 3.8)
+    mark = "o" if len(xs) <= FEW else ""
+    joined = across.sense == up.sense == "min" and len(front.criteria) == 2
+    if joined:
+        ax.step(xs, ys, where="post", color=BLUE, marker=mark, markersize=4, label="plans")
+    else:
+        ax.plot(xs, ys, color=BLUE, marker="o", markersize=4, linestyle="none", label="plans")
+    steps = [(a, b) for a, b in front.bounds if a <= xs[-1]]
+    if steps and joined and x is None and y is None:
+        ax.step(*zip(*[*steps, (xs[-1], steps[-1][1])], strict=True), where="post", color=ORANGE, label="no plan below")
+    if front.dominated:
+        off = [(p.values[names[0]], p.values[names[1]]) for p in front.dominated]
+        placed = [(a, b) for a, b in off if a is not None and b is not None]
+        if placed:
+            ax.scatter(*zip(*placed, strict=True), color=GREY, s=14, label="no better than another")
+    ax.set_xlabel(_label(across))
+    ax.set_ylabel(_label(up))
+    ax.legend(frameon=False, fontsize=8)
+    return ax
+
+
+def save_picture(front: Front, path: str | os.PathLike[str]) -> None:
+    """Draw a front into a file.
+
+    Parameters
+    ----------
+    front : a front with points.
+    path : of the picture: .png, .pdf or .svg.
+
+    Raises
+    ------
+    InputError
+        Another ending, or a path that cannot be written.
+    """
+    from qopt.core.files import write_whole
+
+    ending = os.path.splitext(os.fspath(path))[1].lower()
+    if ending not in ENDINGS:
+        raise InputError("path", shown(os.fspath(path)), f"a name that ends in {', '.join(ENDINGS)}")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.5, 3.8), layout="constrained")
+    plot_trade_off(front, ax=figure.subplots())
+    write_whole(path, lambda file: figure.savefig(file, format=ending[1:]))
+
+
+def _label(criterion: Criterion) -> str:
+    return f"{criterion.name} [{criterion.unit}]" if criterion.unit else criterion.name
