@@ -551,15 +551,6 @@ class Knapsack(Limited[tuple[int, int]]):
         # A sum may leave once its bound, rounded up to the grid, reaches: once it exceeds the grid point before that.
         least = cost.up(needed, cost.shift)
         prices = []
-        for multiplier in (0, *_list(node[2], "its multipliers")):
-            (factor,), below = _scaled([_number(multiplier, "a multiplier")])
-            if factor < 0:
-                _refuse("a multiplier is negative")
-            shift = max(cost.shift, weight.shift + below)
-            a, b = 1 << (shift - cost.shift), factor << (shift - weight.shift - below)
-            rest = [min(a * c + b * w for w, c in columns[i]) for i in classes]
-            after = list(accumulate(reversed(rest), initial=0))[-2::-1]
-            prices.append((a, b, [a * (least - cost.step) + b * limit - x for x in after]))
         for given in _list(node[3], "its grids") if len(node) == 4 else ():
             grid = self.near_grid(given)
             a, b = 1 << (grid.shift - cost.shift), grid.mu + grid.lam
@@ -570,6 +561,15 @@ class Knapsack(Limited[tuple[int, int]]):
             rest = [min(a * c + b * w for w, c in columns[i]) for i in classes]
             after = list(accumulate(reversed(rest), initial=0))[-2::-1]
             prices.append((a, b, [most - x for x in after]))
+        for multiplier in (0, *_list(node[2], "its multipliers")):
+            (factor,), below = _scaled([_number(multiplier, "a multiplier")])
+            if factor < 0:
+                _refuse("a multiplier is negative")
+            shift = max(cost.shift, weight.shift + below)
+            a, b = 1 << (shift - cost.shift), factor << (shift - weight.shift - below)
+            rest = [min(a * c + b * w for w, c in columns[i]) for i in classes]
+            after = list(accumulate(reversed(rest), initial=0))[-2::-1]
+            prices.append((a, b, [a * (least - cost.step) + b * limit - x for x in after]))
         lightest = list(accumulate((min(columns[i])[0] for i in reversed(classes)), initial=0))[-2::-1]
         kept = [(0, 0)]
         for at, i in enumerate(classes):

@@ -63,6 +63,10 @@ SPREAD = (-math.inf, -3.0, -2.0, -1.5, -1.0, -0.75, -0.5, -0.25, -0.1, 0.0, 0.1,
 A sum of the first classes has less or more weight left than the relaxation gives the rest, whose best multiplier is
 another one then. A factor of 8 either way, closer near 1: chosen; too few only leave the checker more sums to make."""
 
+NEAR_SPREAD = (0.0, *(sign * x for x in (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8) for sign in (-1, 1)))
+"""The same around the multiplier at which a near grid's bound is rounded up: constants are counted by the weight of the
+next one, which changes little from class to class."""
+
 RAY: Node = ["leaf", 0, 1.0]
 """A leaf of its own kind: the weights alone, whatever the costs, exceed the limit."""
 
@@ -319,7 +323,7 @@ class _Search:
         if self.near is not None:
             unit, near = self.data.multiplier_unit, self.near
             step = math.ldexp(near.step, self.data.cost_unit)
-            node.append([[near.mu * unit, near.multiplier * 2.0**power * unit, step] for power in SPREAD])
+            node.append([[near.mu * unit, near.multiplier * 2.0**power * unit, step] for power in NEAR_SPREAD])
         return [node]
 
     def sums(self, max_labels: int) -> Outcome:
