@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from qopt.allocation.generate import allocation
 from qopt.jqodi.generate import jqodi
+from qopt.placement.detector import detector
 from qopt.placement.generate import placement
 from qopt.qpart.generate import qpart
 
-__all__ = ["allocation", "jqodi", "placement", "qpart"]
+__all__ = ["allocation", "detector", "jqodi", "placement", "qpart"]

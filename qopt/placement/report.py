@@ -93,7 +93,8 @@ def cost_table(problem: Placement, cost: PlacementCost) -> RenderableType:
         if seconds:
             times.append(f"{scaled(seconds, 's')} link {tiers[i]}-{tiers[i + 1]} ({scaled(cost.bits[i], 'bit')})")
     if cost.returning:
-        times.append(f"{scaled(cost.returning, 's')} the output's way back")
+        whose = "output's" if len(problem.results) == 1 else "outputs'"
+        times.append(f"{scaled(cost.returning, 's')} the {whose} way back")
     table.add_row("latency", f"{scaled(cost.latency, 's')}: " + ", ".join(times))
     low, high = (scaled(end(cost.latencies), "s") for end in (min, max))
     if low != high:

@@ -14,11 +14,11 @@ import qopt
 from qopt import plots
 from qopt.core.errors import InputError
 from qopt.placement.generate import placement
-from qopt.placement.methods.equal_size import split_point
+from qopt.placement.halves import first_half
 from qopt.placement.plots import _labels
 from qopt.placement.problem import Placement
 from qopt.placement.strategies import extremes
-from qopt.placement.terms import terms
+from qopt.placement.terms import Terms, terms
 
 mpl.use("Agg")
 
@@ -58,6 +58,15 @@ def test_strategies_follow_the_sizes() -> None:
         qopt.strategies(problem, split=["other"])
     with pytest.raises(InputError, match="a placement"):
         qopt.strategies("qpart/teaching-3")
+
+
+def split_point(own: Terms) -> int | None:
+    """How many operations are in the first half, which are the first here."""
+    first = first_half(own)
+    if first is None:
+        return None
+    assert np.all(first[:-1] >= first[1:])
+    return int(first.sum())
 
 
 def test_split_point_by_hand() -> None:

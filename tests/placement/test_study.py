@@ -261,7 +261,7 @@ def test_instances_have_the_latencies_of_the_fit(study: Any) -> None:
 
 def test_equal_halves_are_the_study_s(study: Any) -> None:
     """`equal-size` and `qopt.strategies` cut every operator where section 4.5.4 does, DUC through two branches."""
-    from qopt.placement.methods.equal_size import split_point
+    from qopt.placement.halves import first_half
     from qopt.placement.terms import terms
 
     letters = {o["name"]: o["letter"] for o in raw("setup")["operators"]}
@@ -271,9 +271,10 @@ def test_equal_halves_are_the_study_s(study: Any) -> None:
         instance = load(f"placement/{subject}")
         for operator in instance.operators:
             own = terms(instance, operator)
-            point = split_point(own)
-            assert point is not None
-            assert own.names[point] == study.shapes.cut(subject, letters[operator.name])
+            first = first_half(own)
+            assert first is not None
+            assert np.all(first[:-1] >= first[1:])
+            assert own.names[int(first.sum())] == study.shapes.cut(subject, letters[operator.name])
         table = qopt.strategies(instance)
         assert len(table) == 18
         for row in table.itertuples():

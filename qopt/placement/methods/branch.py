@@ -235,7 +235,7 @@ def _multipliers(points: list[_Point], scale: FloatArray) -> tuple[list[float], 
 
 
 def _branch(candidate: Candidate, rows: list[Limit], here: _Open, weights: FloatArray) -> tuple[int, BoolArray]:
-    """Where the labels that carry the bound disagree most, by their use of the limits; there the tiers are divided.
+    """The middle of where the labels that carry the bound disagree, by use of the limits; there the tiers are divided.
 
     What comes on top of weights in these labels is no part of the bound: where there is such, the tier of its producer.
     """
@@ -252,7 +252,9 @@ def _branch(candidate: Candidate, rows: list[Limit], here: _Open, weights: Float
     low, high = np.min(carrying, axis=0), np.max(carrying, axis=0)
     apart = free & (low < high)
     if apart.any():
-        node = int(np.argmax(np.where(apart, size, -1.0)))
+        # Tiers rise along the data: an operation in the middle settles most of those before it, or of those behind it.
+        sums = np.cumsum(np.where(apart, size + size.sum() / len(size), 0.0))
+        node = int(np.searchsorted(sums, sums[-1] / 2.0))
         return node, tiers <= low[node]
     node = int(np.argmax(np.where(free, size, -1.0)))
     return node, tiers == low[node]
