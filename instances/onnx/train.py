@@ -1,8 +1,8 @@
 """Train the residual network on MNIST and the segmenter on images made on the spot; write them as ONNX files.
 
-    python train.py FOLDER [--out FOLDER] [--epochs 2] [--seed 0] [--only residual]
+    python train.py FOLDER [--out FOLDER] [--images 20000] [--epochs 3] [--seed 0] [--only residual]
 
-FOLDER holds MNIST's archives. One thread, some minutes. The same seed gives the same file on one kind of machine and
+FOLDER holds MNIST's archives. One thread, two minutes. The same seed gives the same file on one kind of machine and
 one version of torch; elsewhere the last digits of float32 sums differ, and training carries them on. Batch
 normalizations are folded into the convolutions before them, so the files hold convolutions with biases alone.
 """
@@ -173,7 +173,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
-    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", choices=("residual", "segmenter"))
     options = parser.parse_args()
@@ -181,13 +182,13 @@ def main() -> None:
     if options.only != "segmenter":
         torch.manual_seed(options.seed)
         examples, network = read(options.folder, (1, 28, 28), "train"), Residual()
-        fit(network, examples.x, examples.labels, options.epochs, shift=1)
+        fit(network, examples.x[: options.images], examples.labels[: options.images], options.epochs, shift=1)
         onnx.save(models.residual(weights=network.weights()), options.out / "residual.onnx")
     if options.only != "residual":
         torch.manual_seed(options.seed)
         images, classes = scenes(SHAPES, options.seed)
         segmenter = Segmenter()
-        fit(segmenter, torch.from_numpy(images), torch.from_numpy(classes), 6 * options.epochs)
+        fit(segmenter, torch.from_numpy(images), torch.from_numpy(classes), 4 * options.epochs)
         onnx.save(models.segmenter(weights=segmenter.weights()), options.out / "segmenter.onnx")
 
 

@@ -58,7 +58,7 @@ class Crossing(Frozen):
     shape : its extents, null where the data decide.
     bytes : None where they do.
     sender : tier that writes it.
-    readers : tiers that read it.
+    readers : names of the tiers that read it.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Parts(Frozen):
     source : the file that was cut; `folded` is the graph that the parts equal bit for bit.
     operator : how the network was treated.
     parts : a file for each tier that runs something.
-    tensors : that cross.
+    tensors : a row for each that crosses.
     inputs, outputs : of the whole.
     """
 

@@ -83,7 +83,7 @@ def profile_onnx(
         and a raw input to call it with; what it returns is the model's input.
     post : seconds of post-processing, or a function of the model's outputs by name.
     raw_bytes, result_bytes : of the raw input and of the result (one for each size), where seconds are given.
-    pinned : ``pre`` where pre-processing must stay where the input is born, ``post`` where post-processing must run
+    pinned : words: ``pre`` where pre-processing must stay where the input is born, ``post`` where post-processing must run
         where the result is wanted; otherwise their tier is part of the decision.
     warmup, repetitions, runs : runs that count for nothing; repetitions of so many runs.
     threads : of one operation.
