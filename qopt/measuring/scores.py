@@ -113,7 +113,8 @@ def of_outputs(function: Callable[..., Any], outputs: Outputs | None) -> Callabl
     def told(packed: torch.Tensor, *others: torch.Tensor) -> Any:
         return function(outputs.unpacked(packed), *others)
 
-    told.of_outputs = outputs  # type: ignore[attr-defined]
+    told.of_outputs, told.bounded = outputs, is_bounded(function)  # type: ignore[attr-defined]
+    told.__qualname__ = getattr(function, "__qualname__", repr(function))
     return told
 
 

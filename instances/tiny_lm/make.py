@@ -1,0 +1,194 @@
+"""Measure the language model and write the instance `qpart/tiny-lm` and its sensitivities.
+
+    python make.py [--checkpoint FOLDER] [--out FOLDER]
+    python make.py --table
+
+The weights are those that train.py keeps, the sequences those that it held out: some for the coefficients, others for
+Delta, the rest for the test. Levels are relative: 0.005 is 0.5 % more loss per token. With a checkpoint, a run that was
+stopped goes on where it was. ``--table`` measures nothing anew: it prints what the cheapest plan leaves of the weights
+and loses on the test sequences, beside uniform widths, and perplexities.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import model
+import numpy as np
+import text
+import torch
+
+from qopt.core.errors import QoptError
+from qopt.core.reading import load, save
+from qopt.measuring.calibrated import Calibrated
+from qopt.measuring.calibration import calibrate_cuts, exact_widths
+from qopt.measuring.coefficients import instance, payload_request
+from qopt.measuring.command import weights_left
+from qopt.measuring.examples import Examples
+from qopt.measuring.grids import Grid
+from qopt.measuring.intervals import Estimate
+from qopt.measuring.language import LossPerToken, perplexity, token_loss, token_margin
+from qopt.measuring.network import Network
+from qopt.measuring.plans import PlanRunner, Widths, crossing_outputs
+from qopt.measuring.profile import trace
+from qopt.measuring.sensitivity import Sensitivity, measure
+from qopt.qpart.problem import QPart
+from qopt.qpart.subproblem import SubproblemTable
+
+HERE = Path(__file__).resolve().parent
+LEVELS = (0.005, 0.02)
+LEVEL = 0.005
+GRID = Grid.parse("groups-of-32,symmetric,clipped,scales-8")
+BITS = range(2, 10)
+SIZES = (96, 300, 400)
+"""Sequences for the coefficients, for Delta and for the test."""
+
+SHARED_BY = (1, 1000)
+SEED = 0
+MEMORY = 2**31
+
+DESCRIPTION = (
+    "A character-level decoder-only transformer (two blocks of 64 channels, the head tied to the embedding), trained on "
+    "the manual that Python ships, at 0.5 % more loss per character. A keyboard keeps what is typed: at least the "
+    "first block runs on it. It has 40 KiB for weights, scales included; 1000 sequences share a download, and the "
+    "completions are wanted on the device, so at cut 14 nothing goes up. Every tensor between blocks has the same size: "
+    "what decides is the memory."
+)
+SOURCE = (
+    "Noise table, s, rho and Delta: measured on the kept weights by instances/tiny_lm/make.py, seed 0, grids {grid}, "
+    "ranges of activations fixed in advance ({sizes[0]} sequences of {tokens} characters for the coefficients, {sizes[1]} "
+    "others for Delta). The accuracy of a level is relative: minus the loss per character over the unquantized model's, "
+    "intervals from resampling whole sequences. Delta of cuts 1, 7, 13 and 14 alone (behind the embedding, the blocks, "
+    "the head); 0 says that a cut was not calibrated. Table II of QPART: device and server; link and memory are ours."
+)
+
+
+def kept(path: Path = model.WEIGHTS) -> Network:
+    """The traced network with its kept weights."""
+    return trace(model.kept(path), model.network()[1])
+
+
+def parts() -> list[Examples]:
+    """Sequences for coefficients, Delta and test, none of them trained on."""
+    return text.sequences(text.divided()["held out"]).split(SIZES, SEED)
+
+
+def losses(network: Network, examples: Examples) -> np.ndarray:
+    """(n,) loss per token of the unquantized network, in nats."""
+    pieces = zip(examples.x.split(100), examples.labels.split(100), strict=True)
+    return torch.cat([token_loss(network(x), labels) for x, labels in pieces]).numpy()
+
+
+def cuts_of(network: Network) -> list[int]:
+    """Behind the embedding, behind each block, behind the head: where one tensor crosses."""
+    inside = [p for p in range(1, len(network)) if len(network.crossing(p)) == 1]
+    return [*inside, len(network)]
+
+
+def score_of(network: Network) -> LossPerToken:
+    """Minus the loss per token, relative to the unquantized network's on the coefficients' sequences."""
+    return LossPerToken(round(float(losses(network, parts()[0]).mean()), 4))
+
+
+def request(network: Network, found: Sensitivity, cuts: Sequence[Sequence[Calibrated]]) -> QPart:
+    """The bundled request around the measured coefficients."""
+    source = SOURCE.format(grid=str(found.grid).replace(",", ", "), sizes=SIZES, tokens=text.TOKENS)
+    plain = instance(network, found, cuts, name="qpart/tiny-lm", level=LEVEL, input_bits=7)
+    fields = {"channel.rate": 1e6, "inferences": 1000, "device.memory": 327680.0, "cuts": [7, 13, 14]}
+    return plain.replace({"description": DESCRIPTION, "source": source, "send_output": False, **fields})
+
+
+def make(options: argparse.Namespace, say: Callable[[str], None]) -> None:
+    """Measure, calibrate, write."""
+    network, (coefficients, calibration, _) = kept(), parts()
+    score = score_of(network)
+    say(f"{len(network)} layers, cuts {cuts_of(network)}, loss {score.unit:.4f} nats per character")
+    folder = options.checkpoint
+    found = measure(
+        network,
+        coefficients,
+        levels=LEVELS,
+        bits=BITS,
+        grid=GRID,
+        score=score,
+        margin=token_margin,
+        seed=SEED,
+        memory=MEMORY,
+        checkpoint=folder and folder / "coefficients",
+        say=say,
+    )
+    found.save(options.out / "tiny_lm" / "sensitivity.json")
+    cuts = calibrate_cuts(
+        network,
+        calibration,
+        found,
+        shared_by=SHARED_BY,
+        cuts=cuts_of(network),
+        score=score,
+        seed=SEED,
+        memory=MEMORY,
+        checkpoint=folder and folder / "calibration",
+        say=say,
+    )
+    save(request(network, found, cuts), options.out / "qpart" / "tiny-lm.json")
+    say("wrote qpart/tiny-lm")
+
+
+def table(options: argparse.Namespace) -> None:
+    """Weights left and loss on the test sequences, of plans and of uniform widths, with the whole network quantized."""
+    network, test = kept(), parts()[2]
+    problem = load(str(options.out / "qpart" / "tiny-lm.json"))
+    assert isinstance(problem, QPart)
+    found, score = Sensitivity.load(options.out / "tiny_lm" / "sensitivity.json"), score_of(network)
+    runner, before, cut = (
+        PlanRunner(network, test, found, score=score, memory=MEMORY),
+        losses(network, test),
+        len(network),
+    )
+    print(f"perplexity of the unquantized model {shown(perplexity(before))}, {len(test)} sequences")
+    print(f"{'plan':<22}{'weights left':>14}{'loss per token':>26}  perplexity")
+    limits = {a: row[cut - 1] for a, row in zip(problem.accuracy.levels, problem.accuracy.delta, strict=True)}
+    outputs = len(crossing_outputs(network, cut))
+    plans = {f"uniform {b} bits": Widths((b,) * cut, (BITS[-1],) * outputs) for b in (8, 6, 5, 4, 3)}
+    for level, limit in limits.items():
+        plan = exact_widths(SubproblemTable(payload_request(network, found, level, 1)).at(cut), limit)
+        if plan is not None:
+            plans[f"planned, {100 * level:g} %"] = plan
+    for name, plan in plans.items():
+        lost, after = runner.loss(plan), -runner.run(plan)[0] * score.unit
+        left = weights_left(network, found, plan)
+        change = f"{100 * lost.value:+.2f} % [{100 * lost.low:+.2f}, {100 * lost.high:+.2f}]"
+        print(f"{name:<22}{100 * left:>12.2f} %{change:>26}  {shown(perplexity(after))}")
+
+
+def shown(x: Estimate) -> str:
+    """A perplexity for people."""
+    return f"{x.value:.3f} [{x.low:.3f}, {x.high:.3f}]"
+
+
+def main() -> int:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--checkpoint", type=Path, help="folder for finished work; a stopped run goes on from there")
+    parser.add_argument("--out", type=Path, default=HERE.parent, help="folder that gets tiny_lm/ and qpart/")
+    parser.add_argument("--table", action="store_true", help="print what plans and uniform widths leave and lose")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    start = time.perf_counter()
+    try:
+        if options.table:
+            table(options)
+        else:
+            make(options, lambda line: print(f"{time.perf_counter() - start:7.1f} s  {line}", flush=True))
+    except QoptError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
