@@ -33,6 +33,7 @@ ROWS = (
         first="qopt.placement.methods.first",
         formulation="qopt.formulations.placement",
         generate="qopt.placement.generate:placement",
+        limited="qopt.placement.limited",
         proof="qopt.placement.certificate.proof:proof",
     ),
     Family(
@@ -47,6 +48,7 @@ ROWS = (
         first="qopt.jqodi.methods.first",
         formulation="qopt.formulations.jqodi",
         generate="qopt.jqodi.generate:jqodi",
+        limited="qopt.jqodi.limited",
         proof="qopt.jqodi.certificate.proof:proof",
     ),
     Family(
@@ -57,9 +59,11 @@ ROWS = (
         certificate="qopt.allocation.certificate.certify",
         report="qopt.allocation.report",
         breakpoints="qopt.allocation.breakpoints:breakpoints",
+        front="qopt.allocation.front:front",
         first="qopt.allocation.methods.first",
         formulation="qopt.formulations.allocation",
         generate="qopt.allocation.generate:allocation",
+        limited="qopt.allocation.limited",
         proof="qopt.allocation.certificate.proof:proof",
     ),
 )

@@ -22,7 +22,7 @@ class Contradiction(Brief):
 
     Attributes
     ----------
-    limits : the set; empty where there is none, or where there is no plan even without any limit.
+    limits : list of the set; empty where there is none, or where there is no plan even without any limit.
     minimal : whether any of them left out leaves a plan, each proved by one.
     undecided : names of limits whose test ended without an answer.
     background : whether there is no plan even without any limit, proved; None where that is open.

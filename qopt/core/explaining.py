@@ -237,7 +237,9 @@ def explain(problem: Problem | str | os.PathLike[str], *, time_limit: float | No
         relaxations.append(Relaxation(limit, least.value, least.proved))
     notes = []
     if found.undecided:
-        notes.append(f"undecided in the time: whether {', '.join(found.undecided)} could go; the set may not be minimal")
+        notes.append(
+            f"undecided in the time: whether {', '.join(found.undecided)} could go; the set may not be minimal"
+        )
     parts = getattr(module_of(asked), "parts", None)
     broken = () if parts is None else tuple(parts(asked, solution))
     return Explanation(

@@ -9,8 +9,11 @@ limits: they say what a plan is.
         the problem with other limits, by name; None takes a limit away
     used(problem, plan) -> dict[str, float]
         what a plan uses, by the same names
-    least(problem, name, below, clock) -> Least        (optional)
-        the least that a plan uses of `name` with all other limits kept and, where `below` is given, a lower objective
+    least(problem, name, below, clock) -> Least | None  (optional)
+        the least that a plan uses of `name` with all other limits kept and, where `below` is given, a lower objective;
+        None where the family has no search of its own for it
+    parts(problem, solution) -> list[str]               (optional)
+        of a problem without a plan, which limits each part (each cut) breaks
     multipliers(problem, solution) -> dict[str, float]  (optional)
         what a unit of a limit is worth in the relaxation, by name
 """
@@ -44,6 +47,7 @@ class Limit(Brief):
     at_least : whether it must be reached, rather than kept.
     whole : whether it comes in whole units, so that the next smaller amount is one less.
     varies : whether plans differ in it; where they do not, it trades against nothing.
+    floor : what every plan uses at least.
     """
 
     name: str
@@ -53,6 +57,7 @@ class Limit(Brief):
     at_least: bool = False
     whole: bool = False
     varies: bool = True
+    floor: float = 0.0
 
     @property
     def label(self) -> str:
@@ -184,4 +189,5 @@ def least(problem: Problem, limit: Limit, below: float | None, clock: Clock) -> 
     clock : of the call.
     """
     function = getattr(module_of(problem), "least", None)
-    return None if function is None else function(problem, limit.name, below, clock)
+    found: Least | None = None if function is None else function(problem, limit.name, below, clock)
+    return found

@@ -99,7 +99,7 @@ def trace(
             done.append(part)
             continue
         halved = clock.limit is not None and part.depth < HALVINGS
-        middle = 0.5 * (max(part.low, 0.0) + part.high)
+        middle = 0.5 * (max(part.low, limit.floor) + part.high)
         if halved and part.low < middle < value:
             value = float(math.floor(middle)) if limit.whole else middle
         reached = at(value)
@@ -164,9 +164,7 @@ def _gap(points: list[FrontPoint], left: list[_Open], unsure: bool) -> float:
     return worst
 
 
-def _bounds(
-    points: list[FrontPoint], name: str, left: list[_Open]
-) -> tuple[tuple[float, float], ...]:
+def _bounds(points: list[FrontPoint], name: str, left: list[_Open]) -> tuple[tuple[float, float], ...]:
     """Steps below which no plan lies: the points', and in open ranges those of the next point above."""
     steps: dict[float, float] = {}
     for point in points:
@@ -193,7 +191,9 @@ def check_range(limit: Limit, low: float | None, high: float | None) -> None:
     if not limit.varies:
         raise InputError("against", f"{limit.name}, which is the same for every plan", "what plans differ in")
     for end, value in (("low", low), ("high", high)):
-        good = value is None or (isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf)
+        good = value is None or (
+            isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
+        )
         if not good:
             raise InputError(end, f"{value!r}", "a finite number >= 0")
     if low is not None and high is not None and low > high:

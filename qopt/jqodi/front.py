@@ -84,6 +84,7 @@ def front(
     problem: Jqodi | str | os.PathLike[str],
     *,
     criteria: Sequence[str] = ("energy", "time"),
+    against: str | None = None,
     max_labels: int = MAX_LABELS,
     clock: Clock = ENDLESS,
 ) -> Front:
@@ -97,6 +98,7 @@ def front(
     problem : a problem, a bundled name or a path.
     criteria : list of names, energy and time, and loss where the models' losses are given: the loss limit. A plan then
         may train for fewer epochs than its model needs, down to one.
+    against : what energy is weighed against: ``time``, or ``loss`` for time and loss; another way to say `criteria`.
     max_labels : partial plans that may be made.
     clock : when it is over, or there were more partial plans, the front holds what was found, not proved.
 
@@ -106,7 +108,9 @@ def front(
         The problem is of another family, or a criterion is unknown or not given.
     """
     asked = problem_of(Jqodi, problem, named=True)
-    wanted = _criteria(criteria)
+    if against not in (None, "time", "loss"):
+        raise InputError("against", shown(against), "'time', or 'loss' for time and loss")
+    wanted = _criteria(("energy", "time", "loss") if against == "loss" else criteria)
     whole("max_labels", max_labels, 1, 10**12)
     begun = wall.perf_counter()
     found = reached(asked, LOSS in wanted, max_labels, clock)

@@ -8,9 +8,11 @@ from qopt.core.arguments import is_number
 from qopt.core.clock import ENDLESS, Clock, OutOfTime
 from qopt.core.errors import InputError, shown
 from qopt.core.front import Criterion, Front, FrontPoint, front_of
+from qopt.core.limited import limit_named
 from qopt.core.reading import problem_of
 from qopt.core.solution import Solution
 from qopt.core.solving import solve
+from qopt.core.tracing import trace
 from qopt.placement.parts import Operator
 from qopt.placement.plan import tiers_used
 from qopt.placement.problem import Placement
@@ -18,8 +20,17 @@ from qopt.placement.problem import Placement
 CRITERIA = (Criterion("accuracy", "", "max"), Criterion("objective", ""))
 
 
-def front(problem: Placement | str | os.PathLike[str], *, clock: Clock = ENDLESS) -> Front:
+def front(
+    problem: Placement | str | os.PathLike[str],
+    *,
+    against: str = "accuracy",
+    low: float | None = None,
+    high: float | None = None,
+    clock: Clock = ENDLESS,
+) -> Front:
     """The whole front of accuracy and cost, most accurate first, each operator solved to a proof.
+
+    Against latency or the memory of a tier: all plans that no other beats in the objective and in that, each proved.
 
     Targets are set aside, pins and memory are not. Each operator is a candidate; those off the front, and those
     without a plan, are `Front.dominated`. A point's solution is for the problem with its operator alone.
@@ -27,14 +38,22 @@ def front(problem: Placement | str | os.PathLike[str], *, clock: Clock = ENDLESS
     Parameters
     ----------
     problem : a placement, a bundled name or a path.
+    against : ``accuracy``, ``latency`` [s], or ``memory`` and the name of a tier [byte]; its own limit is set aside.
+    low, high : ends of the range of latency or memory; by default all of it.
     clock : of the call; operators that were not looked at when it is over are left out.
 
     Raises
     ------
     InputError
-        The problem is no placement.
+        The problem is no placement, nothing is known by that name, or plans do not differ in it.
     """
     asked = problem_of(Placement, problem, named=True)
+    limit = limit_named(asked, against)
+    if limit.name != "accuracy":
+        return trace(asked, limit, CRITERIA[1], low=low, high=high, clock=clock, name="plan")
+    for name, value in (("low", low), ("high", high)):
+        if value is not None:
+            raise InputError(name, shown(value), "nothing: accuracy has a point for each operator")
     free = asked.replace({"targets": {}})
     points: list[FrontPoint] = []
     try:

@@ -117,7 +117,7 @@ def _without_noise(own: Subproblem) -> _AtCut:
     """A cut that nothing makes noisy: its one point, every width the cheapest."""
     columns = np.argmin(own.cost, axis=1) if own.cost.size else np.zeros(0, dtype=np.int64)
     cost = math.fsum([own.base, *own.cost[np.arange(len(columns)), columns].tolist()])
-    return _AtCut(own, np.array([cost]), np.zeros(1), lambda at: columns)
+    return _AtCut(own, np.array([cost]), np.zeros(1), lambda _: columns)
 
 
 def _shares(noise: FloatArray, limit: float) -> FloatArray:
@@ -139,7 +139,9 @@ def _point(problem: QPart, cut: _AtCut, at: int, name: str, seconds: float, gap:
             feasible=True,
             objective=objective,
             cost=breakdown(problem, plan),
-            constraints=(Slack("accuracy", noise * own.limit if noise else 0.0, noise * own.limit if noise else 0.0, True),),
+            constraints=(
+                Slack("accuracy", noise * own.limit if noise else 0.0, noise * own.limit if noise else 0.0, True),
+            ),
             bound=bound if math.isfinite(bound) else None,
             kind="enumeration" if gap is None else "lagrangian",
             proved=gap is None,

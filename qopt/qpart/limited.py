@@ -18,6 +18,7 @@ from qopt.core.limits import SLACK
 from qopt.core.problem import Problem
 from qopt.core.solution import Solution
 from qopt.kernels import mckp
+from qopt.kernels.knapsack.prices import row_prices
 from qopt.qpart.costs import breakdown
 from qopt.qpart.plan import QPartPlan
 from qopt.qpart.problem import LIMITS, UNITS, QPart
@@ -42,7 +43,9 @@ def limits(problem: QPart) -> tuple[Limit, ...]:
     priced = problem.server.price > 0 and len(problem.admissible_cuts) > 1
     noisy = problem.quantize_input or bool(np.any(problem.admissible_cuts > 0))
     return (
-        Limit("noise", 1.0 if noisy else None, words="accuracy (noise, as a share of what the level allows)", varies=noisy),
+        Limit(
+            "noise", 1.0 if noisy else None, words="accuracy (noise, as a share of what the level allows)", varies=noisy
+        ),
         Limit("memory", problem.device.memory, "bit", varies=bool(np.any(problem.admissible_cuts > 0))),
         *(
             Limit(name, given.get(name), UNITS[name], varies=priced if name == "price" else _varies(problem))
@@ -73,7 +76,9 @@ def changed(problem: QPart, values: Mapping[str, float | None]) -> QPart:
         else:
             changes[f"limits.{name}"] = _stated(value)
     if problem.limits is None and any(name.startswith("limits.") for name in changes):
-        named = {name.removeprefix("limits."): changes.pop(name) for name in list(changes) if name.startswith("limits.")}
+        named = {
+            name.removeprefix("limits."): changes.pop(name) for name in list(changes) if name.startswith("limits.")
+        }
         changes["limits"] = named
     return problem.replace(changes)
 
@@ -212,3 +217,23 @@ def parts(problem: QPart, solution: Solution) -> list[str]:
     """
     del problem
     return [note for note in solution.certificate.notes if note.startswith("cut")]
+
+
+def multipliers(problem: QPart, solution: Solution) -> dict[str, float]:
+    """Of each limit in the linear relaxation at the plan's cut, where all of them are rows of one knapsack.
+
+    Parameters
+    ----------
+    problem, solution : a request and its best plan.
+    """
+    own = subproblems(problem).at(solution.plan.cut)
+    rows = [row for row in own.rows if math.isfinite(row.limit)]
+    if not len(own.tensors) or not rows:
+        return {}
+    room = [row.limit - row.fixed for row in rows]
+    prices = row_prices(own.cost, np.stack([row.use for row in rows]), room)
+    if prices is None:
+        return {}
+    named = dict(zip([row.name for row in rows], prices.tolist(), strict=True))
+    noise = named.pop("accuracy", None)
+    return named if noise is None else {"noise": noise * own.limit, **named}

@@ -334,11 +334,11 @@ def test_pictures_of_requests_point_to_those_of_placements() -> None:
             draw()
 
 
-def test_the_front_of_another_family() -> None:
-    with pytest.raises(InputError, match=r"a placement problem or a jqodi problem; by one parameter, "):
-        qopt.front("allocation/teaching-4")
-    with pytest.raises(InputError, match="a qpart problem"):
-        qopt.front("qpart/teaching-3")
+def test_a_front_against_what_there_is_not() -> None:
+    with pytest.raises(InputError, match=r"^against: found 'payload'; allowed: accuracy or latency or memory "):
+        qopt.front("placement/teaching-5", against="payload")
+    with pytest.raises(InputError, match=r"^low: found 1; allowed: nothing: accuracy has a point for each operator"):
+        qopt.front("placement/teaching-5", low=1)
 
 
 def test_what_is_no_problem() -> None:

@@ -284,7 +284,7 @@ def front(
     present = undominated(c, w)
     late = deadline is not None and time.perf_counter() > deadline
     steps = no_steps(c, w) if late and c.size > FEW_ITEMS else hull_steps(c, w, present)
-    curve = _curve(c, w, steps, error_c, error_w)
+    curve = curve_of(c, w, steps, error_c, error_w)
     most = min(MAX_LABELS if max_labels is None else max_labels, MOST_LABELS)
     # With a limit the supported points come first, to which the time is given that is left then.
     walked = None if deadline is None else _walked(given_weight, given_cost, steps, tied, deadline)
@@ -337,7 +337,7 @@ def _walked(
     return loads[: len(costs)], costs[: len(loads)]
 
 
-def _curve(c: FloatArray, w: FloatArray, steps: Steps, error_c: float, error_w: float) -> Curve:
+def curve_of(c: FloatArray, w: FloatArray, steps: Steps, error_c: float, error_w: float) -> Curve:
     """The relaxation's optimum by limit, from the lightest choice to the cheapest."""
     rows = np.arange(len(c))
     loads = math.fsum(w[rows, steps.start]) + np.concatenate(([0.0], np.cumsum(steps.load)))
