@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from qopt.allocation.generate import allocation
+from qopt.fleet.generate import fleet
 from qopt.jqodi.generate import jqodi
 from qopt.placement.generate import placement
 from qopt.qpart.generate import qpart
 
-__all__ = ["allocation", "jqodi", "placement", "qpart"]
+__all__ = ["allocation", "fleet", "jqodi", "placement", "qpart"]
