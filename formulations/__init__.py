@@ -3,5 +3,5 @@
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submodules=("allocation", "jqodi", "placement", "qpart", "qpart_convex")
+    __name__, submodules=("allocation", "fleet", "jqodi", "placement", "qpart", "qpart_convex")
 )

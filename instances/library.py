@@ -26,6 +26,7 @@ LICENCES = {
 ORIGINS = {
     "allocation/hawq-": "HAWQ-V3's published table (Yao et al., ICML 2021)",
     "allocation/qwen": "GGUF Tool Suite, by Thireus and its contributors",
+    "fleet/teaching": "made up",
     "jqodi/data": "fitted to the printed totals of Zhou et al.",
     "jqodi/fig5": "made up, after Fig. 5 of Zhou et al.",
     "placement/branches": "drawn by qopt.generate",
@@ -83,7 +84,7 @@ def _about(name: str) -> tuple[str, str]:
         resources = f"{len(upper)} resource{'s' * (len(upper) > 1)}"
         return f"{graph.vertices} vertices, {len(graph.cost)} arcs, {resources}", origin or ""
     problem: Any = load(name)
-    sizes = {"qpart": "layers", "placement": "operations", "jqodi": "epochs", "allocation": "groups"}
+    sizes = {"qpart": "layers", "placement": "operations", "jqodi": "epochs", "allocation": "groups", "fleet": "rows"}
     return f"{problem.layers} {sizes[name.split('/')[0]]}", origin or problem.source.split("; ")[0].rstrip(".")[:110]
 
 

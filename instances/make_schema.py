@@ -23,6 +23,7 @@ TITLES = {
     "placement": "Placement of operations on tiers",
     "jqodi": "JQODI fine-tuning",
     "allocation": "Allocation of formats",
+    "fleet": "Fleet of requests",
 }
 
 

@@ -1,9 +1,11 @@
 """The public names, once: `qopt/__init__.py` loads them from here."""
 
 from . import allocation as allocation
+from . import bridges as bridges
 from . import cli as cli
 from . import comparison as comparison
 from . import core as core
+from . import fleet as fleet
 from . import formulations as formulations
 from . import generate as generate
 from . import instances as instances
@@ -42,6 +44,8 @@ from .core.solving import certify as certify
 from .core.solving import front as front
 from .core.solving import methods as methods
 from .core.solving import solve as solve
+from .fleet.plan import FleetPlan as FleetPlan
+from .fleet.problem import Fleet as Fleet
 from .jqodi.plan import JqodiPlan as JqodiPlan
 from .jqodi.problem import Jqodi as Jqodi
 from .measuring.calls import load_segment as load_segment

@@ -66,6 +66,18 @@ ROWS = (
         limited="qopt.allocation.limited",
         proof="qopt.allocation.certificate.proof:proof",
     ),
+    Family(
+        name="fleet",
+        problem="qopt.fleet.problem:Fleet",
+        plan="qopt.fleet.plan:FleetPlan",
+        registry="qopt.fleet.methods.registry",
+        certificate="qopt.fleet.certificate.certify",
+        report="qopt.fleet.report",
+        first="qopt.fleet.methods.first",
+        formulation="qopt.formulations.fleet",
+        generate="qopt.fleet.generate:fleet",
+        proof="qopt.fleet.certificate.proof:proof",
+    ),
 )
 
 for row in ROWS:

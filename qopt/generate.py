@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from qopt.allocation.generate import allocation
+from qopt.fleet.generate import fleet
 from qopt.jqodi.generate import jqodi
 from qopt.placement.detector import detector
 from qopt.placement.generate import placement
 from qopt.qpart.generate import qpart
 
-__all__ = ["allocation", "detector", "jqodi", "placement", "qpart"]
+__all__ = ["allocation", "detector", "fleet", "jqodi", "placement", "qpart"]

@@ -14,8 +14,10 @@ from qopt.core.errors import InputError
 
 
 def generate(
-    family: Annotated[str, typer.Argument(help="qpart, placement, jqodi or allocation.", autocompletion=family_names)],
-    size: Annotated[int, typer.Argument(help="Layers, operations, epochs or groups.")],
+    family: Annotated[
+        str, typer.Argument(help="qpart, placement, jqodi, allocation or fleet.", autocompletion=family_names)
+    ],
+    size: Annotated[int, typer.Argument(help="Layers, operations, epochs, groups or requests.")],
     seed: Annotated[int, typer.Option(help="The same seed and settings give the same instance.")],
     change: Annotated[
         list[str] | None,

@@ -10,7 +10,7 @@ from qopt.cli.common import AsJson, ExitCode, print_json
 
 
 def instances(
-    family: Annotated[str | None, typer.Option(help="Only qpart, placement, jqodi or allocation.")] = None,
+    family: Annotated[str | None, typer.Option(help="Only qpart, placement, jqodi, allocation or fleet.")] = None,
     as_json: AsJson = False,
 ) -> int:
     """List the bundled instances."""

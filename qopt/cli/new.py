@@ -13,7 +13,9 @@ from qopt.core.errors import InputError
 
 
 def new(
-    family: Annotated[str, typer.Argument(help="qpart, placement, jqodi or allocation.", autocompletion=family_names)],
+    family: Annotated[
+        str, typer.Argument(help="qpart, placement, jqodi, allocation or fleet.", autocompletion=family_names)
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write to this file, which must be a new one.")
     ] = None,

@@ -10,6 +10,7 @@ from qopt.allocation.plots import plot_budgets, plot_formats
 from qopt.comparison.plots import plot_comparison, plot_gaps, plot_profile, plot_ratios
 from qopt.core import plot_style as style
 from qopt.core.plots import plot_trade_off
+from qopt.fleet.plots import plot_capacities, plot_options
 from qopt.jqodi.plots import plot_breakdown, plot_diagram, plot_energy_time
 from qopt.measuring.plots import plot_additivity, plot_law, plot_loss
 from qopt.placement.plots import plot_break_even, plot_front, plot_placement
@@ -43,4 +44,6 @@ __all__ = [
     "plot_formats",
     "plot_budgets",
     "plot_trade_off",
+    "plot_capacities",
+    "plot_options",
 ]

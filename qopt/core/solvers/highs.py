@@ -64,6 +64,7 @@ def solve_milp(
     log: bool = False,
     told: tuple[float, float] | None = None,
     smallest: float = SMALLEST,
+    most_nodes: int | None = None,
 ) -> MilpResult:
     """Minimise ``cost @ x`` subject to ``row_lower <= matrix @ x <= row_upper``, ``0 <= x <= upper``.
 
@@ -77,11 +78,13 @@ def solve_milp(
         for what is recorded of incumbents and bounds over time.
     smallest : coefficients of rows below it count as 0. HiGHS's own is 1e-9; which is better depends on the model: with
         1e-12 and presolve HiGHS 1.15 called a plan of mnist-cnn's readable model optimal that is 20 % too dear.
+    most_nodes : of its tree; then its answer is one of ``failed`` with a point. Unlike a limit of time it stops at the
+        same point on every machine.
     """
     if time_limit is not None and not time_limit > 0:
         return MilpResult("time-limit", None, None, None, 0, "no time is left to hand the model over")
     with phase("hand_over"):
-        h = _solver(time_limit, threads, seed, log, smallest)
+        h = _solver(time_limit, threads, seed, log, smallest, most_nodes)
         _pass_model(h, cost, matrix, row_lower, row_upper, upper, integer)
         if start is not None:
             columns = matrix.shape[1]
@@ -114,7 +117,12 @@ def _listen(h: highspy.Highs, told: tuple[float, float]) -> None:
 
 
 def _solver(
-    time_limit: float | None, threads: int | None, seed: int | None, log: bool, smallest: float
+    time_limit: float | None,
+    threads: int | None,
+    seed: int | None,
+    log: bool,
+    smallest: float,
+    most_nodes: int | None = None,
 ) -> highspy.Highs:
     """A fresh HiGHS that proves what it returns, as tightly as it can."""
     import highspy
@@ -135,6 +143,8 @@ def _solver(
     option("small_matrix_value", smallest)
     if time_limit is not None:
         option("time_limit", max(float(time_limit), 0.0))
+    if most_nodes is not None:
+        option("mip_max_nodes", most_nodes)
     if threads is not None:
         option("threads", threads)
     if seed is not None:

@@ -1,0 +1,1 @@
+"""How one family feeds another: plain tables go across."""

@@ -1,0 +1,1 @@
+"""The fifth family: many requests on shared servers and links."""
