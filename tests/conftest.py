@@ -24,6 +24,16 @@ def pytest_configure(config: pytest.Config) -> None:
     sweeps.quick = "not sweep" in config.option.markexpr
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without the sweeps, a test of many cases takes a few of them."""
+    if not sweeps.quick:
+        return
+    kept = set(sweeps.spread([item.nodeid for item in items]))
+    config.hook.pytest_deselected(items=[item for at, item in enumerate(items) if at not in kept])
+    items[:] = [item for at, item in enumerate(items) if at in kept]
+
+
 @pytest.fixture(autouse=True)
 def _pictures_are_closed() -> Iterator[None]:
     yield

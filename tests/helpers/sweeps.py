@@ -12,6 +12,10 @@ quick = False
 """Whether the sweeps are left out of this run: `conftest.py` says it before any test is read."""
 
 
+MOST = 4
+"""Cases of one test that run where the sweeps are left out: the first, the last, and what lies evenly between."""
+
+
 def few(count: int) -> int:
     """So many rounds of a check, or what they come to; a fifth of them where the sweeps are left out."""
     return -(-count // 5) if quick else count
@@ -28,3 +32,21 @@ def swept(cases: Iterable[Any], which: Callable[[Any], bool]) -> list[Any]:
         pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.sweep) if which(case) else case
         for case in cases
     ]
+
+
+def spread(names: list[str], most: int = MOST) -> list[int]:
+    """Positions of the cases that stand for all of their test: at most so many of each, evenly spread.
+
+    Parameters
+    ----------
+    names : of all tests, as ``file::test[case]``.
+    most : of the cases of a test, at least 2.
+    """
+    cases: dict[str, list[int]] = {}
+    for at, name in enumerate(names):
+        cases.setdefault(name.split("[")[0], []).append(at)
+    kept = []
+    for group in cases.values():
+        last = len(group) - 1
+        kept += group if last < most else [group[round(k * last / (most - 1))] for k in range(most)]
+    return sorted(kept)
