@@ -52,6 +52,10 @@ RECORDED_PER_NODE = 20
 """Extensions remembered for a node that the tree may have: those that the same multipliers close share a leaf. Chosen:
 memory for trees that fit in the end, at 8 bytes an extension."""
 
+PROOF_LABELS, STAGE_MULTIPLIERS = 3_000_000, 48
+"""Where a tree would be too large: extensions that a checker may be asked to make again, some ten microseconds each, and
+multipliers that it tries on those of a stage. Chosen; what a stage leaves open the next one closes."""
+
 FIRST_WIDTH, SECOND_WIDTH = 20, 100
 """Labels that the beam searches for a first and for a good choice keep at a stage. Measured: a quarter makes the last
 search a quarter (first) and a half (second) larger, four times makes neither smaller."""
@@ -208,7 +212,7 @@ class _Run:
         if not finished:
             self.bound = max(self.bound, search.open_bound)
             return self._stopped()
-        return self._answer(self._tree(search) if search.recording else None)
+        return self._answer(self._tree(search))
 
     @property
     def unsure(self) -> bool:
@@ -385,14 +389,18 @@ class _Run:
             for name, columns in groups.items():
                 tree += [["split", i, columns], leaf(name)]
         if search is not None:
-            below = subtree(
-                search.root,
-                search.core,
-                self.incumbent.exact_cutoff,
-                leaf,
-                self.options.branch_nodes,
-                self.options.deadline,
-            )
+            below: list[Node] | None = None
+            if search.recording:
+                below = subtree(
+                    search.root,
+                    search.core,
+                    self.incumbent.exact_cutoff,
+                    leaf,
+                    self.options.branch_nodes,
+                    self.options.deadline,
+                )
+            if below is None and self.options.branch_nodes and not rays and search.labels <= PROOF_LABELS:
+                below = [search.sums(leaf, STAGE_MULTIPLIERS)]
             return None if below is None else tree + below
         if self.last is not None:
             return [*tree, leaf(self.last)]
