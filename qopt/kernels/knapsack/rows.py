@@ -123,6 +123,8 @@ def solve(
         Its tree has R multipliers in every leaf, 0 for a row without a limit.
     """
     check_options(upper, gap, time_limit, branch_nodes=branch_nodes, max_labels=max_labels)
+    # Who says how much may be searched or written has a clock of their own, which making labels again would overrun.
+    relabel = on_grid and branch_nodes is None and max_labels is None
     branch_nodes = BRANCH_NODES if branch_nodes is None else branch_nodes
     max_labels = MAX_LABELS if max_labels is None else max_labels
     deadline = None if time_limit is None else time.perf_counter() + time_limit
@@ -138,7 +140,9 @@ def solve(
         cost, weight = np.zeros((1, 1)), np.zeros((rows, 1, 1))
         empty = solve(cost, weight, limit, upper=upper)
         return empty if empty.choice is None else replace(empty, choice=empty.choice[:0])
-    options = _Options(upper=upper, gap=gap, deadline=deadline, branch_nodes=branch_nodes, max_labels=max_labels)
+    options = _Options(
+        upper=upper, gap=gap, deadline=deadline, branch_nodes=branch_nodes, max_labels=max_labels, relabel=relabel
+    )
     known, all_allowed = math.inf, limits_with_slack(limit)
     while True:
         try:
@@ -162,13 +166,14 @@ def solve(
 
 @dataclass(frozen=True, kw_only=True)
 class _Options:
-    """Of `solve`, checked; the deadline by `time.perf_counter`."""
+    """Of `solve`, checked; the deadline by `time.perf_counter`; whether the proof may have labels made again."""
 
     upper: float
     gap: float
     deadline: float | None
     branch_nodes: int
     max_labels: int
+    relabel: bool
 
 
 class _Run:
@@ -399,7 +404,7 @@ class _Run:
                     self.options.branch_nodes,
                     self.options.deadline,
                 )
-            if below is None and self.options.branch_nodes and not rays and search.labels <= PROOF_LABELS:
+            if below is None and self.options.relabel and not rays and search.labels <= PROOF_LABELS:
                 below = [search.sums(leaf, STAGE_MULTIPLIERS)]
             return None if below is None else tree + below
         if self.last is not None:
