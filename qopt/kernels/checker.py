@@ -590,7 +590,7 @@ class Knapsack(Limited[tuple[int, int]]):
         return least if not kept else _refuse("a sum is left that is cheaper")
 
     def several(self, node: Sequence[object], needed: int) -> int:
-        """The cost that a `node` ``["sums", classes, multipliers]`` shows under several limits, if it is the `needed` one.
+        """The cost that a `node` ``["sums", classes, multipliers]`` shows under several limits, if it is as `needed`.
 
         There are multipliers for the sums after each class that is named, [lam_1, ..., lam_R] each.
         """

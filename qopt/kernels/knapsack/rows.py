@@ -53,8 +53,8 @@ RECORDED_PER_NODE = 20
 memory for trees that fit in the end, at 8 bytes an extension."""
 
 PROOF_LABELS, STAGE_MULTIPLIERS = 3_000_000, 48
-"""Where a tree would be too large: extensions that a checker may be asked to make again, some ten microseconds each, and
-multipliers that it tries on those of a stage. Chosen; what a stage leaves open the next one closes."""
+"""Where a tree would be too large: extensions that a checker may be asked to make again, some ten microseconds each,
+and multipliers that it tries on those of a stage. Chosen; what a stage leaves open the next one closes."""
 
 FIRST_WIDTH, SECOND_WIDTH = 20, 100
 """Labels that the beam searches for a first and for a good choice keep at a stage. Measured: a quarter makes the last
