@@ -158,8 +158,9 @@ class Search:
         self.common = core.suffix_bounds(pool.of(common), np.array(common, dtype=np.int64))
         self.of_stage: list[SuffixBounds | None] = [None] * (core.stages + 1)
         self.labels, self.recorded, self.recording = 0, 0, max_recorded > 0
-        self.closing: list[dict[int, int]] = [{} for _ in range(core.stages + 1)]
-        """By classes decided: how many labels each multiplier closed, by name."""
+        self.closing: list[IntArray] = [np.zeros(0, dtype=np.int64)] * (core.stages + 1)
+        """By classes decided: how many labels each multiplier closed in the last search, by name."""
+        self._counting = False
         self.open_bound = np.inf
         bounds = core.base_cost + core.base_weight @ self.common.multipliers + self.common.bound[:, 0]
         at = int(np.argmax(bounds))
@@ -207,7 +208,7 @@ class Search:
         size = max(SMALLEST_BLOCK, min(LARGEST_BLOCK, LABELS_ON_STACK // max(1, sum(map(len, self.core.options)))))
         stacks: list[list[Block]] = [[] for _ in range(self.core.stages + 1)]
         stacks[0].append(self.root)
-        deepest = 0
+        self._counting, deepest = True, 0
         while deepest >= 0:
             if not stacks[deepest]:
                 deepest -= 1
@@ -306,9 +307,13 @@ class Search:
 
     def _count(self, names: IntArray, stage: int) -> None:
         """Note what closed labels of a stage."""
-        counts = self.closing[stage]
-        for name, count in zip(*(x.tolist() for x in np.unique(names, return_counts=True)), strict=True):
-            counts[name] = counts.get(name, 0) + count
+        if not self._counting or not names.size:
+            return
+        more, counts = np.bincount(np.maximum(names, 0)), self.closing[stage]
+        if len(more) < len(counts):
+            more, counts = counts, more
+        more[: len(counts)] += counts
+        self.closing[stage] = more
 
     def sums(self, leaf: Callable[[int], Node], most: int) -> Node:
         """A leaf that has its checker make these labels again, with the multipliers that closed most at each stage.
@@ -320,8 +325,8 @@ class Search:
         """
         stages = []
         for counts in self.closing[1:]:
-            names = sorted((name for name in counts if name > 0), key=lambda name: -counts[name])
-            stages.append([leaf(name)[2:] for name in names[:most]])
+            order = np.argsort(-counts[1:], kind="stable")[:most] + 1  # name 0 is no multiplier at all
+            stages.append([leaf(name)[2:] for name in order[counts[order] > 0].tolist()])
         return ["sums", self.core.classes.tolist(), stages]
 
     def _relax(self, block: Block, place: IntArray, names: IntArray, relaxation: Relaxation) -> tuple[Block, IntArray]:
