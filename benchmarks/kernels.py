@@ -121,6 +121,7 @@ ROWS: tuple[Row, ...] = (
     _knapsacks("unc", 100_000, 16, gap=1e-6),
     _rows("qpart", 50, 15, 2),
     _rows("unc", 100, 10, 2),
+    _rows("unc", 100, 10, 3),
     _rows("unc", 100, 10, 5),
     _rows("mknap", 100, 2, 5),
     _switching(50, 20, 0.05),
@@ -138,6 +139,7 @@ QUICK: tuple[Row, ...] = (
     _knapsacks("qpart", 20, 8),
     _knapsacks("unc", 20, 8),
     _knapsacks("subset-sum", 6, 5),
+    _knapsacks("strong-real", 20, 8),
     _rows("mknap", 12, 2, 3),
     _rows("unc", 10, 5, 2),
 )

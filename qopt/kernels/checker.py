@@ -476,6 +476,8 @@ class Knapsack(Limited[tuple[int, int]]):
             _refuse("labels, which is for paths")
         if needed is None:
             _refuse("it does not show that nothing is feasible")
+        if node[0] == "sums" and len(self.rows) > 1:
+            return self.several(node, needed)
         limit = self.rows[0][1] if len(node) in (3, 4) and len(self.rows) == 1 else None
         if limit is None:
             _refuse(f"not '{node[0]}' and two or three entries, for one limit")
@@ -586,6 +588,72 @@ class Knapsack(Limited[tuple[int, int]]):
                     kept.append((w, c))
                     cheapest = c
         return least if not kept else _refuse("a sum is left that is cheaper")
+
+    def several(self, node: Sequence[object], needed: int) -> int:
+        """The cost that a `node` ``["sums", classes, multipliers]`` shows under several limits, if it is as `needed`.
+
+        There are multipliers for the sums after each class that is named, [lam_1, ..., lam_R] each.
+        """
+        if len(node) != 3:
+            _refuse("not 'sums' and two entries, for several limits")
+        named = [_index(i, len(self.allowed), "a class") for i in _list(node[1], "its classes")]
+        if len(set(named)) != len(named):
+            _refuse("it names a class twice")
+        others = sorted(set(range(len(self.allowed))).difference(named))
+        given: list[Sequence[object]] = [[] for _ in others]
+        given += [_list(each, "its multipliers") for each in _list(node[2], "its multipliers", len(named))]
+        limited = [(row.values, limit) for row, limit in self.rows if limit is not None]
+        at = [r for r, (_, limit) in enumerate(self.rows) if limit is not None]
+        cost, classes = self.cost, others + named
+        places = [
+            [x for x in range(self.starts[i], self.starts[i + 1]) if self.allowed[i] >> (x - self.starts[i]) & 1]
+            for i in classes
+        ]
+        least = cost.up(needed, cost.shift) - cost.step
+
+        def behind(lengths: Sequence[int]) -> list[int]:
+            """The least that the classes after each one add to some lengths."""
+            found = accumulate((min(lengths[x] for x in some) for some in reversed(places)), initial=0)
+            return list(found)[-2::-1]
+
+        lightest = [behind(values) for values, _ in limited]
+        known: dict[tuple[object, ...], tuple[list[int], list[int]]] = {}
+
+        def priced(multipliers: Sequence[object], stage: int) -> tuple[list[int], int]:
+            """Factors of the weights and the cost of a sum, and what they may come to after a class."""
+            key = tuple(multipliers)
+            if key not in known:
+                numbers = [_number(x, "a multiplier") for x in key]
+                if any(x < 0 for x in numbers) or any(x and self.rows[r][1] is None for r, x in enumerate(numbers)):
+                    _refuse("a multiplier is negative, or one of a row without a limit")
+                scaled, below = _scaled([numbers[r] for r in at])
+                shift = max(cost.shift, *(self.rows[r][0].shift + below for r in at), 0)
+                factors = [x << (shift - self.rows[r][0].shift - below) for r, x in zip(at, scaled, strict=True)]
+                factors.append(1 << (shift - cost.shift))
+                columns = [*(values for values, _ in limited), cost.values]
+                lengths = [0] * len(cost.values)
+                for factor, column in zip(factors, columns, strict=True):
+                    if factor:
+                        lengths = [x + factor * y for x, y in zip(lengths, column, strict=True)]
+                most = factors[-1] * least + sum(f * limit for f, (_, limit) in zip(factors, limited, strict=False))
+                known[key] = factors, [most - x for x in behind(lengths)]
+            factors, tops = known[key]
+            return factors, tops[stage]
+
+        kept = [(0,) * (len(limited) + 1)]
+        for stage, some in enumerate(places):
+            self.made += len(kept) * len(some)
+            if self.made > MOST_SUMS or len(kept) * len(some) > MOST_AT_ONCE:
+                _refuse(f"it asks for more than {MOST_SUMS} sums, or {MOST_AT_ONCE} at once")
+            steps = [(*(values[x] for values, _ in limited), cost.values[x]) for x in some]
+            kept = [tuple(map(add, each, step)) for step in steps for each in kept]
+            for r, (_, limit) in enumerate(limited):
+                room = limit - lightest[r][stage]
+                kept = [each for each in kept if each[r] <= room]
+            for multipliers in ([0] * len(self.rows), *given[stage]):
+                factors, top = priced(_list(multipliers, "multipliers", len(self.rows)), stage)
+                kept = [each for each in kept if sum(map(mul, factors, each)) <= top]
+        return least + cost.step if not kept else _refuse("a sum is left that is cheaper")
 
     def objective(self, witness: Mapping[str, object]) -> Fraction | None:
         """Cost of the answer of a `witness`, which must be one; None without an answer."""

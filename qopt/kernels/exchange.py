@@ -254,7 +254,8 @@ def _proof(result: KnapsackResult | PathResult, answer: str, kind: str) -> dict[
     if result.status not in ("optimal", "within-gap", "infeasible") or result.tree is None:
         found = f"status {result.status} with{'out' if result.tree is None else ''} a tree"
         raise InputError("result", found, "optimal, within-gap or infeasible, with a tree")
-    tree = [_plain(node) for node in result.tree]
+    plain = {id(node): _plain(node) for node in result.tree}  # many leaves are one and the same
+    tree = [plain[id(node)] for node in result.tree]
     if result.status != "within-gap":
         return {"tree": tree}
     assert result.objective is not None

@@ -72,6 +72,9 @@ PROVED = 1e-9
 EXACT = 1e-12
 """A larger share makes a finer grid worth while, where the labelling found is far cheaper than the one before."""
 
+EXACT_BITS = 40
+"""A gap of a share of 2^-40, a little less than that, needs no other flow. Whole numbers have none so small."""
+
 FAR_CHEAPER = 2.0**-8
 """By this factor, eight of a grid's 57 digits. Less gains too little: a finer grid repeats all flows."""
 
@@ -396,13 +399,15 @@ def _close(
     for used in range(MAX_FLOWS):
         reduced, bound = grid.reduced(state.total)
         gap = cost - bound
-        if gap <= 0:
+        if gap <= cost >> EXACT_BITS:
             return state.total, labels, used, True
         begin = time.perf_counter()
         if deadline is not None and begin + longest > deadline:
             return state.total, labels, used, False
         found = network.push(state, reduced, gap)
         longest = time.perf_counter() - begin
+        if found is None:
+            continue
         least = grid.cost(found)
         if least < cost:
             cost, labels = least, found

@@ -22,13 +22,17 @@ from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.display import Brief
+from qopt.kernels.cuts.contraction import Arcs, contracted_flow
 from qopt.kernels.cuts.data import Tensors
 
 INFINITE = 1 << 62
 """Units that no flow reaches."""
 
-FLOW_BITS = 28
+FLOW_BITS = 29
 """Capacities handed to scipy, 32-bit there; a residual capacity is up to twice as large."""
+
+LARGEST_WEIGHTS = 16
+"""Times what the dearest tensor weighs: more than what flows over any arc, as a rule."""
 
 SOURCE, SINK = 0, 1
 
@@ -122,6 +126,17 @@ class Network:
         self.indptr = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=self.nodes))]).astype(np.int32)
         self.place = np.empty_like(self.order)
         self.place[self.order] = np.arange(len(self.order))
+        half = len(self.tail)
+        other = np.concatenate([np.arange(half, 2 * half), np.arange(half)])
+        self.arcs = Arcs(
+            nodes=self.nodes,
+            indptr=self.indptr,
+            indices=self.indices,
+            tail=source[self.order],
+            reverse=self.place[other[self.order]],
+        )
+        self.pushed = False
+        """Whether a flow was pushed: little is open then."""
 
     def _more(self, rows: int, links: int) -> IntArray:
         new = self.nodes + np.arange(rows * links).reshape(rows, links)
@@ -192,8 +207,8 @@ class Network:
         direct = np.where(alone[:, None], flow, np.minimum(flow, 0))
         return State(weight, direct, flow - direct)
 
-    def push(self, state: State, unary: IntArray, gap: int) -> IntArray:
-        """Add a maximum flow of residual capacities, scaled by the open gap, to a state; labels of its minimum cut.
+    def push(self, state: State, unary: IntArray, gap: int) -> IntArray | None:
+        """Add a maximum flow of scaled residual capacities to a state; labels of its minimum cut, None for none.
 
         No flow is larger than the gap, so an arc with more than that is as good as infinite, and never cut.
 
@@ -201,21 +216,44 @@ class Network:
         ----------
         state : flow so far, changed in place.
         unary : (n, L) costs of labels.
-        gap : relative, that may stay unproved.
+        gap : that is open, in units.
         """
-        shift = max(0, gap.bit_length() - FLOW_BITS)
         capacity = self._residual(state, unary)
-        scaled = (np.minimum(capacity, gap + (1 << shift)) >> shift)[self.order].astype(np.int32)
-        graph = csr_array((scaled, self.indices, self.indptr), shape=(self.nodes, self.nodes))
-        flow = maximum_flow(graph, SOURCE, SINK).flow.data
-        moved = flow[self.place[: len(self.tail)]].astype(np.int64) << shift
+        contracted = contracted_flow(self.arcs, capacity[self.order], gap, SOURCE, SINK) if self.pushed else None
+        self.pushed = True
+        if contracted is not None:
+            over, side = contracted
+            moved = over[self.place]
+            moved = moved[: len(self.tail)] - moved[len(self.tail) :]
+            labels: IntArray | None = self.labels_of(side)
+        else:
+            moved, labels = self._scaled_flow(state, capacity, gap)
         _, direct, _, shared, _ = self._split(moved)
         state.direct[self.used] += direct
         state.shared[self.used[self.sharers]] += shared
+        return labels
+
+    def _scaled_flow(self, state: State, capacity: IntArray, gap: int) -> tuple[IntArray, IntArray | None]:
+        """(edges,) a maximum flow of scaled capacities, and the labels of its cut, None where that is none.
+
+        The unit is made for what a tensor weighs, not for all that may flow: arcs of more are as good as infinite, as a
+        rule, and where one is cut all the same the cut is of no use.
+        """
+        finite = state.weight[state.weight < INFINITE]
+        most = min(gap, LARGEST_WEIGHTS * int(finite.max(initial=0)) or gap)
+        shift = max(0, most.bit_length() - FLOW_BITS)
+        scaled = (np.minimum(capacity, most + (1 << shift)) >> shift)[self.order].astype(np.int32)
+        graph = csr_array((scaled, self.indices, self.indptr), shape=(self.nodes, self.nodes))
+        flow = maximum_flow(graph, SOURCE, SINK).flow.data
         left = np.empty(len(self.order), dtype=bool)
         left[self.order] = scaled > flow
         reached, _ = self._reach(left, SOURCE)
-        return self.labels_of(reached)
+        moved = flow[self.place[: len(self.tail)]].astype(np.int64) << shift
+        if most < gap:
+            tail, head = np.concatenate([self.tail, self.head]), np.concatenate([self.head, self.tail])
+            if np.any((capacity > most) & reached[tail] & ~reached[head]):
+                return moved, None
+        return moved, self.labels_of(reached)
 
     def _residual(self, state: State, unary: IntArray) -> IntArray:
         """Capacities of all edges forwards, then of all edges backwards."""

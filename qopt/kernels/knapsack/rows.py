@@ -52,6 +52,10 @@ RECORDED_PER_NODE = 20
 """Extensions remembered for a node that the tree may have: those that the same multipliers close share a leaf. Chosen:
 memory for trees that fit in the end, at 8 bytes an extension."""
 
+PROOF_LABELS, STAGE_MULTIPLIERS = 3_000_000, 48
+"""Where a tree would be too large: extensions that a checker may be asked to make again, some ten microseconds each,
+and multipliers that it tries on those of a stage. Chosen; what a stage leaves open the next one closes."""
+
 FIRST_WIDTH, SECOND_WIDTH = 20, 100
 """Labels that the beam searches for a first and for a good choice keep at a stage. Measured: a quarter makes the last
 search a quarter (first) and a half (second) larger, four times makes neither smaller."""
@@ -119,6 +123,8 @@ def solve(
         Its tree has R multipliers in every leaf, 0 for a row without a limit.
     """
     check_options(upper, gap, time_limit, branch_nodes=branch_nodes, max_labels=max_labels)
+    # Who says how much may be searched or written has a clock of their own, which making labels again would overrun.
+    relabel = on_grid and branch_nodes is None and max_labels is None
     branch_nodes = BRANCH_NODES if branch_nodes is None else branch_nodes
     max_labels = MAX_LABELS if max_labels is None else max_labels
     deadline = None if time_limit is None else time.perf_counter() + time_limit
@@ -134,7 +140,9 @@ def solve(
         cost, weight = np.zeros((1, 1)), np.zeros((rows, 1, 1))
         empty = solve(cost, weight, limit, upper=upper)
         return empty if empty.choice is None else replace(empty, choice=empty.choice[:0])
-    options = _Options(upper=upper, gap=gap, deadline=deadline, branch_nodes=branch_nodes, max_labels=max_labels)
+    options = _Options(
+        upper=upper, gap=gap, deadline=deadline, branch_nodes=branch_nodes, max_labels=max_labels, relabel=relabel
+    )
     known, all_allowed = math.inf, limits_with_slack(limit)
     while True:
         try:
@@ -158,13 +166,14 @@ def solve(
 
 @dataclass(frozen=True, kw_only=True)
 class _Options:
-    """Of `solve`, checked; the deadline by `time.perf_counter`."""
+    """Of `solve`, checked; the deadline by `time.perf_counter`; whether the proof may have labels made again."""
 
     upper: float
     gap: float
     deadline: float | None
     branch_nodes: int
     max_labels: int
+    relabel: bool
 
 
 class _Run:
@@ -208,7 +217,7 @@ class _Run:
         if not finished:
             self.bound = max(self.bound, search.open_bound)
             return self._stopped()
-        return self._answer(self._tree(search) if search.recording else None)
+        return self._answer(self._tree(search))
 
     @property
     def unsure(self) -> bool:
@@ -385,14 +394,18 @@ class _Run:
             for name, columns in groups.items():
                 tree += [["split", i, columns], leaf(name)]
         if search is not None:
-            below = subtree(
-                search.root,
-                search.core,
-                self.incumbent.exact_cutoff,
-                leaf,
-                self.options.branch_nodes,
-                self.options.deadline,
-            )
+            below: list[Node] | None = None
+            if search.recording:
+                below = subtree(
+                    search.root,
+                    search.core,
+                    self.incumbent.exact_cutoff,
+                    leaf,
+                    self.options.branch_nodes,
+                    self.options.deadline,
+                )
+            if below is None and self.options.relabel and not rays and search.labels <= PROOF_LABELS:
+                below = [search.sums(leaf, STAGE_MULTIPLIERS)]
             return None if below is None else tree + below
         if self.last is not None:
             return [*tree, leaf(self.last)]
