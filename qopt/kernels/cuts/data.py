@@ -110,8 +110,11 @@ def _refuse(array: FloatArray | IntArray, name: str, wrong: BoolArray, allowed: 
 
 def _numbers(name: str, data: object) -> FloatArray:
     if isinstance(data, np.ndarray) and data.dtype == np.float64:
-        return data  # to show it, for a message that it never needs, takes as long as a small cut
-    return floats(name, data, shown(data), "rows of numbers, all of one length")
+        return data
+    try:
+        return floats(name, data, "", "rows of numbers, all of one length")
+    except InputError as error:
+        raise (error if error.found else InputError(name, shown(data), error.allowed)) from None
 
 
 def _nodes(name: str, data: object) -> IntArray:
