@@ -40,7 +40,7 @@ PLANES = 40
 """Cutting planes at one node, at most."""
 
 
-NEAR = 0.1
+NEAR = 0.5
 """Where multipliers alone cannot close a node, they are good enough within this share of what stays open."""
 
 LARGEST = 1e6
