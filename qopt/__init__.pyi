@@ -50,6 +50,8 @@ from .placement.front import recommend as recommend
 from .placement.plan import PlacementPlan as PlacementPlan
 from .placement.problem import Placement as Placement
 from .placement.strategies import strategies as strategies
+from .placement.table import RateTable as RateTable
+from .placement.table import rate_table as rate_table
 from .qpart.plan import QPartPlan as QPartPlan
 from .qpart.problem import QPart as QPart
 from .qpart.serving.decide import decide as decide

@@ -103,8 +103,8 @@ OTHER = {"file": "other.onnx", "fingerprint": "5" * 64, "folded": "4" * 64}
     ],
 )
 def test_profiles_that_do_not_belong_together(changes: dict[str, Any], words: str) -> None:
+    second = Profile(**profile("edge").model_dump() | changes)
     with pytest.raises(InputError, match=words):
-        second = Profile(**profile("edge").model_dump() | changes)
         merge({"first.json": profile("mobile"), "second.json": second}, [{"rate": 1.0}])
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import networkx as nx
 import numpy as np
 import pytest
-from sweeps import few
+from sweeps import few, swept
 
 import qopt
 from qopt.core.errors import InputError
@@ -53,8 +54,6 @@ def test_halves_do_not_depend_on_the_listing() -> None:
             first = first_half(own)
             assert first is not None
             found.add(frozenset(name for name, inside in zip(own.names, first, strict=True) if inside))
-            solution = qopt.solve(other, "equal-size") if len(found) == 1 else None
-            assert solution is None or solution.certificate.feasible
         assert len(found) == 1
 
 
@@ -79,7 +78,7 @@ def test_halves_count_shared_weights_once() -> None:
             "operations": names,
             "work": [1.0] * 4,
             "weights": [1.0, 1.0, 1.0, 3.0],
-            "tensors": [{"producer": u, "readers": [v], "size": 1.0} for u, v in zip(names, names[1:], strict=False)],
+            "tensors": [{"producer": u, "readers": [v], "size": 1.0} for u, v in itertools.pairwise(names)],
         },
         "input": {"sizes": [1.0], "readers": ["a"]},
         "tiers": [{"name": "m", "speed": 1.0}, {"name": "e", "speed": 2.0}],
@@ -92,14 +91,14 @@ def test_halves_count_shared_weights_once() -> None:
     assert first_half(terms(tied, tied.operators[0])).tolist() == [True, True, False, False]
 
 
-@pytest.mark.parametrize("name", [TEACHING, "drawn"])
+@pytest.mark.parametrize("name", swept([TEACHING, "drawn"], lambda name: name == "drawn"))
 def test_a_table_is_the_optimum_everywhere(name: str) -> None:
     problem = qopt.load(name) if name == TEACHING else placement(12, seed=3, branches=0.5, operators=2)
     low, high = (0.5, 100.0) if name == TEACHING else (1e5, 1e8)
     table = rate_table(problem, low=low, high=high)
     assert table.complete
     assert table.solved >= len(table)
-    rates = np.exp(np.random.default_rng(0).uniform(np.log(low), np.log(high), (few(60), 2)))
+    rates = np.exp(np.random.default_rng(0).uniform(np.log(low), np.log(high), (few(30), 2)))
     for (up, on), plan, value in zip(rates.tolist(), table.decide(rates), table.objectives(rates), strict=True):
         here = problem.replace({"links[0].rate": up, "links[1].rate": on})
         assert value == pytest.approx(qopt.solve(here).objective, rel=1e-9)
@@ -107,14 +106,14 @@ def test_a_table_is_the_optimum_everywhere(name: str) -> None:
     one = rate_table(problem, links=[1], low=low, high=high)
     found = qopt.breakpoints(problem, "links[1].rate", low=low, high=high)
     ends = [low, *found.values, high]
-    middles = [np.sqrt(a * b) for a, b in zip(ends, ends[1:], strict=False)]
+    middles = [np.sqrt(a * b) for a, b in itertools.pairwise(ends)]
     assert one.objectives(middles) == pytest.approx(found.objectives(middles), rel=1e-9)
 
 
 def test_what_a_table_refuses() -> None:
     problem = qopt.load(TEACHING)
-    table = rate_table(problem, low=1.0, high=[10.0, 20.0])
-    assert table.at(1.0, 20.0) in table.plans
+    table = rate_table(problem, low=[1.0, 9.0], high=10.0)
+    assert table.at(1.0, 10.0) in table.plans
     for rates, words in (
         ([[1.0, 21.0]], r"rates\[0, 1\]"),
         ([1.0], "shape"),
@@ -132,8 +131,6 @@ def test_what_a_table_refuses() -> None:
     ):
         with pytest.raises(InputError, match=words):
             rate_table(problem.replace(changes), **{"low": 1.0, "high": 10.0, **options})
-    late = rate_table(problem, low=0.5, high=100.0, time_limit=60.0)
-    assert late.complete
 
 
 def branchy() -> Any:
@@ -197,20 +194,25 @@ def test_only_directed_graphs() -> None:
 
 
 def test_a_detector() -> None:
-    """Memory and deadline bind, tensors count in one of them, and the plan is proved; HiGHS finds the same."""
-    problem = detector(120, seed=1)
+    """Memory and deadline bind, and the plan is proved."""
+    problem = detector(70, seed=1)
     found = qopt.solve(problem)
-    assert len(problem.graph) == 120
+    assert len(problem.graph) == 70
     assert found.method == "cut-branch"
     assert found.status == "optimal"
     free = problem.replace({"tiers[0].memory": None, "tiers[1].memory": None, "targets": {}})
     assert qopt.solve(free).objective < found.objective
+    with pytest.raises(InputError, match="operations"):
+        detector(59, seed=1)
+
+
+@pytest.mark.sweep
+def test_a_detector_whose_memories_hold_tensors() -> None:
+    """HiGHS finds the same."""
     held = detector(120, seed=1, activations=True, memory=0.03)
     mine, solver = qopt.solve(held), qopt.solve(held, "highs-mip")
     assert mine.status == "optimal"
     assert mine.objective == pytest.approx(solver.objective, rel=1e-9)
-    with pytest.raises(InputError, match="operations"):
-        detector(59, seed=1)
 
 
 @pytest.mark.sweep
