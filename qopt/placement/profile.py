@@ -88,7 +88,8 @@ class ProfiledOperation(Frozen):
     stays : ``input`` where it must run on the tier where the input is born, ``output`` on that which wants the result;
         None where its tier is part of the decision.
     nodes : first tensors written by those nodes of the operator's own file that do its work (quantized: its own
-        node, the one that quantizes its result, those that bring back what it reads); empty: the one of its name.
+        node, the one that quantizes its result, those that bring back what it reads). Empty in a file that is the
+        untreated one, and for what another operation does with its own work (fused) or the operator skips.
     """
 
     name: Name
@@ -150,9 +151,9 @@ class Profile(Frozen):
     base : the untreated file whose operations these are; None where that is `source` itself.
     sizes : (S,) the shape of every input of the model at each input size.
     inputs, outputs : tensors by name: the raw input or inputs, and what is returned.
-    operations : in an order in which they can run.
-    tensors, weights : what operations read, write and hold.
-    together : operations that this machine runs as one (fused), and which therefore cannot be parted.
+    operations : a row for each, in an order in which they can run.
+    tensors, weights : a row for each that operations read, write or hold.
+    together : groups, each a list of operations that this machine runs as one (fused) and that cannot be parted.
     whole : seconds of a run of the whole, the runtime's own work between operations included; without processing.
     measuring : how times were taken.
     """
