@@ -58,6 +58,8 @@ from .placement.problem import Placement as Placement
 from .placement.profile import Profile as Profile
 from .placement.profile import read_profile as read_profile
 from .placement.strategies import strategies as strategies
+from .placement.table import RateTable as RateTable
+from .placement.table import rate_table as rate_table
 from .qpart.plan import QPartPlan as QPartPlan
 from .qpart.problem import QPart as QPart
 from .qpart.serving.decide import decide as decide

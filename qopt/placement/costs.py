@@ -96,7 +96,13 @@ def way_back(problem: Placement, output: Output, tier: int) -> list[tuple[int, f
 
 
 def on_links(own: Terms, labels: IntArray, links: int) -> list[FloatArray]:
-    """Bits of every tensor that crosses a link, for each of the links; `labels` are the tiers of all nodes."""
+    """Bits of every tensor that crosses a link, for each of the links.
+
+    Parameters
+    ----------
+    labels : (n + 1,) tiers of all nodes, node 0 included.
+    links : how many there are.
+    """
     sizes = np.array([flow.written(int(labels[flow.producer])) for flow in own.flows])
     crossed = own.reads.crossed(labels, links)
     crossed &= np.array([flow.first for flow in own.flows], dtype=np.int64)[:, None] <= np.arange(links)
@@ -121,7 +127,13 @@ def _latency(problem: Placement, own: Terms, labels: IntArray) -> tuple[list[flo
 
 
 def weights_held(own: Terms, labels: IntArray, tier: int) -> list[float]:
-    """Bytes of weights that a tier holds, one by one: those of its operations, and shared ones once."""
+    """Bytes of weights that a tier holds, one by one: those of its operations, and shared ones once.
+
+    Parameters
+    ----------
+    labels : (n + 1,) tiers of all nodes, node 0 included.
+    tier : index of the tier.
+    """
     placed = labels[1:] == tier
     of_groups = [size[tier] for nodes, size in own.shared if any(labels[v] == tier for v in nodes)]
     return [*own.stored[placed, tier].tolist(), *of_groups]
@@ -218,7 +230,13 @@ def alive(own: Terms, labels: IntArray, tier: int) -> FloatArray:
 
 
 def alive_at_most(own: Terms, labels: IntArray, tier: int) -> float:
-    """Bytes of tensors and scratch that a tier holds at most, of all steps."""
+    """Bytes of tensors and scratch that a tier holds at most, of all steps.
+
+    Parameters
+    ----------
+    labels : (n + 1,) tiers of all nodes, node 0 included.
+    tier : index of the tier.
+    """
     return max(float(alive(own, labels, tier).max(initial=0.0)), 0.0)
 
 
@@ -410,5 +428,10 @@ def used(
 
 
 def paid(costs: Labelling, labels: list[int]) -> list[float]:
-    """The terms that add up to what labels (node 0 included) cost."""
+    """The terms that add up to what labels cost.
+
+    Parameters
+    ----------
+    labels : tier of each node, node 0 included.
+    """
     return used(costs, costs.unary, costs.weight, labels, costs.extra)

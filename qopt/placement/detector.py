@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from qopt.core.arguments import real, whole
+from qopt.core.arrays import FloatArray
 from qopt.core.draws import drawn_head
 from qopt.placement.problem import Placement
 
@@ -20,6 +21,12 @@ BLOCK = 5
 SIDE = 320
 """Pixels of a side of the picture."""
 
+SPREAD = 0.7
+"""Natural logarithm of the factor by which an operation may be slower, or faster, on a tier than its work says."""
+
+TIMES = {"prepare": [0.02, 0.01, 0.01], "boxes": [0.01, 0.004, 0.002]}
+"""Seconds of pre- and post-processing on the tiers."""
+
 STAGES, STEM, NECK = 5, 32, 128
 """Stages of the backbone, channels behind its stem (doubled by every stage), channels of neck and heads."""
 
@@ -28,8 +35,8 @@ def detector(
     operations: int = 400,
     *,
     seed: int,
-    memory: float | None = 0.2,
-    deadline: float | None = 4.0,
+    memory: float | None = 0.05,
+    deadline: float | None = 2.5,
     activations: bool = False,
     name: str | None = None,
 ) -> Placement:
@@ -74,7 +81,7 @@ def detector(
             {"rate": 1e8, "energy": 5e-9, "latency": 0.002},
             {"rate": 2e7, "energy": 2e-8, "latency": 0.02},
         ],
-        "operators": [{"name": "identity", "accuracy": 0.5}],
+        "operators": [{"name": "identity", "accuracy": 0.5, "time": draw.times([4e9, 3e10, 1e12])}],
         "objective": {"time": 0.0, "energy": 1.0},
     }
     if deadline is not None:
@@ -162,13 +169,19 @@ class _Drawing:
         """The fields of the graph."""
         sizes = zip(self.names, self.bits, strict=True)
         tensors = [{"producer": n, "readers": self.readers[n], "size": b} for n, b in sizes if n in self.readers]
-        time = {"prepare": [0.02, 0.01, 0.01], "boxes": [0.01, 0.004, 0.002]}
-        columns = {"operations": self.names, "work": self.work, "weights": self.weights}
-        return {**columns, "tensors": tensors, "time": time}
+        return {"operations": self.names, "work": self.work, "weights": self.weights, "tensors": tensors}
+
+    def times(self, speeds: Sequence[float]) -> FloatArray:
+        """(n, tiers) seconds: no operation is as fast on a tier as its work says."""
+        spread = np.exp(self.rng.uniform(-SPREAD, SPREAD, (len(self.names), len(speeds))))
+        table = np.array(self.work)[:, None] / np.array(speeds) * spread
+        for name, column in TIMES.items():
+            table[self.names.index(name)] = column
+        found: FloatArray = table
+        return found
 
     def in_the_cloud(self, data: dict[str, Any]) -> float:
         """Seconds to send the picture to the cloud, to do all there, and to send the results back."""
         bits = [data["input"]["sizes"][0], *(output["size"] for output in data["outputs"])]
         sent = sum(size / link["rate"] + link["latency"] for size in bits for link in data["links"])
-        done = sum(column[-1] for column in data["graph"]["time"].values())
-        return float(sent + done + sum(self.work) / data["tiers"][-1]["speed"])
+        return float(sent + data["operators"][0]["time"][:, -1].sum())

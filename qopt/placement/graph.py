@@ -56,7 +56,7 @@ class Graph(Frozen):
     tensors : all that the operations write. An operation may write several tensors, or none that is read.
     time : seconds on every tier, for operations whose time is not work / speed: pre- and post-processing.
     together : lists of operations that must run on one tier (blocks that cannot be split).
-    shared : weights that several operations read.
+    shared : list of groups of operations that read the same weights, with bytes of these.
     scratch : (n,) bytes that an operation needs while it runs, beside weights and tensors; default none.
     """
 

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from qopt.core.checks import twice
 from qopt.core.errors import InputError, shown
+
+if TYPE_CHECKING:
+    import networkx
 
 COLUMNS = ("work", "weights", "scratch")
 """Attributes of nodes that are columns of a graph."""
 
 
-class Digraph(Protocol):
-    """What is asked of a directed graph, as `networkx` has it."""
-
-    @property
-    def nodes(self) -> Any:
-        """Nodes; called with ``data=True``, pairs with their attributes."""
-
-    @property
-    def edges(self) -> Any:
-        """Edges likewise, as triples."""
-
-    def is_directed(self) -> bool:
-        """Whether edges have a direction."""
-
-
-def graph_data(graph: Digraph) -> dict[str, Any]:
+def graph_data(graph: networkx.DiGraph[Any]) -> dict[str, Any]:
     """The fields of `qopt.placement.graph.Graph`, operations in an order in which they can run.
 
     Parameters

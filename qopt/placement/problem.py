@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import itertools
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -30,8 +30,11 @@ from qopt.core.columns import complaint
 from qopt.core.errors import shown
 from qopt.core.problem import Frozen, Problem, Quantity, UpperLimit
 from qopt.placement.graph import Graph, Name, Names
-from qopt.placement.networks import Digraph, graph_data, read_input
+from qopt.placement.networks import graph_data, read_input
 from qopt.placement.parts import Input, Link, Operator, Output, Share, Tier
+
+if TYPE_CHECKING:
+    import networkx
 
 
 class Weights(Frozen):
@@ -85,7 +88,7 @@ class Placement(Problem):
     Attributes
     ----------
     graph, input, output : the network, its raw input, and where its result goes (nowhere unless given).
-    inputs, outputs : several, instead of `input` and of `output`.
+    inputs, outputs : lists of them, instead of `input` and of `output`.
     tiers, links : each of the line, from the device up; ``links[i]`` leads from ``tiers[i]`` to the next.
     operators : one of them is chosen for the whole network.
     pins : tiers on which an operation may run, where not all.
@@ -107,7 +110,7 @@ class Placement(Problem):
     targets: Targets = Targets()
 
     @classmethod
-    def from_networkx(cls, graph: Digraph, **fields: Any) -> Self:
+    def from_networkx(cls, graph: networkx.DiGraph[Any], **fields: Any) -> Self:
         """A placement of a `networkx.DiGraph`: its nodes are operations, its edges say who reads what.
 
         Parameters

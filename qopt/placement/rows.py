@@ -70,7 +70,13 @@ class Alive(Brief):
         return found
 
     def held(self, labels: IntArray, there: BoolArray) -> FloatArray:
-        """(n,) bytes at each step, rounded; `there` says which tensors are on the tier."""
+        """(n,) bytes at each step, rounded.
+
+        Parameters
+        ----------
+        labels : (n + 1,) tiers of all nodes.
+        there : (m,) which tensors are on the tier.
+        """
         n = len(self.scratch) - 1
         change = np.zeros(n + 2)
         np.add.at(change, self.first[there], self.size[there])
@@ -79,7 +85,12 @@ class Alive(Brief):
         return found
 
     def worst(self, costs: Labelling, labels: IntArray) -> int:
-        """The step at which most is held, the first of several."""
+        """The step at which most is held, the first of several.
+
+        Parameters
+        ----------
+        labels : (n + 1,) tiers of all nodes.
+        """
         low, high = costs.reads.reach(labels)
         there = self.always | ((low <= self.tier) & (self.tier <= high))[self.tensor]
         held = self.held(labels, there)

@@ -45,9 +45,9 @@ class RateTable(Brief):
     Attributes
     ----------
     problem : name of the problem.
-    links : indices of the links whose rates vary.
+    links : index of each link whose rate varies.
     low, high : bits per second of each of them, the range.
-    plans : those that are best somewhere.
+    plans : (plans,) those that are best somewhere.
     intercepts, slopes : (plans,) and (plans, links): a plan's objective is intercept + sum of slope / rate.
     solved : problems that were solved.
     complete : whether every cell is proved. Not so where the time was over: then plans are the best of those found.

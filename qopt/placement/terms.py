@@ -28,7 +28,7 @@ class Flow(NamedTuple):
     bits : of the tensor, without overhead; of the smallest that it may be where that depends on its producer's tier.
     first : the first link that it crosses at a cost.
     private : whether it may cross no link.
-    by_tier : bits by its producer's tier, where they depend on it.
+    by_tier : (tiers,) bits by its producer's tier, where they depend on it.
     """
 
     producer: int

@@ -6,10 +6,11 @@ its bound falls short, the tiers of an operation are divided, and each part has 
 a tree, a list of nodes in preorder:
 
     ["split", operation, tiers]     first subtree: the operation runs on one of these tiers; second: on another
-    ["leaf", share, multipliers, labels, flow]
+    ["leaf" or "part", share, multipliers, labels, flow]
                                     share 1: the bound of the relaxed costs; share 0: nothing keeps the limits
                                     multipliers: {name of a row: number >= 0}; `qopt.placement.rows.Limit.named`
-                                    labels, flow: as in the kernel's witness of kind "cut", node 0 the raw input
+                                    labels, flow: as in the kernel's witness of kind "cut", node 0 the raw input;
+                                    of a "part" for what is left of the network (`qopt.placement.narrow`)
     ["plan"]                        every operation has one tier left: that plan's cost, if it keeps the limits
 
 The last is for plans that break a limit by less than the rounding of a flow: they are put to the exact test.
@@ -35,6 +36,7 @@ from qopt.kernels.arguments import LARGEST
 from qopt.kernels.checker import GAP, check
 from qopt.kernels.cuts.data import Tensor
 from qopt.placement.costs import CHECK_RATE, Labelling, paid
+from qopt.placement.narrow import followed, part_of
 from qopt.placement.problem import Placement
 from qopt.placement.rows import Limit, narrowed, relaxed
 from qopt.placement.terms import Terms
@@ -138,14 +140,21 @@ def tree_bound(
                 first[node[name]] &= inside
                 second[node[name]] &= ~inside
                 waiting += [second, first]
-            case ["leaf", (0 | 1) as share, dict() as given, labels, flow] if type(share) is int:
+            case [("leaf" | "part") as kind, (0 | 1) as share, dict() as given, labels, flow] if type(share) is int:
                 singles, multipliers = _multiplied(rows, given)
+                if kind == "part":
+                    here = followed(costs, here)
+                    if not here.any(axis=1).all():  # nothing is left
+                        continue
                 part, singles = narrowed(costs, singles, here)
-                _afford(costs, clock)
+                if kind == "part":
+                    left = part_of(part, singles)
+                    part, singles = left.costs, left.rows
+                _afford(part, clock)
                 bound = leaf_bound(part, singles, float(share), multipliers, labels, flow)
                 least = bound if bound < least else least
             case ["plan"]:
-                part = replace(costs, unary=np.where(here, costs.unary, np.inf))
+                part = replace(costs, unary=np.where(followed(costs, here), costs.unary, np.inf))
                 least = min(least, _last_plan(part, rows))
             case _:
                 raise WitnessRefused("a node that is neither a split nor a leaf")

@@ -25,8 +25,10 @@ from qopt.core.method import Options
 from qopt.core.solution import Outcome
 from qopt.kernels import mincut
 from qopt.kernels.nodes import Node
-from qopt.placement.costs import HANDED_RATE, Labelling, paid, used
+from qopt.placement.costs import HANDED_RATE, paid, used
 from qopt.placement.methods.candidates import NO_OPERATOR, Candidate, candidates
+from qopt.placement.methods.prefixes import best_prefixes
+from qopt.placement.narrow import Part, followed, part_of
 from qopt.placement.plan import plan_of
 from qopt.placement.problem import Placement
 from qopt.placement.rows import Limit, narrowed, relaxed
@@ -38,7 +40,7 @@ PLANES = 40
 """Cutting planes at one node, at most."""
 
 
-NEAR = 0.1
+NEAR = 0.5
 """Where multipliers alone cannot close a node, they are good enough within this share of what stays open."""
 
 LARGEST = 1e6
@@ -76,10 +78,13 @@ class _Search:
     rows: list[Limit] = field(default_factory=list)
     tier_names: tuple[str, ...] = ()
 
-    def operator(self, candidate: Candidate) -> None:
-        """Search one operator; its tree goes to the witness."""
+    def operator(self, candidate: Candidate, birth: int) -> None:
+        """Search one operator, node 0 on the tier `birth`; its tree goes to the witness."""
         tree: list[Node] = []
         self.rows = [row.member(0, (-1,) * len(row.groups)) for row in candidate.rows]
+        begin = best_prefixes(candidate, birth)
+        if begin is not None:
+            self._point(candidate, begin)
         waiting = [_Open(np.ones(candidate.costs.unary.shape, dtype=bool))]
         while waiting:
             if self.clock.over:
@@ -101,19 +106,17 @@ class _Search:
                 waiting.append(_Open(allowed, here.multipliers, points))
         self.trees[candidate.name] = tree
 
-    def _cut(
-        self, candidate: Candidate, here: tuple[Labelling, tuple[Limit, ...]], m: list[float], share: float
-    ) -> tuple[mincut.Result, float]:
+    def _cut(self, candidate: Candidate, here: Part, m: list[float], share: float) -> tuple[mincut.Result, float]:
         """A minimum cut of the relaxed costs, and the bound that it is; raises `OutOfTime` where that is broken off."""
         self.cuts += 1
-        costs, rows = here
+        costs, rows = here.costs, here.rows
         if not self.clock.affords(costs.size, HANDED_RATE):
             raise OutOfTime("there is no time for another minimum cut")
         priced = relaxed(costs, rows, m, share)
         found = mincut.solve(priced.unary, priced.rows, time_limit=self.clock.left)
         if found.late:
             if found.labels is not None:
-                self._point(candidate, found.labels)
+                self._point(candidate, here.lifted(found.labels))
             raise OutOfTime("a minimum cut was broken off")
         if found.bound is None:
             return found, math.inf
@@ -123,7 +126,7 @@ class _Search:
     def _leaf(self, found: mincut.Result, m: list[float], share: int) -> Node:
         proof = found.witness()
         given = {row.name: a for row, a in zip(self.rows, m, strict=False) if a}
-        return ["leaf", share, given, proof["labels"], proof["flow"]]
+        return ["part", share, given, proof["labels"], proof["flow"]]
 
     def _point(self, candidate: Candidate, labels: IntArray) -> _Point:
         """What labels are worth; a plan that keeps the limits and is better becomes the best.
@@ -157,18 +160,22 @@ class _Search:
     def _node(self, candidate: Candidate, here: _Open) -> tuple[Node | None, tuple[int, BoolArray] | None]:
         """A leaf that closes this node, or the node and tiers to branch on."""
 
-        def narrow() -> tuple[Labelling, tuple[Limit, ...]]:
-            return narrowed(candidate.costs, tuple(self.rows), here.allowed)
+        here.allowed = followed(candidate.costs, here.allowed)
+        if not here.allowed.any(axis=1).all():
+            return ["part", 1, {}, None, []], None
+
+        def narrow() -> Part:
+            return part_of(*narrowed(candidate.costs, tuple(self.rows), here.allowed))
 
         part = narrow()
         m = here.multipliers + [0.0] * (len(self.rows) - len(here.multipliers))
         found, bound = self._cut(candidate, part, m, 1.0)
         if found.labels is None:
             return self._leaf(found, m, 1), None
-        here.points.append(self._point(candidate, found.labels))
+        here.points.append(self._point(candidate, part.lifted(found.labels)))
         if self._reaches(bound):
             return self._leaf(found, m, 1), None
-        if not np.any(np.isfinite(part[0].unary).sum(axis=1) > 1):
+        if not np.any(here.allowed.sum(axis=1) > 1):
             return ["plan"], None
         if math.isinf(self.best):
             refuted = self._refuted(candidate, part, here)
@@ -181,30 +188,30 @@ class _Search:
                 break
             if self.clock.over:
                 raise OutOfTime
-            part = narrow() if len(part[1]) < len(self.rows) else part
+            part = narrow() if len(part.rows) < len(self.rows) else part
             self._fill(candidate, here.points)
             m, value, weights = _multipliers(here.points, np.array([row.unit for row in self.rows]))
             found, bound = self._cut(candidate, part, m, 1.0)
             if bound > best_bound:
                 best_m, best_bound, best_cut = m, bound, found
             assert found.labels is not None
-            here.points.append(self._point(candidate, found.labels))
+            here.points.append(self._point(candidate, part.lifted(found.labels)))
             if self._reaches(best_bound):
                 return self._leaf(best_cut, best_m, 1), None
             open_ = self.best - value if math.isfinite(self.best) else 0.0
-            fresh = len(part[1]) < len(self.rows)  # a row that no multiplier knows
+            fresh = len(part.rows) < len(self.rows)  # a row that no multiplier knows
             if best_bound >= value - max(1e-9 * abs(value), NEAR * open_) and not fresh:
                 break
         here.multipliers = best_m
         if math.isinf(self.best) and any(best_m):
-            tested, over = self._cut(candidate, part, (best_m + [0.0] * len(part[1]))[: len(part[1])], 0.0)
+            tested, over = self._cut(candidate, part, (best_m + [0.0] * len(part.rows))[: len(part.rows)], 0.0)
             if over > 0:
                 return self._leaf(tested, best_m, 0), None
         return None, _branch(candidate, self.rows, here, weights)
 
-    def _refuted(self, candidate: Candidate, part: tuple[Labelling, tuple[Limit, ...]], here: _Open) -> Node | None:
+    def _refuted(self, candidate: Candidate, part: Part, here: _Open) -> Node | None:
         """A leaf if one row, or those on memory together, rule out everything here."""
-        rows = part[1]
+        rows = part.rows
         units = [[1.0 if r == i else 0.0 for r in range(len(rows))] for i in range(len(rows))]
         stored = [0.0 if row.name == "latency" or "#" in row.name else 1.0 for row in rows]
         for ray in (*units, *([stored] if sum(stored) > 1 else [])):
@@ -212,7 +219,7 @@ class _Search:
             if over > 0:
                 return self._leaf(tested, ray, 0)
             if tested.labels is not None:
-                here.points.append(self._point(candidate, tested.labels))
+                here.points.append(self._point(candidate, part.lifted(tested.labels)))
         return None
 
 
@@ -292,7 +299,7 @@ def solve(problem: Placement, options: Options) -> Outcome:
             order.append((math.inf if least is None else least, candidate))
         order.sort(key=lambda pair: pair[0])
         for _, candidate in order:
-            search.operator(candidate)
+            search.operator(candidate, problem.birth)
             done += 1
     except OutOfTime:
         status = "time-limit"

@@ -265,6 +265,8 @@ def _cost(candidate: Candidate, labels: tuple[int, ...]) -> float:
 
 def _solved(candidate: Candidate, clock: Clock, options: Options, start: list[int] | None) -> Found[tuple[int, ...]]:
     """One operator; again without what its plan prices out, while that makes the model's digits much finer."""
+    if np.isinf(candidate.costs.unary).all(axis=1).any():
+        return Found("infeasible")
     model = _Model(candidate, clock)
     found = model.solve(clock, options, start)
     while found.status == "optimal" and found.point is not None:
