@@ -83,8 +83,8 @@ def profile_onnx(
         and a raw input to call it with; what it returns is the model's input.
     post : seconds of post-processing, or a function of the model's outputs by name.
     raw_bytes, result_bytes : of the raw input and of the result (one for each size), where seconds are given.
-    pinned : words: ``pre`` where pre-processing must stay where the input is born, ``post`` where post-processing must run
-        where the result is wanted; otherwise their tier is part of the decision.
+    pinned : words: ``pre`` where pre-processing must stay where the input is born, ``post`` where post-processing must
+        run where the result is wanted; otherwise their tier is part of the decision.
     warmup, repetitions, runs : runs that count for nothing; repetitions of so many runs.
     threads : of one operation.
     optimization : what the runtime may rewrite of the folded graph while it is timed: off, basic, extended; by default
@@ -210,6 +210,8 @@ def _profile(
     tensors = [_tensor(name, found, sizes) for name in _listed(base)]
     held = sorted({name for names in weights.values() for name in names})
     bytes_of = {short_name(name): weight_bytes(entry) for name, entry in own.network.weights.items()}
+    for name, entry in own.network.sparse.items():
+        bytes_of[short_name(name)] = weight_bytes(entry.values) + weight_bytes(entry.indices)
     operations, tensors, inputs, outputs = _around(sizes, operations, tensors, pinned)
     return Profile(
         name=base.model.name,
@@ -223,7 +225,7 @@ def _profile(
         outputs=outputs,
         operations=tuple(operations),
         tensors=tuple(tensors),
-        weights=tuple(ProfiledWeight(name=name, bytes=bytes_of.get(name, 0)) for name in held),
+        weights=tuple(ProfiledWeight(name=name, bytes=bytes_of[name]) for name in held),
         together=tuple(tuple(map(short_name, group)) for group in (*found.together(), *_untensored(base))),
         whole=_timing([size.times.whole for size in sizes]),
         measuring=Measuring(
@@ -351,7 +353,8 @@ def _around(
 ) -> tuple[list[ProfiledOperation], list[ProfiledTensor], tuple[str, ...], tuple[str, ...]]:
     """Put pre- and post-processing around the model, as operations like any other."""
     network = sizes[0].base.network
-    inputs, outputs = tuple(map(short_name, network.inputs)), tuple(map(short_name, network.outputs))
+    inputs = tuple(map(short_name, network.inputs))
+    outputs = tuple(short_name(name) for name in network.outputs if name in network.tensors)  # a constant is none
     firsts, lasts = [size.pre for size in sizes if size.pre], [size.post for size in sizes if size.post]
 
     def stays(step: Literal["pre", "post"], place: Literal["input", "output"]) -> Literal["input", "output"] | None:

@@ -189,7 +189,7 @@ def infer(proto: ModelProto) -> dict[str, TensorType]:
     except Exception:  # inference of a single operation may fail; what it reached before is lost with it
         light = onnx.shape_inference.infer_shapes(light)
     graph = light.graph
-    found = {entry.name: type_of(entry) for entry in (*graph.input, *graph.value_info, *graph.output)}
+    found = {entry.name: type_of(entry) for entry in (*graph.output, *graph.value_info, *graph.input)}
     for entry in proto.graph.initializer:
         found[entry.name] = TensorType(entry.data_type, tuple(entry.dims))
     return {name: kind for name, kind in found.items() if kind.kind != TensorProto.UNDEFINED}
