@@ -106,10 +106,14 @@ def profile_onnx(
     for name in pinned:
         if name not in ("pre", "post") or (pre if name == "pre" else post) is None:
             raise InputError("pinned", shown(name), "pre or post, where there is such a step")
-    sizes = [shapes or {}] if isinstance(shapes, Mapping) or not shapes else list(shapes)
+    sizes: list[Mapping[str, Sequence[int]]] = []
+    if isinstance(shapes, Mapping) or not shapes:
+        sizes.append(shapes if isinstance(shapes, Mapping) else {})
+    else:
+        sizes += shapes
     read = read_model(model)
     origin = read if of is None else read_model(of)
-    measured = []
+    measured: list[Size] = []
     for number, size in enumerate(sizes):
         base = fold(origin, size, optimize=optimize)
         own = base if of is None else fold(read, size, optimize=False)

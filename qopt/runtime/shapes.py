@@ -55,7 +55,7 @@ class TensorType:
         try:
             return str(onnx.helper.tensor_dtype_to_np_dtype(self.kind))
         except (KeyError, ValueError):
-            return TensorProto.DataType.Name(self.kind).lower()
+            return str(TensorProto.DataType.Name(self.kind)).lower()
 
     def bytes(self, shape: Shape) -> int:
         """Bytes of such a tensor with this shape; texts count nothing, since nobody knows their lengths."""
