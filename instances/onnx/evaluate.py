@@ -1,6 +1,6 @@
 """What operators cost and gain: the residual network on MNIST's test images, the segmenter on new images.
 
-    python evaluate.py FOLDER [--runs 100] [--calibration 256] [--only residual] [--out FOLDER --tier mobile --threads 1]
+    python evaluate.py FOLDER [--runs 100] [--only residual] [--out FOLDER --tier mobile --threads 1]
 
 FOLDER holds MNIST's archives. For each network: whole, without its last two equal blocks, quantized, and both; its
 score (share classified rightly; mIoU), what is lost of it with a 95 % interval (paired: the same examples), and the
