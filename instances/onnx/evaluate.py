@@ -1,6 +1,6 @@
 """What operators cost and gain: the residual network on MNIST's test images, the segmenter on new images.
 
-    python evaluate.py FOLDER [--runs 100] [--calibration 256] [--out FOLDER]
+    python evaluate.py FOLDER [--runs 100] [--only residual] [--out FOLDER --tier mobile --threads 1]
 
 FOLDER holds MNIST's archives. For each network: whole, without its last two equal blocks, quantized, and both; its
 score (share classified rightly; mIoU), what is lost of it with a 95 % interval (paired: the same examples), and the
@@ -34,7 +34,7 @@ HERE = Path(__file__).parent
 
 
 def outputs(path: Path, name: str, x: Array) -> Array:
-    """Of all examples, in batches: the operators' files are for one, the network is the same."""
+    """Of all examples, one after the other: the operators' files take one."""
     own = fold(path, {"image": (1, *x.shape[1:])})
     made = session(own.network.proto, name, options("all"))
     return np.concatenate([run(made, name, {"image": x[i : i + 1]})[own.network.outputs[0]] for i in range(len(x))])
@@ -46,7 +46,7 @@ def right(logits: Array, labels: Array) -> Array:
 
 
 def overlap(scores: Array, classes: Array) -> Array:
-    """Mean over the classes of an image of intersection over union: its mIoU."""
+    """Mean over the classes of an image of intersection over union, (n,): each image's mIoU, so that losses pair."""
     found = scores.argmax(1)
     rows = []
     for k in range(models.CLASSES):
@@ -84,9 +84,15 @@ def evaluate(
         if arguments.out is not None:
             of = None if operator == "identity" else whole
             profile = profile_onnx(
-                path, of=of, shapes=shapes, operator=operator, accuracy=float(after.mean()), tier=arguments.tier
+                path,
+                of=of,
+                shapes=shapes,
+                operator=operator,
+                accuracy=float(after.mean()),
+                tier=arguments.tier,
+                threads=arguments.threads,
             )
-            profile.save(folder / f"{name}-{operator}.json")
+            profile.save(folder / f"{name}-{operator}-{arguments.tier}.json")
 
 
 def main() -> None:
@@ -96,6 +102,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--calibration", type=int, default=256)
     parser.add_argument("--tier", default="device")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--only", choices=("residual", "segmenter"))
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     pixels, labels = read_examples(*(arguments.folder / f"t10k-{p}-ubyte.gz" for p in ("images-idx3", "labels-idx1")))
@@ -108,8 +116,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.out or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        evaluate("residual", x, labels, calibration, right, arguments, folder)
-        evaluate("segmenter", images, classes, scenes(count, 2)[0], overlap, arguments, folder)
+        if arguments.only != "segmenter":
+            evaluate("residual", x, labels, calibration, right, arguments, folder)
+        if arguments.only != "residual":
+            evaluate("segmenter", images, classes, scenes(count, 2)[0], overlap, arguments, folder)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from qopt.measuring.extra import need_torch
 from qopt.runtime.extra import need_onnx
 
 if TYPE_CHECKING:
-    from qopt.runtime.processing import Step
+    from qopt.runtime.profiling import Step
 
 ONNX = "ONNX files"
 """Panel of the help: options that a torch function does not have."""
@@ -86,7 +86,7 @@ def profile(
         "optimization": optimization,
         "unfolded": unfolded or None,
     }
-    chosen = {name: value for name, value in given.items() if value is not None}
+    chosen: dict[str, object] = {name: value for name, value in given.items() if value is not None}
     if network.endswith(".onnx"):
         if weights is not None:
             raise InputError("--weights", str(weights), "nothing: an ONNX file has its weights")

@@ -76,7 +76,9 @@ def fold(
     found = fixed_inputs(proto.graph, read.file, shapes or {})
     _fix(proto, found)
     treated = any(entry.key == TREATED for entry in proto.metadata_props)
-    _check_memory(read, Network(proto, read.file), infer(proto))  # says what is wrong before the runtime does
+    _check_memory(
+        read, Network(proto, read.file), infer(proto, read.file)
+    )  # says what is wrong before the runtime does
     if optimize and not treated:
         proto = _optimized(proto, read.file)
     network = _tidy(Network(proto, read.file))
@@ -186,7 +188,7 @@ def _rename(graph: GraphProto) -> None:
 
 def _types(proto: ModelProto, network: Network) -> dict[str, TensorType]:
     """Of every tensor; what inference does not reach, the runtime is asked about."""
-    types = infer(proto)
+    types = infer(proto, network.name)
     missing = [name for name in network.tensors if name not in types or types[name].kind == 0]
     if missing:
         asked = ModelProto()

@@ -46,7 +46,7 @@ class Mapping:
 
 def same(network: Network) -> Mapping:
     """An untreated file: every operation does its own work."""
-    own = {row.name: (row.name,) for row in network.operations}
+    own: dict[str, tuple[str, ...]] = {row.name: (row.name,) for row in network.operations}
     return Mapping(own, dict(own))
 
 

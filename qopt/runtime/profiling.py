@@ -83,8 +83,8 @@ def profile_onnx(
         and a raw input to call it with; what it returns is the model's input.
     post : seconds of post-processing, or a function of the model's outputs by name.
     raw_bytes, result_bytes : of the raw input and of the result (one for each size), where seconds are given.
-    pinned : words: ``pre`` where pre-processing must stay where the input is born, ``post`` where post-processing must run
-        where the result is wanted; otherwise their tier is part of the decision.
+    pinned : words: ``pre`` where pre-processing must stay where the input is born, ``post`` where post-processing must
+        run where the result is wanted; otherwise their tier is part of the decision.
     warmup, repetitions, runs : runs that count for nothing; repetitions of so many runs.
     threads : of one operation.
     optimization : what the runtime may rewrite of the folded graph while it is timed: off, basic, extended; by default
@@ -106,10 +106,14 @@ def profile_onnx(
     for name in pinned:
         if name not in ("pre", "post") or (pre if name == "pre" else post) is None:
             raise InputError("pinned", shown(name), "pre or post, where there is such a step")
-    sizes = [shapes or {}] if isinstance(shapes, Mapping) or not shapes else list(shapes)
+    sizes: list[Mapping[str, Sequence[int]]] = []
+    if isinstance(shapes, Mapping) or not shapes:
+        sizes.append(shapes if isinstance(shapes, Mapping) else {})
+    else:
+        sizes += shapes
     read = read_model(model)
     origin = read if of is None else read_model(of)
-    measured = []
+    measured: list[Size] = []
     for number, size in enumerate(sizes):
         base = fold(origin, size, optimize=optimize)
         own = base if of is None else fold(read, size, optimize=False)
@@ -210,6 +214,8 @@ def _profile(
     tensors = [_tensor(name, found, sizes) for name in _listed(base)]
     held = sorted({name for names in weights.values() for name in names})
     bytes_of = {short_name(name): weight_bytes(entry) for name, entry in own.network.weights.items()}
+    for name, entry in own.network.sparse.items():
+        bytes_of[short_name(name)] = weight_bytes(entry.values) + weight_bytes(entry.indices)
     operations, tensors, inputs, outputs = _around(sizes, operations, tensors, pinned)
     return Profile(
         name=base.model.name,
@@ -223,7 +229,7 @@ def _profile(
         outputs=outputs,
         operations=tuple(operations),
         tensors=tuple(tensors),
-        weights=tuple(ProfiledWeight(name=name, bytes=bytes_of.get(name, 0)) for name in held),
+        weights=tuple(ProfiledWeight(name=name, bytes=bytes_of[name]) for name in held),
         together=tuple(tuple(map(short_name, group)) for group in (*found.together(), *_untensored(base))),
         whole=_timing([size.times.whole for size in sizes]),
         measuring=Measuring(
@@ -351,7 +357,8 @@ def _around(
 ) -> tuple[list[ProfiledOperation], list[ProfiledTensor], tuple[str, ...], tuple[str, ...]]:
     """Put pre- and post-processing around the model, as operations like any other."""
     network = sizes[0].base.network
-    inputs, outputs = tuple(map(short_name, network.inputs)), tuple(map(short_name, network.outputs))
+    inputs = tuple(map(short_name, network.inputs))
+    outputs = tuple(short_name(name) for name in network.outputs if name in network.tensors)  # a constant is none
     firsts, lasts = [size.pre for size in sizes if size.pre], [size.post for size in sizes if size.post]
 
     def stays(step: Literal["pre", "post"], place: Literal["input", "output"]) -> Literal["input", "output"] | None:

@@ -56,8 +56,8 @@ def weight_bytes(tensor: TensorProto) -> int:
     """Bytes of a constant's numbers, by its type and shape; of texts, those of the texts."""
     bits = bits_of(tensor.data_type)
     if bits is None:
-        return sum(len(text) for text in tensor.string_data)
-    return -(-math.prod(tensor.dims) * bits // 8)
+        return sum(map(len, tensor.string_data))
+    return int(-(-math.prod(tensor.dims) * bits // 8))
 
 
 def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:

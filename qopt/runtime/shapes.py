@@ -55,7 +55,7 @@ class TensorType:
         try:
             return str(onnx.helper.tensor_dtype_to_np_dtype(self.kind))
         except (KeyError, ValueError):
-            return TensorProto.DataType.Name(self.kind).lower()
+            return str(TensorProto.DataType.Name(self.kind)).lower()
 
     def bytes(self, shape: Shape) -> int:
         """Bytes of such a tensor with this shape; texts count nothing, since nobody knows their lengths."""
@@ -173,8 +173,19 @@ def _put(message: object, field: object, value: object) -> None:
         setattr(message, name, value)
 
 
-def infer(proto: ModelProto) -> dict[str, TensorType]:
-    """Types of all tensors that inference reaches, by name; constants among them."""
+def infer(proto: ModelProto, name: str) -> dict[str, TensorType]:
+    """Types of all tensors that inference reaches, by name; constants among them.
+
+    Parameters
+    ----------
+    proto : the model.
+    name : of the file, for messages.
+
+    Raises
+    ------
+    InputError
+        The graph contradicts itself.
+    """
     light = shell(proto, keep=SMALL)
     kept = {entry.name for entry in light.graph.initializer}
     for entry in proto.graph.initializer:
@@ -184,12 +195,16 @@ def infer(proto: ModelProto) -> dict[str, TensorType]:
         if output.type.HasField("tensor_type"):
             output.type.tensor_type.ClearField("shape")
     del light.graph.value_info[:]
-    try:
-        light = onnx.shape_inference.infer_shapes(light, data_prop=True)
-    except Exception:  # inference of a single operation may fail; what it reached before is lost with it
-        light = onnx.shape_inference.infer_shapes(light)
+    for follow in (True, False):  # following values may fail where shapes alone do not
+        try:
+            light = onnx.shape_inference.infer_shapes(light, data_prop=follow)
+            break
+        except Exception as error:  # inference raises classes of several kinds
+            if not follow:
+                text = " ".join(str(error).split())[:160]
+                raise InputError(name, f"operations that no shape follows from ({text})", "a valid graph") from None
     graph = light.graph
-    found = {entry.name: type_of(entry) for entry in (*graph.input, *graph.value_info, *graph.output)}
+    found = {entry.name: type_of(entry) for entry in (*graph.output, *graph.value_info, *graph.input)}
     for entry in proto.graph.initializer:
         found[entry.name] = TensorType(entry.data_type, tuple(entry.dims))
     return {name: kind for name, kind in found.items() if kind.kind != TensorProto.UNDEFINED}

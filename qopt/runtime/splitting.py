@@ -65,6 +65,8 @@ def split_onnx(
     folded = fold(model, shapes, optimize=optimize)
     if known is not None and known.source.fingerprint != folded.model.fingerprint:
         raise InputError("profile", f"that of another file, {known.source.file}", f"a profile of {folded.name}")
+    if known is not None and known.operator != decided.operator:
+        raise InputError("plan.operator", shown(decided.operator), f"{known.operator}, of which the profile is")
     pieces = cut(folded, assigned(folded, decided, known))
     return _write(folded, decided, pieces, target, large)
 

@@ -34,7 +34,8 @@ _TENSOR, _SPARSE, _ATTRIBUTE, _NODE, _GRAPH, _VALUE, _TYPE, _SHAPED, _SHAPE = (
 _INNER: dict[str, dict[int, str]] = {
     "model": {7: _GRAPH, 8: "leaf", 14: "leaf", 25: "function"},
     "function": {7: _NODE, 11: _ATTRIBUTE, 12: _VALUE, 9: "leaf"},
-    _GRAPH: {1: _NODE, 5: _TENSOR, 15: _SPARSE, 11: _VALUE, 12: _VALUE, 13: _VALUE, 14: "leaf", 16: "leaf"},
+    _GRAPH: {1: _NODE, 5: _TENSOR, 15: _SPARSE, 11: _VALUE, 12: _VALUE, 13: _VALUE, 14: "annotation", 16: "leaf"},
+    "annotation": {2: "leaf"},
     _NODE: {5: _ATTRIBUTE, 9: "leaf"},
     _ATTRIBUTE: {5: _TENSOR, 6: _GRAPH, 10: _TENSOR, 11: _GRAPH, 14: _TYPE, 15: _TYPE, 22: _SPARSE, 23: _SPARSE},
     _TENSOR: {13: "leaf", 16: "leaf"},
@@ -54,6 +55,21 @@ _RAW = {(_TENSOR, 4), (_TENSOR, 9), (_TENSOR, 10)}
 
 _PACKED = {(_TENSOR, 1), (_TENSOR, 5), (_TENSOR, 7), (_TENSOR, 11), (_ATTRIBUTE, 8), (_SPARSE, 3)}
 """Whole numbers of one byte or more."""
+
+
+_TEXT: dict[str, frozenset[int]] = {
+    "model": frozenset({2, 3, 4, 6}),
+    "function": frozenset({1, 4, 5, 6, 8, 10, 13}),
+    _GRAPH: frozenset({2, 10}),
+    _NODE: frozenset({1, 2, 3, 4, 6, 7, 8}),
+    _ATTRIBUTE: frozenset({1, 13, 21}),
+    _TENSOR: frozenset({8, 12}),
+    _VALUE: frozenset({1, 3}),
+    _TYPE: frozenset({6}),
+    "annotation": frozenset({1}),
+    "leaf": frozenset({1, 2, 3}),
+}
+"""Names and descriptions, which must be UTF-8: where they are not, the parser hands out bytes."""
 
 
 class BrokenFile(ValueError):
@@ -99,6 +115,13 @@ def _varint(data: memoryview, at: int, end: int) -> tuple[int, int]:
     raise BrokenFile("a file that is cut off or damaged", "a whole ONNX file")
 
 
+def _check_text(data: memoryview) -> None:
+    try:
+        str(data, "utf-8")
+    except UnicodeDecodeError:
+        raise BrokenFile("a name that is not UTF-8", "names in UTF-8") from None
+
+
 def count(data: memoryview) -> Counted:
     """Walk a model.
 
@@ -134,6 +157,8 @@ def count(data: memoryview) -> Counted:
                     found.packed += length
                 elif (kind, number) not in _RAW:
                     found.text += length
+                    if number in _TEXT.get(kind, ()) and at + length <= end:
+                        _check_text(data[at : at + length])
                 at += length
             else:
                 raise BrokenFile("bytes that are no protobuf", "an ONNX file")

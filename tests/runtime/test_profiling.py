@@ -19,9 +19,11 @@ from qopt.placement.plan import PlacementPlan
 from qopt.placement.profile import Profile, read_profile
 from qopt.runtime.exits import early_exit, exit_onnx
 from qopt.runtime.folding import fold
+from qopt.runtime.manifest import run_parts
 from qopt.runtime.mapping import match
 from qopt.runtime.profiling import profile_onnx
 from qopt.runtime.quantizing import quantize_onnx
+from qopt.runtime.sessions import options, run, session, write_model
 from qopt.runtime.shapes import parse_sizes
 from qopt.runtime.splitting import assigned, split_onnx
 
@@ -175,6 +177,8 @@ def test_a_profile_of_another_file(files: dict[str, Path], profiles: dict[str, P
         split_onnx(files["quantized"], plan, tmp_path / "p", profile=profiles["exit"])
     with pytest.raises(InputError, match="does not have"):
         split_onnx(files["quantized"], plan, tmp_path / "p", shapes=IMAGE)
+    with pytest.raises(InputError, match=r"plan.operator: found 'quantized'; allowed: identity, of which the profile"):
+        split_onnx(files["whole"], plan, tmp_path / "p", profile=profiles["whole"])
     other = saved(small([node("Abs", "x", "y")], {"x": [4]}, "y"), tmp_path)
     with pytest.raises(InputError, match=r"inputs \['image'\] and outputs \['logits'\]"):
         profile_onnx(files["exit"], of=other, **FAST)
@@ -189,6 +193,31 @@ def test_sizes_that_fold_to_different_operations(tmp_path: Path) -> None:
     path = saved(small(nodes, {"x": None}, "y", {"w": np.ones((4, 4), np.float32), "b": [1, 2, 3, 4]}), tmp_path)
     with pytest.raises(InputError, match=r"sizes for which model.onnx folds to different operations"):
         profile_onnx(path, shapes=[{"x": (2, 4)}, {"x": (2, 2, 2, 4)}], **FAST)
+
+
+def test_what_a_network_returns_untouched_or_constant(tmp_path: Path) -> None:
+    nodes = [node("Abs", "x", "y"), node("Add", "v w", "c")]
+    proto = small(nodes, {"x": [2], "z": [2]}, "y z c", {"v": [1, 2], "w": [3, 4]})
+    found = profile_onnx(saved(proto, tmp_path), **FAST)
+    assert {*found.outputs} >= {"y", "z"}
+    own = folded(proto)
+    plan = PlacementPlan(operator="identity", tiers={row.name: "cloud" for row in own.network.operations})
+    split_onnx(saved(proto, tmp_path), plan, tmp_path / "parts", profile=found)
+    x, z = np.array([-1, 2], np.float32), np.array([5, 6], np.float32)
+    parts = run_parts(tmp_path / "parts", {"x": x, "z": z})
+    assert {name: value.tolist() for name, value in parts.items()} == {"y": [1, 2], "z": [5, 6], "c": [4, 6]}
+
+
+def test_weights_that_no_protobuf_holds_go_through_files(tmp_path: Path) -> None:
+    wide = np.random.default_rng(0).standard_normal((600, 600)).astype(np.float32)
+    proto = small([node("MatMul", "x w", "m"), node("Abs", "m", "y")], {"x": [1, 600]}, "y", {"w": wide})
+    own = folded(proto)  # the runtime writes what is larger than 1 MiB beside the folded graph
+    feeds = feeds_of(own)
+    beside = session(own.network.proto, own.name, options("off"), large=1000)
+    np.testing.assert_array_equal(run(beside, own.name, feeds)["y"], outputs_of(own, feeds)["y"])
+    assert write_model(own.network.proto, str(tmp_path / "m.onnx"), large=1000) == ["m.onnx", "m.onnx.data"]
+    assert (tmp_path / "m.onnx").stat().st_size < 2000
+    assert fold(tmp_path / "m.onnx").digest == own.digest
 
 
 def test_an_old_file_is_raised_before_it_is_quantized_by_channel(tmp_path: Path) -> None:
