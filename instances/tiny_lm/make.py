@@ -53,15 +53,15 @@ MEMORY = 2**31
 
 DESCRIPTION = (
     "A character-level decoder-only transformer (two blocks of 64 channels, the head tied to the embedding), trained on "
-    "the manual that Python ships, at 0.5 % more loss per character. A keyboard keeps what is typed: at least the "
-    "first block runs on it. It has 40 KiB for weights, scales included; 1000 sequences share a download, and the "
-    "completions are wanted on the device, so at cut 14 nothing goes up. Every tensor between blocks has the same size: "
-    "what decides is the memory."
+    "the manual that Python ships, at 0.5 % more loss per character. A keyboard keeps what is typed: at least "
+    "its first block runs on it. It has 40 KiB for weights, scales included; 1000 sequences share a download, and "
+    "completions are wanted on the device, so at cut 14 nothing goes up. Every tensor between blocks has the same "
+    "size: what decides is the memory."
 )
 SOURCE = (
     "Noise table, s, rho and Delta: measured on the kept weights by instances/tiny_lm/make.py, seed 0, grids {grid}, "
-    "ranges of activations fixed in advance ({sizes[0]} sequences of {tokens} characters for the coefficients, {sizes[1]} "
-    "others for Delta). The accuracy of a level is relative: minus the loss per character over the unquantized model's, "
+    "ranges of activations fixed in advance ({sizes[0]} sequences of {tokens} characters for the coefficients, "
+    "{sizes[1]} others for Delta). A level is relative: minus the loss per character over the unquantized model's, "
     "intervals from resampling whole sequences. Delta of cuts 1, 7, 13 and 14 alone (behind the embedding, the blocks, "
     "the head); 0 says that a cut was not calibrated. Table II of QPART: device and server; link and memory are ours."
 )
