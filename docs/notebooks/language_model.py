@@ -1,11 +1,10 @@
 # The source of language_model.ipynb: edit this, then run docs/execute_notebooks.py.
-# ruff: noqa: E402
 
 # %% [markdown]
 # # Measuring a language model
 #
-# A classifier is right or wrong; a language model is more or less surprised. So its score is the mean loss per token, a
-# number without bounds, and what is resampled for an interval is a whole sequence. Everything else of
+# A classifier is right or wrong; a language model is more or less surprised. So its score is the mean loss per token,
+# a number without bounds, and what is resampled for an interval is a whole sequence. Everything else of
 # [Measuring a network](measuring.ipynb) stays. The model is small enough to look at every tensor: two transformer blocks
 # on characters, trained on the manual that Python ships ([instances/tiny_lm](../../instances/tiny_lm)).
 #
@@ -77,15 +76,17 @@ plt.show()
 # %% [markdown]
 # ## 3. Which tensors matter
 #
-# Noise that each weight's quantization adds to the logits at 4 bits, over what the level of 0.5 % bears of it: the share
-# of the limit that it spends. A plan gives bits where this is large for each weight that is sent.
+# Noise that each weight's quantization adds to the logits at 4 bits, over what the level of 0.5 % bears of it: its share
+# of the limit. A plan gives bits where this is large for each weight that is sent.
 
 # %%
 column = measured.bits.tolist().index(4)
 for layer in network.layers:
     if layer.parameters and layer.number not in [group[-1] for group in network.shared]:
         name = next(t for t in measured.tensors if t.kind == "weight" and t.layer == layer.number)
-        print(f"{layer.name:16} {measured.terms(name, 0.005)[column] / layer.parameters * 1e6:8.3f} millionths a weight")
+        print(
+            f"{layer.name:16} {measured.terms(name, 0.005)[column] / layer.parameters * 1e6:8.3f} millionths a weight"
+        )
 
 # %% [markdown]
 # ## 4. A plan

@@ -52,8 +52,8 @@ SEED = 0
 MEMORY = 2**31
 
 DESCRIPTION = (
-    "A character-level decoder-only transformer (two blocks of 64 channels, the head tied to the embedding), trained on "
-    "the manual that Python ships, at 0.5 % more loss per character. A keyboard keeps what is typed: at least "
+    "A character-level decoder-only transformer (two blocks of 64 channels, the head tied to the embedding), trained "
+    "on the manual that Python ships, at 0.5 % more loss per character. A keyboard keeps what is typed: at least "
     "its first block runs on it. It has 40 KiB for weights, scales included; 1000 sequences share a download, and "
     "completions are wanted on the device, so at cut 14 nothing goes up. Every tensor between blocks has the same "
     "size: what decides is the memory."
@@ -84,9 +84,8 @@ def losses(network: Network, examples: Examples) -> np.ndarray:
 
 
 def cuts_of(network: Network) -> list[int]:
-    """Behind the embedding, behind each block, behind the head: where one tensor crosses."""
-    inside = [p for p in range(1, len(network)) if len(network.crossing(p)) == 1]
-    return [*inside, len(network)]
+    """Behind the embedding, behind each block, behind the head: one tensor crosses."""
+    return [1, *(layer.number for layer in network.layers if layer.name.endswith("down")), len(network)]
 
 
 def score_of(network: Network) -> LossPerToken:
