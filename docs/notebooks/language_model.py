@@ -5,8 +5,8 @@
 #
 # A classifier is right or wrong; a language model is more or less surprised. So its score is the mean loss per token,
 # a number without bounds, and what is resampled for an interval is a whole sequence. Everything else of
-# [Measuring a network](measuring.ipynb) stays. The model is small enough to look at every tensor: two transformer blocks
-# on characters, trained on the manual that Python ships ([instances/tiny_lm](../../instances/tiny_lm)).
+# [Measuring a network](measuring.ipynb) stays. The model is small enough to look at every tensor: two transformer
+# blocks on characters, trained on the manual that Python ships ([instances/tiny_lm](../../instances/tiny_lm)).
 #
 # Numbers here agree within 10 %: float32 sums differ from processor to processor, and other versions of Python ship
 # another manual. The page [a language model](../language-model.md) states the definitions.
@@ -76,8 +76,8 @@ plt.show()
 # %% [markdown]
 # ## 3. Which tensors matter
 #
-# Noise that each weight's quantization adds to the logits at 4 bits, over what the level of 0.5 % bears of it: its share
-# of the limit. A plan gives bits where this is large for each weight that is sent.
+# Noise that each weight's quantization adds to the logits at 4 bits, over what the level of 0.5 % bears of it: its
+# share of the limit. A plan gives bits where this is large for each weight that is sent.
 
 # %%
 column = measured.bits.tolist().index(4)

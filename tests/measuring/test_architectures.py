@@ -262,18 +262,18 @@ def test_measured_by_name_with_the_users_loss() -> None:
         torch.manual_seed(3)
         parts = {"embedding": nn.Embedding(5, 3), "gru": nn.GRU(3, 4, batch_first=True)}
         module = Net(forward, **parts, a=nn.Linear(6, 3), b=nn.Linear(4, 3)).eval()
-        data = {"x": torch.randn(900, 2), "tokens": torch.randint(0, 5, (900, 3))}
+        data = {"x": torch.randn(300, 2), "tokens": torch.randint(0, 5, (300, 3))}
         with torch.no_grad():
             labels = module(**data)[0].argmax(1)[:, None].expand(-1, 2)
     example = {name: part[:2] for name, part in data.items()}
     with pytest.raises(InputError, match=r"score: found none, for a network that returns \[0\], \[1\]\['b'\]"):
         qopt.measure(module, example, (data, labels), levels=[0.05], bits=range(4, 6))
-    options: Any = {"levels": [0.05], "bits": range(2, 7), "grid": "per-channel", "sizes": (100, 400, 400)}
+    options: Any = {"levels": [0.05], "bits": range(3, 7), "grid": "per-channel", "sizes": (60, 120, 120)}
     found = qopt.measure(module, example, (data, labels), score=score, margin=margin, **options)
     assert [layer.macs for layer in trace(module, example).layers] == [0, 3 * 36, 3 * 48, 18, 12]
     assert found.problem.network.input_size == 5
     noise = found.sensitivity.tensors
-    assert all(one.noise[0] > 8 * one.noise[-1] > 0 for one in noise.values())
+    assert all(one.noise[0] > 4 * one.noise[-1] > 0 for one in noise.values())
     assert np.isinf(noise[TensorName("weight", 5)].rho[0].value)  # of an output that the score does not read
     assert 0 < noise[TensorName("weight", 3)].rho[0].value < np.inf  # of the recurrence
     assert found.test_score == 1.0

@@ -82,7 +82,7 @@ def test_a_language_model_becomes_an_instance_whose_plan_keeps_the_level() -> No
     with torch.random.fork_rng():
         torch.manual_seed(0)
         module = Bigrams().eval()
-        tokens = torch.randint(0, 6, (600, 1))
+        tokens = torch.randint(0, 6, (360, 1))
         with torch.no_grad():
             for _ in range(6):
                 next_token = torch.distributions.Categorical(logits=3 * module(tokens[:, -1])).sample()
@@ -90,7 +90,7 @@ def test_a_language_model_becomes_an_instance_whose_plan_keeps_the_level() -> No
     x, labels = tokens[:, :-1], tokens[:, 1:]
     with torch.no_grad():
         unit = float(token_loss(module(x), labels).mean())
-    options = {"levels": [0.02], "bits": range(2, 9), "sizes": (100, 300, 200)}
+    options = {"levels": [0.02], "bits": range(3, 8), "sizes": (60, 150, 150)}
     with pytest.raises(InputError, match="guarantee"):
         qopt.measure(module, x[:1], (x, labels), score=LossPerToken(unit), guarantee=True, **options)
     found = qopt.measure(module, x[:1], (x, labels), score=LossPerToken(unit), margin=token_margin, **options)
