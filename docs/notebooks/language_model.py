@@ -29,7 +29,7 @@ from qopt.measuring.sensitivity import Sensitivity
 torch.set_num_threads(1)
 FOLDER = "../../instances/tiny_lm"
 network = trace(*load_module(f"{FOLDER}/model.py:network", f"{FOLDER}/tiny-lm.safetensors"))
-test = sequences(divided()["held out"]).split([96, 300, 400], seed=0)[2][:200]
+test = sequences(divided()["held out"]).split([48, 200, 400], seed=0)[2][:200]
 print("".join(CHARACTERS[int(c)] for c in test.x[0]))
 losses = token_loss(network(test.x), test.labels).numpy()
 found = perplexity(losses)

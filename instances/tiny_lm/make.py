@@ -1,12 +1,14 @@
 """Measure the language model and write the instance `qpart/tiny-lm` and its sensitivities.
 
-    python make.py [--checkpoint FOLDER] [--out FOLDER]
+    python make.py [--checkpoint FOLDER [--shard I/N | --cut P]] [--out FOLDER]
     python make.py --table
 
 The weights are those that train.py keeps, the sequences those that it held out: some for the coefficients, others for
 Delta, the rest for the test. Levels are relative: 0.005 is 0.5 % more loss per token. With a checkpoint, a run that was
-stopped goes on where it was. ``--table`` measures nothing anew: it prints what the cheapest plan leaves of the weights
-and loses on the test sequences, beside uniform widths, and perplexities.
+stopped goes on where it was, and several processes may share the work: first the tensors, each with its ``--shard``,
+then the cuts, each with one ``--cut``; a run without either then finds everything done. ``--table`` measures nothing
+anew: it prints what the cheapest plan leaves of the weights and loses on the test sequences, beside uniform widths, and
+perplexities.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ LEVELS = (0.005, 0.02)
 LEVEL = 0.005
 GRID = Grid.parse("groups-of-32,symmetric,clipped,scales-8")
 BITS = range(2, 10)
-SIZES = (96, 300, 400)
+SIZES = (48, 200, 400)
 """Sequences for the coefficients, for Delta and for the test."""
 
 SHARED_BY = (1, 1000)
@@ -117,22 +119,27 @@ def make(options: argparse.Namespace, say: Callable[[str], None]) -> None:
         margin=token_margin,
         seed=SEED,
         memory=MEMORY,
+        shard=None if options.shard is None else tuple(map(int, options.shard.split("/"))),
         checkpoint=folder and folder / "coefficients",
         say=say,
     )
+    if options.shard is not None:
+        return
     found.save(options.out / "tiny_lm" / "sensitivity.json")
     cuts = calibrate_cuts(
         network,
         calibration,
         found,
         shared_by=SHARED_BY,
-        cuts=cuts_of(network),
+        cuts=cuts_of(network) if options.cut is None else [options.cut],
         score=score,
         seed=SEED,
         memory=MEMORY,
         checkpoint=folder and folder / "calibration",
         say=say,
     )
+    if options.cut is not None:
+        return
     save(request(network, found, cuts), options.out / "qpart" / "tiny-lm.json")
     say("wrote qpart/tiny-lm")
 
@@ -173,6 +180,8 @@ def main() -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--checkpoint", type=Path, help="folder for finished work; a stopped run goes on from there")
+    parser.add_argument("--shard", help="I/N: every N-th tensor from the I-th on, into the checkpoint")
+    parser.add_argument("--cut", type=int, help="calibrate this cut alone, into the checkpoint")
     parser.add_argument("--out", type=Path, default=HERE.parent, help="folder that gets tiny_lm/ and qpart/")
     parser.add_argument("--table", action="store_true", help="print what plans and uniform widths leave and lose")
     options = parser.parse_args()
