@@ -14,6 +14,7 @@ perplexities.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -25,7 +26,8 @@ import text
 import torch
 
 from qopt.core.errors import QoptError
-from qopt.core.reading import load, save
+from qopt.core.files import write_text
+from qopt.core.reading import save
 from qopt.measuring.calibrated import Calibrated
 from qopt.measuring.calibration import calibrate_cuts, exact_widths
 from qopt.measuring.coefficients import instance, payload_request
@@ -140,6 +142,9 @@ def make(options: argparse.Namespace, say: Callable[[str], None]) -> None:
     )
     if options.cut is not None:
         return
+    ends = [[[c.delta.value, c.delta.low, c.delta.high] for c in row] for row in cuts]
+    kept_ends = {"levels": list(found.levels), "delta": ends}
+    write_text(options.out / "tiny_lm" / "delta.json", json.dumps(kept_ends, indent=1) + "\n")
     save(request(network, found, cuts), options.out / "qpart" / "tiny-lm.json")
     say("wrote qpart/tiny-lm")
 
@@ -147,28 +152,28 @@ def make(options: argparse.Namespace, say: Callable[[str], None]) -> None:
 def table(options: argparse.Namespace) -> None:
     """Weights left and loss on the test sequences, of plans and of uniform widths, with the whole network quantized."""
     network, test = kept(), parts()[2]
-    problem = load(str(options.out / "qpart" / "tiny-lm.json"))
-    assert isinstance(problem, QPart)
     found, score = Sensitivity.load(options.out / "tiny_lm" / "sensitivity.json"), score_of(network)
-    runner, before, cut = (
-        PlanRunner(network, test, found, score=score, memory=MEMORY),
-        losses(network, test),
-        len(network),
-    )
+    limits = json.loads((options.out / "tiny_lm" / "delta.json").read_text())
+    runner = PlanRunner(network, test, found, score=score, memory=MEMORY)
+    before, cut = losses(network, test), len(network)
     print(f"perplexity of the unquantized model {shown(perplexity(before))}, {len(test)} sequences")
-    print(f"{'plan':<22}{'weights left':>14}{'loss per token':>26}  perplexity")
-    limits = {a: row[cut - 1] for a, row in zip(problem.accuracy.levels, problem.accuracy.delta, strict=True)}
-    outputs = len(crossing_outputs(network, cut))
-    plans = {f"uniform {b} bits": Widths((b,) * cut, (BITS[-1],) * outputs) for b in (8, 6, 5, 4, 3)}
-    for level, limit in limits.items():
-        plan = exact_widths(SubproblemTable(payload_request(network, found, level, 1)).at(cut), limit)
-        if plan is not None:
-            plans[f"planned, {100 * level:g} %"] = plan
-    for name, plan in plans.items():
+    print(f"{'whole network':<17}{'weights left (%)':>24}{'more loss per token (%)':>28}  perplexity")
+
+    def row(name: str, plan: Widths, others: Sequence[Widths]) -> None:
         lost, after = runner.loss(plan), -runner.run(plan)[0] * score.unit
-        left = weights_left(network, found, plan)
-        change = f"{100 * lost.value:+.2f} % [{100 * lost.low:+.2f}, {100 * lost.high:+.2f}]"
-        print(f"{name:<22}{100 * left:>12.2f} %{change:>26}  {shown(perplexity(after))}")
+        left, *ends = (100 * weights_left(network, found, x) for x in (plan, *others))
+        weights = f"{left:.2f}" + (f" [{min(left, *ends):.2f}, {max(left, *ends):.2f}]" if ends else "")
+        change = f"{100 * lost.value:+.2f} [{100 * lost.low:+.2f}, {100 * lost.high:+.2f}]"
+        print(f"{name:<17}{weights:>24}{change:>28}  {shown(perplexity(after))}")
+
+    for bits in (8, 6, 5, 4, 3):
+        row(f"uniform {bits} bits", Widths((bits,) * cut, (BITS[-1],) * len(crossing_outputs(network, cut))), ())
+    for level, cuts in zip(limits["levels"], limits["delta"], strict=True):
+        segment = SubproblemTable(payload_request(network, found, level, 1)).at(cut)
+        plans = [exact_widths(segment, limit) for limit in cuts[cut - 1]]
+        some = [plan for plan in plans if plan is not None]
+        if plans[0] is not None:
+            row(f"planned, {100 * level:g} %", plans[0], some)
 
 
 def shown(x: Estimate) -> str:
