@@ -91,7 +91,7 @@ for layer in network.layers:
 # %% [markdown]
 # ## 4. A plan
 #
-# The bundled request: a keyboard with 40 KiB for weights that keeps what is typed.
+# The bundled request: a keyboard with 48 KiB for weights that keeps what is typed.
 
 # %%
 problem = qopt.load("qpart/tiny-lm")
