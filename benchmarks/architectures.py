@@ -2,10 +2,11 @@
 
     python benchmarks/architectures.py [torchvision | timm] [--only FAMILY ...] [--list FILE] [--write]
 
-A family is a module of the library that makes classifiers (torchvision: also its other tasks); its smallest variant is
-the one of fewest parameters, at most 100 millions, with random weights. Each is traced in eval mode, its MACs are
-compared with torch's counter and its outputs with the module's own; or the reason of the refusal is listed. ``--list``
-keeps results line by line and goes on from there; ``--write`` makes the table of docs/architectures.md from it.
+A family is a module of the library; left out are torchvision's for detection, whose outputs are as many as they find,
+and those that are quantized already. Its smallest variant is the one of fewest parameters, at most 100 millions, with
+random weights. Each is traced in eval mode, its MACs are compared with torch's counter and its outputs with the
+module's own; or the reason of the refusal is listed. ``--list`` keeps results line by line and goes on from there;
+``--write`` makes the table of docs/architectures.md from it.
 
 Neither library is needed by qopt: ``pip install --no-deps --target FOLDER timm torchvision``, and PYTHONPATH=FOLDER.
 """
@@ -49,6 +50,8 @@ def torchvision_families() -> Candidates:
     for name in torchvision.models.list_models():
         builder = torchvision.models.get_model_builder(name)
         family = builder.__module__.removeprefix("torchvision.models.")
+        if family.startswith(("detection", "quantization")):
+            continue
         extra = {"weights": None, "weights_backbone": None} if "weights_backbone" in _names(builder) else {}
         found.setdefault(family, []).append((name, lambda b=builder, e=extra: b(**e)))
     return found

@@ -33,6 +33,7 @@ ORIGINS = {
     "placement/teaching": "made up",
     "placement/": "shapes; times fitted to the medians of Singh, Adams and Hassan",
     "qpart/mnist-": "trained and measured on MNIST",
+    "qpart/tiny-lm": "trained and measured on Python's manual",
     "qpart/resnet": "shapes of He et al., noise drawn",
     "rcsp/": "OR-Library; Beasley and Christofides, Networks 19 (1989)",
 }

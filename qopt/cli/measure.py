@@ -45,6 +45,15 @@ def measure(
     joint: Annotated[
         bool, typer.Option("--joint", help="Measure pairs of tensors; limits go down by their noise beyond the sum.")
     ] = False,
+    score: Annotated[
+        str | None,
+        typer.Option(
+            help="NET.py:FUNCTION of outputs and labels, for other tasks than classes; a margin goes with it."
+        ),
+    ] = None,
+    margin: Annotated[
+        str | None, typer.Option(help="NET.py:FUNCTION of outputs: squared norm of a change that matters.")
+    ] = None,
     input_bits: Annotated[int, typer.Option(help="Bits of each value of the raw input.")] = 32,
     device: Annotated[str, typer.Option(help="Where to measure: cpu or cuda.")] = "cpu",
     seed: Annotated[int, typer.Option(help="Of division, noise and intervals.")] = 0,
@@ -71,7 +80,12 @@ def measure(
             raise InputError(option, str(path), "a file in a folder that exists")
     from qopt.core.shard import Shard
     from qopt.measuring import command, report
+    from qopt.measuring.loading import load_function
+    from qopt.measuring.scores import adversarial_margin, correct
 
+    if (score is None) != (margin is None):
+        given, other = ("--score", "--margin") if margin is None else ("--margin", "--score")
+        raise InputError(other, f"nothing beside {given}", "both, or neither")
     with report.progress(quiet=as_json) as (say, advance):
         settings = command.Settings(
             weights=weights,
@@ -87,6 +101,8 @@ def measure(
             checkpoint=checkpoint,
             guarantee=guarantee,
             joint=joint,
+            score=correct if score is None else load_function(score, "--score"),
+            margin=adversarial_margin if margin is None else load_function(margin, "--margin"),
         )
         if shard is not None:
             part = command.run_shard(network, examples, settings, Shard.parse(shard), say=say, advance=advance)

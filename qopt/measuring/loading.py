@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import runpy
 import sys
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -31,25 +32,7 @@ def load_module(where: str, weights: Path | None = None) -> tuple[nn.Module, Any
     InputError
         There is no such file or function, it fails or returns something else, or the weights do not fit.
     """
-    path, colon, name = where.rpartition(":")
-    if not colon or not path or not name:
-        raise InputError("network", shown(where), SPELLING)
-    if not Path(path).is_file():
-        raise InputError("network", f"no file {shown(path)}", SPELLING)
-    folder = str(Path(path).resolve().parent)
-    sys.path.insert(0, folder)
-    try:
-        with redirect_stdout(sys.stderr):  # standard output is the command's, which may be JSON
-            function = runpy.run_path(path).get(name)
-            found = function() if callable(function) else None
-    except (Exception, SystemExit) as error:
-        raise InputError(
-            "network", f"{type(error).__name__} in {shown(path)}: {shown(str(error))}", SPELLING
-        ) from error
-    finally:
-        sys.path.remove(folder)
-    if not callable(function):
-        raise InputError("network", f"no function {shown(name)} in {shown(path)}", SPELLING)
+    name, found = _called(where, "network")
     if not (
         isinstance(found, (tuple, list))
         and len(found) == 2
@@ -63,6 +46,64 @@ def load_module(where: str, weights: Path | None = None) -> tuple[nn.Module, Any
     if weights is not None:
         load_weights(module, weights)
     return module, example
+
+
+def load_function(where: str, option: str) -> Callable[..., Any]:
+    """A function in a Python file, such as a score or a margin.
+
+    Parameters
+    ----------
+    where : ``NET.py:FUNCTION``. The file is run, with its folder in the path of imports.
+    option : for the message.
+
+    Raises
+    ------
+    InputError
+        There is no such file or function, or the file fails.
+    """
+    return _function(where, option, "NET.py:FUNCTION, a function or an object that is called")[1]
+
+
+def _called(where: str, field: str) -> tuple[str, Any]:
+    """Name of a function in a Python file, and what it returns."""
+    name, function = _function(where, field, SPELLING)
+    with _folder(where):
+        try:
+            with redirect_stdout(sys.stderr):  # standard output is the command's, which may be JSON
+                return name, function()
+        except (Exception, SystemExit) as error:
+            path = where.rpartition(":")[0]
+            found = f"{type(error).__name__} in {shown(path)}: {shown(str(error))}"
+            raise InputError(field, found, SPELLING) from error
+
+
+def _function(where: str, field: str, spelling: str) -> tuple[str, Callable[..., Any]]:
+    path, colon, name = where.rpartition(":")
+    if not colon or not path or not name:
+        raise InputError(field, shown(where), spelling)
+    if not Path(path).is_file():
+        raise InputError(field, f"no file {shown(path)}", spelling)
+    with _folder(where):
+        try:
+            with redirect_stdout(sys.stderr):
+                function = runpy.run_path(path).get(name)
+        except (Exception, SystemExit) as error:
+            found = f"{type(error).__name__} in {shown(path)}: {shown(str(error))}"
+            raise InputError(field, found, spelling) from error
+    if not callable(function):
+        raise InputError(field, f"no function {shown(name)} in {shown(path)}", spelling)
+    return name, function
+
+
+@contextmanager
+def _folder(where: str) -> Iterator[None]:
+    """The folder of a file in the path of imports."""
+    folder = str(Path(where.rpartition(":")[0]).resolve().parent)
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
 
 
 def load_weights(module: nn.Module, path: Path) -> None:

@@ -119,7 +119,12 @@ def of_outputs(function: Callable[..., Any], outputs: Outputs | None) -> Callabl
 
 
 def is_bounded(score: Score) -> bool:
-    """Whether a `score` is one of numbers from 0 to 1."""
+    """Whether a score is one of numbers from 0 to 1.
+
+    Parameters
+    ----------
+    score : of outputs and labels.
+    """
     return bool(getattr(score, "bounded", True))
 
 

@@ -33,7 +33,7 @@ class Inputs:
 
     Attributes
     ----------
-    names : of the module's own arguments.
+    names : (inputs,) those of the module's own arguments.
     shapes : of one example of each.
     types : of the entries of each.
     form : how the module is called: with one tensor, with several in order, or by name.
@@ -109,7 +109,11 @@ class Inputs:
         return [example]
 
     def packed(self, example: Any) -> torch.Tensor:
-        """(n, ...) tensor 0 from the inputs, tensors or arrays of n examples; one input as it is.
+        """(n, ...) tensor 0 from the inputs of n examples; one input as it is.
+
+        Parameters
+        ----------
+        example : tensors or arrays (n, ...) as `parts` takes them.
 
         Raises
         ------
@@ -131,7 +135,12 @@ class Inputs:
         return torch.cat([tensor.flatten(1).float() for tensor in tensors], dim=1)
 
     def arguments(self, packed: torch.Tensor) -> tuple[tuple[torch.Tensor, ...], dict[str, torch.Tensor]]:
-        """What the module is called with, from (n, ...) examples of tensor 0; copies, since it may write into them."""
+        """What the module is called with; copies, since it may write into them.
+
+        Parameters
+        ----------
+        packed : (n, ...) tensor 0.
+        """
         if self.form == "one":
             return (packed.to(self.types[0], copy=True),), {}
         rows = packed.split([math.prod(shape) for shape in self.shapes], dim=1)
@@ -158,7 +167,7 @@ class Outputs:
 
     Attributes
     ----------
-    names : of each, as one writes it behind the output: ``[0]``, ``['logits']``.
+    names : (outputs,) as one writes each behind what is returned: ``[0]``, ``['logits']``.
     shapes : of one example of each.
     """
 
@@ -171,6 +180,10 @@ class Outputs:
     @classmethod
     def of(cls, output: Any) -> Outputs:
         """What a module returned for a batch.
+
+        Parameters
+        ----------
+        output : a nest of tensors (n, ...).
 
         Raises
         ------
@@ -197,7 +210,12 @@ class Outputs:
         return [leaf for leaf in tree_flatten(output)[0] if isinstance(leaf, torch.Tensor)]
 
     def unpacked(self, packed: torch.Tensor) -> Any:
-        """What the module returns, from (n, entries)."""
+        """What the module returns.
+
+        Parameters
+        ----------
+        packed : (n, entries) of `packed`.
+        """
         rows = iter(packed.split([math.prod(shape) for shape in self.shapes], dim=1))
         shapes = iter(self.shapes)
         leaves = [next(rows).reshape(-1, *next(shapes)) if other is None else other[0] for other in self._others]

@@ -11,6 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from example_networks import near  # noqa: E402
+from sweeps import swept  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
@@ -19,7 +20,7 @@ import qopt  # noqa: E402
 from qopt.core.errors import InputError  # noqa: E402
 from qopt.measuring.delivery import outputs_of_plan  # noqa: E402
 from qopt.measuring.grids import Grid, Range  # noqa: E402
-from qopt.measuring.network import Network  # noqa: E402
+from qopt.measuring.network import Network, TensorName  # noqa: E402
 from qopt.measuring.profile import trace  # noqa: E402
 from qopt.measuring.segment import DeviceSegment, ServerSegment, make  # noqa: E402
 from qopt.qpart.plan import QPartPlan  # noqa: E402
@@ -200,7 +201,11 @@ def plan_of(network: Network, cut: int) -> QPartPlan:
     return QPartPlan(cut=cut, weights=weights, activations=[4 + i % 4 for i in crossing])
 
 
-@pytest.mark.parametrize("name", CASES)
+QUICK = {"boolean mask", "slices first", "embedding tied to the head", "lstm", "several inputs and outputs"}
+QUICK |= {"transposed convolution, 2d, groups"}
+
+
+@pytest.mark.parametrize("name", swept(CASES, lambda name: name not in QUICK))
 def test_traced_as_torch_counts_and_packed_bit_for_bit(name: str) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(5)
@@ -210,7 +215,11 @@ def test_traced_as_torch_counts_and_packed_bit_for_bit(name: str) -> None:
     inputs = network.inputs
     x = inputs.packed(example)
     parts, _ = inputs.arguments(x)
-    with torch.no_grad(), torch.backends.mkldnn.flags(enabled=False), FlopCounterMode(display=False) as counter:
+    with (
+        torch.no_grad(),
+        torch.backends.mkldnn.flags(enabled=False, allow_tf32=None),
+        FlopCounterMode(display=False) as counter,
+    ):
         output = module(*(part[:1] for part in parts))
     assert 2 * sum(layer.macs for layer in network.layers) == counter.get_total_flops()
     with torch.no_grad():
@@ -253,19 +262,20 @@ def test_measured_by_name_with_the_users_loss() -> None:
         torch.manual_seed(3)
         parts = {"embedding": nn.Embedding(5, 3), "gru": nn.GRU(3, 4, batch_first=True)}
         module = Net(forward, **parts, a=nn.Linear(6, 3), b=nn.Linear(4, 3)).eval()
-        data = {"x": torch.randn(900, 2), "tokens": torch.randint(0, 5, (900, 3))}
+        data = {"x": torch.randn(300, 2), "tokens": torch.randint(0, 5, (300, 3))}
         with torch.no_grad():
             labels = module(**data)[0].argmax(1)[:, None].expand(-1, 2)
     example = {name: part[:2] for name, part in data.items()}
     with pytest.raises(InputError, match=r"score: found none, for a network that returns \[0\], \[1\]\['b'\]"):
         qopt.measure(module, example, (data, labels), levels=[0.05], bits=range(4, 6))
-    options: Any = {"levels": [0.05], "bits": range(2, 7), "grid": "per-channel", "sizes": (100, 400, 400)}
+    options: Any = {"levels": [0.05], "bits": range(3, 7), "grid": "per-channel", "sizes": (60, 120, 120)}
     found = qopt.measure(module, example, (data, labels), score=score, margin=margin, **options)
     assert [layer.macs for layer in trace(module, example).layers] == [0, 3 * 36, 3 * 48, 18, 12]
     assert found.problem.network.input_size == 5
     noise = found.sensitivity.tensors
-    for tensor, one in noise.items():
-        assert (one.noise[:-1] >= one.noise[1:]).all() or one.noise.max() == 0, tensor
+    assert all(one.noise[0] > 4 * one.noise[-1] > 0 for one in noise.values())
+    assert np.isinf(noise[TensorName("weight", 5)].rho[0].value)  # of an output that the score does not read
+    assert 0 < noise[TensorName("weight", 3)].rho[0].value < np.inf  # of the recurrence
     assert found.test_score == 1.0
     assert any(delta.delta.value > 0 for delta in found.cuts[0])
     with pytest.raises(InputError, match="data: tokens"):
@@ -274,7 +284,7 @@ def test_measured_by_name_with_the_users_loss() -> None:
         )
 
 
-@pytest.mark.parametrize("squeezed", [False, True])
+@pytest.mark.parametrize("squeezed", swept([False, True], lambda squeezed: not squeezed))
 def test_a_classifier_of_one_logit_from_the_command_line(squeezed: bool, tmp_path: Any, capsys: Any) -> None:
     from qopt.cli.app import main
 
@@ -301,6 +311,13 @@ def test_a_classifier_of_one_logit_from_the_command_line(squeezed: bool, tmp_pat
     solution = qopt.solve(problem.replace({"cuts": [1]}))
     (tmp_path / "plan.json").write_text(solution.plan.model_dump_json())
     capsys.readouterr()
-    packed = ["pack", f"{tmp_path}/one.json", f"{tmp_path}/plan.json", f"{tmp_path}/net.py:net", f"{tmp_path}/out.seg"]
+    packed = [
+        "pack",
+        f"{tmp_path}/one.json",
+        f"{tmp_path}/plan.json",
+        f"{tmp_path}/net.py:net",
+        "--out",
+        f"{tmp_path}/out",
+    ]
     assert main([*packed, "--measured", f"{tmp_path}/found.json", "--check", f"{tmp_path}/data.npz"]) == 0
     assert "unquantized 1.0000" in capsys.readouterr().out

@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch")
 from qopt.core.errors import InputError  # noqa: E402
 from qopt.measuring.examples import Examples, read  # noqa: E402
 from qopt.measuring.idx import MAX_ENTRIES, read_examples, read_idx  # noqa: E402
+from qopt.measuring.signature import Inputs  # noqa: E402
 
 
 def archive(path: Path, array: np.ndarray[Any, Any], *, shape: tuple[int, ...] | None = None, kind: int = 8) -> Path:
@@ -113,6 +114,33 @@ def test_bad_npz_files_give_one_line(tmp_path: Path) -> None:
     np.save(tmp_path / "one.npy", x)
     with pytest.raises(InputError, match="something else"):
         read(tmp_path / "one.npy", (2,))
+
+
+def test_several_inputs_come_by_name_and_tokens_as_whole_numbers(tmp_path: Path) -> None:
+    inputs = Inputs(("x", "tokens"), ((2,), (3,)), (torch.float32, torch.int64), "name")
+    x, tokens = np.arange(8.0).reshape(4, 2), np.arange(12).reshape(4, 3)
+    path = tmp_path / "data.npz"
+    np.savez(path, x=x, tokens=tokens, labels=np.zeros((4, 2), dtype=int))
+    found = read(path, (5,), inputs=inputs)
+    assert found.x.tolist() == np.hstack([x, tokens]).tolist()
+    assert found.labels.shape == (4, 2)
+    parts, named = inputs.arguments(found.x)
+    assert parts == ()
+    assert [(name, part.dtype, part.tolist()) for name, part in named.items()] == [
+        ("x", torch.float32, x.tolist()),
+        ("tokens", torch.int64, tokens.tolist()),
+    ]
+    for change, match in (
+        ({"tokens": tokens + 0.5}, "tokens: found numbers of type float64; allowed: whole numbers"),
+        ({"tokens": tokens + 2**25}, "tokens: found 33554443; allowed: whole numbers up to 16777216"),
+        ({"tokens": tokens[:, :2]}, r"tokens: found shape \(4, 2\)"),
+        ({"tokens": None}, "found no tokens"),
+        ({"x": x.astype(int)}, "x: found numbers of type int64; allowed: floating-point"),
+    ):
+        arrays = {"x": x, "tokens": tokens, "labels": np.zeros(4, dtype=int), **change}
+        np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
+        with pytest.raises(InputError, match=match):
+            read(path, (5,), inputs=inputs)
 
 
 def test_parts_are_disjoint_and_the_same_for_a_seed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 import qopt  # noqa: E402
+from qopt.cli.app import main  # noqa: E402
 from qopt.core.errors import InputError  # noqa: E402
 from qopt.measuring.language import LossPerToken, perplexity, token_loss, token_margin  # noqa: E402
 from qopt.measuring.losses import paired_loss  # noqa: E402
@@ -82,7 +84,7 @@ def test_a_language_model_becomes_an_instance_whose_plan_keeps_the_level() -> No
     with torch.random.fork_rng():
         torch.manual_seed(0)
         module = Bigrams().eval()
-        tokens = torch.randint(0, 6, (600, 1))
+        tokens = torch.randint(0, 6, (360, 1))
         with torch.no_grad():
             for _ in range(6):
                 next_token = torch.distributions.Categorical(logits=3 * module(tokens[:, -1])).sample()
@@ -90,7 +92,7 @@ def test_a_language_model_becomes_an_instance_whose_plan_keeps_the_level() -> No
     x, labels = tokens[:, :-1], tokens[:, 1:]
     with torch.no_grad():
         unit = float(token_loss(module(x), labels).mean())
-    options = {"levels": [0.02], "bits": range(2, 9), "sizes": (100, 300, 200)}
+    options = {"levels": [0.02], "bits": range(3, 8), "sizes": (60, 150, 150)}
     with pytest.raises(InputError, match="guarantee"):
         qopt.measure(module, x[:1], (x, labels), score=LossPerToken(unit), guarantee=True, **options)
     found = qopt.measure(module, x[:1], (x, labels), score=LossPerToken(unit), margin=token_margin, **options)
@@ -102,3 +104,50 @@ def test_a_language_model_becomes_an_instance_whose_plan_keeps_the_level() -> No
     assert 0 < whole.left < 0.5
     segment = qopt.pack(module, x[:1], qopt.solve(found.problem.replace({"cuts": [2]})).plan, found)
     assert segment.size.codes > 0
+
+
+SOURCE = """
+import torch
+from qopt.measuring.language import LossPerToken, token_margin as margin
+
+score = LossPerToken(1.5)
+
+class Bigrams(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.embedding, self.head = torch.nn.Embedding(6, 8), torch.nn.Linear(8, 6)
+
+    def forward(self, tokens):
+        return self.head(torch.tanh(self.embedding(tokens)))
+
+def net():
+    return Bigrams(), torch.zeros(1, 4, dtype=torch.int64)
+"""
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> list[str]:
+    (tmp_path / "lm.py").write_text(SOURCE)
+    tokens = np.random.default_rng(0).integers(0, 6, (200, 5))
+    np.savez(tmp_path / "tokens.npz", x=tokens[:, :-1], labels=tokens[:, 1:])
+    files = ["--levels", "0.05", "--bits", "4-6", "--sizes", "40,80,80", "--save", f"{tmp_path}/lm.json"]
+    return ["measure", f"{tmp_path}/lm.py:net", f"{tmp_path}/tokens.npz", *files]
+
+
+def test_a_score_goes_with_a_margin(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    score = ["--score", f"{tmp_path}/lm.py:score"]
+    assert main([*command, *score]) == 2
+    assert "--margin: found nothing beside --score" in capsys.readouterr().err
+    assert main([*command, *score, "--margin", f"{tmp_path}/lm.py:nothing"]) == 2
+    assert "--margin: found no function 'nothing'" in capsys.readouterr().err
+    assert main(command) == 2
+    assert "logits: found shape (80, 4, 6)" in capsys.readouterr().err.replace("(40,", "(80,")
+
+
+@pytest.mark.sweep
+def test_a_language_model_from_the_command_line(command: list[str], tmp_path: Path) -> None:
+    own = ["--score", f"{tmp_path}/lm.py:score", "--margin", f"{tmp_path}/lm.py:margin", "--json"]
+    assert main([*command, *own]) == 0
+    problem = qopt.load(f"{tmp_path}/lm.json")
+    assert (problem.layers, problem.network.input_size) == (2, 4)
