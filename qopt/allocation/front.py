@@ -46,7 +46,7 @@ def front(
     epsilon: float | None = None,
     clock: Clock = ENDLESS,
 ) -> Front:
-    """All plans that no other beats in what is minimised and in one other quantity, each proved; or few that stand for all.
+    """All plans that no other beats in what is minimised and in one other quantity; or few that stand for all.
 
     The limit on that quantity is set aside, everything else stays. A point's solution answers the problem whose limit
     is what the point uses.
