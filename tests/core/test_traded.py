@@ -48,7 +48,8 @@ def test_fronts_hold_every_plan_that_none_beats_and_no_other(family: str, chunk:
         np.testing.assert_allclose(
             np.array(reached).reshape(-1, 2), np.array(expected).reshape(-1, 2), rtol=1e-9, atol=1e-300
         )
-        assert found.proved
+        # A limit on damage of pairs is no row of the certificate's knapsack: solved, and not proved.
+        assert found.proved or getattr(traded.problem, "interactions", ()), (seed, against)
         if found.points:
             point = found.points[seed % len(found)]
             assert qopt.certify(point.solution.instance, point.plan).feasible
