@@ -48,11 +48,15 @@ def test_fronts_hold_every_plan_that_none_beats_and_no_other(family: str, chunk:
         np.testing.assert_allclose(
             np.array(reached).reshape(-1, 2), np.array(expected).reshape(-1, 2), rtol=1e-9, atol=1e-300
         )
-        # A limit on damage of pairs is no row of the certificate's knapsack: solved, and not proved.
-        assert found.proved or getattr(traded.problem, "interactions", ()), (seed, against)
+        assert found.proved or not provable(traded.problem), (seed, against)
         if found.points:
             point = found.points[seed % len(found)]
             assert qopt.certify(point.solution.instance, point.plan).feasible
+
+
+def provable(problem: Any) -> bool:
+    """Not so where damage of pairs is limited: that is no row of the knapsack that certificates read."""
+    return not getattr(problem, "interactions", ()) or problem.minimise == "damage"
 
 
 def limited(traded: Traded, seed: int) -> tuple[Limit, Any]:
@@ -72,7 +76,7 @@ def test_prices_are_differences_of_problems_solved_again(family: str, chunk: int
     for seed in seeds(chunk, ROUNDS * 2 // 5):
         traded = FAMILIES[family](seed)
         limit, problem = limited(traded, seed)
-        if problem is None:
+        if problem is None or not provable(problem):
             continue
         value = limits_of(problem)[[x.name for x in limits_of(problem)].index(limit.name)].value
         scale = 1.0
@@ -125,7 +129,7 @@ def test_planted_contradictions_are_minimal_and_relaxations_least(family: str, c
     for seed in seeds(chunk, ROUNDS * 2 // 5):
         traded = FAMILIES[family](seed)
         limits = planted(traded, seed)
-        if limits is None:
+        if limits is None or not provable(traded.problem):
             continue
         known = {limit.name: limit for limit in limits_of(traded.problem)}
         stated = {name: -value if known[name].at_least else value for name, value in limits.items()}
