@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import math
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from clocks import CountingClock
 from sweeps import swept
 from traded import FAMILIES, Traded
 
 import qopt
+from qopt.cli.app import main
+from qopt.core import contradiction, solving
 from qopt.core.errors import InputError
 from qopt.core.limited import Limit, changed, limits_of
 
@@ -162,3 +168,102 @@ def test_planted_contradictions_are_minimal_and_relaxations_least(family: str, c
             assert qopt.solve(loosest).certificate.feasible, (seed, name)
             strictest = changed(problem, {name: relaxation.limit.stricter(relaxation.needed)})
             assert qopt.solve(strictest).certificate.infeasible, (seed, name)
+
+
+@pytest.mark.parametrize(
+    ("ask", "line"),
+    [
+        (
+            lambda: qopt.front("qpart/teaching-3", against="price"),
+            "against: found price, which is the same for every plan;",
+        ),
+        (
+            lambda: qopt.front("qpart/teaching-3", against="bytes"),
+            "against: found 'bytes'; allowed: noise or memory or ",
+        ),
+        (lambda: qopt.front("qpart/teaching-3", low=2, high=1), "low: found 2 with high 1; allowed: low <= high"),
+        (lambda: qopt.front("qpart/teaching-3", high=math.nan), "high: found nan; allowed: a finite number >= 0"),
+        (lambda: qopt.front("allocation/teaching-4", epsilon=0), "epsilon: found 0; allowed: "),
+        (lambda: qopt.front("jqodi/fig5", against="payload"), "against: found 'payload'; allowed: 'time', or 'loss'"),
+        (lambda: qopt.explain("qpart/teaching-3", time_limit=-1), "time_limit: found -1; allowed: seconds >= 0"),
+        (lambda: qopt.explain(5), "problem: found 5"),
+        (
+            lambda: qopt.front("qpart/teaching-3").save("x.txt"),
+            "path: found 'x.txt'; allowed: a name that ends in .csv",
+        ),
+    ],
+)
+def test_what_cannot_be_asked(ask: Any, line: str) -> None:
+    with pytest.raises(InputError) as error:
+        ask()
+    assert str(error.value).startswith(line)
+    assert "\n" not in str(error.value)
+
+
+def test_no_limits_at_all_and_tests_that_end_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = qopt.load("allocation/teaching-4").replace({"resources.bytes.budget": None})
+    said = qopt.explain(free)
+    assert (said.worths, said.notes) == ((), ("no limits are given: nothing to price",))
+
+    tight = qopt.load("qpart/mnist-mlp6").replace({"limits": {"payload": 8e5, "time": 0.02}})
+    whole = qopt.explain(tight)
+    assert whole.contradiction is not None
+    assert [limit.name for limit in whole.contradiction.limits] == ["noise", "payload"]
+    real = contradiction.solve
+
+    def blind(problem: Any, **options: Any) -> Any:
+        """A solver that comes to no answer where time is not limited."""
+        found = real(problem, **options)
+        if problem.limits.time is not None:
+            return found
+        certificate = dataclasses.replace(found.certificate, infeasible=False)
+        return dataclasses.replace(found, plan=None, status="time-limit", certificate=certificate)
+
+    monkeypatch.setattr(contradiction, "solve", blind)
+    open_ = qopt.explain(tight)
+    assert open_.contradiction is not None
+    assert not open_.contradiction.minimal
+    assert open_.contradiction.undecided == ("time",)
+    assert {limit.name for limit in open_.contradiction.limits} == {"noise", "payload", "time"}
+    assert "not proved minimal" in str(open_)
+    assert "undecided in the time: whether time could go" in str(open_)
+
+    late = qopt.explain(tight, time_limit=0)
+    assert late.status in ("undecided", "infeasible")
+    assert late.contradiction is None or not late.contradiction.minimal
+
+
+def test_a_front_as_a_table_a_file_a_picture_and_a_command(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    csv, data, picture = tmp_path / "f.csv", tmp_path / "f.json", tmp_path / "f.svg"
+    asked = ["front", "allocation/teaching-4", "--against", "bytes"]
+    assert main([*asked, "-o", str(csv), "--plot", str(picture)]) == 0
+    assert csv.read_text().splitlines()[1] == "plan 1,3.0,160.0,True"
+    assert picture.stat().st_size > 1000
+    front = qopt.front("allocation/teaching-4")
+    front.save(data)
+    assert json.loads(data.read_text())["points"][0]["plan"]["formats"]
+    assert len(front.to_dataframe()) == len(front)
+    assert main(["front", "qpart/teaching-3", "--against", "price"]) == 2
+    assert main(["explain", "allocation/teaching-4"]) == 0
+    assert main(["explain", "jqodi/data1", "--set", "time_limit=1"]) == 1
+
+
+@pytest.mark.parametrize("family", ["qpart", "allocation", "placement"])
+def test_wherever_the_clock_stops_what_a_front_says_is_true(monkeypatch: pytest.MonkeyPatch, family: str) -> None:
+    traded = FAMILIES[family](1 if family != "allocation" else 3)
+    name = tradable(traded)[-1].name
+    expected = traded.front(name)
+    monkeypatch.setattr(solving, "Clock", CountingClock)
+    complete = set()
+    for after in (0, 20, 100, 400, 2000, 10**6):
+        found = qopt.front(traded.problem, against=name, time_limit=after)
+        complete.add(found.complete)
+        first = found.criteria[0].name
+        assert found.complete == (found.gap == 0)
+        for point in found:
+            assert any(cost <= point.values[first] * (1 + 1e-9) for cost, use in expected if use <= point.values[name])
+        for x, bound in found.bounds:
+            best = min((cost for cost, use in expected if use <= x * (1 + 1e-9)), default=math.inf)
+            assert bound <= best * (1 + 1e-9)
+    assert True in complete
