@@ -45,6 +45,7 @@ def main() -> None:
     request = found.problem.replace({"channel.rate": 1e5, "inferences": 1000, "cuts": [1, 2, 3]})
     solution = qopt.solve(request)
     print(solution.status, solution.plan)
+    print(qopt.front(request, against="payload"))  # what fewer bits on the link would cost, each point proved
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "segment.safetensors"

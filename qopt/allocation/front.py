@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from qopt.allocation.costs import breakdown
 from qopt.allocation.items import Budget, Items
 from qopt.allocation.limited import changed, limits, with_row
@@ -34,7 +36,7 @@ LABELS = 3_000_000
 """Partial sums of a whole front that are kept before an epsilon-front takes its place: some 30 MB and seconds."""
 
 EPSILON = 1e-3
-"""Share of an epsilon-front where none is asked for; of the largest cost too, since costs reach 0."""
+"""Of an epsilon-front where none is asked for."""
 
 
 def front(
@@ -44,9 +46,10 @@ def front(
     low: float | None = None,
     high: float | None = None,
     epsilon: float | None = None,
+    epsilon0: float | None = None,
     clock: Clock = ENDLESS,
 ) -> Front:
-    """All plans that no other beats in what is minimised and in one other quantity, each proved; or few that stand for all.
+    """All plans that no other beats in what is minimised and in one other quantity; or few that stand for all.
 
     The limit on that quantity is set aside, everything else stays. A point's solution answers the problem whose limit
     is what the point uses.
@@ -57,8 +60,9 @@ def front(
     against : a resource, ``damage`` where a resource is minimised, or ``pool`` and the name of a pool; by default the
         first of these.
     low, high : ends of the range of that quantity; by default all of it.
-    epsilon : share by which a point may cost more than the best plan within its limit, and share of the largest cost
-        beside it: an epsilon-front. By default the front is whole, and where it has too many points, one of 1e-3.
+    epsilon, epsilon0 : for every plan of cost c a point of no more use and of cost (1 + epsilon) c + epsilon0 or less,
+        epsilon0 in the unit of what is minimised (by default a tenth of epsilon of the range of costs, since costs reach
+        0). Without them the front is whole, and where it has too many points, one with an epsilon of 1e-3.
     clock : when it is over, the front holds what was found, with the gap that is left.
 
     Raises
@@ -75,6 +79,8 @@ def front(
     check_range(limit, low, high)
     if epsilon is not None:
         real("epsilon", epsilon, 0.0, 1.0, above=True)
+    if epsilon0 is not None:
+        real("epsilon0", epsilon0, 0.0, 1e300)
     unit = "" if asked.minimise == DAMAGE else asked.resources[asked.minimise].unit
     objective = Criterion(asked.minimise, unit)
     own, row = with_row(asked, limit.name)
@@ -91,7 +97,7 @@ def front(
             found = _Found(whole.weight, whole.cost, whole.cost if whole.complete else None, whole.choice)
             return _front(asked, limit, objective, own, found, low, whole.complete, whole.gap, None, begun)
     share = EPSILON if epsilon is None else epsilon
-    eps0 = share * float(own.cost.max(axis=1).sum() - own.cost.min(axis=1).sum()) * share
+    eps0 = 0.1 * share * float(np.ptp(own.cost, axis=1).sum()) if epsilon0 is None else epsilon0
     few = epsilon_front(own.cost, row.use, most, eps=share, eps0=eps0, ties=ties, time_limit=clock.left)
     found = _Found(few.weight, few.cost, few.bound, few.choice)
     proved = (share, eps0) if few.proved else None

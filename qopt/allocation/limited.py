@@ -33,7 +33,7 @@ def limits(problem: Allocation) -> tuple[Limit, ...]:
     if problem.minimise != DAMAGE:
         damage = np.where(problem.menu, problem.damage, np.nan)
         varies = bool(np.any(np.nanmax(damage, axis=1) > np.nanmin(damage, axis=1))) or bool(problem.interactions)
-        found.append(Limit(DAMAGE, problem.damage_limit, varies=varies))
+        found.append(Limit(DAMAGE, problem.damage_limit, varies=varies, floor=-math.inf))
     for name, resource in problem.resources.items():
         if name == problem.minimise and resource.budget is None:
             continue

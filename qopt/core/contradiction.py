@@ -1,7 +1,7 @@
 """Limits that contradict each other: a minimal set, by leaving out one after the other (deletion filter).
 
-Each test is one solve. A limit goes when what is left of the set still has no plan; one whose test ends undecided stays,
-and the set is then not proved minimal. Chinneck and Dravnieks (1991) call such a set irreducible.
+Each test is one solve. A limit goes when what is left of the set still has no plan; one of an undecided test stays, and
+the set is then not proved minimal. Chinneck and Dravnieks (1991) call such a set irreducible.
 """
 
 from __future__ import annotations

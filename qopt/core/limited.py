@@ -47,7 +47,7 @@ class Limit(Brief):
     at_least : whether it must be reached, rather than kept.
     whole : whether it comes in whole units, so that the next smaller amount is one less.
     varies : whether plans differ in it; where they do not, it trades against nothing.
-    floor : what every plan uses at least.
+    floor : what every plan uses at least; no limit is below it.
     """
 
     name: str
@@ -87,6 +87,8 @@ class Limit(Brief):
             return math.nextafter(amount, math.inf)
         if self.whole:
             return math.ceil(amount) - 1.0
+        if amount == 0.0:
+            return -1e-300
         return amount - 2.0 * SLACK * abs(amount)
 
 

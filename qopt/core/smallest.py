@@ -65,6 +65,8 @@ def _between(problem: Problem, limit: Limit, below: float | None, clock: Clock) 
     assert bad is not None
     closing = True
     for _ in range(MOST_SOLVES):
+        if good <= limit.floor and not limit.at_least:
+            return Least(good, proved=True)
         if clock.over:
             return Least(good, proved=False)
         value = limit.stricter(good) if closing else 0.5 * (bad + good)

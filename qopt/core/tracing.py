@@ -83,7 +83,8 @@ def trace(
         found.append((amount, solution))
         if not certificate.proved:
             unsure += 1
-            return None
+            if clock.over or solution.status != "optimal-by-solver":
+                return None
         return amount, solution.objective
 
     end = at(high)
@@ -93,7 +94,7 @@ def trace(
         todo.sort(key=lambda part: (part.above - part.below, part.high))
         part = todo.pop()
         value = limit.stricter(part.high)
-        if value <= part.low or not part.high > part.low:
+        if part.high <= limit.floor or value <= part.low or not part.high > part.low:
             continue
         if clock.over:
             done.append(part)

@@ -28,6 +28,7 @@ def test_a_network_of_ones_own_is_measured_planned_packed_and_run(capsys: pytest
     printed = capsys.readouterr().out
     assert "qpart/mine, measured: score 0.9" in printed
     assert re.search(r"^optimal .*cut [123]", printed, re.MULTILINE)
+    assert re.search(r"front of objective and payload \[bit\]\n  plan 1: .*, proved$", printed, re.MULTILINE)
     lost = re.search(r"lost (-?[\d.]+) points \[(-?[\d.]+), ", printed)
     assert lost is not None
     assert float(lost[2]) <= 1.0  # an interval above the level would refute it

@@ -2,18 +2,19 @@
 
     for every choice of weight w and cost c a point of weight <= w and cost <= (1 + eps) c + eps0
 
-Segment by segment between supported points (Warburton, 1987, asks for the same of dynamic programs). At a segment's
-multiplier every choice costs the segment's line plus its reduced cost. All choices of reduced cost up to some depth are
-enumerated; whatever else lies in the segment is above the line by more than that depth. The depth is doubled until each
-point, and the next, satisfy the definition: the proof is the enumeration. Where labels grow beyond what is kept, the
-kernel's own search settles what is between two points.
+Segment by segment between supported points. At a segment's multiplier every choice costs the segment's line plus its
+reduced cost. Choices of small reduced cost are enumerated, sums that differ by little taken for one another; whatever
+else lies in the segment is above the line by more than that depth. Where points that are close enough to one another
+are not found so, one class takes the blame: with each of its items in turn the rest is a knapsack with segments of its
+own, and the points of all these together stand for all choices (branch and bound, with a front in every leaf).
 """
 
 from __future__ import annotations
 
+import bisect
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,9 +23,8 @@ from numpy.typing import ArrayLike
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.display import Brief
 from qopt.core.errors import InputError, shown
-from qopt.core.limits import SLACK, limit_with_slack
+from qopt.core.limits import limit_with_slack
 from qopt.kernels.arguments import check_options, number
-from qopt.kernels.knapsack import single
 from qopt.kernels.knapsack.front import curve_of
 from qopt.kernels.knapsack.front_sums import rounded_sums
 from qopt.kernels.knapsack.relaxation import Steps, hull_steps, undominated
@@ -32,14 +32,20 @@ from qopt.kernels.knapsack.scaled import checked
 from qopt.kernels.knapsack.ties import Merged, merge
 from qopt.kernels.tolerances import EPSILON
 
-MOST_LABELS = 3_000_000
-"""Partial sums of one segment before the kernel's search takes over."""
+DEPTHS = (1.0 / 64.0, 1.0 / 8.0, 1.0)
+"""To which reduced costs are enumerated before a class is branched on, as shares of what a point may cost too much."""
 
-MOST_DEPTHS = 40
-"""Tries of a segment."""
+BLUNT = 0.25
+"""Share of that by which sums may be taken for one another."""
 
-DEEPER = 4.0
-"""By which the depth grows from try to try."""
+THIN = 0.125
+"""Share of that by which a choice must be better than what is known to be a point."""
+
+MOST_FIXED = 40
+"""Classes branched on, one below the other."""
+
+MOST_LABELS = 2_000_000
+"""Sums made at once in one enumeration."""
 
 FEW = 64
 """Up to so many labels none is worth removing."""
@@ -47,14 +53,11 @@ FEW = 64
 AT_ONCE = 4_000_000
 """Numbers of points added up together."""
 
-SHALLOW = 1.0 / 256.0
-"""Depth to which a segment is first enumerated, as a share of what a point may cost too much."""
-
-BLUNT = 0.25
-"""Share of that by which sums may be taken for one another."""
-
 ROUNDINGS = 16.0
 """Of a reduced cost and its sums, generously."""
+
+NOTHING = np.zeros((0, 2), dtype=np.int64)
+"""Changed of a choice: classes and items, none."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -79,8 +82,7 @@ class EpsilonFront(Brief):
     proved: bool
     limit: float
     labels: int
-    _at: list[tuple[int, IntArray]]
-    _steps: Steps
+    _choices: IntArray
     _ties: Merged
 
     def __len__(self) -> int:
@@ -108,20 +110,7 @@ class EpsilonFront(Brief):
         """
         if not isinstance(point, int | np.integer) or not 0 <= point < len(self):
             raise InputError("point", shown(point), f"a whole number from 0 to {len(self) - 1}")
-        return self._ties.expand(_chosen(self._steps, *self._at[point]))
-
-
-def _chosen(steps: Steps, taken: int, moved: IntArray) -> IntArray:
-    """(m,) columns after some hull steps, and what is changed of them: rows of class and item."""
-    found = steps.start.copy()
-    found[steps.owner[:taken]] = steps.item[:taken]
-    if len(moved):
-        found[moved[:, 0]] = moved[:, 1]
-    return found
-
-
-NOTHING = np.zeros((0, 2), dtype=np.int64)
-"""Changed of a choice: classes and items, none."""
+        return self._ties.expand(self._choices[point].astype(np.int64))
 
 
 @dataclass
@@ -146,48 +135,68 @@ class _Labels:
         return np.array(found, dtype=np.int64).reshape(-1, 2)
 
 
-@dataclass
-class _Place:
-    """A choice: weight above the segment's begin, cost, and what is changed or how it was made."""
-
-    x: float
-    cost: float
-    made: IntArray | tuple[_Labels, int]
-
-    @property
-    def moved(self) -> IntArray:
-        """(M, 2) classes and items that are not those of the segment's begin."""
-        return self.made[0].moved(self.made[1]) if isinstance(self.made, tuple) else self.made
-
-
-class _Segment:
-    """What lies between two supported points.
+class _Part:
+    """The knapsack with some classes fixed: its supported points.
 
     Parameters
     ----------
-    c, w : (m, k) costs and weights of the merged classes.
-    steps : of their hulls.
-    at : how many are taken where the segment begins.
-    room : weight from its begin to its end.
-    present : (m, k) items that no other of their class beats.
+    c, w : (m, k) costs and weights.
+    steps : hull steps of the free classes, and the items at which all classes begin.
+    free : (m,) which classes are not fixed.
     """
 
-    def __init__(self, c: FloatArray, w: FloatArray, steps: Steps, at: int, room: float, present: BoolArray) -> None:
-        self.room, self.slope = room, float(steps.slope[at])
-        self.base = _chosen(steps, at, NOTHING)
+    def __init__(self, c: FloatArray, w: FloatArray, steps: Steps, free: BoolArray) -> None:
+        self.steps, self.free = steps, free
+        rows = np.arange(len(c))
+        self.weight = math.fsum(w[rows, steps.start]) + np.concatenate(([0.0], np.cumsum(steps.load)))
+        self.cost = math.fsum(c[rows, steps.start]) - np.concatenate(([0.0], np.cumsum(steps.gain)))
+
+    def fixed(self, c: FloatArray, w: FloatArray, i: int, item: int) -> _Part:
+        """The part with one more class fixed."""
+        kept = self.steps.owner != i
+        start = self.steps.start.copy()
+        start[i] = item
+        old = self.steps
+        steps = Steps(old.owner[kept], old.item[kept], old.gain[kept], old.load[kept], old.slope[kept], start)
+        free = self.free.copy()
+        free[i] = False
+        return _Part(c, w, steps, free)
+
+    def chosen(self, taken: int, moved: IntArray) -> IntArray:
+        """(m,) columns after some hull steps, and what is changed of them."""
+        found = self.steps.start.copy()
+        found[self.steps.owner[:taken]] = self.steps.item[:taken]
+        found[moved[:, 0]] = moved[:, 1]
+        return found
+
+
+class _Segment:
+    """What lies between two supported points of a part.
+
+    Parameters
+    ----------
+    c, w : (m, k) costs and weights.
+    present : (m, k) items that no other of their class beats.
+    part : the part.
+    at : how many steps are taken where the segment begins.
+    """
+
+    def __init__(self, c: FloatArray, w: FloatArray, present: BoolArray, part: _Part, at: int) -> None:
+        self.slope = float(part.steps.slope[at])
+        self.base = part.chosen(at, NOTHING)
         rows = np.arange(len(c))
         self.load = w - w[rows, self.base][:, None]
         own = np.maximum(c - c[rows, self.base][:, None] + self.slope * self.load, 0.0)
-        self.reduced = np.where(present, own, np.inf)
+        self.reduced = np.where(present & part.free[:, None], own, np.inf)
+        self.reduced[rows, self.base] = np.inf
 
-    def enumerated(self, lo: float, hi: float, depth: float, blunt: float) -> tuple[_Labels | None, int]:
-        """Choices that stand for all of reduced cost up to a depth, of weight from `lo` to `hi`; and the sums made.
+    def enumerated(self, end: float, depth: float, blunt: float) -> tuple[_Labels | None, int]:
+        """Choices that stand for all of reduced cost up to a depth that are below `end`; and the sums made.
 
-        For each such choice there is one of no more weight that costs more by `blunt` at most, or it is below `lo`.
-        None where there are more sums than may be.
+        For each such choice there is one of no more weight that costs more by `blunt` at most. None where there are
+        more sums than may be.
         """
         near = self.reduced <= depth
-        near[np.arange(len(self.base)), self.base] = False
         classes = np.flatnonzero(near.any(axis=1)).tolist()
         # Classes of small weights first: lists grow with what their classes can tell apart.
         classes.sort(key=lambda i: float(np.abs(self.load[i][near[i]]).max()))
@@ -198,7 +207,7 @@ class _Segment:
         for entry in loads[::-1]:
             low.append(low[-1] + float(entry.min()))
             high.append(high[-1] + float(entry.max()))
-        edge = EPSILON * ROUNDINGS * (abs(low[-1]) + abs(high[-1]) + self.room)
+        edge = EPSILON * ROUNDINGS * (abs(low[-1]) + abs(high[-1]) + end)
         r, x, made, blunted = np.zeros(1), np.zeros(1), 1, 0.0
         share = blunt / max(len(classes), 1)
         history = []
@@ -209,7 +218,7 @@ class _Segment:
             all_r, all_x = (add_r[:, None] + r).ravel(), (add_x[:, None] + x).ravel()
             left = len(loads) - step - 1
             keep = np.flatnonzero(
-                (all_r <= depth + blunted) & (all_x + low[left] <= hi + edge) & (all_x + high[left] >= lo - edge)
+                (all_r <= depth + blunted) & (all_x + low[left] <= end + edge) & (all_x + high[left] >= -edge)
             )
             if len(keep) > FEW:
                 keep = keep[_undominated(all_x[keep], all_r[keep] - self.slope * all_x[keep], share)]
@@ -218,7 +227,7 @@ class _Segment:
             history.append((keep % size, keep // size))
             made += len(all_r)
         cost = r - self.slope * x
-        inside = np.flatnonzero((x >= lo - edge) & (x < hi - edge))
+        inside = np.flatnonzero((x >= -edge) & (x <= end + edge))
         order = inside[_undominated(x[inside], cost[inside])]
         return _Labels(x[order], cost[order], order, history, classes, items), made
 
@@ -276,39 +285,70 @@ def epsilon_front(
     tied = merge(ties, len(given_cost))
     c, w = tied.table(given_cost), tied.table(given_weight)
     errors = float(tied.error(given_cost)), float(tied.error(given_weight))
-    present = undominated(c, w)
-    steps = hull_steps(c, w, present)
-    search = _Search(c, w, present, steps, limit_with_slack(limit), errors, eps, eps0, deadline)
+    search = _Search(c, w, limit_with_slack(limit), errors, eps, eps0, deadline)
     search.run()
-    at, bounds = search.at, np.array(search.bound)
+    choices = np.array(search.choices, dtype=np.int32).reshape(-1, len(c))
     # Sums as given, each rounded once.
     rows = np.arange(len(given_cost))
-    loads, costs = np.empty(len(at)), np.empty(len(at))
+    loads, costs = np.empty(len(choices)), np.empty(len(choices))
     part = max(1, AT_ONCE // max(1, len(rows)))
-    for begin in range(0, len(at), part):
-        chosen = tied.expand(np.array([_chosen(steps, *each) for each in at[begin : begin + part]]))
+    for begin in range(0, len(choices), part):
+        chosen = tied.expand(choices[begin : begin + part].astype(np.int64))
         loads[begin : begin + part] = rounded_sums(given_weight[rows, chosen])
         costs[begin : begin + part] = rounded_sums(given_cost[rows, chosen])
     kept = _undominated(loads, costs)
     kept = kept[loads[kept] <= limit_with_slack(limit)]
-    # A point that fell out leaves its range to the one before it, whose bound is then the least of both.
-    least = np.array([bounds[a:b].min() for a, b in zip(kept, [*kept[1:].tolist(), len(at)], strict=True)])
-    least = np.minimum(least, costs[kept]) if len(kept) else least
-    blur = search.blur
-    proved = bool(np.all(costs[kept] <= (1.0 + eps) * least + eps0 + 4.0 * blur))
+    bound = search.bounds(loads[kept], costs[kept])
     return EpsilonFront(
         weight=loads[kept],
         cost=costs[kept],
-        bound=least,
+        bound=bound,
         eps=eps,
         eps0=eps0,
-        proved=proved,
+        proved=not search.open and bool(np.all(costs[kept] <= (1.0 + eps) * bound + eps0 + 8.0 * search.blur)),
         limit=limit,
         labels=search.labels,
-        _at=[at[i] for i in kept.tolist()],
-        _steps=steps,
+        _choices=choices[kept],
         _ties=tied,
     )
+
+
+class _Staircase:
+    """The least cost that is known at every weight."""
+
+    def __init__(self) -> None:
+        self.x: list[float] = []
+        self.cost: list[float] = []
+
+    def at(self, x: float) -> float:
+        """Of a choice of no more weight."""
+        k = bisect.bisect_right(self.x, x)
+        return self.cost[k - 1] if k else math.inf
+
+    def costs(self, x: FloatArray) -> FloatArray:
+        """(P,) of choices of no more weight than each."""
+        if not len(x):
+            return x
+        first = max(bisect.bisect_right(self.x, float(x.min())) - 1, 0)
+        last = bisect.bisect_right(self.x, float(x.max()))
+        steps, costs = np.array(self.x[first:last]), np.array([math.inf, *self.cost[first:last]])
+        found: FloatArray = costs[np.searchsorted(steps, x, side="right")]
+        return found
+
+    def between(self, low: float, high: float) -> tuple[FloatArray, FloatArray]:
+        """Weights, from `low` on, at which the cost falls, and the costs from there on."""
+        first, last = bisect.bisect_right(self.x, low), bisect.bisect_left(self.x, high)
+        before = self.cost[first - 1] if first else math.inf
+        return np.array([low, *self.x[first:last]]), np.array([before, *self.cost[first:last]])
+
+    def add(self, x: float, cost: float) -> None:
+        """A choice that is better than what is known."""
+        k = bisect.bisect_right(self.x, x)
+        end = k
+        while end < len(self.x) and self.cost[end] >= cost:
+            end += 1
+        begin = k - 1 if k and self.x[k - 1] == x else k
+        self.x[begin:end], self.cost[begin:end] = [x], [cost]
 
 
 class _Search:
@@ -316,8 +356,8 @@ class _Search:
 
     Attributes
     ----------
-    at : steps taken and what is changed, of each point.
-    bound : of each point, below which no choice lies that is lighter than the next point.
+    choices : columns of each point found.
+    open : ranges of weight in which what is known is no epsilon-front, each with a bound.
     labels : sums made.
     blur : rounding of costs.
     """
@@ -326,130 +366,123 @@ class _Search:
         self,
         c: FloatArray,
         w: FloatArray,
-        present: BoolArray,
-        steps: Steps,
         allowed: float,
         errors: tuple[float, float],
         eps: float,
         eps0: float,
         deadline: float | None,
     ) -> None:
-        self._c, self._w, self._present, self._steps, self._allowed = c, w, present, steps, allowed
-        self._eps, self._eps0, self._deadline = eps, eps0, deadline
-        self.curve = curve_of(c, w, steps, *errors)
-        self.loads, self.costs = self.curve.weight, self.curve.cost
-        size = float(np.abs(c).max(axis=1, initial=0.0).sum())
+        self._c, self._w, self._allowed, self._deadline = c, w, allowed, deadline
+        self._eps, self._eps0 = eps, eps0
+        self._present = undominated(c, w)
+        steps = hull_steps(c, w, self._present)
+        self._curve = curve_of(c, w, steps, *errors)
+        self._whole = _Part(c, w, steps, np.ones(len(c), dtype=bool))
+        size, heavy = (float(np.abs(table).max(axis=1, initial=0.0).sum()) for table in (c, w))
         self.blur = EPSILON * (len(c) + ROUNDINGS) * size + errors[0]
-        self.at: list[tuple[int, IntArray]] = []
-        self.bound: list[float] = []
+        self._blur_w = EPSILON * (len(c) + ROUNDINGS) * heavy + errors[1]
+        self._known = _Staircase()
+        self.choices: list[IntArray] = []
+        self.open: list[tuple[float, float, float]] = []
         self.labels = 0
-        self._heaviest = float(np.abs(w).max(initial=0.0))
 
     def run(self) -> None:
         """Every segment within the limit."""
-        if len(self.loads) and self.loads[0] > self._allowed + self.curve.blur:
-            return
-        for t in range(len(self._steps.gain)):
-            if self.loads[t] > self._allowed:
+        self._walk(self._whole, -math.inf, self._allowed, 0)
+
+    def bounds(self, weight: FloatArray, cost: FloatArray) -> FloatArray:
+        """(P,) below which no choice lies that is lighter than the next point.
+
+        Parameters
+        ----------
+        weight, cost : (P,) of the points, ascending in weight.
+        """
+        ends = np.append(weight[1:], self._allowed)
+        found = self._target(cost) - self.blur
+        for low, high, bound in self.open:
+            here = (weight < high) & (ends > low)
+            found[here] = np.minimum(found[here], bound)
+        curve: FloatArray = np.minimum(np.maximum(found, self._curve.below(ends) if len(ends) else found), cost)
+        return curve
+
+    def _target(self, cost: FloatArray) -> FloatArray:
+        """What choices must cost at least, for points of some costs to stand for them."""
+        found: FloatArray = (cost - self._eps0) / (1.0 + self._eps)
+        return found
+
+    def _walk(self, part: _Part, low: float, high: float, fixed: int) -> None:
+        """All segments of a part that reach into a range of weights."""
+        weight, cost = part.weight, part.cost
+        first = max(int(np.searchsorted(weight, low, side="right")) - 1, 0)
+        last = int(np.searchsorted(weight, high, side="right"))
+        for t in range(first, last):
+            if weight[t] <= self._allowed:
+                self._add(part, t, NOTHING, float(weight[t]), float(cost[t]), 0.0)
+        inner = min(last, len(weight) - 1)
+        ends = np.minimum(weight[first + 1 : inner + 1], high)
+        begins = weight[first:inner]
+        lines = cost[first:inner] - part.steps.slope[first:inner] * (ends - begins)
+        known = self._known.costs(np.maximum(begins, low))
+        for t in (first + np.flatnonzero(~(lines - 4.0 * self.blur >= self._target(known)))).tolist():
+            begin = float(weight[t])
+            self._segment(part, t, max(low - begin, 0.0), min(float(weight[t + 1]), high) - begin, fixed)
+
+    def _add(self, part: _Part, taken: int, moved: IntArray, x: float, cost: float, least: float) -> None:
+        """One more point, if it is better by more than something than what is known."""
+        if cost < self._known.at(x) - least:
+            self._known.add(x, cost)
+            self.choices.append(part.chosen(taken, moved))
+
+    def _segment(self, part: _Part, t: int, low: float, end: float, fixed: int) -> None:
+        """Points from `low` to `end` above a supported one: enumerated, or by cases of a class."""
+        top, slope = float(part.cost[t]), float(part.steps.slope[t])
+        allowed = max(self._eps * (top - slope * end) + self._eps0, 0.0)
+        margin = 4.0 * self.blur + 4.0 * slope * self._blur_w
+        own: _Segment | None = None
+        reached = 0.0
+        for depth in DEPTHS:
+            span = self._unsettled(part, t, low, end, reached - margin)
+            if span is None:
                 return
-            room = min(float(self._steps.load[t]), self._allowed - float(self.loads[t]))
-            late = self._deadline is not None and time.perf_counter() > self._deadline
-            fall = float(self._steps.slope[t]) * room
-            below = float(self.costs[t]) - fall  # the curve where the segment ends
-            if late or fall <= self._eps * below + self._eps0 - 4.0 * self.blur:
-                self.at.append((t, NOTHING))
-                self.bound.append(below)
-                continue
-            self._segment(t, room, below)
-        if self.loads[-1] <= self._allowed:
-            self.at.append((len(self._steps.gain), NOTHING))
-            self.bound.append(float(self.costs[-1]))
-
-    def _segment(self, t: int, room: float, below: float) -> None:
-        """Points between two supported ones; deeper and deeper until they are close enough."""
-        own = _Segment(self._c, self._w, self._steps, t, room, self._present)
-        self._allowed_above = max(self._eps * below + self._eps0, 0.0)
-        self._margin = self.blur + EPSILON * ROUNDINGS * len(self._c) * own.slope * self._heaviest
-        depth = max(SHALLOW * self._allowed_above, own.slope * room * 1e-9)
-        self._found: list[tuple[_Place, float]] = []
-        self._cover(own, t, _Place(0.0, float(self.costs[t]), NOTHING), room, depth)
-        for place, bound in sorted(self._found, key=lambda each: each[0].x):
-            self.at.append((t, place.moved))
-            self.bound.append(bound)
-
-    def _target(self, cost: float) -> float:
-        """What a choice must cost at least, for a point of a cost to stand for it."""
-        return (cost - self._eps0 + 2.0 * self.blur) / (1.0 + self._eps)
-
-    def _cover(self, own: _Segment, t: int, first: _Place, end: float, depth: float) -> None:
-        """Points from one that is known up to a weight, each with its bound."""
-        top, blunt = float(self.costs[t]), BLUNT * self._allowed_above
-        for _ in range(MOST_DEPTHS):
-            late = self._deadline is not None and time.perf_counter() > self._deadline
-            if late:
+            low, end = span
+            if self._deadline is not None and time.perf_counter() > self._deadline:
                 break
-            labels, made = own.enumerated(first.x, end, depth, blunt)
+            own = own or _Segment(self._c, self._w, self._present, part, t)
+            labels, made = own.enumerated(end, depth * allowed, BLUNT * allowed)
             self.labels += made
             if labels is None:
-                self._searched(own, t, first, end)
-                return
-            places = [first]
-            for i, (x, cost) in enumerate(zip(labels.weight.tolist(), (top + labels.cost).tolist(), strict=True)):
-                if x > first.x and cost < first.cost:
-                    places.append(_Place(x, cost, (labels, i)))
-            found = list(self._thinned(own, top, places, end, depth, blunt))
-            left = [k for k, (_, _, _, close) in enumerate(found) if not close]
-            # One deeper range from the first point that does not do to the last: sums of one serve the others.
-            outside = found if not left else [*found[: left[0]], *found[left[-1] + 1 :]]
-            self._found += [(place, bound) for place, bound, _, _ in outside]
-            if not left:
-                return
-            enough = max(self._target(found[k][0].cost) - (top - own.slope * found[k][2]) for k in left)
-            first, end = found[left[0]][0], found[left[-1]][2]
-            depth = min(DEEPER * depth, enough + 2.0 * self._margin + 2.0 * self.blur)
-        self._found.append((first, top - own.slope * end - self.blur))
+                break
+            reached = depth * allowed
+            self._settle(part, t, labels, low, THIN * allowed)
+        span = self._unsettled(part, t, low, end, reached - margin)
+        if span is None:
+            return
+        start = float(part.weight[t])
+        late = self._deadline is not None and time.perf_counter() > self._deadline
+        owner = int(part.steps.owner[t])
+        if late or fixed >= MOST_FIXED:
+            self.open.append((start + span[0], start + span[1], top - slope * span[1] - margin))
+            return
+        for item in np.flatnonzero(self._present[owner]).tolist():
+            case = part.fixed(self._c, self._w, owner, item)
+            self._walk(case, start + span[0], start + span[1], fixed + 1)
 
-    def _thinned(
-        self, own: _Segment, top: float, places: list[_Place], end: float, depth: float, blunt: float
-    ) -> Iterator[tuple[_Place, float, float, bool]]:
-        """Points that are needed, each with its bound, the weight to which it holds, and whether it is close enough."""
-        blunt += self._margin
-        until = [*(place.x for place in places[1:]), end]
-        costs = [places[0].cost, *(place.cost - blunt for place in places[1:])]
-        beyond = [top - own.slope * max(x, 0.0) + depth - self._margin - self.blur for x in until]
-        i = 0
-        while i < len(places):
-            target, k, bound = self._target(places[i].cost), i, math.inf
-            # The range of i ends before the first that it does not stand for.
-            while k < len(places):
-                least = min(bound, costs[k] if k > i else places[i].cost - (blunt if k else 0.0))
-                if min(least, beyond[k]) < target:
-                    break
-                bound, k = least, k + 1
-            close = k > i
-            k = max(k, i + 1)
-            yield places[i], min(bound, beyond[k - 1], places[i].cost), until[k - 1], close
-            i = k
+    def _unsettled(self, part: _Part, t: int, low: float, end: float, depth: float) -> tuple[float, float] | None:
+        """From where to where what is known does not stand for what lies `depth` above the line; None for nowhere."""
+        start, top, slope = float(part.weight[t]), float(part.cost[t]), float(part.steps.slope[t])
+        x, cost = self._known.between(start + low, start + end)
+        ends = np.append(x[1:], start + end) - start
+        left = np.flatnonzero(top - slope * ends + depth < self._target(cost))
+        if not len(left):
+            return None
+        return max(float(x[left[0]]) - start, low), float(ends[left[-1]])
 
-    def _searched(self, own: _Segment, t: int, first: _Place, end: float) -> None:
-        """Points from one on, each the lightest choice for which the one before does not stand: a search for each."""
-        top, start = float(self.costs[t]), float(self.loads[t])
-        rows = np.arange(len(self._c))
-        while True:
-            left = None if self._deadline is None else max(self._deadline - time.perf_counter(), 0.0)
-            target = self._target(first.cost)
-            limit = target - 2.0 * SLACK * abs(target) - self.blur
-            found = single.solve(self._w, self._c, limit, time_limit=left, on_grid=False)
-            if found.status == "infeasible":
-                self._found.append((first, target - self._margin))
-                return
-            if found.status != "optimal" or found.choice is None:
-                self._found.append((first, top - own.slope * end - self.blur))
-                return
-            self._found.append((first, target - self._margin))
-            x = math.fsum([*self._w[rows, found.choice].tolist(), -start])
-            if x >= end:
-                return
-            moved = np.flatnonzero(found.choice != own.base)
-            cost = math.fsum(self._c[rows, found.choice].tolist())
-            first = _Place(x, cost, np.column_stack((moved, found.choice[moved])))
+    def _settle(self, part: _Part, t: int, labels: _Labels, low: float, least: float) -> None:
+        """Take the choices that are better than what is known, where by little, not."""
+        start, top = float(part.weight[t]), float(part.cost[t])
+        x, cost = start + labels.weight, top + labels.cost
+        good = np.flatnonzero((cost < self._known.costs(x) - least) & (x <= self._allowed))
+        for i in good.tolist():
+            if cost[i] < self._known.at(float(x[i])) - least:
+                self._add(part, t, labels.moved(i), float(x[i]), float(cost[i]), least)
+        del low
