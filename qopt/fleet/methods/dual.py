@@ -44,7 +44,7 @@ CORES = 10
 """Times that a core is solved, at most."""
 
 WIDEN = 4
-"""Times by which a core grows that is too small: where it cannot keep the capacities, or its multipliers lead astray."""
+"""Times by which a core grows that is too small: it cannot keep the capacities, or its multipliers lead astray."""
 
 ENOUGH = 1e-9
 """Share of the value by which the core's vertex may be above it: then no multipliers are better by more."""
