@@ -3,8 +3,9 @@
 # %% [markdown]
 # # Congestion prices move the cut
 #
-# A request alone takes the cut that is best for it. Many requests that do so overload servers and links. What should each
-# do, and how do we know that nothing is much better? A price for every second of a server and of airtime answers both.
+# A request alone takes the cut that is best for it. Many requests that do so overload servers and links. What should
+# each do, and how do we know that nothing is much better? A price for every second of a server and of airtime answers
+# both.
 
 # %%
 import matplotlib.pyplot as plt
@@ -19,16 +20,14 @@ print(*next(iter(fleet.classes.values())).name, sep="\n")
 # %% [markdown]
 # ## From plenty to scarcity
 #
-# At a load of 1 the capacities are what all would like. We take them away bit by bit. The bound of the prices is exact, in
+# At first the capacities are what all would like. We take them away bit by bit. The bound of the prices is exact, in
 # whole numbers, and the plan is near it.
 
 # %%
 shares = (1.0, 0.8, 0.6, 0.4, 0.2)
 problems, plans, worth = [], [], []
 for share in shares:
-    problem = qopt.generate.fleet(
-        200, seed=4, classes=1, options=5, servers=1, cells=1, load=share, deadlines=False
-    )
+    problem = qopt.generate.fleet(200, seed=4, classes=1, options=5, servers=1, cells=1, load=share, deadlines=False)
     solution = qopt.solve(problem, "lagrangian")
     own = qopt.solve(problem, "own-best")
     problems.append(problem)
@@ -50,8 +49,7 @@ for field in worth[0]:
 ax.set_xlabel("capacities, % of what all would like")
 ax.set_ylabel("price of a second")
 ax.invert_xaxis()
-ax.legend();
-
+ax.legend()
 # %% [markdown]
 # ## The cut moves
 #
@@ -60,8 +58,7 @@ ax.legend();
 # %%
 fig, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")
 qopt.plots.plot_options(problems, plans, [-100 * s for s in shares], ax=ax)
-ax.set_xlabel("capacities, % of what all would like, falling");
-
+ax.set_xlabel("capacities, % of what all would like, falling")
 # %% [markdown]
 # ## Without a solver
 #

@@ -88,6 +88,14 @@ class Climbed(Brief):
     margin: float
 
     @property
+    def vertex(self) -> float:
+        """Cost of the core's vertex with all others as they are: no less than the linear program's optimum."""
+        if self.core is None:
+            return float("inf")
+        left = self.left - self.own.use.T @ self.core.x
+        return float(self.value) + float(self.own.length @ self.core.x) + float(self.grid.value(self.lam) @ left)
+
+    @property
     def above(self) -> bool:
         """Whether the core's vertex is above some capacity, by more than rounding: the core is too small."""
         if self.core is None:
