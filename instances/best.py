@@ -34,6 +34,7 @@ from qopt.core.files import write_whole
 from qopt.core.plan import read_answer
 from qopt.core.problem import Problem
 from qopt.core.reading import bundled, load, save
+from qopt.fleet.plan import FleetPlan
 from qopt.jqodi.plan import JqodiPlan
 from qopt.kernels import checker
 from qopt.qpart.plan import QPartPlan
@@ -172,6 +173,9 @@ def decision(plan: Any) -> dict[str, Any]:
         return {"model": plan.model, "bits": plan.bits, "servers": list(plan.servers), "cuts": list(plan.cuts)}
     if isinstance(plan, AllocationPlan):
         return {"formats": dict(plan.formats), **({"pools": dict(plan.pools)} if plan.pools else {})}
+    if isinstance(plan, FleetPlan):
+        splits = {"splits": [list(split) for split in plan.splits]} if plan.splits else {}
+        return {"option": plan.option.tolist(), **splits}
     return {"operator": plan.operator, "tiers": dict(plan.tiers)}
 
 

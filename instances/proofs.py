@@ -1,8 +1,8 @@
 """Proofs of best-known values as files for the standalone checker (`qopt/kernels/checker.py`).
 
 A value U is the best where nothing keeps the limits and costs less. An instance falls into parts: the cuts of a QPART
-request, the operators of a placement, the candidates of JQODI, the one knapsack of an allocation. For each there is a
-claim, a pair of files that the checker reads:
+request, the operators of a placement, the candidates of JQODI, the one knapsack of an allocation or of a fleet. For
+each there is a claim, a pair of files that the checker reads:
 
 * `below`: a knapsack, or path, whose costs are a limit too, U (1 - 1e-9) less what the part costs in any case. That
   nothing keeps its limits is the claim; a leaf ``["leaf", 1, lam, ...]`` of a witness becomes
@@ -22,6 +22,9 @@ from typing import Any
 from qopt.allocation.certificate.reading import HALF, Reading, read
 from qopt.allocation.problem import Allocation
 from qopt.core.problem import Problem
+from qopt.fleet.certificate.closing import instance as fleet_instance
+from qopt.fleet.problem import Fleet
+from qopt.fleet.units import units
 from qopt.jqodi.certificate import arrays as jqodi_arrays
 from qopt.jqodi.certificate.bounds import dual
 from qopt.jqodi.certificate.instances import knapsack, layered
@@ -63,7 +66,13 @@ def claims(problem: Problem, plan: Any, objective: float, witness: object) -> li
         The proof is no set of kernel instances; or the checker does not accept one of them.
     """
     least = Fraction(objective) - GAP * abs(Fraction(objective))
-    kinds: dict[type, Any] = {QPart: _cuts, Placement: _operators, Jqodi: _candidates, Allocation: _knapsack}
+    kinds: dict[type, Any] = {
+        QPart: _cuts,
+        Placement: _operators,
+        Jqodi: _candidates,
+        Allocation: _knapsack,
+        Fleet: _requests,
+    }
     parts = kinds[type(problem)](problem, plan, least, witness)
     found = []
     for about, attempts in parts:
@@ -196,6 +205,15 @@ def _knapsack(problem: Allocation, plan: Any, least: Fraction, witness: Any) -> 
         "ties": [list(tie) for tie in reading.ties],
     }
     yield "the allocation", [_file("mckp", fields, {"choice": _columns(problem, reading, plan), "tree": tree})]
+
+
+def _requests(problem: Fleet, plan: Any, least: Fraction, witness: Any) -> Iterator[Part]:  # noqa: ARG001
+    tree = witness.get("tree") if isinstance(witness, dict) else None
+    if tree is None:
+        raise NoFile("no tree")
+    own = units(problem)
+    answer = {"choice": own.choice(problem, plan).tolist(), "tree": tree}
+    yield "the requests", [_file("mckp", fleet_instance(own), answer)]
 
 
 def _columns(problem: Allocation, reading: Reading, plan: Any) -> Sequence[int]:

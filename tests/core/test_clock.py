@@ -21,6 +21,7 @@ from qopt.core.families import FAMILIES, family_of
 from qopt.core.method import Method, Options, named
 from qopt.core.problem import Problem
 from qopt.core.solution import Outcome, Solution, stopped
+from qopt.fleet.generate import fleet
 from qopt.jqodi.generate import jqodi
 from qopt.kernels.knapsack.result import Result
 from qopt.placement.generate import placement
@@ -41,6 +42,8 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
     "jqodi, small": lambda: jqodi(2, seed=1, servers=2, cuts=2),
     "allocation": lambda: allocation(20, seed=1),
     "allocation, pairs": lambda: allocation(4, seed=2, interactions=0.5),
+    "fleet": lambda: fleet(30, seed=1, options=4, servers=2, cells=2),
+    "fleet, small": lambda: fleet(5, seed=1, options=4, servers=2, cells=1),
 }
 
 COMPARISONS = ("full-model", "minimal-model")

@@ -73,6 +73,20 @@ ALL: dict[str, tuple[int, dict[str, list[Any]]]] = {
             "spread": [1],
         },
     ),
+    "fleet": (
+        6,
+        {
+            "seed": [2],
+            "classes": [2],
+            "options": [3],
+            "servers": [2],
+            "cells": [1],
+            "load": [1, 2],
+            "memory": [True],
+            "deadlines": [False],
+            "rows": [3],
+        },
+    ),
 }
 
 

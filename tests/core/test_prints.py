@@ -50,9 +50,16 @@ def wide() -> Any:
 
 
 @functools.cache
+def fleet_of_many() -> Any:
+    return qopt.generate.fleet(3000, seed=1, servers=40, cells=40)
+
+
+@functools.cache
 def solved(which: str) -> Any:
     if which == "qpart":
         return qopt.solve(deep().replace({"cuts": [1999, 2000]}), "mckp")
+    if which == "fleet":
+        return qopt.solve(fleet_of_many(), "greedy")
     if which == "allocation":
         return qopt.solve("allocation/qwen3.5-0.8b")
     return qopt.solve(long(), "rcsp") if which == "jqodi" else qopt.solve(wide())
@@ -123,6 +130,11 @@ HELD: dict[str, Callable[[], Any]] = {
     "allocation plan": lambda: solved("allocation").plan,
     "allocation certificate": lambda: solved("allocation").certificate,
     "allocation cost": lambda: solved("allocation").certificate.cost,
+    "fleet": lambda: fleet_of_many(),
+    "fleet solution": lambda: solved("fleet"),
+    "fleet plan": lambda: solved("fleet").plan,
+    "fleet certificate": lambda: solved("fleet").certificate,
+    "fleet cost": lambda: solved("fleet").certificate.cost,
     "items": lambda: items(qopt.load("allocation/qwen3.5-0.8b")),
     "audit": lambda: qopt.audit("allocation/teaching-4", dict.fromkeys("abcd", "int4")),
     "placement": wide,

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import qopt.formulations.allocation
+import qopt.formulations.fleet
 import qopt.formulations.jqodi
 import qopt.formulations.placement
 import qopt.formulations.qpart
@@ -33,6 +34,7 @@ SMALL = {
     "placement": "placement/teaching-5",
     "jqodi": "jqodi/fig5",
     "allocation": "allocation/teaching-4",
+    "fleet": "fleet/teaching-4",
 }
 NAMES = [family.name for family in FAMILIES.values()]
 
@@ -81,6 +83,7 @@ OF_FAMILY: dict[str, list[Callable[..., Any]]] = {
         *(getattr(qopt.plots, f"plot_{name}") for name in ("formats", "budgets")),
         allocation_breakpoints.breakpoints,
     ],
+    "fleet": [*asking(qopt.formulations.fleet), qopt.plots.plot_capacities],
 }
 PAIRS = [
     pytest.param(function, own, other, id=f"{function.__module__}.{function.__name__}-{other}")

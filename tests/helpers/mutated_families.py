@@ -10,6 +10,7 @@ from typing import Any
 from qopt.allocation.generate import allocation
 from qopt.core.problem import Problem
 from qopt.core.reading import to_json
+from qopt.fleet.generate import fleet
 from qopt.jqodi.generate import jqodi
 from qopt.placement.generate import placement
 from qopt.qpart.generate import qpart
@@ -70,9 +71,18 @@ def of_allocation() -> list[Problem]:
     ]
 
 
+def of_fleet() -> list[Problem]:
+    """With counts and without, with memory, without deadlines."""
+    return [
+        fleet(4, seed=1, classes=1, options=3, servers=1, cells=1),
+        fleet(6, seed=2, classes=2, options=3, servers=2, cells=1, rows=3, memory=True, deadlines=False),
+    ]
+
+
 FAMILIES = {
     "qpart": Mutated(of_qpart, ("auto", "brute-force", "kkt", "round-up", "qpart-paper")),
     "placement": Mutated(of_placement, ("auto", "brute-force", "cut-branch", "equal-size")),
     "jqodi": Mutated(of_jqodi, ("auto", "brute-force", "adp", "jqodi-paper")),
+    "fleet": Mutated(of_fleet, ("auto", "lagrangian", "highs-mip", "own-best", "greedy", "least-loaded")),
     "allocation": Mutated(of_allocation, ("auto", "brute-force", "highs-mip", "greedy", "uniform", "beam", "modelopt")),
 }

@@ -8,6 +8,7 @@ multipliers to where no single request is wrong, in a few passes, and its vertex
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -16,7 +17,7 @@ import numpy as np
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.clock import Clock
 from qopt.core.display import Brief
-from qopt.fleet.arrays import Group, Shard
+from qopt.fleet.arrays import Group, Key, Shard
 from qopt.fleet.engine import Engine
 from qopt.fleet.grid import Grid
 from qopt.fleet.methods.bundle import Dual, Evaluate, maximise, value_of
@@ -44,13 +45,16 @@ CORES = 10
 """Times that a core is solved, at most."""
 
 WIDEN = 4
-"""Times by which a core grows that is too small: where it cannot keep the capacities, or its multipliers lead astray."""
+"""Times by which a core grows that is too small: it cannot keep the capacities, or its multipliers lead astray."""
 
 ENOUGH = 1e-9
 """Share of the value by which the core's vertex may be above it: then no multipliers are better by more."""
 
 ROWS = 5_000
-"""Requests of a core, about; all of them where there are fewer."""
+"""Requests of the first core, about; half of them where there are fewer."""
+
+ALL = 1_000
+"""Rows of a fleet whose core is all of it, with every option."""
 
 MARGINS = 30_000
 """Rows of the sample that says how wide the core's margin is."""
@@ -82,6 +86,14 @@ class Climbed(Brief):
     groups: list[Group]
     left: IntArray
     margin: float
+
+    @property
+    def vertex(self) -> float:
+        """Cost of the core's vertex with all others as they are: no less than the linear program's optimum."""
+        if self.core is None:
+            return float("inf")
+        left = self.left - self.own.use.T @ self.core.x
+        return float(self.value) + float(self.own.length @ self.core.x) + float(self.grid.value(self.lam) @ left)
 
     @property
     def above(self) -> bool:
@@ -157,11 +169,28 @@ def _core(engine: Engine, own: Grid, lam: IntArray, margin: float, clock: Clock)
     """The core at some multipliers, and its vertex."""
     shared, capacity = engine.tables, engine.tables.capacity
     value, load = value_of(engine.evaluate(lam, own.shift), shared, lam, own, capacity)
-    groups = [group for part in engine.map(near, lam, own.shift, margin) for group in part]
+    groups = joined(group for part in engine.map(near, lam, own.shift, margin) for group in part)
     inside = items(groups, shared, lam, own, margin)
     left = capacity - (load - inside.use[inside.first].T @ inside.count)
     core = None if clock.over else solve_core(inside, left, own.value(lam), clock)
     return Climbed(own, lam, value, load, value, lam, 0, core, inside, groups, left, margin)
+
+
+def joined(parts: Iterable[Group]) -> list[Group]:
+    """Groups put together, each with its rows in order: the same however the requests lie in shards."""
+    of: dict[Key, list[Group]] = {}
+    for group in parts:
+        of.setdefault(group.key, []).append(group)
+    found = []
+    for key, members in sorted(of.items()):
+        row, up, down, penalty, count = (
+            np.concatenate([getattr(group, name) for group in members])
+            for name in ("row", "up", "down", "penalty", "counts")
+        )
+        deadlines = [group.deadline for group in members if group.deadline is not None]
+        deadline = np.concatenate(deadlines) if deadlines else None
+        found.append(Group(key, row, up, down, deadline, penalty, count).take(np.argsort(row)))
+    return found
 
 
 def _boxed(
@@ -205,6 +234,9 @@ def _sampled_margins(shard: Shard, tables: object, share: float, lam: IntArray, 
 
 def _margin(engine: Engine, lam: IntArray, own: Grid, rows: int, size: int) -> float:
     """The margin that leaves about so many requests in the core; infinite where that is all of them."""
+    if rows <= ALL:
+        return float("inf")
+    size = min(size, rows // 2) if size <= ROWS else size
     if rows <= size:
         return float("inf")
     found = np.concatenate(engine.map(_sampled_margins, min(1.0, MARGINS / rows), lam, own.shift))

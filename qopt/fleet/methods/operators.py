@@ -81,7 +81,8 @@ def _fitting(uses: list[tuple[int, int]], room: list[int], count: int) -> int:
     return count
 
 
-def _admitted(problem: Fleet, rule: str, clock: Clock) -> FleetPlan:
+def _admitted(problem: Fleet, rule: str, clock: Clock) -> tuple[FleetPlan, bool]:
+    """The plan of a rule, and whether it came to the end of the requests."""
     shared = tables(problem)
     capacity = shared.capacity.tolist()
     room = list(capacity)
@@ -89,7 +90,7 @@ def _admitted(problem: Fleet, rule: str, clock: Clock) -> FleetPlan:
     splits: list[tuple[int, int, int]] = []
     for number, one in enumerate(asked(problem, shared)):
         if number % ROWS == 0 and clock.over:
-            break
+            return FleetPlan(problem=problem.name, option=option, splits=tuple(splits)), False
         left, taken = one.count, []
         places: list[int] = list(range(len(one.order)))
         if rule == "own-best":
@@ -111,24 +112,29 @@ def _admitted(problem: Fleet, rule: str, clock: Clock) -> FleetPlan:
         taken.sort(key=lambda t: -t[1])
         option[one.row] = taken[0][0]
         splits += [(one.row, column, count) for column, count in taken[1:]]
-    return FleetPlan(problem=problem.name, option=option, splits=tuple(splits))
+    return FleetPlan(problem=problem.name, option=option, splits=tuple(splits)), True
+
+
+def _outcome(problem: Fleet, rule: str, options: Options) -> Outcome:
+    plan, done = _admitted(problem, rule, options.clock())
+    return Outcome("heuristic" if done else "time-limit", plan)
 
 
 def own_best(problem: Fleet, clock: Clock) -> FleetPlan:
     """Each request its own best, refused where that does not fit."""
-    return _admitted(problem, "own-best", clock)
+    return _admitted(problem, "own-best", clock)[0]
 
 
 def solve_own_best(problem: Fleet, options: Options) -> Outcome:
     """See `own_best`. Takes time_limit."""
-    return Outcome("heuristic", own_best(problem, options.clock()))
+    return _outcome(problem, "own-best", options)
 
 
 def solve_greedy(problem: Fleet, options: Options) -> Outcome:
     """Each request the cheapest option that still fits. Takes time_limit."""
-    return Outcome("heuristic", _admitted(problem, "greedy", options.clock()))
+    return _outcome(problem, "greedy", options)
 
 
 def solve_least_loaded(problem: Fleet, options: Options) -> Outcome:
     """Each request to the server with the least load. Takes time_limit."""
-    return Outcome("heuristic", _admitted(problem, "least-loaded", options.clock()))
+    return _outcome(problem, "least-loaded", options)

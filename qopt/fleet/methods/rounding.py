@@ -116,7 +116,7 @@ def improved(own: Items, whole: IntArray, room: IntArray, clock: Clock) -> Round
 EACH = 15
 """Requests of the smallest moves that the integer program gets for each capacity, besides those that are split."""
 
-NODES = 20
+NODES = 1
 """Nodes of the integer program: its root's heuristics do the work, and a limit in nodes stops alike everywhere."""
 
 
