@@ -71,9 +71,9 @@ def load_function(text: str, option: str) -> Callable[..., Any]:
 
 def given(value: Given, size: int, option: str) -> Interval:
     """Seconds that a user states, at one input size."""
-    listed = [value] if is_number(value) else list(value)  # type: ignore[arg-type]
+    listed: Sequence[float] = value if isinstance(value, Sequence) else [value]
     seconds = listed[min(size, len(listed) - 1)] if listed else None
-    if not is_number(seconds) or not 0 <= seconds < float("inf"):
+    if seconds is None or not is_number(seconds) or not 0 <= seconds < float("inf"):
         raise InputError(option, shown(value), "seconds >= 0, or a function")
     return Interval(float(seconds), float(seconds), float(seconds))
 

@@ -22,7 +22,7 @@ from qopt.runtime.folding import Folded, fold
 from qopt.runtime.network import Operation, short_name
 from qopt.runtime.processing import RAW, RESULT, Given, Processed, after, before, given
 from qopt.runtime.reading import read_model, weight_bytes
-from qopt.runtime.sessions import examples, options, run, session
+from qopt.runtime.sessions import ENDLESS, examples, options, run, session
 from qopt.runtime.splitting import source_of
 from qopt.runtime.timing import Interval, Protocol, Timed, timed
 
@@ -158,7 +158,7 @@ def _measure(
         whole = sum(array.nbytes for array in feeds.values())
         first = Processed(given(pre, number, "pre"), _entry(raw_bytes, number, whole))
     if callable(post):
-        outputs = run(session(own.network.proto, own.name, options("off")), own.name, feeds)
+        outputs = run(session(own.network.proto, own.name, options("off")), own.name, feeds, limit=ENDLESS)
         last = after(post, outputs, protocol, "post")
     elif post is not None:
         last = Processed(given(post, number, "post"), _entry(result_bytes, number, 0))

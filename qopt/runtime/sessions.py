@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,9 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 LARGE = 2**31 - 2**24
 """Bytes from which a model is written with its constants beside it: a protobuf ends at 2 GiB."""
+
+ENDLESS = 600.0
+"""Seconds of one run, after which a model is taken for one that does not end."""
 
 FOLDED = 2**28
 """Bytes up to which folding may make a constant."""
@@ -163,13 +167,38 @@ def _beside(entry: TensorProto, file: Any, location: str) -> TensorProto:
     return found
 
 
-def run(made: onnxruntime.InferenceSession, name: str, feeds: Mapping[str, Array]) -> dict[str, Array]:
-    """Outputs of a session, by name."""
+def run(
+    made: onnxruntime.InferenceSession, name: str, feeds: Mapping[str, Array], *, limit: float | None = None
+) -> dict[str, Array]:
+    """Outputs of a session, by name.
+
+    Parameters
+    ----------
+    made : the session.
+    name : of the file, for messages.
+    feeds : arrays by the names of the inputs.
+    limit : seconds, after which the run is given up: a loop in a file may be endless. None for none.
+
+    Raises
+    ------
+    InputError
+        The runtime refuses the inputs, or the run does not end in time.
+    """
     names = [entry.name for entry in made.get_outputs()]
+    chosen = onnxruntime.RunOptions()
+    timer = None if limit is None else threading.Timer(limit, setattr, (chosen, "terminate", True))
+    if timer is not None:
+        timer.daemon = True
+        timer.start()
     try:
-        return dict(zip(names, made.run(names, dict(feeds)), strict=True))
+        return dict(zip(names, made.run(names, dict(feeds), chosen), strict=True))
     except Exception as error:
+        if chosen.terminate:
+            raise InputError(name, f"a run that does not end in {limit:g} s", "a model that ends") from None
         raise refused(name, error) from None
+    finally:
+        if timer is not None:
+            timer.cancel()
 
 
 def examples(types: Mapping[str, TensorType], inputs: tuple[str, ...], seed: int = 0) -> dict[str, Array]:

@@ -22,7 +22,7 @@ from onnx import ModelProto
 
 from qopt.core.arguments import whole
 from qopt.core.errors import InputError
-from qopt.runtime.sessions import Array, options, run, scratch, session
+from qopt.runtime.sessions import ENDLESS, Array, options, run, scratch, session
 
 EVENTS = 60_000
 """Events of one profile: some hundred bytes of JSON each, which are parsed at once."""
@@ -143,7 +143,8 @@ def timed(
     """
     known = {node.name: node.output[0] for node in proto.graph.node} if nodes is None else dict(nodes)
     plain = session(proto, name, options(optimization, protocol.threads), fused=False)
-    for _ in range(max(1, protocol.warmup)):
+    run(plain, name, feeds, limit=ENDLESS)
+    for _ in range(1, protocol.warmup):
         run(plain, name, feeds)
     whole_runs: list[float] = []
     medians: dict[str, list[float]] = {}

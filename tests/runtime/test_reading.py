@@ -30,6 +30,7 @@ from qopt.core.errors import InputError
 from qopt.runtime.folding import fold
 from qopt.runtime.profiling import profile_onnx
 from qopt.runtime.reading import read_model
+from qopt.runtime.sessions import options, run, session
 
 
 def model() -> ModelProto:
@@ -190,6 +191,25 @@ def test_a_tensor_that_does_not_fit_into_memory_is_never_made(tmp_path: Path) ->
     path = saved(small(nodes, {"x": [2]}, "y", {"s": np.array([2**20, 2**20, 8])}), tmp_path)
     with pytest.raises(InputError, match=r"tensors take .* GiB"):
         profile_onnx(path, **FAST)
+
+
+def test_a_loop_that_does_not_end_is_given_up() -> None:
+    boolean, number = TensorProto.BOOL, TensorProto.FLOAT
+    inner = helper.make_graph(
+        [node("Identity", "go", "on"), node("Abs", "v", "w")],
+        "inner",
+        [
+            helper.make_tensor_value_info("i", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", boolean, []),
+            helper.make_tensor_value_info("v", number, [4]),
+        ],
+        [helper.make_tensor_value_info("on", boolean, []), helper.make_tensor_value_info("w", number, [4])],
+    )
+    loop = helper.make_node("Loop", ["times", "yes", "x"], ["y"], body=inner)
+    own = folded(small([loop], {"x": [4]}, "y", {"times": np.array(2**62), "yes": np.array(True)}))
+    made = session(own.network.proto, own.name, options("off"))
+    with pytest.raises(InputError, match=r"a run that does not end in 0\.1 s"):
+        run(made, own.name, feeds_of(own), limit=0.1)
 
 
 def test_old_files_list_their_weights_as_inputs() -> None:
