@@ -115,7 +115,7 @@ class Engine:
         return [function(shard, self.tables, *arguments) for shard in self.shards]
 
     def evaluate(self, lam: IntArray, shift: int) -> dict[Key, Sums]:
-        """The pass: sums of each group at some multipliers."""
+        """The pass: sums of each group at multipliers `lam` (K,), whole numbers over 2^`shift`."""
         self.passes += 1
         if self._torch is not None:
             found: dict[Key, Sums] = self._torch(lam, shift)
