@@ -52,7 +52,8 @@ class Menu(Brief):
 
     Attributes
     ----------
-    cost, time : (O, 3).
+    cost : (O, 3) what each costs.
+    time : (O, 3) units of some seconds that each takes, sending included.
     use : (O, 4, 3) what each uses in each of its slots.
     slot : (O, 4) which capacity a slot is; the number of capacities for one without a limit.
     """

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 ENGINES = ("numpy", "threads", "processes", "dask", "torch")
 
+WAIT = 120
+"""Seconds that workers of a cluster may take to come back."""
+
 ATTEMPTS = 5
 """Times that a map is tried while workers die."""
 
@@ -92,12 +95,8 @@ class Engine:
     ) -> None:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
-        self._held = []
         self._torch = None
-        if self._owned is not None:
-            client, cluster = self._owned
-            client.close()
-            cluster.close()
+        self._forget()
 
     def map(self, function: Callable[..., Any], *arguments: object) -> list[Any]:
         """``function(shard, tables, *arguments)`` of every shard, in their order."""
@@ -116,7 +115,7 @@ class Engine:
         return [function(shard, self.tables, *arguments) for shard in self.shards]
 
     def evaluate(self, lam: IntArray, shift: int) -> dict[Key, Sums]:
-        """The pass: sums of each group at some multipliers."""
+        """The pass: sums of each group at multipliers `lam` (K,), whole numbers over 2^`shift`."""
         self.passes += 1
         if self._torch is not None:
             found: dict[Key, Sums] = self._torch(lam, shift)
@@ -153,7 +152,17 @@ class Engine:
             )
             self._client = Client(cluster)
             self._owned = (self._client, cluster)
-        self._held = [self._client.scatter(shard, hash=False) for shard in self.shards]
+        self._client.wait_for_workers(1, timeout=WAIT)
+        self._held = [self._client.scatter([shard], hash=False)[0] for shard in self.shards]
+
+    def _forget(self) -> None:
+        """Scatter anew before the next map: to a new cluster of our own, or to the workers that a given one has."""
+        self._held = []
+        if self._owned is not None:
+            client, cluster = self._owned
+            client.close()
+            cluster.close()
+            self._client, self._owned = None, None
 
     def _again(self, work: Callable[[], list[Any]]) -> list[Any]:
         """What some work comes to; tried again where a worker died meanwhile."""
@@ -166,7 +175,7 @@ class Engine:
                 if not left:
                     raise MethodError(f"workers died {ATTEMPTS} times in a row: {type(error).__name__}") from None
                 if self.kind == "dask":
-                    self._held = []
+                    self._forget()
         raise AssertionError("unreachable")
 
 

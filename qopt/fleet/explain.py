@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from qopt.core.arrays import AnyArray
 from qopt.core.clock import Clock
 from qopt.core.display import Brief, listed, number
 from qopt.core.errors import InputError, shown
@@ -101,7 +102,7 @@ def refusals(
     return Refusals(tuple(sorted(found, key=lambda refusal: refusal.row)))
 
 
-def _explained(problem: Fleet, group: Group, lam: np.ndarray, refused: Mapping[int, int]) -> list[Refusal]:
+def _explained(problem: Fleet, group: Group, lam: AnyArray, refused: Mapping[int, int]) -> list[Refusal]:
     shared = tables(problem)
     menu = shared.menus[group.key]
     none = np.zeros(len(shared.resources), dtype=np.int64)

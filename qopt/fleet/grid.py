@@ -7,7 +7,6 @@ made. Then the bound of a vector of multipliers does not depend on the engine, a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 
@@ -36,18 +35,14 @@ class Grid(Brief):
     most: IntArray
 
     def rounded(self, multipliers: FloatArray) -> IntArray:
-        """(K,) the nearest on the grid, as whole numbers."""
+        """(K,) the nearest to `multipliers` on the grid, as whole numbers."""
         scaled = np.rint(np.clip(np.nan_to_num(multipliers), 0.0, None) * 2.0**self.shift)
         return np.minimum(scaled, self.most.astype(float)).astype(np.int64)
 
     def value(self, lam: IntArray) -> FloatArray:
-        """(K,) multipliers as floats, exactly."""
+        """(K,) multipliers `lam`, whole numbers on the grid, as floats, exactly."""
         found: FloatArray = lam / 2.0**self.shift
         return found
-
-    def exact(self, whole: int) -> Fraction:
-        """A sum on the grid as a fraction."""
-        return Fraction(whole, 1 << self.shift)
 
 
 def extremes(shard: Shard, tables: Tables) -> tuple[int, IntArray]:

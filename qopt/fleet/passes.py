@@ -38,11 +38,11 @@ class Sums(Brief):
         return Sums(self.taken + other.taken, self.penalty + other.penalty)
 
     def cost(self, menu: Menu) -> int:
-        """What they cost."""
+        """What they cost, with the options of their `menu`."""
         return int((menu.cost * self.taken[1:]).sum()) + self.penalty
 
     def load(self, menu: Menu, capacities: int) -> IntArray:
-        """(K,) what they use."""
+        """(K,) what they use of each of so many `capacities`, with the options of their `menu`."""
         used = (menu.use * self.taken[1:, None, :]).sum(axis=2)
         load = np.zeros(capacities + 1, dtype=np.int64)
         np.add.at(load, menu.slot, used)

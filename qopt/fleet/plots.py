@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from qopt.core.arrays import AnyArray
 from qopt.core.plot_style import axes_for
 from qopt.core.reading import problem_of
 from qopt.fleet.costs import breakdown, capacities
@@ -73,7 +74,7 @@ def plot_options(
     return ax
 
 
-def _counts(problem: Fleet, plan: FleetPlan, kind: int) -> np.ndarray:
+def _counts(problem: Fleet, plan: FleetPlan, kind: int) -> AnyArray:
     """(O + 1,) how many requests of a class take each column."""
     rows, columns, counts = taken(problem, plan)
     mine = problem.requests.kind[rows] == kind

@@ -29,7 +29,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from qopt.core.arrays import IntArray
 from qopt.core.checks import check_length, twice, unknown
 from qopt.core.columns import Counts, complaint
-from qopt.core.errors import InputError, shown
+from qopt.core.errors import shown
 from qopt.core.problem import Frozen, Positive, Problem
 
 Name = Annotated[str, Field(min_length=1, max_length=200, strict=True)]
@@ -97,13 +97,14 @@ class Options(Frozen):
 
     Attributes
     ----------
-    name : of each option, such as ``cut 3 on edge-1``.
-    server : which server computes; null for none.
-    cost : what it costs whatever the link.
-    cost_up, cost_down : what it costs more for each unit of the request's airtime (`Requests.up`, `Requests.down`).
-    work, memory : what it uses of its server; 0 without one.
-    up, down : data units that it sends in either direction.
-    time : time units that it takes besides sending.
+    name : (O,) of each option, such as ``cut 3 on edge-1``.
+    server : (O,) which server computes; null for none.
+    cost : (O,) what it costs whatever the link.
+    cost_up, cost_down : (O,) what it costs more for each unit of the request's airtime (`Requests.up`,
+        `Requests.down`).
+    work, memory : (O,) what it uses of its server, in units of time and of bytes; 0 without one.
+    up, down : (O,) data units that it sends in either direction.
+    time : (O,) units of some seconds that it takes besides sending.
     """
 
     name: Annotated[Names, Field(min_length=1, max_length=MOST_OPTIONS)]
@@ -132,7 +133,7 @@ class Options(Frozen):
         return self
 
     def column(self, name: str) -> IntArray:
-        """(O,) a column of amounts; zeros where it is left out."""
+        """(O,) the column of a `name` of amounts; zeros where it is left out."""
         found: IntArray | None = getattr(self, name)
         return np.zeros(len(self.name), dtype=np.int64) if found is None else found
 
@@ -146,12 +147,12 @@ class Requests(Frozen):
 
     Attributes
     ----------
-    kind : its class, the place of its name among the problem's classes, from 0.
-    cell : its cell, likewise.
-    penalty : what refusing it costs.
-    up, down : time units of airtime for a data unit in either direction; 0 where a link costs nothing.
-    deadline : time units; none given is none.
-    count : how many requests the row stands for; 1 by default.
+    kind : (n,) its class, the place of its name among the problem's classes, from 0.
+    cell : (n,) its cell, likewise.
+    penalty : (n,) what refusing it costs.
+    up, down : (n,) time units of airtime for a data unit in either direction; 0 where a link costs nothing.
+    deadline : (n,) time units; none given is none.
+    count : (n,) how many requests the row stands for; 1 by default.
     """
 
     kind: Counts
@@ -174,7 +175,7 @@ class Requests(Frozen):
         return len(self.kind)
 
     def column(self, name: str) -> IntArray | None:
-        """(n,) a column, None where it is left out."""
+        """(n,) the column of a `name`, None where it is left out."""
         found: IntArray | None = getattr(self, name)
         return found
 
@@ -200,14 +201,14 @@ class Fleet(Problem):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        check_servers(self.servers, self.classes)
+        _check_servers(self.servers, self.classes)
         known = {"kind": (len(self.classes), "a class"), "cell": (len(self.cells), "a cell")}
         for field, (count, what) in known.items():
             column: IntArray = getattr(self.requests, field)
             if column.max() >= count:
                 at = int(np.argmax(column >= count))
                 raise complaint(f".requests.{field}[{at}]", str(column[at]), f"the place of {what}, 0 to {count - 1}")
-        check_sizes(self)
+        _check_sizes(self)
         return self
 
     def summary(self) -> list[str]:
@@ -248,15 +249,15 @@ def _some(count: int, noun: str) -> str:
     return f"{count} {noun if count == 1 else plural}"
 
 
-def check_servers(servers: Mapping[str, Server], classes: Mapping[str, Options]) -> None:
-    """Refuse options on a server that there is not."""
+def _check_servers(servers: Mapping[str, Server], classes: Mapping[str, Options]) -> None:
+    """Refuse options on a server that there is not: of all `classes`, whose servers must be among `servers`."""
     for name, options in classes.items():
         for o, server in enumerate(options.server):
             if server is not None and server not in servers:
                 raise unknown(f".classes.{name}.server[{o}]", server, tuple(servers), "a server, or null")
 
 
-def check_sizes(problem: Fleet) -> None:
+def _check_sizes(problem: Fleet) -> None:
     """Refuse numbers whose products and sums leave the range in which they are exact."""
     requests, count = problem.requests, problem.count
     if not 0 < count <= MOST_REQUESTS:
@@ -286,12 +287,3 @@ def check_sizes(problem: Fleet) -> None:
 
 MOST_REQUESTS = 2 * 10**9
 """Requests of one problem: sums of costs and uses stay far below 2^63 where each is of ordinary size."""
-
-
-def place_of(names: Mapping[str, object], name: str, field: str, what: str) -> int:
-    """The place of a name among others."""
-    try:
-        return list(names).index(name)
-    except ValueError:
-        listed = ", ".join(list(names)[:8]) + (", …" if len(names) > 8 else "")
-        raise InputError(field, shown(name), f"{what}: {listed}") from None

@@ -77,7 +77,7 @@ def merged(columns: Mapping[str, IntArray | None]) -> dict[str, IntArray | None]
 
     Parameters
     ----------
-    columns : of whole numbers, ``count`` among them.
+    columns : (n,) of whole numbers by name, ``count`` among them.
     """
     names = [name for name in columns if name != "count"]
     count = columns["count"]

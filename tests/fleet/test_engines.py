@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from dying_worker import dying
 
 import qopt
 from qopt.core.clock import ENDLESS
-from qopt.fleet.arrays import Shard, Tables, shards, tables
+from qopt.fleet.arrays import shards, tables
 from qopt.fleet.engine import Engine
 from qopt.fleet.methods.dual import climb, plan
 from qopt.fleet.passes import dual_pass
@@ -62,16 +61,6 @@ def test_torch_adds_up_the_same(fleet: Fleet) -> None:
             one, other = (engine.evaluate(lam, grid.shift) for engine in (here, there))
             assert list(one) == list(other)
             assert all((one[k].taken == other[k].taken).all() and one[k].penalty == other[k].penalty for k in one)
-
-
-def dying(shard: Shard, shared: Tables, mark: str, lam: Any, shift: int) -> Any:
-    """The pass; whoever comes first is killed before it is done."""
-    try:
-        os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
-    except FileExistsError:
-        return dual_pass(shard, shared, lam, shift)
-    os.kill(os.getpid(), signal.SIGKILL)
-    raise AssertionError
 
 
 @pytest.mark.sweep

@@ -1,4 +1,4 @@
-"""`brute-force`: every choice of every request. For small fleets, and as a yardstick."""
+"""`brute-force`: every choice of the knapsack of single requests. For small fleets, and as a yardstick."""
 
 from __future__ import annotations
 

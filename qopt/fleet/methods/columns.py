@@ -3,9 +3,9 @@
     minimise   sum_gi cost_gi w_gi        w_gi the share of plan i of group g
     sum_i w_gi = 1 for each g;   sum_gi load_gi w_gi <= C_k for each k;   w >= 0
 
-Its dual prices the requests: a pass finds for each group the plan of least reduced cost, which joins if that is below
-the group's own dual. It is the bundle's dual, without a level to keep it near: more passes, the same end. The first
-plans of all groups refuse everybody.
+HiGHS solves it. Its dual prices the requests: a pass finds for each group the plan of least reduced cost, which
+joins if that is below the group's own dual. It is the bundle's dual, without a level to keep it near: more passes,
+the same end. The first plans of all groups refuse everybody.
 """
 
 from __future__ import annotations

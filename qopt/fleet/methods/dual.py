@@ -14,7 +14,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.arrays import AnyArray, FloatArray, IntArray
 from qopt.core.clock import Clock
 from qopt.core.display import Brief
 from qopt.fleet.arrays import Group, Key, Shard
@@ -310,7 +310,7 @@ def plan(engine: Engine, climbed: Climbed, rows: int, clock: Clock) -> Planned |
     return Planned(option, tuple(splits), int(base) + exchanged, room)
 
 
-def _with_whole_menus(climbed: Climbed, engine: Engine, split: np.ndarray) -> tuple[Items, FloatArray]:
+def _with_whole_menus(climbed: Climbed, engine: Engine, split: AnyArray) -> tuple[Items, FloatArray]:
     """The core's items, and all columns of the requests that its vertex splits."""
     own, core = climbed.own, climbed.core
     assert core is not None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import coo_array, csr_array, vstack
 
+from qopt.core.arrays import AnyArray
 from qopt.core.clock import OutOfTime
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
@@ -22,7 +23,7 @@ HANDED_RATE = 400_000
 """Entries of the model that are built and handed to HiGHS in a second."""
 
 
-def program(own: Units) -> tuple[np.ndarray, np.ndarray, csr_array, np.ndarray]:
+def program(own: Units) -> tuple[AnyArray, AnyArray, csr_array, AnyArray]:
     """Request and column of each variable, the rows, and their limits; those of choices come first."""
     at, column = np.nonzero(own.open)
     n, m = len(own.row), len(at)
@@ -44,7 +45,7 @@ def solve(problem: Fleet, options: Options) -> Outcome:
     least = own.cost.min(axis=1)
     cost = (own.cost - least[:, None])[at, column].astype(float)
     unit, offset = max(float(np.median(cost[cost > 0])) if cost.any() else 1.0, 1.0), float(least.sum())
-    excluded: list[np.ndarray] = []
+    excluded: list[AnyArray] = []
     place = {key: i for i, key in enumerate(zip(at.tolist(), column.tolist(), strict=True))}
 
     def attempt() -> Round[tuple[int, ...]]:
@@ -71,7 +72,7 @@ def solve(problem: Fleet, options: Options) -> Outcome:
             point = tuple(column[taken[np.argsort(at[taken])]].tolist())
         return Round(said.status, point, None if said.bound is None else offset + unit * said.bound, said.nodes)
 
-    def _point(choice: np.ndarray) -> np.ndarray:
+    def _point(choice: AnyArray) -> AnyArray:
         found = np.zeros(len(at))
         found[[place[key] for key in enumerate(choice.tolist())]] = 1.0
         return found

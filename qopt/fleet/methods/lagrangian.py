@@ -1,4 +1,4 @@
-"""`lagrangian`: multipliers by a level bundle method, a plan by rounding the core's vertex; any number of requests."""
+"""`lagrangian`: prices by a level bundle method whose master HiGHS solves, a plan by rounding the core's vertex."""
 
 from __future__ import annotations
 

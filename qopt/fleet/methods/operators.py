@@ -1,5 +1,7 @@
 """What operators do today, to compare with: requests are admitted in their order, by a rule that looks at one.
 
+No published algorithm, but what is usual.
+
 ``own-best``      its cheapest option, as if it were alone; refused where that does not fit any more
 ``greedy``        the cheapest of its options that still fit
 ``least-loaded``  the server with the least load that can take it, and there its cheapest option that fits
