@@ -31,14 +31,15 @@ def strategies(
         raise InputError("--csv", "--csv beside --json", "one or the other")
     table = cost(_placement(instance, change), split=None if split is None else split.split(","))
     plain = table.drop(columns="plan")
+    rows = [{str(name): value for name, value in row.items()} for row in plain.to_dict("records")]
     if as_json:
-        print_json(plain.to_dict("records"))
+        print_json(rows)
     elif as_csv:
         sys.stdout.write(plain.to_csv(index=False, lineterminator="\n"))
     else:
         from qopt.core.report import console
 
-        console().print(strategies_table(plain.to_dict("records")))
+        console().print(strategies_table(rows))
     return ExitCode.FOUND
 
 

@@ -59,18 +59,19 @@ def merge(
         raise InputError("output_tier", shown(goal), ", ".join(tiers))
     network = _Network(files, goal)
     inputs = network.inputs(shares)
-    return Placement(
-        name=files.first.name,
-        description="Times are medians of runs on every machine; nothing is scaled from another.",
-        source=", ".join(f"{name}: {p.operator} on {p.tier}" for name, p in profiles.items()),
-        graph=network.graph(),
-        **({"input": inputs[0]} if len(inputs) == 1 else {"inputs": inputs}),
-        outputs=network.outputs(),
-        tiers=[{"name": tier} for tier in tiers],
-        links=list(links),
-        operators=[*(network.operator(name) for name in files.operators), *_mixtures(files, mixtures)],
-        pins=network.pins(),
-    )
+    data: dict[str, Any] = {
+        "name": files.first.name,
+        "description": "Times are medians of runs on every machine; nothing is scaled from another.",
+        "source": ", ".join(f"{name}: {p.operator} on {p.tier}" for name, p in profiles.items()),
+        "graph": network.graph(),
+        "outputs": network.outputs(),
+        "tiers": [{"name": tier} for tier in tiers],
+        "links": list(links),
+        "operators": [*(network.operator(name) for name in files.operators), *_mixtures(files, mixtures)],
+        "pins": network.pins(),
+    }
+    data |= {"input": inputs[0]} if len(inputs) == 1 else {"inputs": inputs}
+    return Placement(**data)
 
 
 class _Files:

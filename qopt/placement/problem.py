@@ -129,7 +129,7 @@ class Placement(Problem):
         data = graph_data(graph)
         if isinstance(fields.get("input"), dict):
             fields["input"] = read_input(fields["input"], data)
-        return cls(graph=data, **fields)
+        return cls(**{"graph": data, **fields})
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -180,7 +180,8 @@ class Placement(Problem):
                 raise unknown(f"{at}.tier", source.tier, tiers, "a tier")
             if len(source.sizes) not in (1, self.cases):
                 raise complaint(f"{at}.sizes", f"{len(source.sizes)} entries", f"1, or {self.cases} as other inputs")
-            if source.shares is not None and not np.array_equal(source.shares, self._shares()):
+            given = self._shares()
+            if given is not None and source.shares is not None and not np.array_equal(source.shares, given):
                 raise complaint(f"{at}.shares", "others than another input's", "equal shares, or none")
         for i, result in enumerate(self.results):
             at = ".output" if self.output is not None else f".outputs[{i}]"

@@ -169,7 +169,7 @@ class Limit(Brief):
         unary[0] += math.fsum(size[always].tolist())  # node 0 has one tier
         producer = self.producer[at]
         moves = ~always
-        np.add.at(unary, (producer[moves], self.tier), size[moves])
+        np.add.at(unary[:, self.tier], producer[moves], size[moves])
         if self.tier > 0:
             weight[at[moves], self.tier - 1] += size[moves]
         unary[step, self.tier] += alive.scratch[step]

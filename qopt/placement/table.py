@@ -193,7 +193,7 @@ def rate_table(
 
 
 def _ends(name: str, value: float | Sequence[float], count: int) -> tuple[float, ...]:
-    entries = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,) * count
+    entries = (value,) * count if isinstance(value, int | float) else tuple(value)
     if len(entries) != count:
         raise InputError(name, f"{len(entries)} entries", f"a rate, or {count}, one for each link")
     for entry in entries:

@@ -182,8 +182,7 @@ def seconds(problem: Placement, operator: Operator, case: int | None = None) -> 
             table[v] = seconds(problem, part, case)[v]
         return table
     if operator.time_at is not None:
-        mean = sum((share * at for share, at in zip(problem.shares, operator.time_at, strict=True)), np.float64(0.0))
-        return mean if case is None else operator.time_at[case]
+        return _at(problem, operator.time_at, case)
     if operator.time is not None:
         return np.asarray(operator.time)
     graph = problem.graph
@@ -195,14 +194,18 @@ def seconds(problem: Placement, operator: Operator, case: int | None = None) -> 
     return found
 
 
+def _at(problem: Placement, columns: Sequence[FloatArray], case: int | None) -> FloatArray:
+    """What an operator has for one size of the input, or its mean over all."""
+    mean: FloatArray = np.tensordot(problem.shares, np.stack(columns), axes=1)
+    return mean if case is None else columns[case]
+
+
 def _bits(problem: Placement, operator: Operator, case: int | None) -> FloatArray:
     """(tensors, tiers) bits of each tensor, written on each tier."""
 
     def of(part: Operator) -> FloatArray:
         if part.tensors_at is not None:
-            mean = sum((w * at for w, at in zip(problem.shares, part.tensors_at, strict=True)), np.float64(0.0))
-            found: FloatArray = mean if case is None else part.tensors_at[case]
-            return found
+            return _at(problem, part.tensors_at, case)
         if part.tensors is not None:
             return np.asarray(part.tensors)
         return np.array([t.size for t in problem.graph.tensors]) * part.tensor_factor

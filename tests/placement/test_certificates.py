@@ -92,7 +92,8 @@ def tamper(witness: Any, how: str) -> Any:
     w = copy.deepcopy(witness)
     name = min(w["operators"])
     tree = w["operators"][name]
-    leaf = next(node for node in tree if node[:2] == ["leaf", 1] and node[4] and node[3] is not None)
+    kinds = (["leaf", 1], ["part", 1])
+    leaf = next(node for node in tree if node[:2] in kinds and node[4] and node[3] is not None)
     split = next((node for node in tree if node[0] == "split"), None)
     match how:
         case "greater flow":

@@ -60,15 +60,18 @@ class _Model:
         self.nodes: int = costs.unary.shape[0]
         self.links: int = costs.unary.shape[1] - 1
         self.tensors = len(costs.producer)
-        self.first_extra = (self.nodes + self.tensors) * self.links
-        self.columns = self.first_extra + len(costs.places)
+        self.first_extra: int = (self.nodes + self.tensors) * self.links
+        self.columns: int = self.first_extra + len(costs.places)
         self.entries: list[tuple[int, int, float]] = []
         self.lower: list[float] = []
         self.upper: list[float] = []
         self.base, self.cost = self._linear(costs.unary, costs.weight, costs.extra)
         self.unit = max(abs(self.base), float(np.abs(self.cost).max(initial=0.0))) / SCALE or 1.0
         singles = [row.extra for row in candidate.rows if len(row.extra)]
-        self.dear = np.flatnonzero(np.any([costs.extra, *singles] if len(costs.places) else [[]], axis=0))
+        there = np.zeros(len(costs.places), dtype=bool)
+        for extra in (costs.extra, *singles):
+            there |= extra > 0
+        self.dear = np.flatnonzero(there)
         self.upper_of = [1.0] * self.columns
         self.counted = np.any([costs.weight > 0, *(row.weight > 0 for row in candidate.rows)], axis=0)
         for row in candidate.rows:
