@@ -267,3 +267,10 @@ def test_wherever_the_clock_stops_what_a_front_says_is_true(monkeypatch: pytest.
             best = min((cost for cost, use in expected if use <= x * (1 + 1e-9)), default=math.inf)
             assert bound <= best * (1 + 1e-9)
     assert True in complete
+
+
+def test_a_front_where_the_other_limits_contradict_each_other_is_empty() -> None:
+    problem = qopt.generate.allocation(3, seed=2, resources=2)
+    short = problem.replace({"resources.bops.budget": problem.range_of("bops")[0] - 1.0})
+    found = qopt.front(short, against="bytes")
+    assert (len(found), found.complete, found.notes) == (0, True, ("no plan keeps the other limits",))
