@@ -61,8 +61,8 @@ def front(
         first of these.
     low, high : ends of the range of that quantity; by default all of it.
     epsilon, epsilon0 : for every plan of cost c a point of no more use and of cost (1 + epsilon) c + epsilon0 or less,
-        epsilon0 in the unit of what is minimised (by default a tenth of epsilon of the range of costs, since costs reach
-        0). Without them the front is whole, and where it has too many points, one with an epsilon of 1e-3.
+        epsilon0 in the unit of what is minimised (by default a tenth of epsilon of the costs' range, since costs
+        reach 0). Without them the front is whole, and where it has too many points, one with an epsilon of 1e-3.
     clock : when it is over, the front holds what was found, with the gap that is left.
 
     Raises

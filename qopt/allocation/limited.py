@@ -10,7 +10,7 @@ import numpy as np
 from qopt.allocation.costs import breakdown
 from qopt.allocation.items import Budget, Items, items
 from qopt.allocation.plan import AllocationPlan
-from qopt.allocation.problem import DAMAGE, Allocation
+from qopt.allocation.problem import DAMAGE, FAR_OFF, Allocation
 from qopt.core.clock import Clock
 from qopt.core.limited import Least, Limit
 from qopt.core.limits import SLACK
@@ -61,10 +61,9 @@ def changed(problem: Allocation, values: Mapping[str, float | None]) -> Allocati
             changes["damage_limit"] = _most_damage(problem) if value is None else value
         elif name.startswith(POOL) and name not in problem.resources:
             changes.setdefault("pools", None)
-        elif value is not None and problem.range_of(name)[1] <= value:
-            changes[f"resources.{name}.budget"] = None  # nothing uses more
-        else:
-            changes[f"resources.{name}.budget"] = value
+        else:  # nothing uses more than the most; far more would be taken for another unit
+            most = None if value is None else min(value, FAR_OFF * problem.range_of(name)[1])
+            changes[f"resources.{name}.budget"] = most
     if "pools" in changes:
         assert problem.pools is not None
         budgets = {pool: values.get(POOL + pool, budget) for pool, budget in problem.pools.budgets.items()}

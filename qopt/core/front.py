@@ -18,6 +18,7 @@ from qopt.core.certificate import SAME
 from qopt.core.display import Brief, number
 from qopt.core.errors import InputError, shown
 from qopt.core.files import write_text
+from qopt.core.limits import SLACK
 from qopt.core.solution import Solution
 
 if TYPE_CHECKING:
@@ -228,7 +229,8 @@ class Front:
 def on_staircase(x: Sequence[float] | FloatArray, y: Sequence[float] | FloatArray) -> list[int]:
     """Places of the pairs that no other is as good as in both, by rising x; of equal ones the first.
 
-    Values of y that differ by 1e-12 of themselves or less are sums of the same numbers in another order: equal.
+    Values of y that differ by 1e-12 of themselves or less are sums of the same numbers in another order: equal. So are
+    values of x: a limit at the smaller one admits the larger, by the slack that limits have.
 
     Parameters
     ----------
@@ -240,8 +242,11 @@ def on_staircase(x: Sequence[float] | FloatArray, y: Sequence[float] | FloatArra
     before = np.concatenate(([np.inf], np.minimum.accumulate(sorted_up)[:-1])) if len(order) else sorted_up
     finite = np.isfinite(sorted_up)
     fall = np.where(finite, before, 0.0) - np.where(finite, sorted_up, 0.0)
-    kept: list[int] = order[finite & (fall > SAME * np.abs(np.where(finite, sorted_up, 0.0)))].tolist()
-    return kept
+    kept = order[finite & (fall > SAME * np.abs(np.where(finite, sorted_up, 0.0)))]
+    places = across[kept]
+    apart = np.append(places[1:] - places[:-1] > SLACK * np.abs(places[:-1]), True)[: len(kept)]
+    found: list[int] = kept[apart].tolist()
+    return found
 
 
 def front_of(

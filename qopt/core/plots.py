@@ -56,7 +56,8 @@ def plot_trade_off(front: Front, *, x: str | None = None, y: str | None = None, 
         off = [(p.values[names[0]], p.values[names[1]]) for p in front.dominated]
         placed = [(a, b) for a, b in off if a is not None and b is not None]
         if placed:
-            ax.scatter(*zip(*placed, strict=True), color=GREY, s=14, label="no better than another")
+            off_x, off_y = [a for a, _ in placed], [b for _, b in placed]
+            ax.scatter(off_x, off_y, color=GREY, s=14, label="no better than another")
     ax.set_xlabel(_label(across))
     ax.set_ylabel(_label(up))
     ax.legend(frameon=False, fontsize=8)

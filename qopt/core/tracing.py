@@ -93,8 +93,10 @@ def trace(
     while todo:
         todo.sort(key=lambda part: (part.above - part.below, part.high))
         part = todo.pop()
+        if part.high == -math.inf or part.high <= limit.floor:
+            continue
         value = limit.stricter(part.high)
-        if part.high <= limit.floor or value <= part.low or not part.high > part.low:
+        if value <= part.low or not part.high > part.low:
             continue
         if clock.over:
             done.append(part)

@@ -28,8 +28,8 @@ CHUNKS = swept([(family, chunk) for family in FAMILIES for chunk in range(10)], 
 
 
 def seeds(chunk: int, of: int) -> range:
-    """A tenth of the seeds; of the first tenth, which is no sweep, the first four."""
-    return range(4) if chunk == 0 and ROUNDS == 500 else range(chunk * of // 10, (chunk + 1) * of // 10)
+    """A tenth of the seeds; of the first tenth, which is no sweep, the second."""
+    return range(1, 2) if chunk == 0 and ROUNDS == 500 else range(chunk * of // 10, (chunk + 1) * of // 10)
 
 
 def tradable(traded: Traded) -> list[Limit]:
@@ -244,19 +244,19 @@ def test_a_front_as_a_table_a_file_a_picture_and_a_command(tmp_path: Path) -> No
     front.save(data)
     assert json.loads(data.read_text())["points"][0]["plan"]["formats"]
     assert len(front.to_dataframe()) == len(front)
-    assert main(["front", "qpart/teaching-3", "--against", "price"]) == 2
+    assert main(["front", "qpart/mnist-mlp6", "--against", "price"]) == 2
     assert main(["explain", "allocation/teaching-4"]) == 0
     assert main(["explain", "jqodi/data1", "--set", "time_limit=1"]) == 1
 
 
-@pytest.mark.parametrize("family", ["qpart", "allocation", "placement"])
+@pytest.mark.parametrize("family", swept(["qpart", "allocation", "placement"], lambda family: family != "qpart"))
 def test_wherever_the_clock_stops_what_a_front_says_is_true(monkeypatch: pytest.MonkeyPatch, family: str) -> None:
     traded = FAMILIES[family](1 if family != "allocation" else 3)
     name = tradable(traded)[-1].name
     expected = traded.front(name)
     monkeypatch.setattr(solving, "Clock", CountingClock)
     complete = set()
-    for after in (0, 20, 100, 400, 2000, 10**6):
+    for after in (0, 100, 1000, 10**6):
         found = qopt.front(traded.problem, against=name, time_limit=after)
         complete.add(found.complete)
         first = found.criteria[0].name
@@ -267,3 +267,10 @@ def test_wherever_the_clock_stops_what_a_front_says_is_true(monkeypatch: pytest.
             best = min((cost for cost, use in expected if use <= x * (1 + 1e-9)), default=math.inf)
             assert bound <= best * (1 + 1e-9)
     assert True in complete
+
+
+def test_a_front_where_the_other_limits_contradict_each_other_is_empty() -> None:
+    problem = qopt.generate.allocation(3, seed=2, resources=2)
+    short = problem.replace({"resources.bops.budget": problem.range_of("bops")[0] - 1.0})
+    found = qopt.front(short, against="bytes")
+    assert (len(found), found.complete, found.notes) == (0, True, ("no plan keeps the other limits",))
