@@ -42,8 +42,8 @@ def steps(values: FloatArray) -> tuple[IntArray, int] | None:
     if (np.trunc(some) == some).all() and float(np.abs(flat).max(initial=0.0)) < WHOLE:
         given = values.astype(np.int64)
         if (given == values).all():
-            used = int(np.bitwise_or.reduce(given, axis=None))
-            q = (used & -used).bit_length() - 1 if used else 0
+            bits = int(np.bitwise_or.reduce(given, axis=None))
+            q = (bits & -bits).bit_length() - 1 if bits else 0
             return given >> q, q
     for part in (flat,) if flat.size < SMALL else (flat[:SAMPLE], flat):
         mantissa, exponent = np.frexp(part)

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components, maximum_flow
 
-from qopt.core.arrays import BoolArray, IntArray
+from qopt.core.arrays import BoolArray, IntArray, SmallArray
 from qopt.core.display import Brief
 
 BITS = 28
@@ -34,8 +34,8 @@ class Arcs(Brief):
     """
 
     nodes: int
-    indptr: IntArray
-    indices: IntArray
+    indptr: SmallArray
+    indices: SmallArray
     tail: IntArray
     reverse: IntArray
 
@@ -69,8 +69,8 @@ def contracted_flow(
     leaves more than half of the nodes.
     """
     strong = capacity > 2 * gap
-    count, part = connected_components(arcs.some(strong), directed=True, connection="strong")
-    part = part.astype(np.int64)
+    count, named = connected_components(arcs.some(strong), directed=True, connection="strong")
+    part: IntArray = named.astype(np.int64)
     if 2 * count > arcs.nodes or part[source] == part[sink]:
         return None
     crossing = np.flatnonzero((capacity > 0) & (part[arcs.tail] != part[arcs.indices]))
