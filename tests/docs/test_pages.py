@@ -148,7 +148,9 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("workplace")
 @pytest.mark.parametrize(
-    "path", swept(PAGES, lambda path: path.stem in ("allocation", "jqodi", "measuring")), ids=lambda path: path.name
+    "path",
+    swept(PAGES, lambda path: path.stem in ("allocation", "jqodi", "language-model", "measuring")),
+    ids=lambda path: path.name,
 )
 def test_pages_run_and_show_what_they_print(path: Path) -> None:
     check(path)
