@@ -97,7 +97,7 @@ def example(library: str, family: str, module: Any) -> Any:
     """Inputs of one example, the same every time: pictures of `SIDE` pixels, or of the module's own size."""
     generator = torch.Generator().manual_seed(0)
     if family.startswith("video."):
-        size = (3, 16, 224, 224) if "mvit" in family else (3, 8, 64, 64)
+        size = (3, 16, 224, 224) if "mvit" in family or "s3d" in family else (3, 8, 64, 64)
         return torch.randn(1, *size, generator=generator)
     if family.startswith("optical_flow"):
         return tuple(torch.randn(2, 1, 3, 128, 128, generator=generator))
