@@ -115,7 +115,7 @@ def example(library: str, family: str, module: Any) -> Any:
 def tried(library: str, family: str, name: str, builder: Callable[[], nn.Module]) -> dict[str, Any]:
     """What tracing one network gave."""
     torch.manual_seed(0)
-    module = builder().eval()
+    module = builder().eval().requires_grad_(False)
     with torch.no_grad():
         for parameter in module.parameters():
             if parameter.ndim > 1 and not bool(parameter.any()):  # a head of zeros says nothing
