@@ -218,11 +218,13 @@ def main() -> int:
     parser.add_argument("library", nargs="*", default=["torchvision", "timm"])
     parser.add_argument("--only", nargs="*", default=[], metavar="FAMILY")
     parser.add_argument("--list", type=Path, dest="path", help="file of results, line by line; a run goes on from it")
-    parser.add_argument("--write", action="store_true", help="put the table into docs/architectures.md")
+    parser.add_argument(
+        "--write", action="store_true", help="try nothing: put what the list has into docs/architectures.md"
+    )
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     rows = []
-    for row in results(options.library, options.only, options.path):
+    for row in results([] if options.write else options.library, options.only, options.path):
         rows.append(row)
         print(line(row), flush=True)
     if options.write:

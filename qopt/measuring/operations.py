@@ -159,7 +159,7 @@ def _exchanged(weight: torch.Tensor, groups: int) -> torch.Tensor:
     """Inputs and outputs of a convolution's weight exchanged, group by group."""
     if groups == 1:
         return weight.transpose(0, 1)
-    return weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
+    return weight.reshape(groups, -1, *weight.shape[1:]).transpose(1, 2).flatten(0, 1)
 
 
 def embedding(record: Recorder, weight: Any, indices: Any, *options: Any) -> Ref:
