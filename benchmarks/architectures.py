@@ -182,8 +182,13 @@ def line(row: dict[str, Any]) -> str:
     return f"{about} {row['layers']} layers, {macs}, outputs within {row['difference']:.1e}, {row['seconds']:.1f} s"
 
 
+def _place(row: dict[str, Any]) -> tuple[bool, str]:
+    return row["library"] == "timm", row["family"]
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     """The table of the page."""
+    rows = sorted({(row["library"], row["family"]): row for row in rows}.values(), key=_place)
     traced = [row for row in rows if "layers" in row]
     refused = [row for row in rows if "refused" in row]
     other = [row for row in rows if "layers" not in row and "refused" not in row]
@@ -203,7 +208,9 @@ def table(rows: list[dict[str, Any]]) -> str:
         cells = [f"{row['library']} {row['family']}", row["name"], f"{row['parameters'] / 1e6:.1f}", row["input"]]
         cells += [str(row["layers"]), f"{row['macs'] / 1e6:.1f}", counted, f"{row['difference']:.0e}"]
         lines.append("| " + " | ".join(cells) + " |")
-    lines += ["", "Refused, each with the line that a user gets:", "", "| family | variant | reason |", "|---|---|---|"]
+    if refused:
+        lines += ["", "Refused, each with the line that a user gets:", ""]
+        lines += ["| family | variant | reason |", "|---|---|---|"]
     lines += [
         f"| {row['library']} {row['family']} | {row['name']} | {row['refused'].replace('|', '/')} |" for row in refused
     ]
