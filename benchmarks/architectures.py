@@ -97,7 +97,7 @@ def example(library: str, family: str, module: Any) -> Any:
     """Inputs of one example, the same every time: pictures of `SIDE` pixels, or of the module's own size."""
     generator = torch.Generator().manual_seed(0)
     if family.startswith("video."):
-        size = (3, 16, 224, 224) if "mvit" in family else (3, 8, 64, 64)
+        size = (3, 16, 224, 224) if "mvit" in family or "s3d" in family else (3, 8, 64, 64)
         return torch.randn(1, *size, generator=generator)
     if family.startswith("optical_flow"):
         return tuple(torch.randn(2, 1, 3, 128, 128, generator=generator))
@@ -115,7 +115,11 @@ def example(library: str, family: str, module: Any) -> Any:
 def tried(library: str, family: str, name: str, builder: Callable[[], nn.Module]) -> dict[str, Any]:
     """What tracing one network gave."""
     torch.manual_seed(0)
-    module = builder().eval()
+    module = builder().eval().requires_grad_(False)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if parameter.ndim > 1 and not bool(parameter.any()):  # a head of zeros says nothing
+                parameter.normal_(std=0.02)
     x = example(library, family, module)
     inputs = x if isinstance(x, tuple) else (x,)
     row = {"library": library, "family": family, "name": name}
@@ -130,7 +134,8 @@ def tried(library: str, family: str, name: str, builder: Callable[[], nn.Module]
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     counter = FlopCounterMode(display=False)
-    with torch.no_grad(), torch.backends.mkldnn.flags(enabled=False), counter:
+    plain = torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH)  # others are not counted on a CPU
+    with torch.no_grad(), torch.backends.mkldnn.flags(enabled=False), plain, counter:
         output = module(*(part.clone() for part in inputs))
     torch.backends.mha.set_fastpath_enabled(before)
     own = output if network.outputs is None else network.outputs.packed(output)
@@ -177,8 +182,13 @@ def line(row: dict[str, Any]) -> str:
     return f"{about} {row['layers']} layers, {macs}, outputs within {row['difference']:.1e}, {row['seconds']:.1f} s"
 
 
+def _place(row: dict[str, Any]) -> tuple[bool, str]:
+    return row["library"] == "timm", row["family"]
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     """The table of the page."""
+    rows = sorted({(row["library"], row["family"]): row for row in rows}.values(), key=_place)
     traced = [row for row in rows if "layers" in row]
     refused = [row for row in rows if "refused" in row]
     other = [row for row in rows if "layers" not in row and "refused" not in row]
@@ -198,7 +208,9 @@ def table(rows: list[dict[str, Any]]) -> str:
         cells = [f"{row['library']} {row['family']}", row["name"], f"{row['parameters'] / 1e6:.1f}", row["input"]]
         cells += [str(row["layers"]), f"{row['macs'] / 1e6:.1f}", counted, f"{row['difference']:.0e}"]
         lines.append("| " + " | ".join(cells) + " |")
-    lines += ["", "Refused, each with the line that a user gets:", "", "| family | variant | reason |", "|---|---|---|"]
+    if refused:
+        lines += ["", "Refused, each with the line that a user gets:", ""]
+        lines += ["| family | variant | reason |", "|---|---|---|"]
     lines += [
         f"| {row['library']} {row['family']} | {row['name']} | {row['refused'].replace('|', '/')} |" for row in refused
     ]
@@ -213,11 +225,13 @@ def main() -> int:
     parser.add_argument("library", nargs="*", default=["torchvision", "timm"])
     parser.add_argument("--only", nargs="*", default=[], metavar="FAMILY")
     parser.add_argument("--list", type=Path, dest="path", help="file of results, line by line; a run goes on from it")
-    parser.add_argument("--write", action="store_true", help="put the table into docs/architectures.md")
+    parser.add_argument(
+        "--write", action="store_true", help="try nothing: put what the list has into docs/architectures.md"
+    )
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     rows = []
-    for row in results(options.library, options.only, options.path):
+    for row in results([] if options.write else options.library, options.only, options.path):
         rows.append(row)
         print(line(row), flush=True)
     if options.write:

@@ -56,11 +56,11 @@ SEED = 0
 MEMORY = 2**31
 
 DESCRIPTION = (
-    "A character-level decoder-only transformer (two blocks of 64 channels, the head tied to the embedding), trained "
-    "on the manual that Python ships, at 0.5 % more loss per character. A keyboard keeps what is typed: at least "
-    "its first block runs on it. It has 48 KiB for weights, scales included; 1000 sequences share a download over a "
-    "slow link, and completions are wanted on the device, so at cut 14 nothing goes up. Without the memory limit that "
-    "is best; with it the first block alone fits."
+    "A tiny language model on characters, trained on Python's manual, at 0.5 % more loss per character. It is a "
+    "decoder-only transformer, two blocks of 64 channels, the head tied to the embedding. A keyboard keeps what is "
+    "typed: at least its first block runs on it. It has 48 KiB for weights, scales included; 1000 sequences share a "
+    "download over a slow link, and completions are wanted on the device, so at cut 14 nothing goes up. Without the "
+    "memory limit that is best; with it the first block alone fits."
 )
 SOURCE = (
     "Noise table, s, rho and Delta: measured on the kept weights by instances/tiny_lm/make.py, seed 0, grids {grid}, "

@@ -159,7 +159,7 @@ def _exchanged(weight: torch.Tensor, groups: int) -> torch.Tensor:
     """Inputs and outputs of a convolution's weight exchanged, group by group."""
     if groups == 1:
         return weight.transpose(0, 1)
-    return weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
+    return weight.reshape(groups, -1, *weight.shape[1:]).transpose(1, 2).flatten(0, 1)
 
 
 def embedding(record: Recorder, weight: Any, indices: Any, *options: Any) -> Ref:
@@ -283,6 +283,17 @@ PASSED = {
 """Operations whose value is their first argument (dropout in eval mode is exported as a clone)."""
 
 
+SHAPED = {
+    aten.new_zeros.default,
+    aten.new_ones.default,
+    aten.new_full.default,
+    aten.zeros_like.default,
+    aten.ones_like.default,
+    aten.full_like.default,
+}
+"""Operations that read a tensor's shape and nothing else: their value is a constant."""
+
+
 def _copied(into: torch.Tensor, source: torch.Tensor, non_blocking: bool = False) -> torch.Tensor:
     del non_blocking
     return source.to(into.dtype).expand(into.shape)
@@ -296,7 +307,9 @@ def _slice_scattered(
     end: int | None = None,
     step: int = 1,
 ) -> torch.Tensor:
-    end = None if end is None else min(end, into.shape[dim])  # vmap adds one to the largest integer
+    length = into.shape[dim]
+    end = None if end is None else min(end, length)  # vmap adds one to the largest integer
+    start = start if start is None or start >= 0 else max(start + length, 0)  # and takes no negative one
     return torch.slice_scatter(into, source, dim, start, end, step)
 
 

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from qopt.core.errors import InputError
 from qopt.measuring import operations, recurrent
 from qopt.measuring.network import Kind, Network, TracedLayer
-from qopt.measuring.operations import ANOTHER, NO_DATA_DEPENDENCE, PASSED, Rule, aten, fold
+from qopt.measuring.operations import ANOTHER, NO_DATA_DEPENDENCE, PASSED, SHAPED, Rule, aten, fold
 from qopt.measuring.sharing import Place, ties, viewed
 from qopt.measuring.signature import Inputs, Outputs, joined
 from qopt.measuring.steps import Ref, Shape, Step, references, replaced
@@ -211,6 +211,8 @@ class Recording:
             return arguments[0][arguments[1]]
         if next(references((arguments, keywords)), None) is None:
             return target(*arguments, **keywords)
+        if target in SHAPED:
+            return target(*replaced(arguments, self._actual), **replaced(keywords, self._actual))
         if label.startswith("sym_size"):
             return self.shape(arguments[0])[arguments[1]]
         if target not in RULES and {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape} & {*tags}:

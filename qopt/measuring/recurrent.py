@@ -93,9 +93,10 @@ def _layers(gates: Gates, states: int, kind: Kind) -> Rule:
                 bias_in, bias_on = own[2:] if biases else (None, None)
                 initial = [_part(record, tensor, number) for tensor in start]
                 projected = record.weighted("linear", aten.linear.default, value, own[0], bias_in, own[0].shape[-1])
-                times, hidden = record.shape(projected)[0], own[1].shape[-1]
+                times, rows, _ = record.shape(projected)  # an example may have several sequences, such as rows of a map
+                hidden = own[1].shape[-1]
                 recurrence = _recurrence(gates, states, backwards=bool(way), last=wanted)
-                macs = times * own[1].numel()
+                macs = times * rows * own[1].numel()
                 out = record.weighted(kind, recurrence, (projected, *initial), own[1], bias_on, hidden, macs=macs)
                 if wanted:
                     ends[1].append(record.step(aten.select.int, out, 0, times))

@@ -104,7 +104,7 @@ def _overlapping(groups: list[list[int]], weights: Mapping[int, torch.Tensor]) -
     found: list[list[list[int]]] = []
     for group in groups:
         entries = _entries(weights[group[0]], numbers)
-        met = sorted(set(owner[entries].unique().tolist()) - {-1})
+        met = sorted({*torch.unique(owner[entries]).tolist()} - {-1})
         joined = [group]
         for index in met:
             joined += found[index]

@@ -143,7 +143,7 @@ class Inputs:
         """
         if self.form == "one":
             return (packed.to(self.types[0], copy=True),), {}
-        rows = packed.split([math.prod(shape) for shape in self.shapes], dim=1)
+        rows = torch.split(packed, [math.prod(shape) for shape in self.shapes], dim=1)
         parts = tuple(
             row.reshape(-1, *shape).to(kind, copy=True)
             for row, shape, kind in zip(rows, self.shapes, self.types, strict=True)
@@ -216,7 +216,7 @@ class Outputs:
         ----------
         packed : (n, entries) of `packed`.
         """
-        rows = iter(packed.split([math.prod(shape) for shape in self.shapes], dim=1))
+        rows = iter(torch.split(packed, [math.prod(shape) for shape in self.shapes], dim=1))
         shapes = iter(self.shapes)
         leaves = [next(rows).reshape(-1, *next(shapes)) if other is None else other[0] for other in self._others]
         return tree_unflatten(leaves, self._spec)

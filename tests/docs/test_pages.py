@@ -149,7 +149,10 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("workplace")
 @pytest.mark.parametrize(
     "path",
-    swept(PAGES, lambda path: path.stem in ("allocation", "fleet", "jqodi", "measuring")),
+    swept(
+        PAGES,
+        lambda path: path.stem in ("allocation", "fleet", "jqodi", "language-model", "measuring", "onnx"),
+    ),
     ids=lambda path: path.name,
 )
 def test_pages_run_and_show_what_they_print(path: Path) -> None:

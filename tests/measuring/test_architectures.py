@@ -155,6 +155,10 @@ CASES: dict[str, Callable[[], tuple[nn.Module, Any]]] = {
         ),
         sequence(),
     ),
+    "lstm over the rows of a map": lambda: (
+        Net(lambda n, x: n.lstm(x.flatten(0, 1))[0].unflatten(0, (-1, 2)), lstm=nn.LSTM(3, 4, batch_first=True)),
+        torch.randn(3, 2, 5, 3),
+    ),
     "gru, both ways": lambda: (
         Net(
             lambda n, x: n.fc(torch.cat([n.gru(x)[0][:, -1], n.gru(x)[1][1]], 1)),
@@ -201,8 +205,8 @@ def plan_of(network: Network, cut: int) -> QPartPlan:
     return QPartPlan(cut=cut, weights=weights, activations=[4 + i % 4 for i in crossing])
 
 
-QUICK = {"boolean mask", "slices first", "embedding tied to the head", "lstm", "several inputs and outputs"}
-QUICK |= {"transposed convolution, 2d, groups"}
+QUICK = {"boolean mask", "slices first", "embedding tied to the head", "several inputs and outputs"}
+QUICK |= {"transposed convolution, 2d, groups", "lstm over the rows of a map"}
 
 
 @pytest.mark.parametrize("name", swept(CASES, lambda name: name not in QUICK))

@@ -381,8 +381,11 @@ def of_module(module: nn.Module, labels: Any) -> Any:
         (asked(examples=Examples(torch.rand(5, *SHAPES["chain"]), torch.full((5,), 9))), "labels"),
         (asked(examples=Examples(torch.rand(5, *SHAPES["chain"]), torch.rand(5))), "labels"),
         (of_module(Broken(), torch.zeros(30, dtype=torch.int64)), "logits"),
-        (of_module(nn.Sequential(nn.Linear(6, 1)), torch.zeros(30, dtype=torch.int64)), "logits"),
-        (lambda: adversarial_margin(torch.ones(3, 1)), "logits"),
+        (
+            of_module(nn.Sequential(nn.Linear(6, 4), nn.Unflatten(1, (2, 2))), torch.zeros(30, dtype=torch.int64)),
+            "logits",
+        ),
+        (lambda: adversarial_margin(torch.ones(3, 2, 2)), "logits"),
         (lambda: fit_law([1, 2], np.ones(2)), "bits"),
         (lambda: Examples(torch.ones(3, 2), torch.ones(2)), "examples"),
         (lambda: Examples(torch.ones(0, 2), torch.ones(0)), "examples"),
