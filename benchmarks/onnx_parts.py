@@ -2,7 +2,7 @@
 
     python benchmarks/onnx_parts.py MODEL.onnx [...] [--shape NAME=1,3,224,224] [--down-sets 200] [--runs 20] [--made]
 
-Nothing is fetched: name files that you have; `--made` adds the three that instances/onnx/models.py makes. For each
+Nothing is fetched: name files that you have; `--made` adds the three that instances/networks/models.py makes. For each
 file one row: operations of the file and of the folded graph, seconds of folding, cuts at one tensor and random
 down-sets whose parts equal the whole bit for bit (runtime optimization off) and their largest difference with it on,
 relative to the largest output, the sum of the operations' medians over the median of the whole, and the early exit.

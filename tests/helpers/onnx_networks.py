@@ -1,4 +1,4 @@
-"""Small ONNX models for tests: the three of instances/onnx, and graphs of a few nodes made on the spot."""
+"""Small ONNX models for tests: the three of instances/networks, and graphs of a few nodes made on the spot."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from qopt.runtime.parts import cut
 from qopt.runtime.reading import Model
 from qopt.runtime.sessions import Array, examples, options, run, session
 
-with scripts("instances/onnx", "models") as found:
+with scripts("instances/networks", "models") as found:
     models = found.models
 
 FAST: dict[str, int] = {"warmup": 1, "repetitions": 2, "runs": 2}

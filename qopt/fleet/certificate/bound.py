@@ -97,6 +97,7 @@ def _least(problem: Fleet, options: Options, cell: str, rows: IntArray, lam: Map
             fixed += lam.get(f"servers.{server}.memory", 0) * table["memory"][o]
         each_up = (table["cost_up"][o] << shift) + price_up * sent[o]
         each_down = (table["cost_down"][o] << shift) + price_down * received[o]
+        _check(max(each_up, each_down))
         _check(fixed + each_up * int(up.max()) + each_down * int(down.max()))
         length = fixed + each_up * up + each_down * down
         if requests.deadline is not None:
