@@ -68,7 +68,8 @@ class Engine:
         self.jobs = whole("jobs", jobs, 1, 1024)
         self.device = device
         self.passes = 0
-        self._client, self._owned = client, None
+        self._client = client
+        self._owned: tuple[Any, Any] | None = None
         self._folder: Path | None = None
         self._held: list[Any] = []
         self._torch: Any = None

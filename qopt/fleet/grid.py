@@ -37,7 +37,8 @@ class Grid(Brief):
     def rounded(self, multipliers: FloatArray) -> IntArray:
         """(K,) the nearest to `multipliers` on the grid, as whole numbers."""
         scaled = np.rint(np.clip(np.nan_to_num(multipliers), 0.0, None) * 2.0**self.shift)
-        return np.minimum(scaled, self.most.astype(float)).astype(np.int64)
+        found: IntArray = np.minimum(scaled, self.most.astype(float)).astype(np.int64)
+        return found
 
     def value(self, lam: IntArray) -> FloatArray:
         """(K,) multipliers `lam`, whole numbers on the grid, as floats, exactly."""

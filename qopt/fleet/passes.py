@@ -102,6 +102,7 @@ def total(choice: IntArray, columns: int, weights: IntArray | None) -> IntArray:
 def sums_of(group: Group, choice: IntArray, options: int) -> Sums:
     """What requests add up to, each with its column."""
     refused = choice == 0
+    parts: tuple[IntArray | None, ...]
     if group.count is None:
         parts = (None, group.up, group.down)
         penalty = int(group.penalty[refused].sum())

@@ -69,7 +69,7 @@ def read_requests(path: str | os.PathLike[str], fleet: Fleet, *, merge: bool = F
     deadline = columns["deadline"]
     if deadline is not None and bool((deadline == NEVER).all()):
         columns["deadline"] = None
-    return Requests(**columns)  # type: ignore[arg-type]
+    return Requests(**columns)
 
 
 def merged(columns: Mapping[str, IntArray | None]) -> dict[str, IntArray | None]:

@@ -48,8 +48,7 @@ class Units(Brief):
     @property
     def kernel_limit(self) -> FloatArray:
         """(R,) half a unit above each limit, so that the slack of limits changes nothing."""
-        found: FloatArray = (self.limit + 0.5) * (1.0 - 1e-12)
-        return found
+        return np.asarray((self.limit + 0.5) * (1.0 - 1e-12), dtype=np.float64)
 
     def broken(self, choice: IntArray) -> str | None:
         """The first capacity that a choice breaks, or None."""
@@ -77,7 +76,7 @@ class Units(Brief):
 
     def choice(self, problem: Fleet, plan: FleetPlan) -> IntArray:
         """(n,) columns of a plan that fits the problem."""
-        found = plan.option[self.row].copy()
+        found: IntArray = plan.option[self.row].copy()
         begin = np.searchsorted(self.row, np.arange(len(problem.requests)))
         for row, option, count in plan.splits:
             found[begin[row] : begin[row] + count] = option

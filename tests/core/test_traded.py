@@ -21,7 +21,7 @@ from qopt.core import contradiction, solving
 from qopt.core.errors import InputError
 from qopt.core.limited import Limit, changed, limits_of
 
-ROUNDS = int(os.environ.get("QOPT_TRADED", "500"))
+ROUNDS = int(os.environ.get("QOPT_TRADED", "60"))
 """Random problems of each family in the sweeps."""
 
 CHUNKS = swept([(family, chunk) for family in FAMILIES for chunk in range(10)], lambda case: case[1] > 0)
@@ -29,7 +29,7 @@ CHUNKS = swept([(family, chunk) for family in FAMILIES for chunk in range(10)], 
 
 def seeds(chunk: int, of: int) -> range:
     """A tenth of the seeds; of the first tenth, which is no sweep, the second."""
-    return range(1, 2) if chunk == 0 and ROUNDS == 500 else range(chunk * of // 10, (chunk + 1) * of // 10)
+    return range(1, 2) if chunk == 0 and ROUNDS == 60 else range(chunk * of // 10, (chunk + 1) * of // 10)
 
 
 def tradable(traded: Traded) -> list[Limit]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,9 @@ def check_three(seed: int) -> None:
     assert found.proved
     same_points(values(found, "energy", "time", "loss"), best_of(by_levels(asked)))
 
+MANY = int(os.environ.get("QOPT_FRONTS", "150"))
+"""Random problems of the sweep."""
+
 
 @pytest.mark.parametrize("seed", range(10))
 def test_energy_and_time_by_enumeration(seed: int) -> None:
@@ -112,13 +116,13 @@ def test_energy_time_and_loss_by_enumeration(seed: int) -> None:
 @pytest.mark.sweep
 @pytest.mark.parametrize("block", range(5))
 def test_many_fronts_by_enumeration(block: int) -> None:
-    for seed in range(100 + 100 * block, 200 + 100 * block):
+    for seed in range(100 + block, 100 + MANY, 5):
         check_energy_and_time(seed)
 
 
 @pytest.mark.sweep
 def test_many_fronts_of_three_by_enumeration() -> None:
-    for seed in range(25):
+    for seed in range(MANY // 20):
         check_three(seed)
 
 

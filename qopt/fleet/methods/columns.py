@@ -11,6 +11,7 @@ the same end. The first plans of all groups refuse everybody.
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from scipy.optimize import linprog
@@ -80,10 +81,10 @@ def _priced(engine: Engine, grid: Grid, clock: Clock) -> tuple[IntArray, int]:
         if not new or clock.over:
             return best, passes
         money = max(costs) / 1e3 or 1.0
-        at = csc_array(
+        at: Any = csc_array(
             (np.ones(len(groups)), (np.array(groups), np.arange(len(groups)))), shape=(len(place), len(groups))
         )
-        use = csc_array((np.array(loads) / scale).T)
+        use: Any = csc_array((np.array(loads) / scale).T)
         found = linprog(
             np.array(costs) / money,
             A_ub=use if len(capacity) else None,
@@ -102,7 +103,7 @@ def _priced(engine: Engine, grid: Grid, clock: Clock) -> tuple[IntArray, int]:
         reached = value_of(sums, shared, lam, grid, capacity)[0]
         if reached > value:
             best, value = lam, reached
-        if Fraction(float(found.fun) * money) - value <= Fraction(CLOSE) * abs(value):
+        if Fraction(float(found.fun or 0.0) * money) - value <= Fraction(CLOSE) * abs(value):
             return best, passes
     return best, ROUNDS
 

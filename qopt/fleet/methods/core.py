@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import linprog
@@ -120,7 +121,7 @@ def solve_core(own: Items, left: IntArray, lam: FloatArray, clock: Clock) -> Cor
     rows = np.concatenate((own.of, len(own.row) + k, len(own.row) + np.tile(np.arange(capacities), 2)))
     columns = np.concatenate((np.arange(m), at, slack, above))
     values = np.concatenate((np.ones(m), (own.use / scale)[at, k], np.ones(capacities), -np.ones(capacities)))
-    matrix = coo_array((values, (rows, columns)), shape=(len(own.row) + capacities, m + 2 * capacities)).tocsr()
+    matrix: Any = coo_array((values, (rows, columns)), shape=(len(own.row) + capacities, m + 2 * capacities)).tocsr()
     cost = np.concatenate((own.length, lam * scale, np.full(capacities, OVERLOAD * 100.0 * money))) / money
     found = linprog(
         cost,

@@ -249,7 +249,7 @@ class Planned(Brief):
 
     Attributes
     ----------
-    option : (n,) column of each row, as bytes.
+    option : (n,) column of each row.
     splits : row, column and count where a row's requests do not all take its column.
     objective : what it costs.
     room : (K,) what it leaves of the capacities.
@@ -289,7 +289,7 @@ def plan(engine: Engine, climbed: Climbed, rows: int, clock: Clock) -> Planned |
         if split.any():
             begun = polished(own, begun, climbed.left, climbed.grid.value(climbed.lam), split, clock)
         best_x, room = begun.x, begun.room
-    option = np.zeros(rows, dtype=np.uint8)
+    option = np.zeros(rows, dtype=np.int64)
     for at, column in engine.map(choices, climbed.lam, climbed.grid.shift):
         option[at] = column
     splits: list[tuple[int, int, int]] = []

@@ -308,7 +308,7 @@ def epsilon_front(
         proved=not search.open and bool(np.all(costs[kept] <= (1.0 + eps) * bound + eps0 + 8.0 * search.blur)),
         limit=limit,
         labels=search.labels,
-        _choices=choices[kept],
+        _choices=choices[kept].astype(np.int64),
         _ties=tied,
     )
 

@@ -47,8 +47,8 @@ def pair_up(
     several = several[np.argsort(np.log(doubt) + rng.uniform(0.0, JITTER, len(several)), kind="stable")]
     halves: list[list[int]] = [[], []]
     sizes = [1, 1]
-    for at, i in enumerate(several.tolist()):
-        side = at % 2
+    for nth, i in enumerate(several.tolist()):
+        side = nth % 2
         if sizes[side] * int(left[i]) > SUMS:
             break
         halves[side].append(i)

@@ -241,7 +241,7 @@ class _Search:
         if not incumbent.on_grid:
             if max_labels:  # else a tree of multipliers alone is asked for
                 self.round_near()
-            if incumbent.closed:
+            if self.incumbent.closed:
                 return True, [self.root], self.proved
             if self.near is None:
                 found = self.branch(min(FIRST_NODES, branch_nodes))
