@@ -174,7 +174,7 @@ def test_planted_contradictions_are_minimal_and_relaxations_least(family: str, c
     ("ask", "line"),
     [
         (
-            lambda: qopt.front("qpart/teaching-3", against="price"),
+            lambda: qopt.front("qpart/mnist-mlp6", against="price"),
             "against: found price, which is the same for every plan;",
         ),
         (
