@@ -99,6 +99,7 @@ def check_three(seed: int) -> None:
     assert found.proved
     same_points(values(found, "energy", "time", "loss"), best_of(by_levels(asked)))
 
+
 MANY = int(os.environ.get("QOPT_FRONTS", "150"))
 """Random problems of the sweep."""
 
