@@ -39,9 +39,17 @@ def best_prefixes(candidate: Candidate, birth: int) -> IntArray | None:
     for labels in _cheapest(candidate, birth):
         at = labels.tolist()
         value = math.fsum(paid(costs, at))
-        if math.isfinite(value) and (best is None or value < best[0]) and keeps_rows(costs, candidate.rows, at):
+        better = math.isfinite(value) and (best is None or value < best[0])
+        if better and _goes_up(costs, labels) and keeps_rows(costs, candidate.rows, at):
             best = (value, labels)
     return None if best is None else best[1]
+
+
+def _goes_up(costs: Labelling, labels: IntArray) -> bool:
+    """Whether no data move down; operations that stay together may not follow each other in the list."""
+    reads = costs.reads
+    counts = np.diff(np.append(reads.start, len(reads.reader)))
+    return bool(np.all(labels[np.repeat(reads.producer, counts)] <= labels[reads.reader]))
 
 
 def _cheapest(candidate: Candidate, birth: int) -> Iterator[IntArray]:
