@@ -50,6 +50,37 @@ ax.set_xlabel("capacities, % of what all would like")
 ax.set_ylabel("price of a second")
 ax.invert_xaxis()
 ax.legend()
+
+# %% [markdown]
+# ## What it costs not to know them
+#
+# Each its own best, until nothing is left, beside the prices' plan: cost, and who is refused.
+
+# %%
+costs = {"by prices": [], "own best": []}
+refused = {"by prices": [], "own best": []}
+for problem, plan in zip(problems, plans, strict=True):
+    for name, made in (("by prices", plan), ("own best", qopt.solve(problem, "own-best").plan)):
+        cost = qopt.certify(problem, made).cost
+        costs[name].append(cost.objective / 1e6)
+        refused[name].append(cost.refused)
+fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
+for name, values in costs.items():
+    ax.plot([100 * s for s in shares], values, marker="o", label=name)
+ax.set_xlabel("capacities, % of what all would like")
+ax.set_ylabel("cost of all requests")
+ax.invert_xaxis()
+ax.legend()
+
+# %%
+fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
+for name, values in refused.items():
+    ax.plot([100 * s for s in shares], values, marker="o", label=name)
+ax.set_xlabel("capacities, % of what all would like")
+ax.set_ylabel("requests refused")
+ax.invert_xaxis()
+ax.legend()
+
 # %% [markdown]
 # ## The cut moves
 #
@@ -59,6 +90,18 @@ ax.legend()
 fig, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")
 qopt.plots.plot_options(problems, plans, [-100 * s for s in shares], ax=ax)
 ax.set_xlabel("capacities, % of what all would like, falling")
+
+# %% [markdown]
+# ## What is full
+#
+# A price above zero belongs to a capacity that is used up; what has room left is free.
+
+# %%
+fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
+used = qopt.certify(problems[2], plans[2]).constraints
+used = [row for row in used if hasattr(row, "limit") and row.limit and row.limit > 1]
+ax.barh([row.name for row in used], [100 * row.used / row.limit for row in used], color="0.4")
+ax.set_xlabel("used, % of the capacity")
 # %% [markdown]
 # ## Without a solver
 #

@@ -45,6 +45,11 @@ print(f"loss {losses.mean():.3f} nats per character, perplexity {found.value:.3f
 for layer in network.layers:
     print(f"{layer.number:2} {layer.name:16} {layer.kind:9} {layer.macs:8,} MACs {layer.parameters:6,} weights")
 print("share one weight:", network.shared)
+figure, axes = plt.subplots(figsize=(9, 2.6), layout="constrained")
+axes.bar([f"{layer.number}" for layer in network.layers], [layer.parameters for layer in network.layers], color="0.4")
+axes.set_xlabel("layer")
+axes.set_ylabel("weights")
+plt.show()
 
 # %% [markdown]
 # ## 2. Sequences differ, the loss of a plan does not
@@ -88,6 +93,16 @@ for layer in network.layers:
             f"{layer.name:16} {measured.terms(name, 0.005)[column] / layer.parameters * 1e6:8.3f} millionths a weight"
         )
 
+# %%
+figure, axes = plt.subplots(figsize=(9, 3), layout="constrained")
+for tensor, one in list(measured.tensors.items())[::5]:
+    axes.plot(measured.bits, one.noise, ".-", label=str(tensor))
+axes.set_yscale("log")
+axes.set_xlabel("bits")
+axes.set_ylabel("noise in the logits")
+axes.legend(fontsize=8)
+plt.show()
+
 # %% [markdown]
 # ## 4. A plan
 #
@@ -99,3 +114,23 @@ solution = qopt.solve(problem)
 print(solution.status, "cut", solution.plan.cut, "weights", [int(b) for b in solution.plan.weights])
 lost = runner.loss(Widths.of(solution.plan))
 print(f"more loss per token: {100 * lost.value:.2f} % [{100 * lost.low:.2f}, {100 * lost.high:.2f}]")
+
+figure, axes = plt.subplots(figsize=(9, 2.6), layout="constrained")
+axes.bar([layer.name for layer in network.layers[: solution.plan.cut]], solution.plan.weights, color="0.4")
+axes.tick_params(axis="x", rotation=30)
+axes.set_ylabel("bits of a weight")
+plt.show()
+
+# %% [markdown]
+# Where the bytes go, as float32 and as the plan has them.
+
+# %%
+sizes = [layer.parameters for layer in network.layers[: solution.plan.cut]]
+kept = [size * bits / 8e3 for size, bits in zip(sizes, solution.plan.weights, strict=True)]
+figure, axes = plt.subplots(figsize=(9, 2.6), layout="constrained")
+axes.bar(range(len(sizes)), [size * 4e-3 for size in sizes], color="0.8", label="float32")
+axes.bar(range(len(sizes)), kept, color="0.3", label="the plan")
+axes.set_xticks(range(len(sizes)), [layer.name for layer in network.layers[: solution.plan.cut]], rotation=30)
+axes.set_ylabel("kB of weights")
+axes.legend()
+plt.show()

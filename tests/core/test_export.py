@@ -27,7 +27,7 @@ TEACHING = {
     "jqodi/fig5": ("flow", "assignment"),
     "jqodi/data1": (None,),
     "allocation/teaching-4": ("mip", "lp"),
-    "fleet/teaching-4": ("mip", "lp"),
+    "fleet/teaching-4": ("mip",),
 }
 """Formulations of small instances."""
 

@@ -109,7 +109,7 @@ def _admitted(problem: Fleet, rule: str, clock: Clock) -> tuple[FleetPlan, bool]
                 left -= fits
             if not left:
                 break
-        if left:
+        if left or not taken:  # a row may stand for none
             taken.append((0, left))
         taken.sort(key=lambda t: -t[1])
         option[one.row] = taken[0][0]
