@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qopt.cli.common import AsJson, Changes, ExitCode, Instance, exit_code, print_json, read_problem
+from qopt.cli.common import AsJson, Changes, ExitCode, Instance, print_json, read_problem, told
 from qopt.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -57,13 +57,7 @@ def recommend(
     from qopt.placement.front import recommend as best
 
     solution = best(_placement(instance, change), accuracy=accuracy, latency=latency)
-    if as_json:
-        print_json(solution.to_dict())
-    else:
-        from qopt.core.report import console
-
-        console().print(solution.rendered())
-    return exit_code(solution.plan is not None and solution.certificate.feasible, solution.certificate.infeasible)
+    return told(solution, None, as_json)
 
 
 def _placement(instance: str, change: list[str] | None) -> Placement:

@@ -16,6 +16,7 @@ from qopt.core.errors import InputError
 
 if TYPE_CHECKING:
     from qopt.core.problem import Problem
+    from qopt.core.solution import Solution
 
 
 class ExitCode(IntEnum):
@@ -139,6 +140,21 @@ def exit_code(found: bool, infeasible: bool) -> ExitCode:
     if found:
         return ExitCode.FOUND
     return ExitCode.INFEASIBLE if infeasible else ExitCode.NO_PLAN
+
+
+def told(solution: Solution, save_plan: Path | None, as_json: bool) -> ExitCode:
+    """Print a solution, as a report or as JSON, write its plan to a file if one is named, and say how it ended."""
+    if save_plan is not None and solution.plan is not None:
+        from qopt.core.plan import save_plan as write
+
+        write(solution.plan, save_plan)
+    if as_json:
+        print_json(solution.to_dict())
+    else:
+        from qopt.core.report import console
+
+        console().print(solution.rendered())
+    return exit_code(solution.plan is not None and solution.certificate.feasible, solution.certificate.infeasible)
 
 
 def print_json(data: object) -> None:

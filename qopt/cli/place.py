@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from qopt.cli.common import AsJson, Changes, exit_code, method_names, print_json, settings
+from qopt.cli.common import AsJson, Changes, method_names, settings, told
 from qopt.core.errors import InputError
 
 
@@ -33,9 +33,7 @@ def place(
 
     Links have a rate alone; --set gives the rest: --set 'links[1].latency=0.02', --set 'tiers[0].memory=4e9'.
     """
-    from qopt.core.plan import save_plan as write
     from qopt.core.reading import save
-    from qopt.core.report import console
     from qopt.core.solving import solve
     from qopt.placement.merge import merge
     from qopt.placement.profile import read_profile
@@ -55,14 +53,7 @@ def place(
         raise InputError(unknown, "no accuracy, while targets.accuracy asks for one", "a profile with its accuracy")
     if out is not None:
         save(problem, out)
-    solution = solve(problem, method, time_limit=time_limit)
-    if save_plan is not None and solution.plan is not None:
-        write(solution.plan, save_plan)
-    if as_json:
-        print_json(solution.to_dict())
-    else:
-        console().print(solution.rendered())
-    return exit_code(solution.plan is not None and solution.certificate.feasible, solution.certificate.infeasible)
+    return told(solve(problem, method, time_limit=time_limit), save_plan, as_json)
 
 
 def _numbers(option: str, text: str) -> list[float]:

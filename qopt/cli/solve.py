@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from qopt.cli.common import AsJson, Changes, Cut, Instance, Level, exit_code, method_names, print_json, read_problem
+from qopt.cli.common import AsJson, Changes, Cut, Instance, Level, method_names, read_problem, told
 from qopt.core.errors import InputError
 
 
@@ -55,14 +55,4 @@ def solve(
         start=begin,
         verbose=verbose,
     )
-    if save_plan is not None and solution.plan is not None:
-        from qopt.core.plan import save_plan as write
-
-        write(solution.plan, save_plan)
-    if as_json:
-        print_json(solution.to_dict())
-    else:
-        from qopt.core.report import console
-
-        console().print(solution.rendered())
-    return exit_code(solution.plan is not None and solution.certificate.feasible, solution.certificate.infeasible)
+    return told(solution, save_plan, as_json)

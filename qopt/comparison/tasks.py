@@ -28,6 +28,8 @@ def fingerprint(problem: Problem) -> str:
 
 def _said(data: Any) -> Any:
     """Plain data without fields that are off or empty: one that a later version knows leaves old instances theirs."""
+    if isinstance(data, list):  # its entries stay where they are
+        return [_said(value) for value in data]
     if not isinstance(data, dict):
         return data
     said = {name: _said(value) for name, value in data.items()}

@@ -69,6 +69,16 @@ class Slack:
 
 
 @dataclass(frozen=True)
+class WholeSlack(Slack):
+    """A limit in whole units: said to the last one."""
+
+    @property
+    def text(self) -> str:
+        """``399999872 of 400000000``."""
+        return f"{self.used:.0f} of {self.limit:.0f}"
+
+
+@dataclass(frozen=True)
 class KKT:
     """Relative residuals of the optimality conditions at the plan's cut (real-valued bits), and the multiplier.
 

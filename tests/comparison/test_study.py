@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import pytest
 
 import qopt
-from qopt.comparison.tasks import Tasks, fingerprint
+from qopt.comparison.tasks import Tasks, _said, fingerprint
+
+ROOT = Path(__file__).parents[2]
 
 TOML = """
 name = "four"
@@ -76,6 +79,18 @@ def test_what_a_problem_asks_is_its_fingerprint() -> None:
     problem = qopt.load("qpart/teaching-3")
     assert fingerprint(problem) == fingerprint(problem.replace({"name": "other", "description": "", "source": "me"}))
     assert fingerprint(problem) != fingerprint(problem.replace({"channel.rate": 3.0}))
+
+
+def test_a_field_that_is_off_changes_no_fingerprint() -> None:
+    """In lists too: what a later version adds to a tier or an operator leaves old instances theirs."""
+    written = json.loads((ROOT / "instances/placement/teaching-5.json").read_text())
+    more = copy.deepcopy(written)
+    more["tiers"][0] |= {"activations": False, "memory": None}
+    more["operators"][0] |= {"on": [], "tensors_at": None}
+    one, other = (qopt.Placement(**data) for data in (written, more))
+    assert fingerprint(one) == fingerprint(other)
+    assert fingerprint(one) != fingerprint(one.replace({"tiers[0].activations": True, "tiers[0].memory": 8.0}))
+    assert _said({"a": [{"b": None, "c": 1}, None, []]}) == {"a": [{"c": 1}, None, []]}
 
 
 def test_python_takes_names_paths_and_problems(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from sweeps import swept
 
 from qopt.core.errors import InputError
-from qopt.kernels.knapsack import epsilon
+from qopt.kernels.knapsack import segments
 from qopt.kernels.knapsack.epsilon import EpsilonFront, epsilon_front
 from qopt.kernels.knapsack.prices import row_prices
 
@@ -79,7 +79,7 @@ def test_every_choice_has_a_point_that_stands_for_it(chunk: int) -> None:
 
 
 def test_cases_take_over_where_sums_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(epsilon, "MOST_LABELS", 6)
+    monkeypatch.setattr(segments, "MOST_LABELS", 6)
     for seed in range(1, 12, 2):
         cost, weight, limit, ties = drawn(seed)
         front = epsilon_front(cost, weight, limit, eps=0.001, eps0=0.001, ties=ties)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -23,21 +22,11 @@ from qopt.allocation.costs import breakdown, limits
 from qopt.allocation.plan import AllocationPlan, places
 from qopt.allocation.problem import DAMAGE, Allocation
 from qopt.core.arguments import whole
-from qopt.core.certificate import Certificate, Slack
+from qopt.core.certificate import Certificate, Slack, WholeSlack
 from qopt.core.clock import ENDLESS, Clock
 
 IN_SOLVE: Mapping[str, object] = {}
 """Effort that `qopt.solve` asks for: the usual."""
-
-
-@dataclass(frozen=True)
-class WholeSlack(Slack):
-    """A budget in whole units: said to the last one."""
-
-    @property
-    def text(self) -> str:
-        """``399999872 of 400000000``."""
-        return f"{self.used:.0f} of {self.limit:.0f}"
 
 
 def certify(

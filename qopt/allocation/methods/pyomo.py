@@ -15,7 +15,7 @@ from qopt.core.solution import Outcome, Status
 from qopt.core.solvers.answers import TOLERANCE
 from qopt.core.solvers.conic import attempt, check, limited
 from qopt.core.solvers.exclusion import Found, Round, solve_and_exclude
-from qopt.core.solvers.pyomo import choose
+from qopt.core.solvers.pyomo import asking, choose
 
 GAPLESS: dict[str, object] = {
     "mip_rel_gap": 0.0,
@@ -36,13 +36,7 @@ def solve(problem: Allocation, options: Options) -> Outcome:
     clock, run, own = options.clock(), choose(options), items(problem)
     model = joint(problem, clock=clock)
 
-    def ask() -> Round[AllocationPlan]:
-        if options.start is not None:
-            assign(model, problem, options.start)
-        said = run(model, clock)
-        plan = extract(model, problem) if said.point else None
-        bound = None if said.bound is None else model.unit * said.bound
-        return Round(said.status, plan, bound, said.nodes, said.message)
+    ask = asking(run, model, problem, clock, options.start, assign, extract)
 
     def broken(plan: AllocationPlan) -> str | None:
         what = own.broken(own.choice(plan))

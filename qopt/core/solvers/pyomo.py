@@ -17,8 +17,10 @@ from qopt.core.clock import Clock
 from qopt.core.errors import InputError, shown
 from qopt.core.method import Options
 from qopt.core.phases import phase, say, shift
+from qopt.core.plan import Plan
 from qopt.core.solution import Status
 from qopt.core.solvers.answers import TOLERANCE, Answer, finite
+from qopt.core.solvers.exclusion import Point, Round
 from qopt.core.solvers.programs import check, run_further, run_in_own_process, run_program
 
 if TYPE_CHECKING:
@@ -60,6 +62,41 @@ def choose(options: Options) -> Callable[[pyo.ConcreteModel, Clock], Answer]:
         return Answer("time-limit", False, None) if stopped else answer
 
     return run
+
+
+def asking(
+    run: Callable[[pyo.ConcreteModel, Clock], Answer],
+    model: Any,
+    problem: Any,
+    clock: Clock,
+    start: Plan | None,
+    assign: Callable[[Any, Any, Any], None],
+    extract: Callable[[Any, Any], Point],
+    *,
+    offset: float = 0.0,
+) -> Callable[[], Round[Point]]:
+    """A joint model put to its solver once more, as `qopt.core.solvers.exclusion.solve_and_exclude` asks for it.
+
+    Parameters
+    ----------
+    run : of `choose`.
+    model : whose objective is the problem's less `offset`, in units of ``model.unit``.
+    problem : that it is of.
+    clock : what is left of it is the solver's.
+    start : a plan to begin every round with, or None.
+    assign, extract : of the family's formulation: a plan into the model's variables, and back.
+    offset : what the model's objective leaves out, in the unit of the problem's objective.
+    """
+
+    def ask() -> Round[Point]:
+        if start is not None:
+            assign(model, problem, start)
+        said = run(model, clock)
+        plan = extract(model, problem) if said.point else None
+        bound = None if said.bound is None else offset + model.unit * said.bound
+        return Round(said.status, plan, bound, said.nodes, said.message)
+
+    return ask
 
 
 def fresh_highs(threads: int | None) -> Highs:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 
 from qopt.core.arguments import whole
-from qopt.core.certificate import Certificate, Slack
+from qopt.core.certificate import Certificate, Slack, WholeSlack
 from qopt.core.clock import ENDLESS, Clock
 from qopt.fleet.certificate.bound import Refused, multipliers_bound, upward
 from qopt.fleet.certificate.closing import LABELS, MOST_REQUESTS, closed, tree_value
@@ -27,16 +26,6 @@ IN_SOLVE: Mapping[str, object] = {}
 
 TOLERANCE = Fraction(1, 10**9)
 """Share of the objective by which a bound may be below it and still prove it."""
-
-
-@dataclass(frozen=True)
-class WholeSlack(Slack):
-    """A capacity in whole units: said to the last one."""
-
-    @property
-    def text(self) -> str:
-        """``1999 of 2000``."""
-        return f"{self.used:.0f} of {self.limit:.0f}"
 
 
 def certify(

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
-from qopt.core.solvers.exclusion import Round, solve_and_exclude
-from qopt.core.solvers.pyomo import choose
+from qopt.core.solvers.exclusion import solve_and_exclude
+from qopt.core.solvers.pyomo import asking, choose
 from qopt.fleet.costs import breakdown
 from qopt.fleet.plan import FleetPlan
 from qopt.fleet.problem import Fleet
@@ -25,13 +25,7 @@ def solve(problem: Fleet, options: Options) -> Outcome:
     clock, run, own = options.clock(), choose(options), units(problem)
     model = joint(problem, clock=clock)
 
-    def ask() -> Round[FleetPlan]:
-        if options.start is not None:
-            assign(model, problem, options.start)
-        said = run(model, clock)
-        plan = extract(model, problem) if said.point else None
-        bound = None if said.bound is None else model.unit * said.bound
-        return Round(said.status, plan, bound, said.nodes, said.message)
+    ask = asking(run, model, problem, clock, options.start, assign, extract)
 
     def broken(plan: FleetPlan) -> str | None:
         what = own.broken(own.choice(problem, plan))

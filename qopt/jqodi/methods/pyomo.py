@@ -12,8 +12,8 @@ from qopt.core.errors import InputError, MethodError
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
 from qopt.core.solvers.conic import attempt, check, limited
-from qopt.core.solvers.exclusion import Round, solve_and_exclude
-from qopt.core.solvers.pyomo import choose
+from qopt.core.solvers.exclusion import solve_and_exclude
+from qopt.core.solvers.pyomo import asking, choose
 from qopt.jqodi.methods.search import infeasible
 from qopt.jqodi.plan import JqodiPlan
 from qopt.jqodi.problem import Jqodi
@@ -68,13 +68,7 @@ def solve(problem: Jqodi, options: Options) -> Outcome:
     except MethodError:  # nothing reaches its loss
         return infeasible(problem, clock=clock)
 
-    def ask() -> Round[JqodiPlan]:
-        if options.start is not None:
-            assign(model, problem, options.start)
-        said = run(model, clock)
-        plan = extract(model, problem) if said.point else None
-        bound = None if said.bound is None else model.unit * said.bound
-        return Round(said.status, plan, bound, said.nodes, said.message)
+    ask = asking(run, model, problem, clock, options.start, assign, extract)
 
     def broken(plan: JqodiPlan) -> str | None:
         candidate = candidate_of(problem, plan)

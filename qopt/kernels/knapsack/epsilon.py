@@ -20,15 +20,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from qopt.core.arrays import BoolArray, FloatArray, IntArray
+from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.display import Brief
 from qopt.core.errors import InputError, shown
 from qopt.core.limits import limit_with_slack
 from qopt.kernels.arguments import check_options, number
 from qopt.kernels.knapsack.front import curve_of
 from qopt.kernels.knapsack.front_sums import rounded_sums
-from qopt.kernels.knapsack.relaxation import Steps, hull_steps, undominated
+from qopt.kernels.knapsack.relaxation import hull_steps, undominated
 from qopt.kernels.knapsack.scaled import checked
+from qopt.kernels.knapsack.segments import NOTHING, ROUNDINGS, Labels, Part, Segment, non_dominated
 from qopt.kernels.knapsack.ties import Merged, merge
 from qopt.kernels.tolerances import EPSILON
 
@@ -44,20 +45,8 @@ THIN = 0.125
 MOST_FIXED = 40
 """Classes branched on, one below the other."""
 
-MOST_LABELS = 2_000_000
-"""Sums made at once in one enumeration."""
-
-FEW = 64
-"""Up to so many labels none is worth removing."""
-
 AT_ONCE = 4_000_000
 """Numbers of points added up together."""
-
-ROUNDINGS = 16.0
-"""Of a reduced cost and its sums, generously."""
-
-NOTHING = np.zeros((0, 2), dtype=np.int64)
-"""Changed of a choice: classes and items, none."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -113,138 +102,6 @@ class EpsilonFront(Brief):
         return self._ties.expand(self._choices[point].astype(np.int64))
 
 
-@dataclass
-class _Labels:
-    """Choices of one segment by rising weight above its begin, costs from there on, and how they were made."""
-
-    weight: FloatArray
-    cost: FloatArray
-    places: IntArray
-    history: list[tuple[IntArray, IntArray]]
-    classes: list[int]
-    items: list[IntArray]
-
-    def moved(self, at: int) -> IntArray:
-        """(M, 2) classes and items of a choice that are not those of the segment's begin."""
-        label, found = int(self.places[at]), []
-        for (parent, item), i, own in zip(self.history[::-1], self.classes[::-1], self.items[::-1], strict=True):
-            taken = int(item[label])
-            if taken:
-                found.append((i, int(own[taken])))
-            label = int(parent[label])
-        return np.array(found, dtype=np.int64).reshape(-1, 2)
-
-
-class _Part:
-    """The knapsack with some classes fixed: its supported points.
-
-    Parameters
-    ----------
-    c, w : (m, k) costs and weights.
-    steps : hull steps of the free classes, and the items at which all classes begin.
-    free : (m,) which classes are not fixed.
-    """
-
-    def __init__(self, c: FloatArray, w: FloatArray, steps: Steps, free: BoolArray) -> None:
-        self.steps, self.free = steps, free
-        rows = np.arange(len(c))
-        self.weight = math.fsum(w[rows, steps.start]) + np.concatenate(([0.0], np.cumsum(steps.load)))
-        self.cost = math.fsum(c[rows, steps.start]) - np.concatenate(([0.0], np.cumsum(steps.gain)))
-
-    def fixed(self, c: FloatArray, w: FloatArray, i: int, item: int) -> _Part:
-        """The part with one more class fixed."""
-        kept = self.steps.owner != i
-        start = self.steps.start.copy()
-        start[i] = item
-        old = self.steps
-        steps = Steps(old.owner[kept], old.item[kept], old.gain[kept], old.load[kept], old.slope[kept], start)
-        free = self.free.copy()
-        free[i] = False
-        return _Part(c, w, steps, free)
-
-    def chosen(self, taken: int, moved: IntArray) -> IntArray:
-        """(m,) columns after some hull steps, and what is changed of them."""
-        found = self.steps.start.copy()
-        found[self.steps.owner[:taken]] = self.steps.item[:taken]
-        found[moved[:, 0]] = moved[:, 1]
-        return found
-
-
-class _Segment:
-    """What lies between two supported points of a part.
-
-    Parameters
-    ----------
-    c, w : (m, k) costs and weights.
-    present : (m, k) items that no other of their class beats.
-    part : the part.
-    at : how many steps are taken where the segment begins.
-    """
-
-    def __init__(self, c: FloatArray, w: FloatArray, present: BoolArray, part: _Part, at: int) -> None:
-        self.slope = float(part.steps.slope[at])
-        self.base = part.chosen(at, NOTHING)
-        rows = np.arange(len(c))
-        self.load = w - w[rows, self.base][:, None]
-        own = np.maximum(c - c[rows, self.base][:, None] + self.slope * self.load, 0.0)
-        self.reduced = np.where(present & part.free[:, None], own, np.inf)
-        self.reduced[rows, self.base] = np.inf
-
-    def enumerated(self, end: float, depth: float, blunt: float) -> tuple[_Labels | None, int]:
-        """Choices that stand for all of reduced cost up to a depth that are below `end`; and the sums made.
-
-        For each such choice there is one of no more weight that costs more by `blunt` at most. None where there are
-        more sums than may be.
-        """
-        near = self.reduced <= depth
-        classes = np.flatnonzero(near.any(axis=1)).tolist()
-        # Classes of small weights first: lists grow with what their classes can tell apart.
-        classes.sort(key=lambda i: float(np.abs(self.load[i][near[i]]).max()))
-        items = [np.concatenate(([self.base[i]], np.flatnonzero(near[i]))) for i in classes]
-        reduced = [np.concatenate(([0.0], self.reduced[i, own[1:]])) for i, own in zip(classes, items, strict=True)]
-        loads = [self.load[i, own] for i, own in zip(classes, items, strict=True)]
-        low, high = [0.0], [0.0]
-        for entry in loads[::-1]:
-            low.append(low[-1] + float(entry.min()))
-            high.append(high[-1] + float(entry.max()))
-        edge = EPSILON * ROUNDINGS * (abs(low[-1]) + abs(high[-1]) + end)
-        r, x, made, blunted = np.zeros(1), np.zeros(1), 1, 0.0
-        share = blunt / max(len(classes), 1)
-        history = []
-        for step, (add_r, add_x) in enumerate(zip(reduced, loads, strict=True)):
-            size = len(r)
-            if size * len(add_r) > MOST_LABELS:
-                return None, made
-            all_r, all_x = (add_r[:, None] + r).ravel(), (add_x[:, None] + x).ravel()
-            left = len(loads) - step - 1
-            keep = np.flatnonzero(
-                (all_r <= depth + blunted) & (all_x + low[left] <= end + edge) & (all_x + high[left] >= -edge)
-            )
-            if len(keep) > FEW:
-                keep = keep[_undominated(all_x[keep], all_r[keep] - self.slope * all_x[keep], share)]
-                blunted += share
-            r, x = all_r[keep], all_x[keep]
-            history.append((keep % size, keep // size))
-            made += len(all_r)
-        cost = r - self.slope * x
-        inside = np.flatnonzero((x >= -edge) & (x <= end + edge))
-        order = inside[_undominated(x[inside], cost[inside])]
-        return _Labels(x[order], cost[order], order, history, classes, items), made
-
-
-def _undominated(x: FloatArray, cost: FloatArray, share: float = 0.0) -> IntArray:
-    """Places of the pairs that no other is as good as, by rising x; of those within a share in cost only the first."""
-    order = np.lexsort((cost, x))
-    if not len(order):
-        return order
-    before = np.minimum.accumulate(cost[order])
-    found: IntArray = order[np.concatenate(([True], cost[order][1:] < before[:-1]))]
-    if share > 0.0:
-        step = np.floor(cost[found] / share)
-        found = found[np.concatenate(([True], step[1:] != step[:-1]))]
-    return found
-
-
 def epsilon_front(
     cost: ArrayLike,
     weight: ArrayLike,
@@ -296,7 +153,7 @@ def epsilon_front(
         chosen = tied.expand(choices[begin : begin + part].astype(np.int64))
         loads[begin : begin + part] = rounded_sums(given_weight[rows, chosen])
         costs[begin : begin + part] = rounded_sums(given_cost[rows, chosen])
-    kept = _undominated(loads, costs)
+    kept = non_dominated(loads, costs)
     kept = kept[loads[kept] <= limit_with_slack(limit)]
     bound = search.bounds(loads[kept], costs[kept])
     return EpsilonFront(
@@ -377,7 +234,7 @@ class _Search:
         self._present = undominated(c, w)
         steps = hull_steps(c, w, self._present)
         self._curve = curve_of(c, w, steps, *errors)
-        self._whole = _Part(c, w, steps, np.ones(len(c), dtype=bool))
+        self._whole = Part(c, w, steps, np.ones(len(c), dtype=bool))
         size, heavy = (float(np.abs(table).max(axis=1, initial=0.0).sum()) for table in (c, w))
         self.blur = EPSILON * (len(c) + ROUNDINGS) * size + errors[0]
         self._blur_w = EPSILON * (len(c) + ROUNDINGS) * heavy + errors[1]
@@ -410,7 +267,7 @@ class _Search:
         found: FloatArray = (cost - self._eps0) / (1.0 + self._eps)
         return found
 
-    def _walk(self, part: _Part, low: float, high: float, fixed: int) -> None:
+    def _walk(self, part: Part, low: float, high: float, fixed: int) -> None:
         """All segments of a part that reach into a range of weights."""
         weight, cost = part.weight, part.cost
         first = max(int(np.searchsorted(weight, low, side="right")) - 1, 0)
@@ -427,18 +284,18 @@ class _Search:
             begin = float(weight[t])
             self._segment(part, t, max(low - begin, 0.0), min(float(weight[t + 1]), high) - begin, fixed)
 
-    def _add(self, part: _Part, taken: int, moved: IntArray, x: float, cost: float, least: float) -> None:
+    def _add(self, part: Part, taken: int, moved: IntArray, x: float, cost: float, least: float) -> None:
         """One more point, if it is better by more than something than what is known."""
         if cost < self._known.at(x) - least:
             self._known.add(x, cost)
             self.choices.append(part.chosen(taken, moved))
 
-    def _segment(self, part: _Part, t: int, low: float, end: float, fixed: int) -> None:
+    def _segment(self, part: Part, t: int, low: float, end: float, fixed: int) -> None:
         """Points from `low` to `end` above a supported one: enumerated, or by cases of a class."""
         top, slope = float(part.cost[t]), float(part.steps.slope[t])
         allowed = max(self._eps * (top - slope * end) + self._eps0, 0.0)
         margin = 4.0 * self.blur + 4.0 * slope * self._blur_w
-        own: _Segment | None = None
+        own: Segment | None = None
         reached = 0.0
         for depth in DEPTHS:
             span = self._unsettled(part, t, low, end, reached - margin)
@@ -447,7 +304,7 @@ class _Search:
             low, end = span
             if self._deadline is not None and time.perf_counter() > self._deadline:
                 break
-            own = own or _Segment(self._c, self._w, self._present, part, t)
+            own = own or Segment(self._c, self._w, self._present, part, t)
             labels, made = own.enumerated(end, depth * allowed, BLUNT * allowed)
             self.labels += made
             if labels is None:
@@ -467,7 +324,7 @@ class _Search:
             case = part.fixed(self._c, self._w, owner, item)
             self._walk(case, start + span[0], start + span[1], fixed + 1)
 
-    def _unsettled(self, part: _Part, t: int, low: float, end: float, depth: float) -> tuple[float, float] | None:
+    def _unsettled(self, part: Part, t: int, low: float, end: float, depth: float) -> tuple[float, float] | None:
         """From where to where what is known does not stand for what lies `depth` above the line; None for nowhere."""
         start, top, slope = float(part.weight[t]), float(part.cost[t]), float(part.steps.slope[t])
         x, cost = self._known.between(start + low, start + end)
@@ -477,7 +334,7 @@ class _Search:
             return None
         return max(float(x[left[0]]) - start, low), float(ends[left[-1]])
 
-    def _settle(self, part: _Part, t: int, labels: _Labels, low: float, least: float) -> None:
+    def _settle(self, part: Part, t: int, labels: Labels, low: float, least: float) -> None:
         """Take the choices that are better than what is known, where by little, not."""
         start, top = float(part.weight[t]), float(part.cost[t])
         x, cost = start + labels.weight, top + labels.cost

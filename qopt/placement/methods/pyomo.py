@@ -14,8 +14,8 @@ from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
 from qopt.core.solvers.conic import attempt, check, limited
-from qopt.core.solvers.exclusion import Found, Round, solve_and_exclude
-from qopt.core.solvers.pyomo import choose
+from qopt.core.solvers.exclusion import Found, solve_and_exclude
+from qopt.core.solvers.pyomo import asking, choose
 from qopt.placement.costs import FAR_CHEAPER, breakdown
 from qopt.placement.limits import broken
 from qopt.placement.methods.candidates import NO_OPERATOR, binding
@@ -47,13 +47,7 @@ def solve(problem: Placement, options: Options) -> Outcome:
         """The answer, its bound in the problem's units, and the unit of the model's objective."""
         model = joint(problem, form, below=below, clock=clock)
 
-        def ask() -> Round[PlacementPlan]:
-            if options.start is not None:
-                assign(model, problem, options.start)
-            said = run(model, clock)
-            plan = extract(model, problem) if said.point else None
-            bound = None if said.bound is None else model.unit * said.bound
-            return Round(said.status, plan, bound, said.nodes, said.message)
+        ask = asking(run, model, problem, clock, options.start, assign, extract)
 
         def breaks(plan: PlacementPlan) -> str | None:
             what = None if form == "lp" else _broken(problem, plan)

@@ -15,8 +15,8 @@ from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.clock import OutOfTime
 from qopt.core.method import Options
 from qopt.core.solution import Outcome
-from qopt.core.solvers.exclusion import Round, solve_and_exclude
-from qopt.core.solvers.pyomo import choose
+from qopt.core.solvers.exclusion import solve_and_exclude
+from qopt.core.solvers.pyomo import asking, choose
 from qopt.qpart.costs import breakdown
 from qopt.qpart.plan import QPartPlan
 from qopt.qpart.problem import QPart
@@ -73,13 +73,7 @@ def solve(problem: QPart, options: Options) -> Outcome:
     model.excluded = pyo.ConstraintList(doc="plans that broke a limit within the solver's tolerance")
     table = subproblems(problem)
 
-    def ask() -> Round[QPartPlan]:
-        if options.start is not None:
-            assign(model, problem, options.start)
-        said = run(model, clock)
-        plan = extract(model, problem) if said.point else None
-        bound = None if said.bound is None else model.offset + model.unit * said.bound
-        return Round(said.status, plan, bound, said.nodes, said.message)
+    ask = asking(run, model, problem, clock, options.start, assign, extract, offset=model.offset)
 
     def used(plan: QPartPlan) -> tuple[Subproblem, IntArray, FloatArray | None]:
         subproblem = table.at(plan.cut)
