@@ -28,6 +28,7 @@ import torch
 from qopt.core.errors import QoptError
 from qopt.core.files import write_text
 from qopt.core.reading import save
+from qopt.core.shard import Shard
 from qopt.measuring.calibrated import Calibrated
 from qopt.measuring.calibration import calibrate_cuts, exact_widths
 from qopt.measuring.coefficients import instance, payload_request
@@ -121,7 +122,7 @@ def make(options: argparse.Namespace, say: Callable[[str], None]) -> None:
         margin=token_margin,
         seed=SEED,
         memory=MEMORY,
-        shard=None if options.shard is None else tuple(map(int, options.shard.split("/"))),
+        shard=None if options.shard is None else Shard.parse(options.shard),
         checkpoint=folder and folder / "coefficients",
         say=say,
     )

@@ -55,7 +55,7 @@ def contradiction(problem: Problem, given: Sequence[Limit], clock: Clock) -> Con
             return True
         return False if solution.certificate.infeasible else None
 
-    alone = holds(())
+    alone = holds(()) if given else False  # without any limit it is the problem itself
     if alone is False:
         return Contradiction((), minimal=True, background=True)
     kept, undecided = list(given), []

@@ -118,7 +118,7 @@ class Envelope:
         if len(shown) < len(self.pieces):
             lines.append(f"  … {len(self.pieces) - len(shown)} more")
         if not self.complete:
-            lines.append("  not whole: the time limit is reached, other plans may be better")
+            lines.append("  not whole: the search was stopped, other plans may be better")
         return "\n".join(lines)
 
     def __len__(self) -> int:

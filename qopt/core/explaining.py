@@ -173,7 +173,8 @@ class Explanation(Brief):
             return "no plan, even without any limit: pins, menus or what else a plan must be forbid it"
         names = " and ".join(limit.label for limit in found.limits)
         if len(found.limits) == 1:
-            return f"no plan keeps the limit on {names}" + ("" if found.minimal else " and the others")
+            open_ = "" if found.minimal else "; whether there is one without it is open"
+            return f"no plan keeps the limit on {names}{open_}"
         kind = "none of them can stay out" if found.minimal else "not proved minimal"
         return f"no plan: the limits on {names} contradict each other ({kind})"
 
@@ -270,6 +271,8 @@ def _worth(problem: Problem, limit: Limit, solution: Solution, multiplier: float
     objective = solution.objective
     assert objective is not None
     amount = used(problem, solution.plan, limit.name)
+    if clock.over:
+        return Worth(limit, amount, None, multiplier)
     free = solve(changed(problem, {limit.name: None}), time_limit=clock.left)
     if not better(free.objective, objective):
         return Worth(limit, amount, False if free.certificate.proved else None, multiplier)

@@ -138,7 +138,7 @@ class Front:
             lines.append(f"  an epsilon-front: no plan within a point's limit costs less by {eps:g} of it and {eps0:g}")
         elif not self.complete:
             left = "" if self.gap is None else f"; gap left {number(self.gap, 3)}"
-            lines.append(f"  not whole: {'the time limit is reached' if not self.notes else 'see below'}{left}")
+            lines.append(f"  not whole: the search was stopped{left}")
         return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
 
     def __len__(self) -> int:

@@ -30,6 +30,8 @@ def smallest(problem: Problem, limit: Limit, below: float | None, clock: Clock) 
     below : objective that a plan must be better than; None for any.
     clock : of the call.
     """
+    if clock.over:
+        return UNKNOWN
     own = least(problem, limit, below, clock)
     return _between(problem, limit, below, clock) if own is None else own
 

@@ -175,7 +175,8 @@ def solve(
         if chosen.stand_in and _doubtful(outcome, certificate):
             if time_limit is None:
                 known = _first_plan(family, asked, Clock(DOUBT))
-            doubted = _refuted(family, asked, chosen, outcome, options, known, FIRST)
+            keeps = None if outcome.plan is None else certificate.feasible
+            doubted = _refuted(family, asked, chosen, outcome, options, known, FIRST, keeps)
             if doubted is not outcome:
                 outcome, certificate = doubted, _certified(asked, doubted.plan, None, effort)
     tell(f"certified in {certificate.seconds:.3g} s")
@@ -242,21 +243,35 @@ def _doubtful(outcome: Outcome, certificate: Certificate) -> bool:
     """Whether a method claims what its certificate leaves open: that there is no plan, or none better than its own."""
     if outcome.plan is None:
         return outcome.status == "infeasible" and not certificate.infeasible
-    return outcome.status == "optimal" and certificate.feasible and not certificate.proved
+    return outcome.status == "optimal" and not certificate.proved
 
 
 def _refuted(
-    family: Family, problem: Problem, method: Method, outcome: Outcome, options: Options, known: Plan | None, where: str
+    family: Family,
+    problem: Problem,
+    method: Method,
+    outcome: Outcome,
+    options: Options,
+    known: Plan | None,
+    where: str,
+    keeps: bool | None = None,
 ) -> Outcome:
-    """An outcome that has failed where a plan that keeps all limits refutes its claim, with the better of the two."""
-    if known is None:
+    """An outcome that has failed where its plan breaks a limit, or a plan that keeps all of them refutes its claim.
+
+    Its plan is the better one of those that keep the limits. `keeps` says whether the method's own does, if that is
+    known.
+    """
+    if known is None and keeps is not False:
         return outcome
-    value = family.part("first").objective
-    best, own = value(problem, known), None if outcome.plan is None else value(problem, outcome.plan)
-    claim = refuted(outcome.status, own, (outcome.bound,), None, best, gap=options.gap or 0.0)
+    value = family.part("first").objective if family.first else None
+    best = None if known is None or value is None else value(problem, known)
+    own = None if outcome.plan is None or keeps is False or value is None else value(problem, outcome.plan)
+    claim = refuted(outcome.status, own, (outcome.bound,), keeps, best, gap=options.gap or 0.0)
     if not claim:
         return outcome
-    plan, message = (known, where) if own is None or own > best else (outcome.plan, "")
+    plan, message = outcome.plan, ""
+    if known is not None and (own is None or best is None or own > best):
+        plan, message = known, where
     message = "; ".join(filter(None, (f"{method.name} {FALSE[claim]}", message)))
     return replace(outcome, status="failed", plan=plan, bound=None, message=message, refuted=claim)
 
@@ -268,6 +283,7 @@ FALSE = {
     "there is a plan": "says that there is no plan",
     "a better plan is known": "says a worse plan to be optimal",
     "bound above a plan": "says that no plan is as good as one that there is",
+    "plan breaks a limit": "says a plan to be optimal that breaks a limit",
 }
 """What a method has said, by the words of `refuted`."""
 

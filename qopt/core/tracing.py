@@ -7,9 +7,8 @@ so that what is left open is small wherever the clock stops.
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qopt.core.certificate import SAME
 from qopt.core.clock import Clock
@@ -27,7 +26,10 @@ HALVINGS = 4
 
 @dataclass(frozen=True)
 class _Open:
-    """Limits above `low` and below `high` of which it is not known what they allow: between two objectives."""
+    """Limits above `low` and below `high` of which it is not known what they allow.
+
+    No plan within them costs less than `below`, proved; one within `low`, if there is any, costs `above`.
+    """
 
     low: float
     high: float
@@ -68,28 +70,33 @@ def trace(
     found: list[tuple[float, Solution]] = []
     unsure = 0
 
-    def at(value: float | None) -> tuple[float, float] | None:
-        """Use and objective of the best plan within a limit; infinite where there is none, None where that is open."""
+    def at(value: float | None) -> tuple[float, float, float] | None:
+        """Use and objective of the best plan within a limit, and what no plan within it is proved to be below.
+
+        Infinite where there is none, None where that is open.
+        """
         nonlocal unsure
         asked = changed(problem, {limit.name: value})
         solution = solve(asked, time_limit=clock.left)
         certificate = solution.certificate
         if certificate.infeasible:
-            return -math.inf, math.inf
+            return -math.inf, math.inf, math.inf
         if solution.plan is None or not certificate.feasible or solution.objective is None:
             unsure += 1
             return None
         amount = used(problem, solution.plan, limit.name)
         found.append((amount, solution))
-        if not certificate.proved:
-            unsure += 1
-            if clock.over or solution.status != "optimal-by-solver":
-                return None
-        return amount, solution.objective
+        if certificate.proved:
+            return amount, solution.objective, solution.objective
+        unsure += 1
+        if clock.over or solution.status != "optimal-by-solver":
+            return None
+        return amount, solution.objective, -math.inf if certificate.bound is None else certificate.bound
 
     end = at(high)
     floor = -math.inf if low is None else limit.stricter(low)
-    todo, done = [] if end is None else [_Open(floor, end[0], math.inf, end[1], 0)], []
+    whole = _Open(floor, math.inf, math.inf, -math.inf, 0)
+    todo, done = ([], [whole]) if end is None else ([replace(whole, high=end[0], below=end[2])], [])
     while todo:
         todo.sort(key=lambda part: (part.above - part.below, part.high))
         part = todo.pop()
@@ -109,12 +116,13 @@ def trace(
         if reached is None:
             done.append(part)
             continue
-        use, cost = reached
-        if value < limit.stricter(part.high) and cost - part.below > SAME * abs(part.below):
+        use, cost, bound = reached
+        apart = part.below == -math.inf or cost - part.below > SAME * abs(part.below)
+        if value < limit.stricter(part.high) and apart:
             todo.append(_Open(value, part.high, cost, part.below, part.depth + 1))
         if cost < math.inf:
-            todo.append(_Open(part.low, use, part.above, cost, part.depth + 1))
-    return _front(problem, limit, objective, found, done, end is None or unsure > 0, clock, name)
+            todo.append(_Open(part.low, use, part.above, bound, part.depth + 1))
+    return _front(problem, limit, objective, found, done, unsure > 0, clock, name)
 
 
 def _front(
@@ -130,32 +138,33 @@ def _front(
     """The points, and what is known of the limits that were not looked at."""
     objectives = [math.inf if s.objective is None else s.objective for _, s in found]
     points = []
-    for k, i in enumerate(on_staircase([use for use, _ in found], objectives)):
+    for i in on_staircase([use for use, _ in found], objectives):
         use, solution = found[i]
-        own = dataclasses.replace(solution, instance=changed(problem, {limit.name: use}))
+        own = replace(solution, instance=changed(problem, {limit.name: use}))
         values = {objective.name: solution.objective, limit.name: use}
         facts = {"plan": str(solution.plan)}
-        points.append(FrontPoint(f"{name} {k + 1}", values, own, facts, solution.certificate.proved))
+        points.append(FrontPoint("", values, own, facts, solution.certificate.proved))
+    points.sort(key=lambda point: point.values[objective.name] or 0.0)
+    points = [replace(point, name=f"{name} {k}") for k, point in enumerate(points, start=1)]
     notes = []
     if not points:
         notes.append("no plan keeps the other limits" if not unsure else "no plan was found")
     elif len(points) == 1 and not left and not unsure:
         notes.append(f"one point: no plan of less {limit.label} keeps the other limits, or the best one uses the least")
-    if unsure and not clock.over:
+    if clock.over and (left or unsure):
+        notes.append("the time limit is reached")
+    elif unsure:
         notes.append("some limits were not solved to a proof")
     gap = 0.0 if not left and not unsure else _gap(points, left, unsure)
-    bounds = _bounds(points, limit.name, left) if left else ()
+    bounds = _bounds(points, limit, left) if left else ()
     criteria = (objective, Criterion(limit.name, limit.unit))
-    ordered = tuple(sorted(points, key=lambda point: point.values[objective.name] or 0.0))
-    named = tuple(dataclasses.replace(p, name=f"{name} {k + 1}") for k, p in enumerate(ordered))
-    return Front(
-        problem.name, criteria, named, complete=not left and not unsure, gap=gap, bounds=bounds, notes=tuple(notes)
-    )
+    whole = not left and not unsure
+    return Front(problem.name, criteria, tuple(points), complete=whole, gap=gap, bounds=bounds, notes=tuple(notes))
 
 
 def _gap(points: list[FrontPoint], left: list[_Open], unsure: bool) -> float:
     """How far the point that a limit allows may be above the optimum within the limit, as a share, at most."""
-    worst = math.inf if unsure and not left else 0.0
+    worst = 0.0 if points else math.inf
     for part in left:
         if part.above == math.inf:
             return math.inf  # below the lightest point nothing is known
@@ -167,14 +176,16 @@ def _gap(points: list[FrontPoint], left: list[_Open], unsure: bool) -> float:
     return worst
 
 
-def _bounds(points: list[FrontPoint], name: str, left: list[_Open]) -> tuple[tuple[float, float], ...]:
+def _bounds(points: list[FrontPoint], limit: Limit, left: list[_Open]) -> tuple[tuple[float, float], ...]:
     """Steps below which no plan lies: the points', and in open ranges those of the next point above."""
     steps: dict[float, float] = {}
     for point in points:
         if point.proved:
-            steps[point.values[name] or 0.0] = point.solution.objective or 0.0
+            steps[point.values[limit.name] or 0.0] = point.solution.objective or 0.0
     for part in left:
-        steps[max(part.low, 0.0)] = part.below
+        begin = max(part.low, limit.floor)
+        if math.isfinite(begin) and math.isfinite(part.below):
+            steps[begin] = part.below
     return tuple(sorted(steps.items()))
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from qopt.core.arrays import BoolArray, IntArray
+from qopt.core.arrays import IntArray
 from qopt.core.display import Brief
 from qopt.fleet.plan import FleetPlan, taken
 from qopt.fleet.problem import AMOUNTS, Fleet
@@ -53,13 +53,14 @@ def breakdown(problem: Fleet, plan: FleetPlan) -> FleetCost:
     """
     rows, columns, counts = taken(problem, plan)
     cost, penalty, refused, late = 0, 0, 0, 0
-    used = {f"servers.{name}.{field}": 0 for name in problem.servers for field in ("work", "memory")}
-    used |= {f"cells.{name}.{field}": 0 for name in problem.cells for field in ("up", "down")}
+    used: dict[str, int] = {}
     table = {name: np.concatenate([o.column(name) for o in problem.classes.values()]) for name in AMOUNTS}
     sizes = [len(options.name) for options in problem.classes.values()]
     start = np.concatenate(([0], np.cumsum(sizes)))[:-1]
     place = {name: s for s, name in enumerate(problem.servers)}
     server = np.array([-1 if s is None else place[s] for o in problem.classes.values() for s in o.server])
+    by_server = {field: np.zeros(len(problem.servers), dtype=np.int64) for field in ("work", "memory")}
+    by_cell = {field: np.zeros(len(problem.cells), dtype=np.int64) for field in ("up", "down")}
     for begin in range(0, len(rows), ROWS):
         r, c, n = (part[begin : begin + ROWS] for part in (rows, columns, counts))
         none = c == 0
@@ -75,24 +76,20 @@ def breakdown(problem: Fleet, plan: FleetPlan) -> FleetCost:
         if deadline is not None:
             late += int(n[table["time"][at] + sent + received > deadline[r]].sum())
         cell = problem.requests.cell[r]
-        for name, s in place.items():
-            mine = server[at] == s
-            for field in ("work", "memory"):
-                used[f"servers.{name}.{field}"] += _sum(table[field][at] * n, mine)
-        for q, name in enumerate(problem.cells):
-            mine = cell == q
-            used[f"cells.{name}.up"] += _sum(sent * n, mine)
-            used[f"cells.{name}.down"] += _sum(received * n, mine)
+        on = server[at] >= 0
+        for field in ("work", "memory"):
+            np.add.at(by_server[field], server[at][on], (table[field][at] * n)[on])
+        for field, moved in (("up", sent), ("down", received)):
+            np.add.at(by_cell[field], cell, moved * n)
+    for owners, kind, sums in ((problem.servers, "servers", by_server), (problem.cells, "cells", by_cell)):
+        for k, name in enumerate(owners):
+            used |= {f"{kind}.{name}.{field}": int(total[k]) for field, total in sums.items()}
     return FleetCost(cost + penalty, cost, refused, late, used)
 
 
 def _column(problem: Fleet, name: str, rows: IntArray) -> IntArray:
     found = problem.requests.column(name)
     return np.zeros(len(rows), dtype=np.int64) if found is None else found[rows]
-
-
-def _sum(values: IntArray, where: BoolArray) -> int:
-    return int(values[where].sum())
 
 
 def capacities(problem: Fleet) -> dict[str, int]:

@@ -35,7 +35,7 @@ ATTEMPTS = 5
 
 
 class Engine:
-    """Maps over shards. Use it as a context: processes and files end with it.
+    """Maps over shards. Use it as a context: files and a cluster of its own end with it.
 
     Parameters
     ----------
@@ -75,6 +75,15 @@ class Engine:
         self._torch: Any = None
 
     def __enter__(self) -> Engine:
+        try:
+            self._open()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def _open(self) -> None:
+        """Hand the shards to whatever works on them."""
         if self.kind == "processes":
             import joblib
 
@@ -89,7 +98,6 @@ class Engine:
             from qopt.fleet.passes_torch import TorchPass
 
             self._torch = TorchPass(self.tables, self.shards, self.device)
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -153,7 +161,10 @@ class Engine:
             )
             self._client = Client(cluster)
             self._owned = (self._client, cluster)
-        self._client.wait_for_workers(1, timeout=WAIT)
+        try:
+            self._client.wait_for_workers(1, timeout=WAIT)
+        except TimeoutError:
+            raise MethodError(f"no worker of the cluster came within {WAIT} s") from None
         self._held = [self._client.scatter([shard], hash=False)[0] for shard in self.shards]
 
     def _forget(self) -> None:

@@ -34,7 +34,8 @@ def near(shard: Shard, tables: Tables, lam: IntArray, shift: int, margin: float)
     found = []
     for group in blocks(shard, BLOCK):
         two = np.partition(lengths_of(group, tables.menus[group.key], lam, shift), 1, axis=1)[:, :2]
-        at = np.flatnonzero(two[:, 1] - two[:, 0] <= margin)
+        closely = (two[:, 1] < np.inf) & (two[:, 1] - two[:, 0] <= margin)  # not those without a choice
+        at = np.flatnonzero(closely & (group.counts > 0))
         if len(at):
             found.append(group.take(at))
     return found

@@ -264,7 +264,7 @@ def _check_sizes(problem: Fleet) -> None:
         raise complaint(".requests.count", f"{count} requests", f"1 to {MOST_REQUESTS}")
     allowed = min(PRODUCT, 2**62 // count)
     words = f"at most {allowed}, so that {count} of them add up exactly: coarser units"
-    up, down = (1 if (c := requests.column(name)) is None else int(c.max()) for name in ("up", "down"))
+    up, down = (1 if (c := requests.column(name)) is None else max(1, int(c.max())) for name in ("up", "down"))
     for name, options in problem.classes.items():
         columns = {field: options.column(field).tolist() for field in AMOUNTS}
         rows = zip(*columns.values(), strict=True)

@@ -20,6 +20,9 @@ from qopt.fleet.problem import Fleet
 MOST_UNITS = 5_000
 """Requests of a small fleet."""
 
+MOST_NUMBERS = 50_000_000
+"""Uses of all options of all requests that are written down: 400 MB."""
+
 LARGEST = 4 * 10**11
 """Capacities below it are kept to the last unit by limits that have a relative slack of 1e-12."""
 
@@ -126,6 +129,10 @@ def too_many(problem: Fleet) -> str | None:
     """Why a fleet is not small, or None."""
     if problem.count > MOST_UNITS:
         return f"more than {MOST_UNITS} requests"
+    most = max(len(options.name) for options in problem.classes.values()) + 1
+    numbers = problem.count * most * (len(tables(problem).resources) + 1)
+    if numbers > MOST_NUMBERS:
+        return f"{numbers} uses of capacities, more than {MOST_NUMBERS}"
     large = max((r.capacity for r in tables(problem).resources), default=0)
     return None if large < LARGEST or not _binds(problem) else f"a capacity above {LARGEST:.0e} units: coarser ones"
 

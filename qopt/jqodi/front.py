@@ -118,7 +118,10 @@ def front(
     points = [_point(asked, each, LOSS in wanted, share, clock.over) for each in found]
     first = wanted[0].name
     points.sort(key=lambda point: [point.values[first] or 0.0, *(point.values[c.name] or 0.0 for c in wanted)])
-    return Front(asked.name, wanted, tuple(points), complete=all(each.proved for each in found))
+    complete = all(each.proved for each in found)
+    stopped = "the time limit is reached" if clock.over else f"more than {max_labels} partial plans"
+    notes = () if complete else (stopped,)
+    return Front(asked.name, wanted, tuple(points), complete=complete, notes=notes)
 
 
 def _criteria(names: Sequence[str]) -> tuple[Criterion, ...]:

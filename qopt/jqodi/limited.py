@@ -21,7 +21,7 @@ LOSS = "loss "
 ENDLESS_TIME = 1e30
 """Seconds that no plan takes."""
 
-MOST_LEVELS = 10_000
+MOST_LEVELS = 2_000
 """Epochs of a width whose losses are looked at as limits."""
 
 
@@ -60,21 +60,28 @@ def changed(problem: Jqodi, values: Mapping[str, float | None]) -> Jqodi:
 
 def _any_loss(problem: Jqodi, name: str) -> float:
     """A loss limit that every width of a model reaches after one epoch."""
-    return max([0.0, *_levels(problem, name)]) * 2.0 + 1.0
+    return max([0.0, *_levels(problem, name)[0]]) * 2.0 + 1.0
 
 
-def _levels(problem: Jqodi, name: str) -> list[float]:
-    """Losses after so many epochs of the widths of a model, by both estimates: all that a limit can tell apart."""
+def _levels(problem: Jqodi, name: str) -> tuple[list[float], bool]:
+    """Losses after so many epochs of the widths of a model, by both estimates; whether these are all.
+
+    They are what a limit can tell apart. A width that does not reach the present limit may need any number of epochs
+    for a looser one.
+    """
     model = problem.model(name.removeprefix(LOSS))
     found: set[float] = set()
+    whole = True
     for width in model.widths:
-        needed = [k for k in model.epochs(width) if k is not None]
+        needed = [MOST_LEVELS if k is None else k for k in model.epochs(width)]
+        most = min(max(needed), MOST_LEVELS)
         for estimate in ("expected", "robust"):
             parts = model.loss_parts(width, estimate)
             if parts is not None:
-                after = losses(*parts, min(max(needed, default=1), MOST_LEVELS))[1:]
+                after = losses(*parts, most)[1:]
+                whole = whole and len(after) < MOST_LEVELS
                 found.update(max(float(loss), 0.0) for loss in after)
-    return sorted(found)
+    return sorted(found), whole
 
 
 def used(problem: Jqodi, plan: JqodiPlan) -> dict[str, float]:
@@ -113,8 +120,9 @@ def least(problem: Jqodi, name: str, below: float | None, clock: Clock) -> Least
         return Least(loss, proved=True)
     # A larger limit asks for no more epochs, so that of the losses that tell plans apart the first is found by halving.
     now = problem.model(name.removeprefix(LOSS)).loss_limit or 0.0
-    levels = [level for level in _levels(problem, name) if level > now]
-    low, high, sure = 0, len(levels), True
+    known, sure = _levels(problem, name)
+    levels = [level for level in known if level > now]
+    low, high = 0, len(levels)
     while low < high:
         middle = (low + high) // 2
         solution = solve(changed(problem, {name: levels[middle]}), time_limit=clock.left)

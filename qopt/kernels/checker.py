@@ -24,9 +24,16 @@ rcsp   ``["labels", multipliers]``, a leaf of another kind where there are no cy
        (0 is always among them) reaches. None may be left at the target.
 mckp   ``["sums", classes, multipliers]``, a leaf of another kind for one limit: sums of its columns are made class by
        class, those named last and in this order. A sum that another beats in cost and weight leaves, and one
-       whose bound at one of the multipliers (0 is always among them) reaches. None may be left.
+       whose bound at one of the multipliers (0 is always among them) reaches. None may be left. A fourth entry names
+       grids [mu, lam, step], as below, whose bounds do the same.
+       ``["sums", classes, multipliers]`` for several limits: all other classes come first, and there are multipliers
+       [[lam_1, ..., lam_R], ...] for the sums after each class that is named. A sum leaves where the least that the
+       rest weighs breaks a limit, and where its bound reaches. None may be left.
        ``["rounded", mu, lam]``, likewise: cost + mu weight has a least sum at lam, rounded up to the grid of such sums;
        an answer costs at least that less mu limit.
+       ``["rounded", mu, lam, step]``: every sum of cost + mu weight is base + k step + e with k whole and
+       low <= e <= high; base, low and high from the data. An answer's is the least sum at lam or more, so k is at
+       least the next whole number, and it costs base + k step + low less mu limit or more.
 cut    A label for each node. Its bound is tight without a tree: a flow proves it, see `Cut`.
 
 A witness whose answer is null and that has a number ``below`` claims that nothing costs less than that. A *proof* is

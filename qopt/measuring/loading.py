@@ -38,7 +38,6 @@ def load_module(where: str, weights: Path | None = None) -> tuple[nn.Module, Any
         and len(found) == 2
         and isinstance(found[0], nn.Module)
         and isinstance(found[1], (torch.Tensor, tuple, list, dict))
-        and len(found[1]) > 0
     ):
         several = isinstance(found, (tuple, list)) and len(found) >= 2 and isinstance(found[0], nn.Module)
         raise InputError("network", f"{shown(name)} returned {_kinds(found)}", EXAMPLE if several else SPELLING)

@@ -44,6 +44,10 @@ class Recorder(Protocol):
         """
         ...
 
+    def derived(self, weight: torch.Tensor, what: str, make: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """What is made of a parameter, the same tensor wherever the same is made of the same: one weight."""
+        ...
+
     def product(self, a: Ref, b: Ref, part: str = "product") -> Ref:
         """Record the product of two activations."""
         ...
@@ -145,7 +149,8 @@ def transposed(kind: Kind) -> Rule:
             return found
 
         macs = math.prod(record.shape(x)) * math.prod(weight.shape[1:])
-        return record.weighted(kind, convolve, x, _exchanged(weight, groups), bias, 0, macs=macs)
+        exchanged = record.derived(weight, f"exchanged in {groups} groups", lambda: _exchanged(weight, groups))
+        return record.weighted(kind, convolve, x, exchanged, bias, 0, macs=macs)
 
     return rule
 
@@ -365,7 +370,8 @@ def _stacked(record: Recorder, a: Ref, b: torch.Tensor) -> Ref:
         assert bias is None
         return torch.matmul(x, weight.reshape(stack).transpose(-1, -2))
 
-    return record.weighted("linear", times, a, b.transpose(-1, -2).reshape(-1, inputs), None, inputs)
+    rows = record.derived(b, "stacked", lambda: b.transpose(-1, -2).reshape(-1, inputs))
+    return record.weighted("linear", times, a, rows, None, inputs)
 
 
 def _times_from_left(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:

@@ -73,6 +73,7 @@ class Recording:
         self._graph.eliminate_dead_code()
         self._names: dict[torch.fx.Node, str] = {}  # of parameters and buffers
         self._known: dict[torch.fx.Node, Any] = {}  # what each node is: a constant, a Ref, or a tuple of these
+        self._derived: dict[Any, torch.Tensor] = {}  # made of parameters, by where these lie and what was done
         self._flops = FlopCounterMode(display=False)
         self._constants(program)
         self._owners = Counter(Place.of(v) for v in self._known.values() if isinstance(v, torch.Tensor))
@@ -81,6 +82,13 @@ class Recording:
                 if node.op not in ("placeholder", "output"):
                     self._node = node
                     self._known[node] = self._evaluated(node)
+
+    def derived(self, weight: torch.Tensor, what: str, make: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """What is made of a parameter, the same tensor wherever the same is made of the same: one weight."""
+        key = (Place.of(weight), weight.shape, weight.stride(), what)
+        if key not in self._derived:
+            self._derived[key] = make()
+        return self._derived[key]
 
     def network(self, names: Sequence[str] | None) -> Network:
         """The network of the recorded steps; weights are copied, so that the module may be trained on."""

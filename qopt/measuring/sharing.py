@@ -64,7 +64,10 @@ def ties(weights: Mapping[int, torch.Tensor], known: Iterable[torch.Tensor]) -> 
         if candidates is None:
             candidates = [*weights.values(), *known]
         own = [t for t in candidates if t.is_contiguous() and t.untyped_storage().data_ptr() == pointer]
-        for overlapping in _overlapping(groups, weights):
+        sets = _overlapping(groups, weights)
+        while (more := _reached(sets, weights, own)) is not None:  # what holds one set may reach into another
+            sets = more
+        for overlapping in sets:
             found += _tied(overlapping, weights, own)
     return sorted(found, key=lambda tie: tie.layers)
 
@@ -115,20 +118,49 @@ def _overlapping(groups: list[list[int]], weights: Mapping[int, torch.Tensor]) -
     return [group for group in found if group]
 
 
+def _used(groups: list[list[int]], weights: Mapping[int, torch.Tensor]) -> torch.Tensor:
+    """Which entries of the storage some groups read."""
+    numbers = _numbers(weights[groups[0][0]])
+    used = torch.zeros(len(numbers), dtype=torch.bool)
+    for group in groups:
+        used[_entries(weights[group[0]], numbers)] = True
+    return used
+
+
+def _whole(
+    groups: list[list[int]], weights: Mapping[int, torch.Tensor], own: Sequence[torch.Tensor]
+) -> torch.Tensor | None:
+    """The smallest tensor that holds all entries of some groups, or None."""
+    used, numbers = _used(groups, weights), _numbers(weights[groups[0][0]])
+    count = int(used.sum())
+    holders = [t for t in own if t.numel() >= count and int(used[_entries(t, numbers)].sum()) == count]
+    return min(holders, key=lambda tensor: tensor.numel()) if holders else None
+
+
+def _reached(
+    sets: list[list[list[int]]], weights: Mapping[int, torch.Tensor], own: Sequence[torch.Tensor]
+) -> list[list[list[int]]] | None:
+    """The sets with two of them put together, where the tensor that holds one has entries of the other; else None."""
+    for i, groups in enumerate(sets):
+        whole = _whole(groups, weights, own) if len(groups) > 1 else None
+        if whole is None:
+            continue
+        inside = _entries(whole, _numbers(whole))
+        for j, other in enumerate(sets):
+            if j != i and bool(_used(other, weights)[inside].any()):
+                rest = [kept for k, kept in enumerate(sets) if k not in (i, j)]
+                return [*rest, [*groups, *other]]
+    return None
+
+
 def _tied(groups: list[list[int]], weights: Mapping[int, torch.Tensor], own: Sequence[torch.Tensor]) -> list[Tie]:
     """One tie of groups that overlap, or one each where nothing holds them all."""
     apart = [Tie(tuple(numbers), weights[numbers[0]], {}) for numbers in groups]
     if len(groups) == 1:
         return apart
-    numbers = _numbers(weights[groups[0][0]])
-    used = torch.zeros(len(numbers), dtype=torch.bool)
-    for group in groups:
-        used[_entries(weights[group[0]], numbers)] = True
-    count = int(used.sum())
-    holders = [t for t in own if t.numel() >= count and int(used[_entries(t, numbers)].sum()) == count]
-    if not holders:
+    whole = _whole(groups, weights, own)
+    if whole is None:
         return apart
-    whole = min(holders, key=lambda tensor: tensor.numel())
     layers = tuple(sorted(number for group in groups for number in group))
     views = {}
     for number in layers:

@@ -124,11 +124,13 @@ class Inputs:
         if len(parts) == 1 and len(self.names) > 1:
             return torch.as_tensor(parts[0])  # packed already
         tensors = []
-        for name, shape, part in zip(self.names, self.shapes, parts, strict=True):
+        for name, shape, kind, part in zip(self.names, self.shapes, self.types, parts, strict=True):
             tensor = torch.as_tensor(part)
-            if tuple(tensor.shape[1:]) != shape or len(tensor) != len(parts[0]):
+            if not tensor.ndim or tuple(tensor.shape[1:]) != shape or len(tensor) != len(parts[0]):
                 found = f"shape {tuple(tensor.shape)}"
                 raise InputError(name, found, f"({len(parts[0])}, {', '.join(map(str, shape))})")
+            if self.form != "one" and not kind.is_floating_point:  # it becomes float32
+                whole_numbers(name, tensor.cpu().numpy())
             tensors.append(tensor)
         if self.form == "one":
             return tensors[0]

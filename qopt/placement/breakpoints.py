@@ -21,7 +21,7 @@ from qopt.core.reading import problem_of
 from qopt.core.solving import solve
 from qopt.placement.costs import way_back
 from qopt.placement.parts import Operator
-from qopt.placement.plan import PlacementPlan
+from qopt.placement.plan import PlacementPlan, labels_of
 from qopt.placement.problem import Placement
 from qopt.placement.terms import kept_operations, terms
 
@@ -65,8 +65,7 @@ def unit_of(name: str) -> str:
 def exact_cost(problem: Placement, plan: PlacementPlan) -> Fraction:
     """The objective of a plan, without any rounding of its sums and products."""
     own = terms(problem, problem.operator(plan.operator))
-    number = {name: k for k, name in enumerate(problem.tier_names)}
-    at = [problem.birth, *(number[plan.tiers[name]] for name in own.names)]
+    at = labels_of(problem, own, plan)
     w = problem.objective
     of_time, of_energy, of_price = Fraction(w.time), Fraction(w.energy), Fraction(w.price)
     per_second = [of_time + of_energy * Fraction(t.power) + of_price * Fraction(t.price) for t in problem.tiers]

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -25,11 +25,9 @@ from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.display import Brief
 from qopt.core.errors import InputError
 from qopt.placement.parts import Output
+from qopt.placement.plan import PlacementPlan, labels_of
 from qopt.placement.problem import Placement
 from qopt.placement.terms import Reads, Terms, terms, varies
-
-if TYPE_CHECKING:
-    from qopt.placement.plan import PlacementPlan
 
 Bits = TypeVar("Bits", float, FloatArray)
 
@@ -147,8 +145,7 @@ def breakdown(problem: Placement, plan: PlacementPlan) -> PlacementCost:
     plan : of the same problem.
     """
     own = terms(problem, problem.operator(plan.operator))
-    number = {name: k for k, name in enumerate(problem.tier_names)}
-    at = [problem.birth, *(number[plan.tiers[name]] for name in own.names)]
+    at = labels_of(problem, own, plan)
     tiers, links, w = problem.tiers, problem.links, problem.objective
     labels = np.array(at, dtype=np.int64)
     memory = [math.fsum(weights_held(own, labels, k)) for k in range(len(tiers))]

@@ -59,7 +59,10 @@ def used(problem: Placement, plan: PlacementPlan) -> dict[str, float]:
     problem, plan : a placement and a plan for it.
     """
     cost = breakdown(problem, plan)
-    held = {MEMORY + tier.name: used for tier, used in zip(problem.tiers, cost.memory, strict=True)}
+    held = {
+        MEMORY + tier.name: weights + (tensors if tier.activations else 0.0)
+        for tier, weights, tensors in zip(problem.tiers, cost.memory, cost.activations, strict=True)
+    }
     return {"accuracy": cost.accuracy, "latency": cost.latency, **held}
 
 

@@ -31,7 +31,7 @@ def followed(costs: Labelling, allowed: BoolArray) -> BoolArray:
     """
     tiers = allowed.shape[1]
     both = allowed & np.isfinite(costs.unary)
-    masks = (both @ (1 << np.arange(tiers))).tolist()
+    masks = [sum(1 << k for k in np.flatnonzero(row).tolist()) for row in both]  # whole numbers of any size
     pairs = list(zip(costs.producer, costs.readers, strict=True))
     backwards = pairs[::-1]
     for _ in range(ROUNDS):
@@ -45,8 +45,7 @@ def followed(costs: Labelling, allowed: BoolArray) -> BoolArray:
             masks[u] &= (1 << most) - 1
         if masks == before:
             break
-    found: BoolArray = (np.array(masks)[:, None] >> np.arange(tiers)) & 1 > 0
-    return found
+    return np.array([[mask >> k & 1 for k in range(tiers)] for mask in masks], dtype=bool)
 
 
 @dataclass(frozen=True, repr=False)

@@ -180,7 +180,7 @@ class Placement(Problem):
                 raise unknown(f"{at}.tier", source.tier, tiers, "a tier")
             if len(source.sizes) not in (1, self.cases):
                 raise complaint(f"{at}.sizes", f"{len(source.sizes)} entries", f"1, or {self.cases} as other inputs")
-            given = self._shares()
+            given = self._shares() if len(source.sizes) == self.cases else None  # those of a single size say nothing
             if given is not None and source.shares is not None and not np.array_equal(source.shares, given):
                 raise complaint(f"{at}.shares", "others than another input's", "equal shares, or none")
         for i, result in enumerate(self.results):
@@ -329,7 +329,8 @@ class Placement(Problem):
         return max(len(part.sizes) for part in self.sources)
 
     def _shares(self) -> FloatArray | None:
-        return next((part.shares for part in self.sources if part.shares is not None), None)
+        """Of the first input that has all sizes and says them."""
+        return next((p.shares for p in self.sources if p.shares is not None and len(p.sizes) == self.cases), None)
 
     @cached_property
     def shares(self) -> FloatArray:

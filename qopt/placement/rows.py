@@ -91,19 +91,22 @@ class Alive(Brief):
         ----------
         labels : (n + 1,) tiers of all nodes.
         """
-        low, high = costs.reads.reach(labels)
-        there = self.always | ((low <= self.tier) & (self.tier <= high))[self.tensor]
+        there = self.there(costs, labels)
         held = self.held(labels, there)
         most = float(held.max(initial=0.0))
         near = np.flatnonzero(held >= most * (1.0 - NEAR)).tolist()
-        if len(near) == 1:
-            return int(near[0]) + 1
+        return max(near, key=lambda v: math.fsum(self.terms(labels, there, v + 1))) + 1
 
-        def exact(v: int) -> float:
-            now = there & (self.first <= v + 1) & (v + 1 <= self.last)
-            return math.fsum([*self.size[now].tolist(), self.scratch[v + 1] if labels[v + 1] == self.tier else 0.0])
+    def there(self, costs: Labelling, labels: IntArray) -> BoolArray:
+        """(m,) which tensors are on the tier."""
+        low, high = costs.reads.reach(labels)
+        found: BoolArray = self.always | ((low <= self.tier) & (self.tier <= high))[self.tensor]
+        return found
 
-        return max(near, key=exact) + 1
+    def terms(self, labels: IntArray, there: BoolArray, step: int) -> list[float]:
+        """Bytes of each tensor that is held at a step, and the scratch of the operation that runs then."""
+        now = there & (self.first <= step) & (step <= self.last)
+        return [*self.size[now].tolist(), float(self.scratch[step]) if labels[step] == self.tier else 0.0]
 
 
 @dataclass(frozen=True, repr=False)
@@ -145,7 +148,7 @@ class Limit(Brief):
         return self.limit if self.limit > NOTHING * largest else largest or 1.0
 
     def member(self, step: int, chosen: tuple[int, ...]) -> Limit:
-        """One of the rows.
+        """One of the rows, never above it: entries that are sums are rounded down.
 
         Parameters
         ----------
@@ -154,16 +157,21 @@ class Limit(Brief):
         """
         if self.single:
             return self
-        unary, weight = self.unary.copy(), self.weight.copy()
+        unary, weight, added = self.unary.copy(), self.weight.copy(), len(self.groups)
         for (_, size), node in zip(self.groups, chosen, strict=True):
             if node >= 0:
                 unary[node, self.tier] += size
         if self.alive is not None and step > 0:
-            self._add_alive(self.alive, step, unary, weight)
+            added += self._add_alive(self.alive, step, unary, weight)
+        down = 1.0 - (added + 3) * 2.0**-52
+        unary, weight = (
+            np.where(found == own, found, found * down) for found, own in ((unary, self.unary), (weight, self.weight))
+        )
         name = f"{self.name}#{','.join(map(str, (step, *chosen)))}"
         return Limit(name, self.limit, unary, weight, self.extra)
 
-    def _add_alive(self, alive: Alive, step: int, unary: FloatArray, weight: FloatArray) -> None:
+    def _add_alive(self, alive: Alive, step: int, unary: FloatArray, weight: FloatArray) -> int:
+        """What is held at a step goes into a row; how many numbers."""
         now = (alive.first <= step) & (step <= alive.last)
         at, size, always = alive.tensor[now], alive.size[now], alive.always[now]
         unary[0] += math.fsum(size[always].tolist())  # node 0 has one tier
@@ -173,6 +181,7 @@ class Limit(Brief):
         if self.tier > 0:
             weight[at[moves], self.tier - 1] += size[moves]
         unary[step, self.tier] += alive.scratch[step]
+        return len(at) + 1
 
     def named(self, name: str) -> Limit | None:
         """The row of a name, as `member` gives it; None if there is none."""
@@ -194,15 +203,21 @@ class Limit(Brief):
         """The row of which labels (node 0 included) use most."""
         if self.single:
             return self
-        at = np.array(labels, dtype=np.int64)
-        chosen = tuple(next((v for v in nodes if labels[v] == self.tier), -1) for nodes, _ in self.groups)
-        step = 0 if self.alive is None else self.alive.worst(costs, at)
-        return self.member(step, chosen)
+        step = 0 if self.alive is None else self.alive.worst(costs, np.array(labels, dtype=np.int64))
+        return self.member(step, self._chosen(labels))
+
+    def _chosen(self, labels: list[int]) -> tuple[int, ...]:
+        """The first node of each group that runs on the tier, -1 for none."""
+        return tuple(next((v for v in nodes if labels[v] == self.tier), -1) for nodes, _ in self.groups)
 
     def uses(self, costs: Labelling, labels: list[int]) -> list[float]:
-        """The terms that add up to what labels (node 0 included) use."""
-        row = self.worst(costs, labels)
-        return used(costs, row.unary, row.weight, labels, row.extra)
+        """The terms, each as the problem states it, that add up to what labels (node 0 included) use."""
+        found = list(used(costs, self.unary, self.weight, labels, self.extra))
+        found += [size for (_, size), v in zip(self.groups, self._chosen(labels), strict=True) if v >= 0]
+        if self.alive is not None:
+            at = np.array(labels, dtype=np.int64)
+            found += self.alive.terms(at, self.alive.there(costs, at), self.alive.worst(costs, at))
+        return found
 
     def keeps(self, costs: Labelling, labels: list[int]) -> bool:
         """Whether labels keep it, in the exact test."""
@@ -224,8 +239,8 @@ def needed(problem: Placement, operator: Operator) -> list[float]:
 
 def limits(problem: Placement, own: Terms, costs: Labelling) -> tuple[Limit, ...]:
     """The limits that not every plan keeps: memory of a tier below what it may have to hold, and latency."""
-    key = ("limits", own.operator.name)
-    if problem.worked_out.get(("terms", own.operator.name, None)) is not own:
+    key = ("limits", own.operator.name, id(own))
+    if problem.worked_out.get(("terms", own.operator.name, None)) is not own:  # else another may get its id
         return _limits(problem, own, costs)
     if key not in problem.worked_out:
         problem.worked_out[key] = _limits(problem, own, costs)
@@ -325,10 +340,6 @@ def narrowed(costs: Labelling, rows: tuple[Limit, ...], allowed: BoolArray) -> t
     return replace(costs, unary=unary, weight=weight, extra=extra), tuple(parts)
 
 
-SLACK = 1.0 - 2.0**-48
-"""Relaxed costs are lowered by this factor, where anything is rounded: above what rounding can have added."""
-
-
 def relaxed(costs: Labelling, rows: tuple[Limit, ...], multipliers: list[float], share: float = 1.0) -> Labelling:
     """Lagrange's relaxation: ``share`` times the costs plus multipliers >= 0 times the uses, never above the exact sum.
 
@@ -350,7 +361,8 @@ def relaxed(costs: Labelling, rows: tuple[Limit, ...], multipliers: list[float],
             unary += multiplier * row.unary
             weight += multiplier * row.weight
     if share or sum(m != 0 for m in multipliers) > 1 or not all(m in (0.0, 1.0) for m in multipliers):
-        unary, weight = unary * SLACK, weight * SLACK
+        slack = 1.0 - (len(rows) + 2) * 2.0**-51  # below what rounding can have added, for each row and the costs
+        unary, weight = unary * slack, weight * slack
     unary[np.isinf(costs.unary)] = np.inf
     weight[np.isinf(costs.weight)] = np.inf
     return Labelling(unary, costs.producer, costs.readers, weight)

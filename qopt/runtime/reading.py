@@ -60,9 +60,9 @@ def weight_bytes(tensor: TensorProto) -> int:
     return int(-(-math.prod(tensor.dims) * bits // 8))
 
 
-def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    """A graph, and the bodies of its conditions and loops, at any depth."""
-    todo = [graph]
+def graphs(graph: onnx.GraphProto, *functions: onnx.FunctionProto) -> Iterator[Any]:
+    """A graph, and the bodies of its conditions and loops, at any depth; so of functions."""
+    todo: list[Any] = [graph, *functions]
     while todo:
         here = todo.pop()
         yield here
@@ -75,17 +75,26 @@ def graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
 
 def constants(proto: ModelProto) -> Iterator[TensorProto]:
     """Every tensor that a file brings: initializers and attributes (Constant nodes), bodies included."""
-    for graph in graphs(proto.graph):
-        yield from graph.initializer
-        for sparse in graph.sparse_initializer:
-            yield from (sparse.values, sparse.indices)
+    for graph in graphs(proto.graph, *proto.functions):
+        yield from getattr(graph, "initializer", ())
         for node in graph.node:
             for attribute in node.attribute:
                 if attribute.HasField("t"):
                     yield attribute.t
                 yield from attribute.tensors
+    for sparse in sparse_constants(proto):
+        yield from (sparse.values, sparse.indices)
+
+
+def sparse_constants(proto: ModelProto) -> Iterator[onnx.SparseTensorProto]:
+    """Every sparse tensor that a file brings."""
+    for graph in graphs(proto.graph, *proto.functions):
+        yield from getattr(graph, "sparse_initializer", ())
+        for node in graph.node:
+            for attribute in node.attribute:
                 if attribute.HasField("sparse_tensor"):
-                    yield from (attribute.sparse_tensor.values, attribute.sparse_tensor.indices)
+                    yield attribute.sparse_tensor
+                yield from attribute.sparse_tensors
 
 
 def physical_memory() -> int:
@@ -134,6 +143,13 @@ def _load_data(name: str, proto: ModelProto, digest: Any) -> None:
     """Check every constant against what it declares, and bring in those that lie outside the file."""
     room = physical_memory() // 2
     folder = Path(os.path.realpath(os.path.dirname(name) or "."))
+    for sparse in sparse_constants(proto):  # a runtime makes them dense
+        where = f"{name}: {sparse.values.name or 'a sparse constant'}"
+        if any(extent < 0 for extent in sparse.dims):
+            raise InputError(where, f"shape {shown(list(sparse.dims))}", "extents >= 0")
+        room -= math.prod(sparse.dims) * (bits_of(sparse.values.data_type) or 64) // 8
+        if room < 0:
+            raise InputError(where, "a tensor larger than half of this machine's memory", "weights that fit")
     for tensor in constants(proto):
         where = f"{name}: {tensor.name or 'a constant'}"
         if any(extent < 0 for extent in tensor.dims):
@@ -188,8 +204,10 @@ def _external(where: str, tensor: TensorProto, folder: Path, length: int) -> byt
         allowed = f"an offset >= 0 and {length} bytes, as the shape declares"
         raise InputError(where, f"offset {shown(offset)}, length {shown(declared)}", allowed)
     try:
+        if target.exists() and not target.is_file():  # a pipe would wait for ever
+            raise InputError(where, f"{shown(location)}, which is no file", "a file")
         with open(target, "rb") as file:
-            if not target.is_file() or os.fstat(file.fileno()).st_size < offset + length:
+            if os.fstat(file.fileno()).st_size < offset + length:
                 raise InputError(where, f"external data beyond the end of {shown(location)}", f"{length} bytes there")
             file.seek(offset)
             return file.read(length)

@@ -21,6 +21,9 @@ from qopt.runtime.parts import Piece, cut, valid
 from qopt.runtime.reading import weight_bytes
 from qopt.runtime.sessions import LARGE, write_model
 
+IDENTITY = "identity"
+"""The operator that a profile has unless it says another; its file is the model as it is."""
+
 
 def split_onnx(
     model: str | os.PathLike[str],
@@ -67,7 +70,11 @@ def split_onnx(
         raise InputError("profile", f"that of another file, {known.source.file}", f"a profile of {folded.name}")
     if known is not None and known.operator != decided.operator:
         raise InputError("plan.operator", shown(decided.operator), f"{known.operator}, of which the profile is")
-    pieces = cut(folded, assigned(folded, decided, known))
+    tiers = assigned(folded, decided, known)
+    if known is None and decided.operator != IDENTITY:
+        allowed = f"{IDENTITY}; of any other operator, the profile of this file (--profile)"
+        raise InputError("plan.operator", shown(decided.operator), allowed)
+    pieces = cut(folded, tiers)
     return _write(folded, decided, pieces, target, large)
 
 

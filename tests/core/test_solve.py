@@ -105,10 +105,12 @@ def test_a_plan_that_breaks_a_limit_is_exposed(monkeypatch: pytest.MonkeyPatch) 
     problem = qpart(3, seed=4, bits=(1, 4), reference_bits=3, cuts=[3])
     cheap = QPartPlan(cut=3, weights=(1.0, 1.0, 1.0), activations=(1.0,))
     found = qopt.solve(problem, lying(monkeypatch, Outcome("optimal", cheap)))
-    assert found.status == "optimal-by-solver"
-    assert not found.certificate.feasible
-    assert not found.certificate.proved
-    assert any("accuracy" in line for line in found.certificate.violations)
+    assert (found.status, found.refuted) == ("failed", "plan breaks a limit")
+    assert found.certificate.feasible  # what `solve` gives instead
+    assert found.plan != cheap
+    own = qopt.certify(problem, cheap)
+    assert not own.feasible
+    assert any("accuracy" in line for line in own.violations)
 
 
 @pytest.mark.parametrize("width", [0.0, 5.0, 2.5])
@@ -116,15 +118,15 @@ def test_a_width_that_is_not_admissible_is_exposed(monkeypatch: pytest.MonkeyPat
     problem = qpart(3, seed=4, bits=(1, 4), reference_bits=3, cuts=[3])
     odd = QPartPlan(cut=3, weights=(width, 4.0, 4.0), activations=(4.0,))
     found = qopt.solve(problem, lying(monkeypatch, Outcome("optimal", odd)))
-    assert not found.certificate.feasible
-    assert not found.certificate.proved
-    assert found.status == "optimal-by-solver"
+    assert (found.status, found.refuted) == ("failed", "plan breaks a limit")
+    assert found.plan != odd
+    assert not qopt.certify(problem, odd).feasible
 
 
 def test_a_plan_where_there_is_none_is_exposed(monkeypatch: pytest.MonkeyPatch, impossible: QPart) -> None:
     plan = QPartPlan(cut=1, weights=(4.0,), activations=(4.0,))
     found = qopt.solve(impossible, lying(monkeypatch, Outcome("optimal", plan)))
-    assert found.status == "optimal-by-solver"
+    assert (found.status, found.refuted) == ("failed", "plan breaks a limit")
     assert not found.certificate.feasible
 
 

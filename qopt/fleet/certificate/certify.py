@@ -64,10 +64,10 @@ def certify(
     feasible = cost is not None and all(row.holds for row in rows)
     objective = cost.objective if cost is not None and feasible else None
     value, kind, notes, late = _bound(problem, objective, witness, labels, clock)
-    if objective is not None and value > objective:
+    wrong = objective is not None and value > objective  # sums are whole and exact: one of both is no proof
+    if wrong:
         notes = (*notes, "error: a plan is cheaper than the proof says that any is")
-        value = Fraction(objective)
-    proved = objective is not None and objective - value <= TOLERANCE * abs(objective)
+    proved = not wrong and objective is not None and objective - value <= TOLERANCE * abs(objective)
     return Certificate(
         bits=None,
         feasible=feasible,

@@ -9,7 +9,7 @@ import numpy as np
 from qopt.core.clock import Clock
 from qopt.fleet.certificate.bound import Refused
 from qopt.fleet.problem import Fleet
-from qopt.fleet.units import LARGEST, MOST_UNITS, Units, units
+from qopt.fleet.units import LARGEST, Units, too_many, units
 from qopt.kernels import mckp
 from qopt.kernels.checker import Knapsack, tree_bound
 from qopt.kernels.checker import Refused as KernelRefused
@@ -39,11 +39,10 @@ def tree_value(problem: Fleet, tree: object, objective: int | None) -> Fraction:
     Refused
         It shows nothing, or the fleet is too large for one.
     """
-    if problem.count > MOST_UNITS:
-        raise Refused(f"a tree for more than {MOST_UNITS} requests")
+    why = too_many(problem)
+    if why is not None:
+        raise Refused(f"a tree, of a fleet with {why}")
     own = units(problem)
-    if (own.limit >= LARGEST).any():
-        raise Refused(f"a tree with capacities above {LARGEST:.0e} units")
     try:
         found = tree_bound(Knapsack(instance(own)), tree, objective)
     except KernelRefused as why:

@@ -10,6 +10,7 @@ the same end. The first plans of all groups refuse everybody.
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -78,7 +79,7 @@ def _priced(engine: Engine, grid: Grid, clock: Clock) -> tuple[IntArray, int]:
                 loads.append(load)
                 groups.append(place[key])
                 new = True
-        if not new or clock.over:
+        if not new or clock.over or not len(capacity):
             return best, passes
         money = max(costs) / 1e3 or 1.0
         at: Any = csc_array(
@@ -87,16 +88,15 @@ def _priced(engine: Engine, grid: Grid, clock: Clock) -> tuple[IntArray, int]:
         use: Any = csc_array((np.array(loads) / scale).T)
         found = linprog(
             np.array(costs) / money,
-            A_ub=use if len(capacity) else None,
-            b_ub=capacity / scale if len(capacity) else None,
+            A_ub=use,
+            b_ub=capacity / scale,
             A_eq=at,
             b_eq=np.ones(len(place)),
             bounds=(0, None),
             method="highs",
+            options={"time_limit": math.inf if clock.left is None else clock.left},
         )
         if found.x is None or found.status != 0:
-            return best, passes
-        if not len(capacity):
             return best, passes
         lam = grid.rounded(np.maximum(-found.ineqlin.marginals, 0.0) * money / scale)
         sums = engine.evaluate(lam, grid.shift)

@@ -88,14 +88,6 @@ class Climbed(Brief):
     margin: float
 
     @property
-    def vertex(self) -> float:
-        """Cost of the core's vertex with all others as they are: no less than the linear program's optimum."""
-        if self.core is None:
-            return float("inf")
-        left = self.left - self.own.use.T @ self.core.x
-        return float(self.value) + float(self.own.length @ self.core.x) + float(self.grid.value(self.lam) @ left)
-
-    @property
     def above(self) -> bool:
         """Whether the core's vertex is above some capacity, by more than rounding: the core is too small."""
         if self.core is None:
@@ -240,7 +232,9 @@ def _margin(engine: Engine, lam: IntArray, own: Grid, rows: int, size: int) -> f
     if rows <= size:
         return float("inf")
     found = np.concatenate(engine.map(_sampled_margins, min(1.0, MARGINS / rows), lam, own.shift))
-    return float(np.quantile(found, size / rows)) if len(found) else float("inf")
+    choosing = found[np.isfinite(found)]  # the others have one column only
+    share = size / rows * len(found) / max(len(choosing), 1)
+    return float(np.quantile(choosing, share)) if share < 1.0 else float("inf")
 
 
 @dataclass(frozen=True, repr=False)

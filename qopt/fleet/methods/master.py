@@ -12,15 +12,12 @@ cut of its own for every group, so few passes tell the model much. Two programs 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.solvers.highs import SolverError
-
-if TYPE_CHECKING:
-    pass
 
 SIZE = 1e4
 """The scaled value of the whole dual function, about: HiGHS's tolerances are then a 1e-11th of it."""

@@ -97,7 +97,7 @@ def improved(own: Items, whole: IntArray, room: IntArray, clock: Clock) -> Round
     change = own.use - own.use[best[own.of]]
     saving = own.cost[best[own.of]] - own.cost
     for _ in range(MOVES):
-        fits = np.flatnonzero(saving > 0)
+        fits = np.flatnonzero((saving > 0) & (whole[best[own.of]] > 0))
         fits = fits[(change[fits] <= room).all(axis=1)]
         if not len(fits) or clock.over:
             break

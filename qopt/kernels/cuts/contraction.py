@@ -23,21 +23,19 @@ BITS = 28
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Arcs(Brief):
-    """Arcs of a network in the order of compressed rows, each with its reverse.
+    """Arcs of a network in the order of compressed rows.
 
     Attributes
     ----------
     nodes : of the network.
     indptr, indices : compressed rows.
     tail : of each arc.
-    reverse : place of each arc's reverse.
     """
 
     nodes: int
     indptr: SmallArray
     indices: SmallArray
     tail: IntArray
-    reverse: IntArray
 
     def some(self, kept: BoolArray) -> csr_array:
         """The graph of some arcs.

@@ -126,14 +126,11 @@ class Network:
         self.indptr = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=self.nodes))]).astype(np.int32)
         self.place = np.empty_like(self.order)
         self.place[self.order] = np.arange(len(self.order))
-        half = len(self.tail)
-        other = np.concatenate([np.arange(half, 2 * half), np.arange(half)])
         self.arcs = Arcs(
             nodes=self.nodes,
             indptr=self.indptr,
             indices=self.indices,
             tail=source[self.order],
-            reverse=self.place[other[self.order]],
         )
         self.pushed = False
         """Whether a flow was pushed: little is open then."""

@@ -310,7 +310,7 @@ class _Search:
             if labels is None:
                 break
             reached = depth * allowed
-            self._settle(part, t, labels, low, THIN * allowed)
+            self._settle(part, t, labels, THIN * allowed)
         span = self._unsettled(part, t, low, end, reached - margin)
         if span is None:
             return
@@ -334,7 +334,7 @@ class _Search:
             return None
         return max(float(x[left[0]]) - start, low), float(ends[left[-1]])
 
-    def _settle(self, part: Part, t: int, labels: Labels, low: float, least: float) -> None:
+    def _settle(self, part: Part, t: int, labels: Labels, least: float) -> None:
         """Take the choices that are better than what is known, where by little, not."""
         start, top = float(part.weight[t]), float(part.cost[t])
         x, cost = start + labels.weight, top + labels.cost
@@ -342,4 +342,3 @@ class _Search:
         for i in good.tolist():
             if cost[i] < self._known.at(float(x[i])) - least:
                 self._add(part, t, labels.moved(i), float(x[i]), float(cost[i]), least)
-        del low

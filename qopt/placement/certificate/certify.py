@@ -29,7 +29,7 @@ from qopt.placement.certificate.bounds import (
 )
 from qopt.placement.costs import PlacementCost, breakdown, labelling, paid, weights_held
 from qopt.placement.parts import Operator
-from qopt.placement.plan import PlacementPlan, checked_placement
+from qopt.placement.plan import PlacementPlan, checked_placement, labels_of
 from qopt.placement.problem import Placement
 from qopt.placement.rows import limits
 from qopt.placement.terms import Terms, terms
@@ -212,12 +212,6 @@ def violations(problem: Placement, plan: PlacementPlan) -> list[str]:
     """A line for each constraint that a plan breaks; empty for a feasible one."""
     own = terms(problem, problem.operator(checked_placement(problem, plan).operator))
     return _constraints(problem, own, plan, labels_of(problem, own, plan))[1]
-
-
-def labels_of(problem: Placement, own: Terms, plan: PlacementPlan) -> list[int]:
-    """Tier index of every node, the raw input's first."""
-    number = {name: k for k, name in enumerate(problem.tier_names)}
-    return [problem.birth, *(number[plan.tiers[name]] for name in own.names)]
 
 
 def _constraints(

@@ -7,9 +7,9 @@ from qopt.kernels import mincut
 from qopt.kernels.parts import proof as whole
 from qopt.kernels.parts import witness
 from qopt.placement.certificate.bounds import cut_instance
-from qopt.placement.certificate.certify import labels_of, violations
+from qopt.placement.certificate.certify import violations
 from qopt.placement.costs import labelling
-from qopt.placement.plan import PlacementPlan
+from qopt.placement.plan import PlacementPlan, labels_of
 from qopt.placement.problem import Placement
 from qopt.placement.rows import limits
 from qopt.placement.terms import terms
