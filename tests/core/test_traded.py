@@ -18,6 +18,7 @@ from traded import FAMILIES, Traded
 import qopt
 from qopt.cli.app import main
 from qopt.core import contradiction, solving
+from qopt.core.clock import Clock
 from qopt.core.errors import InputError
 from qopt.core.limited import Limit, changed, limits_of
 
@@ -231,6 +232,24 @@ def test_no_limits_at_all_and_tests_that_end_undecided(monkeypatch: pytest.Monke
     late = qopt.explain(tight, time_limit=0)
     assert late.status in ("undecided", "infeasible")
     assert late.contradiction is None or not late.contradiction.minimal
+
+
+def test_without_limits_no_plan_is_no_contradiction_of_limits() -> None:
+    """What cannot be because of the problem itself is not blamed on a limit that was not given."""
+    never = qopt.load("allocation/teaching-4")
+    found = contradiction.contradiction(never, (), Clock(None))
+    assert found.limits == ()
+
+
+def test_a_front_of_costs_below_zero_is_whole() -> None:
+    """Damage may be negative: its front is that of the same damages moved up, wherever the clock stops."""
+    base = qopt.generate.allocation(4, seed=5)
+    lower = base.replace({"damage": base.damage - 100.0, "best_known": None})
+    up, down = qopt.front(base, against="bytes"), qopt.front(lower, against="bytes")
+    assert (down.complete, down.gap) == (True, 0)
+    assert [point.values["bytes"] for point in down] == [point.values["bytes"] for point in up]
+    late = qopt.front(lower, against="bytes", time_limit=0)
+    assert late.complete == (late.gap == 0)
 
 
 def test_a_front_as_a_table_a_file_a_picture_and_a_command(tmp_path: Path) -> None:

@@ -12,11 +12,14 @@ from jqodi_problems import possible_plans, problem
 from sweeps import few
 
 import qopt
+from qopt.core.clock import Clock
 from qopt.core.envelope import Piece
 from qopt.core.errors import InputError
+from qopt.core.limited import changed, limits_of
 from qopt.core.reading import load
 from qopt.jqodi.breakpoints import breakpoints
 from qopt.jqodi.generate import jqodi
+from qopt.jqodi.limited import least
 from qopt.jqodi.limits import epochs_within, rounded_up, smallest_limits
 from qopt.jqodi.plan import checked_plan
 from qopt.jqodi.problem import Jqodi
@@ -249,3 +252,19 @@ def test_front_up_to_a_limit() -> None:
         qopt.breakpoints(asked, "servers[0].speed")
     with pytest.raises(InputError, match="too many plans"):
         breakpoints(asked, max_labels=3)
+
+
+def test_a_looser_loss_that_saves_is_found_beyond_the_epochs_that_are_needed_now() -> None:
+    """A width that never reaches the present limit may reach a looser one, after any number of epochs."""
+    asked = qopt.load("jqodi/fig5").replace({"time_limit": 1e6})
+    name = next(limit.name for limit in limits_of(asked) if limit.name.startswith("loss "))
+    now = qopt.solve(asked).objective
+    assert now is not None
+    found = least(asked, name, now, Clock(None))
+    assert found.value is not None
+    assert qopt.solve(changed(asked, {name: found.value})).objective < now  # type: ignore[operator]
+    limit = asked.model(name.removeprefix("loss ")).loss_limit
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0 - 1e-6):
+        between = limit + share * (found.value - limit)  # type: ignore[operator]
+        saved = qopt.solve(changed(asked, {name: between})).objective
+        assert not found.proved or saved == pytest.approx(now, rel=1e-9), between

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from qopt.measuring.profile import trace
+from qopt.measuring.sharing import ties
 from qopt.qpart.network import NetworkColumns
 
 
@@ -189,3 +190,35 @@ def test_integers_and_maps() -> None:
     assert network.crossing(0) == (0,)
     assert near(network(x), returned(module, x))
     assert network.layers[-1].output == (12, 8, 8)
+
+
+def test_what_is_made_of_a_weight_twice_is_one_weight() -> None:
+    """Grouped transposed convolutions and stacked products rewrite their weight: used twice it is still one."""
+
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.up = nn.ConvTranspose2d(4, 4, 3, padding=1, groups=2)
+            self.heads = nn.Parameter(torch.randn(4, 5, 5))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.up(torch.relu(self.up(x)))
+            return (torch.relu(y @ self.heads) @ self.heads).flatten(1)
+
+    torch.manual_seed(0)
+    module, x = Twice(), torch.randn(2, 4, 5, 5)
+    network = trace(module, x)
+    assert network.shared == ((1, 2), (3, 4))
+    assert near(network(x), returned(module, x))
+
+
+def test_views_that_reach_into_each_other_are_one_weight() -> None:
+    """Two pairs of slices overlap; what holds the first pair holds entries of the second."""
+    storage = torch.randn(10, 4)
+    a, b, c, d = storage[:4], storage[2:6], storage[5:8], storage[7:10]
+    whole = ties({1: a, 2: b, 3: c, 4: d}, [storage])
+    assert [tie.layers for tie in whole] == [(1, 2, 3, 4)]
+    apart = ties({1: storage[:2], 2: storage[:2].clone(), 3: storage[2:4]}, [storage])
+    assert [tie.layers for tie in apart] == [(1,), (2,), (3,)]
+    part = ties({1: storage[:3], 2: storage[1:3], 3: storage[4:6], 4: storage[4:5]}, [storage])
+    assert [tie.layers for tie in part] == [(1, 2), (3, 4)]

@@ -12,6 +12,8 @@ from every_placement import Reading, best_of_all
 from sweeps import few
 
 import qopt
+from qopt.core.limited import changed, limits_of
+from qopt.core.limited import used as used_by
 from qopt.placement.costs import breakdown
 from qopt.placement.methods.registry import METHODS
 from qopt.placement.problem import Placement
@@ -172,3 +174,63 @@ def test_costs_follow_the_definitions() -> None:
             for k, tier in enumerate(problem.tiers):
                 held = cost.memory[k] + tier.activations * cost.activations[k]
                 assert held == pytest.approx(reading.held(at, tier.name), rel=1e-12, abs=1e-9)
+
+
+def test_as_many_tiers_as_a_machine_word_has_bits() -> None:
+    """Sixty-four tiers and a deadline that the cheapest plan breaks: all find one optimum."""
+    tiers = [{"name": f"t{k}", "speed": 1.0 + k, "price": 0.01 * k * k} for k in range(64)]
+    links = [{"rate": 1000.0, "latency": 0.0}] * 63
+    tensors = [{"producer": "a", "readers": ["b"], "size": 8.0}]
+    problem = Placement(
+        name="many-tiers",
+        graph={"operations": ["a", "b"], "work": [3.0, 40.0], "weights": [1.0, 1.0], "tensors": tensors},
+        input={"sizes": [8.0], "readers": ["a"]},
+        tiers=tiers,
+        links=links,
+        operators=[{"name": "identity", "accuracy": 0.9}],
+        objective={"price": 1.0},
+        targets={"latency": 1.3},
+    )
+    best = best_of_all(problem)
+    assert best is not None
+    assert max(problem.tier_names.index(t) for t in best[2].values()) > 32
+    for method in ("cut-branch", "highs-mip"):
+        found = qopt.solve(problem, method)
+        assert (found.status, found.objective) == ("optimal", pytest.approx(best[0], rel=1e-9)), method
+    only = problem.replace({"tiers[63].speed": 1000.0, "targets.latency": 0.7})  # reached on the last tier alone
+    assert qopt.solve(only, "cut-branch").objective == pytest.approx(best_of_all(only)[0], rel=1e-9)  # type: ignore[index]
+
+
+def test_a_limit_is_what_a_plan_uses_to_the_last_digit() -> None:
+    """Memory with activations, shared weights and scratch, limited to what the best plan is said to use."""
+    met = 0
+    for seed in range(few(60)):
+        problem = grown(seed, limits=False)
+        best = qopt.solve(problem, "brute-force")
+        assert best.plan is not None
+        for limit in limits_of(problem):
+            if not limit.name.startswith("memory "):
+                continue
+            amount = used_by(problem, best.plan, limit.name)
+            tight = changed(problem, {limit.name: amount})
+            found = qopt.solve(tight)
+            assert (found.status, found.objective) == ("optimal", pytest.approx(best.objective, rel=1e-9)), (
+                seed,
+                limit,
+            )
+            met += 1
+    assert met > 3
+
+
+def test_shares_of_an_input_of_one_size_say_nothing() -> None:
+    """They do not make those of an input that varies wrong."""
+    base = next(p for p in (grown(seed, limits=False) for seed in range(200)) if len(p.sources) > 1 and p.cases > 1)
+    data = base.model_dump()
+    many = next(i for i, part in enumerate(base.sources) if len(part.sizes) == base.cases)
+    data["inputs"] = [dict(part) for part in data["inputs"]]
+    for i, part in enumerate(data["inputs"]):
+        part["shares"] = [1.0 + k for k in range(base.cases)] if i == many else None
+        if i != many:
+            part |= {"sizes": [8.0], "shares": [1.0]}
+    weights = np.arange(1.0, base.cases + 1)
+    assert Placement(**data).shares == pytest.approx(weights / weights.sum())

@@ -113,6 +113,14 @@ def test_a_folder_of_parts_says_what_crosses_and_runs(chain: Path, tmp_path: Pat
     np.testing.assert_array_equal(found["y"], np.abs(x * np.array([1, -2, 3, -4], np.float32)) + 1)
 
 
+def test_a_plan_of_another_operator_needs_the_profile_of_its_file(chain: Path, tmp_path: Path) -> None:
+    """Which file an operator's is, its profile says: the model as it is would run something else."""
+    plan = plan_of(a="mobile", b="mobile", y="cloud").model_copy(update={"operator": "quantized"})
+    with pytest.raises(InputError, match=r"plan.operator: found 'quantized'; allowed: identity; .* the profile"):
+        split_onnx(chain, plan, tmp_path / "parts", shapes={"x": (2, 4)})
+    assert not (tmp_path / "parts").exists()
+
+
 def test_weights_beside_a_part_that_would_be_too_large(tmp_path: Path) -> None:
     big = saved(models.residual(), tmp_path, "residual.onnx")
     own = example("residual")

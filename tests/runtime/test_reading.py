@@ -73,6 +73,26 @@ def helper_varint(value: int) -> bytes:
     return out + bytes([value])
 
 
+def sparse(*extents: int) -> Callable[[ModelProto], object]:
+    """One number in a tensor of any size, which a runtime makes dense."""
+    values = onnx.helper.make_tensor("few", TensorProto.FLOAT, [1], [1.0])
+    indices = onnx.helper.make_tensor("where", TensorProto.INT64, [1], [0])
+    return lambda p: p.graph.sparse_initializer.append(onnx.helper.make_sparse_tensor(values, indices, list(extents)))
+
+
+def function_with(weight: TensorProto) -> Callable[[ModelProto], object]:
+    """A function of the file's own whose body brings a constant."""
+    body = [onnx.helper.make_node("Constant", [], ["c"], value=weight), node("Mul", "x c", "y")]
+    opset = [onnx.helper.make_opsetid("", 17)]
+    return lambda p: p.functions.append(onnx.helper.make_function("own", "Scaled", ["x"], ["y"], body, opset))
+
+
+def hidden(location: str) -> TensorProto:
+    weight = TensorProto(name="c", data_type=TensorProto.FLOAT, dims=[4], data_location=TensorProto.EXTERNAL)
+    weight.external_data.add(key="location", value=location)
+    return weight
+
+
 BROKEN = {
     "empty": (b"", "no operations"),
     "text": (b"this is no model at all", "cut off or damaged|no protobuf|no ONNX"),
@@ -97,6 +117,10 @@ BROKEN = {
     "negative offset": (external(model(), "data", "-1").SerializeToString(), "offset -1"),
     "no number": (external(model(), "data", "ten").SerializeToString(), "no number"),
     "too long": (external(model(), "data", "0", "17").SerializeToString(), "length 17"),
+    "a pipe": (external(model(), "pipe").SerializeToString(), "'pipe', which is no file"),
+    "a sparse tensor without end": (changed(sparse(2**40)), "larger than half of this machine's memory"),
+    "a sparse tensor of no size": (changed(sparse(-4)), "extents >= 0"),
+    "a climbing path in a function": (changed(function_with(hidden("../secret"))), "external data in '../secret'"),
     "not there": (external(model(), "nothing").SerializeToString(), "no such file"),
 }
 
@@ -120,6 +144,7 @@ def test_a_broken_or_hostile_file_is_one_clear_line(name: str, tmp_path: Path) -
     (tmp_path / "secret").write_bytes(bytes(16))
     (inside / "link").symlink_to(tmp_path / "secret")
     (inside / "data").write_bytes(bytes(16))
+    os.mkfifo(inside / "pipe")
     data, why = BROKEN[name]
     (inside / "m.onnx").write_bytes(data)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
