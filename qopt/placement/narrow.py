@@ -31,7 +31,8 @@ def followed(costs: Labelling, allowed: BoolArray) -> BoolArray:
     """
     tiers = allowed.shape[1]
     both = allowed & np.isfinite(costs.unary)
-    masks = [sum(1 << k for k in np.flatnonzero(row).tolist()) for row in both]  # whole numbers of any size
+    powers = np.array([1 << k for k in range(tiers)], dtype=object)  # Python's whole numbers, of any size
+    masks: list[int] = (both.astype(object) @ powers).tolist()
     pairs = list(zip(costs.producer, costs.readers, strict=True))
     backwards = pairs[::-1]
     for _ in range(ROUNDS):
@@ -45,7 +46,8 @@ def followed(costs: Labelling, allowed: BoolArray) -> BoolArray:
             masks[u] &= (1 << most) - 1
         if masks == before:
             break
-    return np.array([[mask >> k & 1 for k in range(tiers)] for mask in masks], dtype=bool)
+    found: BoolArray = (np.array(masks, dtype=object)[:, None] & powers).astype(bool)
+    return found
 
 
 @dataclass(frozen=True, repr=False)
