@@ -70,6 +70,7 @@ def test_two_pools_that_differ_in_nothing_are_as_good_as_one() -> None:
     assert held["host"] <= 100_000_000
 
 
+@pytest.mark.sweep
 def test_breakpoints_are_what_every_budget_buys() -> None:
     problem = qopt.load("allocation/hawq-resnet18").with_budgets(bytes=None)
     found = qopt.breakpoints(problem, "resources.bytes.budget")

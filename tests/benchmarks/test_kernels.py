@@ -52,6 +52,7 @@ def test_the_script_prints_a_line_a_solver(tmp_path: Path, only: tuple[str, ...]
     assert all(len(v) == 1 for v in values.values())
 
 
+@pytest.mark.sweep
 def test_a_missing_peer_is_said_to_be_missing(tmp_path: Path) -> None:
     """An interpreter without packages stands for one without PuLP."""
     bare = tmp_path / "python"

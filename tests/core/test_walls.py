@@ -138,6 +138,7 @@ def run(folder: Path, code: str, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.sweep
 def test_walls(installed: Path) -> None:
     """As the tree is, every contract holds; a wrong import, even inside a function, breaks the one that forbids it."""
     given = json.dumps([violation[:2] for violation in VIOLATIONS])
@@ -152,6 +153,7 @@ def test_walls(installed: Path) -> None:
     assert {contract["name"] for contract in CONFIG["tool"]["importlinter"]["contracts"]} == {v[2] for v in VIOLATIONS}
 
 
+@pytest.mark.sweep
 def test_public_names_stay_what_they_are(installed: Path) -> None:
     """Rooms are modules and the rest are calls: when first used, and after every file has been imported."""
     rooms, fresh = json.loads(run(installed, KINDS))

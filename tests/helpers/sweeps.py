@@ -12,7 +12,7 @@ quick = False
 """Whether the sweeps are left out of this run: `conftest.py` says it before any test is read."""
 
 
-MOST = 4
+MOST = 3
 """Cases of one test that run where the sweeps are left out: the first, the last, and what lies evenly between."""
 
 

@@ -191,6 +191,7 @@ def test_medium_instances_equal_the_linear_relaxation_which_is_integral(kind: st
         check(unary, rows, found.witness(), Fraction(1, 10**12))
 
 
+@pytest.mark.sweep
 def test_networks_of_thousands_of_nodes_are_proved_in_rationals() -> None:
     for kind in ("chain", "residual", "wide"):
         unary, rows = medium(kind, 2000, 4, 5)

@@ -242,6 +242,7 @@ def test_costs_that_cancel(exact_arcs: int, monkeypatch: pytest.MonkeyPatch) -> 
     assert statuses <= ({"optimal"} if exact_arcs > 1 else {"optimal", "optimal-by-solver"})
 
 
+@pytest.mark.sweep
 def test_cycles_under_several_limits_end() -> None:
     """More labels at a vertex than are compared with each other, and a cycle of little or no cost through it."""
     rng = np.random.default_rng(20)

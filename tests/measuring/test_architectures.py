@@ -246,6 +246,7 @@ def test_a_table_is_not_asked_for_a_row_that_it_does_not_have() -> None:
         network(torch.full((2, 5), 9.0))
 
 
+@pytest.mark.sweep
 def test_measured_by_name_with_the_users_loss() -> None:
     """Two inputs, two outputs, an embedding and a recurrent layer: coefficients, limits, an instance."""
 

@@ -180,6 +180,7 @@ def test_a_plan_is_measured_once() -> None:
 
 
 @pytest.mark.parametrize("graded", [False, True])
+@pytest.mark.sweep
 def test_what_is_kept_when_drawn_is_a_bootstrap_of_the_intervals(graded: bool) -> None:
     rng = np.random.default_rng(3)
     difference = (rng.random(1500) < 0.03).astype(float) - (rng.random(1500) < 0.01)
@@ -193,6 +194,7 @@ def test_what_is_kept_when_drawn_is_a_bootstrap_of_the_intervals(graded: bool) -
         assert kept.mean() == pytest.approx(np.mean(np.array(drawn) <= level), abs=0.08)
 
 
+@pytest.mark.sweep
 def test_the_interval_of_delta_covers_what_other_examples_give() -> None:
     """The same rule on fresh examples lands in the interval about as often as it should."""
     rng = np.random.default_rng(1)
@@ -245,6 +247,7 @@ def quantized(network: Any, layer: int, bits: int) -> Any:
     return quantize(network.weight(layer), bits, Grid("channel", clip="mse")).values()
 
 
+@pytest.mark.sweep
 def test_prefixes_that_plans_share_change_nothing() -> None:
     module, network = build("branch")
     examples = data_for(module, "branch", 90, 1)

@@ -31,6 +31,7 @@ def made() -> SimpleNamespace:
     return SimpleNamespace(module=module, data=data, found=found, plan=qopt.solve(request))
 
 
+@pytest.mark.sweep
 def test_measure_is_what_the_command_measures(made: Any, tmp_path: Path) -> None:
     data, found = made.data, made.found
     assert found.problem.name == "qpart/small"

@@ -175,6 +175,7 @@ def test_changed_weights_data_or_settings_are_not_continued(tmp_path: Path) -> N
             changed()
 
 
+@pytest.mark.sweep
 def test_calibration_goes_on_too(tmp_path: Path) -> None:
     module, network = build("chain")
     found = measure(network, data_for(module, "chain", 300, 1), levels=[0.05])

@@ -90,6 +90,7 @@ def test_random_plans_are_as_asked_for(measured: Any) -> None:
     assert plans == random_plans(network, 200, cuts=[2, 4], lo=3, hi=5, seed=4)
 
 
+@pytest.mark.sweep
 def test_priced_plans_spend_no_more_than_delta(measured: Any) -> None:
     module, network, _, found, _ = measured
     held_out = data_for(module, "branch", 300, 2)
