@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +58,18 @@ class OpenPart:
     @property
     def reads(self) -> tuple[str, ...]:
         """Tensors that this part and those behind it need from before it."""
-        made: set[str] = set()
-        found: dict[str, None] = {}
-        for part in (*(() if self.part is None else (self.part,)), *self.later):
-            found |= dict.fromkeys(name for name in part.reads if name not in made)
-            made |= {*part.writes}
-        return tuple(found)
+        return _wanted((*(() if self.part is None else (self.part,)), *self.later))
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of what this part reads, with extents of one where they are open; none of a tier without a part."""
+        entries = () if self._session is None else self._session.get_inputs()
+        return {e.name: tuple(n if isinstance(n, int) else 1 for n in e.shape) for e in entries}
+
+    @property
+    def forwards(self) -> tuple[str, ...]:
+        """Tensors that the parts behind this one need from it."""
+        return _wanted(self.later)
 
     def run(self, tensors: Mapping[str, Array]) -> dict[str, Array]:
         """What the part writes.
@@ -86,26 +92,20 @@ class OpenPart:
         try:
             found = self._session.run(names, {name: tensors[name] for name in self.part.reads})
         except Exception as error:  # the runtime's errors share no class
-            raise InputError(self.part.file, f"inputs that the runtime refuses ({_told(error)})", "what it reads") from None
+            raise InputError(
+                self.part.file, f"inputs that the runtime refuses ({_told(error)})", "what it reads"
+            ) from None
         return dict(zip(names, found, strict=True))
 
-    def example(self, seed: int = 0) -> dict[str, Array]:
-        """Numbers for every input of the part, standard normal or zeros, with extents of one where they are open.
 
-        Parameters
-        ----------
-        seed : of the numbers.
-        """
-        assert self._session is not None
-        rng, found = np.random.default_rng(seed), dict[str, Array]()
-        for entry in self._session.get_inputs():
-            shape = [extent if isinstance(extent, int) else 1 for extent in entry.shape]
-            kind = entry.type.removeprefix("tensor(").removesuffix(")")
-            name = {"float": "float32", "double": "float64"}.get(kind, kind)
-            found[entry.name] = (
-                rng.standard_normal(shape).astype(name) if "float" in name else np.zeros(shape, np.dtype(name))
-            )
-        return found
+def _wanted(parts: Sequence[Part]) -> tuple[str, ...]:
+    """Tensors that some parts read and none of them has written before."""
+    made: set[str] = set()
+    found: dict[str, None] = {}
+    for part in parts:
+        found |= dict.fromkeys(name for name in part.reads if name not in made)
+        made |= {*part.writes}
+    return tuple(found)
 
 
 def _session(path: Path, parts: Parts, threads: int) -> onnxruntime.InferenceSession:
@@ -123,7 +123,9 @@ def _session(path: Path, parts: Parts, threads: int) -> onnxruntime.InferenceSes
         if parts.operator == QUANTIZED and ("DequantizeLinear" in text or "int2" in text or "int4" in text):
             found = f"a width that onnxruntime {onnxruntime.__version__} lacks ({text})"
             raise InputError(path.name, found, "a newer onnxruntime, or a plan of 8 bits") from None
-        raise InputError(path.name, f"a part that the runtime refuses ({text})", "a part that onnxruntime runs") from None
+        raise InputError(
+            path.name, f"a part that the runtime refuses ({text})", "a part that onnxruntime runs"
+        ) from None
 
 
 def _told(error: Exception) -> str:

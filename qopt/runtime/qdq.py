@@ -188,7 +188,9 @@ def _check_widths(own: SegmentFile) -> None:
         if layer.shape and layer.bits not in OPSETS:
             raise InputError(f"plan.weights[{number - 1}]", f"{layer.bits} bits", "2, 4 or 8, which ONNX can pack")
         if layer.shape and layer.bits == 2 and not hasattr(TensorProto, "UINT2"):
-            raise InputError("onnx", f"version {onnx.__version__}, without 2-bit numbers", "a newer onnx and onnxruntime")
+            raise InputError(
+                "onnx", f"version {onnx.__version__}, without 2-bit numbers", "a newer onnx and onnxruntime"
+            )
     for weight in own.weights.values():
         if weight.grid.group:
             raise InputError("grid", str(weight.grid), "per-tensor or per-channel, which QDQ without groups can hold")
