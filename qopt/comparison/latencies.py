@@ -202,7 +202,7 @@ def comparisons(table: pd.DataFrame) -> list[Compared]:
 def run_test(
     requests: pd.DataFrame, test: Compared, *, adjust: str = "bonferroni", alpha: float = 0.05
 ) -> pd.DataFrame:
-    """Kruskal-Wallis, Conover and Cliff's delta over all requests, Wilcoxon over the examples that two strategies share.
+    """Kruskal-Wallis, Conover and Cliff's delta over all requests, Wilcoxon over shared examples.
 
     Parameters
     ----------
@@ -268,8 +268,8 @@ def read_predictions(path: str | os.PathLike[str]) -> dict[str, dict[str, float]
 
     Parameters
     ----------
-    path : JSON: ``{"STRATEGY": SECONDS}``, ``{"STRATEGY": {"total": SECONDS, "compute": SECONDS, "link": SECONDS}}``, or
-        what ``qopt strategies --json`` prints.
+    path : JSON: ``{"STRATEGY": SECONDS}``, or instead of the seconds ``{"total": SECONDS, "compute": SECONDS, "link":
+        SECONDS}``, or what ``qopt strategies --json`` prints.
 
     Raises
     ------

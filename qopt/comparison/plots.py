@@ -311,7 +311,7 @@ def plot_ratios(found: Times, reference: str, ax: Axes | None = None, *, level: 
 
 
 def plot_latencies(requests: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Box plots of measured latencies, a row a strategy: quartiles, whiskers of 1.5 quartile ranges, and what is beyond.
+    """Box plots of measured latencies, a row a strategy: quartiles, whiskers of 1.5 their distance, what is beyond.
 
     Parameters
     ----------

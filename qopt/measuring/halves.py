@@ -131,7 +131,8 @@ class _Steps(torch.nn.Module):
             step = self.steps[index]
             arguments = replaced(step.arguments, own)
             if step.weighted:
-                bias = self.bias[str(step.layer)] if str(step.layer) in self.bias else None
+                own_bias = str(step.layer)
+                bias = self.bias[own_bias] if own_bias in self.bias else None  # noqa: SIM401  no mapping's get
                 values[index] = step.function(*arguments, self.weight[self.leaders[step.layer]], bias)
             else:
                 values[index] = step.function(*arguments, **replaced(dict(step.keywords), own))

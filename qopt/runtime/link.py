@@ -1,7 +1,7 @@
 """A link held to a rate, and one request over it: the sender's side holds both directions.
 
-A body of n bytes has arrived n * 8 / rate seconds after its first bit was sent: its pieces are handed to the socket when
-a link of that rate would have carried them, and an answer is taken for arrived no sooner. HTTP's own lines, some
+A body of n bytes has arrived n * 8 / rate seconds after its first bit was sent: its pieces are handed to the socket
+when a link of that rate would have carried them, and an answer is taken for arrived no sooner. HTTP's own lines, some
 hundred bytes, are not held.
 """
 
