@@ -132,11 +132,12 @@ def _examples(path: Path, part: OpenPart, settings: Settings) -> list[dict[str, 
     """Examples one by one: raw ones as they are, inputs as a batch of one."""
     from qopt.measuring.archives import read_arrays
 
-    names = None if settings.pre else part.reads
+    inputs = part.reads or part.parts.inputs
+    names = None if settings.pre else inputs
     found = read_arrays(path, "arrays (n, ...) by the names of the inputs", names)
-    for name in part.reads if settings.pre is None else ():
+    for name in inputs if settings.pre is None else ():
         if name not in found:
-            raise InputError(f"{path}", f"no array {name}", ", ".join(part.reads))
+            raise InputError(f"{path}", f"no array {name}", ", ".join(inputs))
     sizes = {len(value) if value.ndim else 0 for value in found.values()}
     if len(sizes) != 1 or 0 in sizes:
         raise InputError(f"{path}", "arrays of different lengths, or none", "arrays (n, ...), n at least 1")

@@ -35,7 +35,7 @@ class OpenPart:
     Parameters
     ----------
     folder : of parts, with their manifest; the files must be those that the manifest names.
-    role : the tier. A tier without a part only passes on what it gets.
+    role : the tier. A tier without a part passes on what it gets, wherever it stands.
     threads : of one operation.
 
     Raises
@@ -57,8 +57,10 @@ class OpenPart:
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """Tensors that this part and those behind it need from before it."""
-        return _wanted((*(() if self.part is None else (self.part,)), *self.later))
+        """Tensors that this part and those behind it need from before it; nothing is known of a tier without a part."""
+        if self.part is None:
+            return ()
+        return _wanted((self.part, *self.later))
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -68,8 +70,8 @@ class OpenPart:
 
     @property
     def forwards(self) -> tuple[str, ...]:
-        """Tensors that the parts behind this one need from it."""
-        return _wanted(self.later)
+        """Tensors that the parts behind this one need from it; without a part none, all is sent."""
+        return () if self.part is None else _wanted(self.later)
 
     def run(self, tensors: Mapping[str, Array]) -> dict[str, Array]:
         """What the part writes.

@@ -103,7 +103,7 @@ class Node:
         """
         start = time.perf_counter()
         loop = asyncio.get_running_loop()
-        tensors = dict(raw) if self.settings.pre is None else _processed(self.settings.pre, raw, self.part.reads)
+        tensors = dict(raw) if self.settings.pre is None else _processed(self.settings.pre, raw, self.part.parts.inputs)
         begun = time.perf_counter()
         for name in self.part.reads:
             if name not in tensors:
@@ -121,7 +121,7 @@ class Node:
             seconds["compute"][self.part.role] = computing
         if self.link is not None:
             said = {"request": request, "plan": self.part.plan}
-            body = encode(said, {name: tensors[name] for name in self.part.forwards}, self.part.bits)
+            body = encode(said, {name: tensors[name] for name in self.part.forwards or tensors}, self.part.bits)
             hop = await self.link.ask(body)
             theirs, role = _their_times(hop.said)
             name = f"{self.part.role}-{role}"
@@ -188,7 +188,7 @@ class Node:
             if size > self.settings.limit:
                 return self._refused(number, 413, f"{size} bytes, of at most {self.settings.limit}")
             try:
-                body = await asyncio.wait_for(request.content.readexactly(size), self.settings.timeout)
+                body = await asyncio.wait_for(request.read(), self.settings.timeout)
             except TimeoutError:
                 return self._refused(number, 408, f"the body did not come within {self.settings.timeout:g} s")
             start = time.perf_counter()
@@ -213,7 +213,9 @@ class Node:
             return self._refused(number, 504 if "within" in str(error) else 502, str(error))
         except InputError as error:
             return self._refused(number, 422, str(error))
-        except (asyncio.CancelledError, ConnectionError, asyncio.IncompleteReadError):
+        except web.RequestPayloadError as error:
+            return self._refused(number, 400, f"a body that breaks off ({error})")
+        except (asyncio.CancelledError, ConnectionError):
             self.line(number, status="refused", reason="the sender has left")
             raise
         except Exception as error:  # whatever it is, the request has an answer
