@@ -53,6 +53,17 @@ class Logs:
     left_out: dict[str, int]
     reasons: dict[str, int]
 
+    def __str__(self) -> str:
+        from qopt.core.display import listed
+        from qopt.core.report import scaled
+
+        rows = []
+        for row in medians(self.requests).to_dict("records"):
+            parts = ", ".join(f"{part} {scaled(row[part], 's')}" for part in ("compute", "link"))
+            spread = f"{scaled(row['low'], 's')} to {scaled(row['high'], 's')}"
+            rows.append(f"{row['strategy']}: {scaled(row['total'], 's')} ({spread}); {parts}; {row['n']} requests")
+        return listed("latency, median of the repetitions' medians", rows)
+
 
 def read_logs(paths: Sequence[str | os.PathLike[str]]) -> Logs:
     """Read logs that nobody vouches for; a line that is cut off or broken is counted.

@@ -1,8 +1,8 @@
 """A link held to a rate, and one request over it: the sender's side holds both directions.
 
-A body of n bytes has arrived n * 8 / rate seconds after its first bit was sent: its pieces are handed to the socket
-when a link of that rate would have carried them, and an answer is taken for arrived no sooner. HTTP's own lines, some
-hundred bytes, are not held.
+Tensors of n bytes have arrived n * 8 / rate seconds after their first bit was sent: pieces are handed to the socket
+when a link of that rate would have carried them, and an answer is taken for arrived no sooner. It is the tensors that a
+plan counts; what says which they are, and HTTP's own lines, some hundred bytes, are not held.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import aiohttp
 
 from qopt.core.errors import QoptError, shown
-from qopt.runtime.messages import Array, decode
+from qopt.runtime.messages import Array, decode, tensor_bytes
 
 PIECE = 0.001
 """Seconds of link time of a piece, about; at least 256 bytes and at most 64 KiB."""
@@ -39,7 +39,7 @@ class Hop:
     said : header of the answer.
     tensors : of the answer, by name.
     seconds : from before the first byte went out until the last had come back.
-    up, down : bytes of the two bodies.
+    up, down : bytes of the tensors there and back.
     """
 
     said: dict[str, Any]
@@ -132,13 +132,13 @@ class Link:
             if response.status != 200:
                 raise PeerError(f"{self.url} refuses: {_reason(found)}")
             if self.down_rate is not None:
-                await until(begun + 8 * len(found) / self.down_rate)
+                await until(begun + 8 * tensor_bytes(found) / self.down_rate)
         seconds = time.perf_counter() - start
         try:
             said, tensors = decode(found)
         except QoptError as error:
             raise PeerError(f"{self.url} answers with no message: {error}") from None
-        return Hop(said, tensors, seconds, len(body), len(found))
+        return Hop(said, tensors, seconds, tensor_bytes(body), tensor_bytes(found))
 
     def _failed(self, error: Exception) -> PeerError:
         if isinstance(error, TimeoutError):
@@ -147,12 +147,12 @@ class Link:
 
 
 async def _paced(body: bytes, rate: float) -> AsyncIterator[bytes]:
-    """Pieces of a body, each when a link of `rate` bits per second would have carried it."""
-    start = time.perf_counter()
+    """Pieces of a body, each when a link of `rate` bits per second would have carried its tensors."""
+    start, header = time.perf_counter(), len(body) - tensor_bytes(body)
     piece = int(min(2**16, max(2**8, rate * PIECE / 8)))
     for at in range(0, len(body), piece):
         part = body[at : at + piece]
-        await until(start + 8 * (at + len(part)) / rate)
+        await until(start + 8 * (at + len(part) - header) / rate)
         yield part
 
 

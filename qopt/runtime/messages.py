@@ -94,6 +94,16 @@ def encode(said: Mapping[str, object], tensors: Mapping[str, Array], bits: Mappi
     return b"".join((len(header).to_bytes(4, "little"), header, *parts))
 
 
+def tensor_bytes(body: bytes) -> int:
+    """Bytes of a message's tensors alone: what a plan counts, and a link is held to.
+
+    Parameters
+    ----------
+    body : a message.
+    """
+    return max(0, len(body) - 4 - int.from_bytes(body[:4], "little"))
+
+
 def decode(body: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
     """Header and tensors of a message that nobody vouches for.
 
