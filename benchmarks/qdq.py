@@ -100,9 +100,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--level", type=float, default=0.01)
     arguments = parser.parse_args()
-    print(
-        "| network | cut | bits | difference | codes that differ | right, plan | right, parts | file | payload | header |"
-    )
+    head = ("network", "cut", "bits", "difference", "codes that differ", "right, plan", "right, parts", "file")
+    print("| " + " | ".join((*head, "payload", "header")) + " |")
     print("|---" * 10 + "|")
     for name, function in NETWORKS.items():
         network = trace(*load_module(f"{HERE / 'networks.py'}:{function}", HERE / f"{name}.safetensors"))
