@@ -71,7 +71,9 @@ from .qpart.serving.table import offline as offline
 from .runtime.exits import exit_onnx as exit_onnx
 from .runtime.manifest import read_parts as read_parts
 from .runtime.manifest import run_parts as run_parts
+from .runtime.processes import time_parts as time_parts
 from .runtime.profiling import profile_onnx as profile_onnx
+from .runtime.qdq import export_parts as export_parts
 from .runtime.quantizing import quantize_onnx as quantize_onnx
 from .runtime.splitting import split_onnx as split_onnx
 

@@ -1,4 +1,4 @@
-"""A network of your own: trained, measured, planned, packed, run, and what it lost. Some seconds on one core.
+"""A network of your own: measured, planned, packed, run, what it lost, and how long two processes take. Some seconds.
 
     python docs/examples/your_network.py
 
@@ -36,24 +36,24 @@ def trained() -> nn.Module:
 
 
 def main() -> None:
-    """Measure, plan, pack, run, and compare."""
+    """Measure, plan, pack, run, compare; then run the two parts as processes, with a link between them."""
     module, (x, labels) = trained(), data(2400, seed=2)
     found = qopt.measure(module, x[:1], (x, labels), levels=[0.01], bits=range(1, 9), name="mine")
     print(found)
-
-    # A slow link, a download that serves a thousand inferences, and a camera that keeps its pictures: cuts 1 to 3.
-    request = found.problem.replace({"channel.rate": 1e5, "inferences": 1000, "cuts": [1, 2, 3]})
-    solution = qopt.solve(request)
-    print(solution.status, solution.plan)
+    # A slow link, a download that serves a thousand inferences, a camera that keeps its pictures, widths that ONNX has.
+    request = found.problem.replace({"channel.rate": 1e5, "inferences": 1000, "cuts": [1, 2], "bits.menu": [2, 4, 8]})
+    print((solution := qopt.solve(request)).status, solution.plan)
     print(qopt.front(request, against="payload"))  # what fewer bits on the link would cost, each point proved
 
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "segment.safetensors"
+        file, parts = Path(folder) / "segment.safetensors", Path(folder) / "parts"
         print(qopt.pack(module, x[:1], solution, found, file).size)
         segment = qopt.load_segment(file, module, x[:1])
         unseen, answers = data(10_000, seed=3)
         before, after = (net(unseen).argmax(1) == answers for net in (module, segment))
         print("lost", qopt.paired_loss(before.numpy(), after.numpy()).points(), "of the one point allowed")
+        qopt.export_parts(file, module, x[:1], parts)
+        print(qopt.time_parts(parts, {"input": unseen[:50].numpy()}, rates=[1e5], repetitions=3, warmup=10))
 
 
 if __name__ == "__main__":

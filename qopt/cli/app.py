@@ -25,6 +25,7 @@ from qopt.cli.export import export
 from qopt.cli.front import front
 from qopt.cli.generate import generate
 from qopt.cli.instances import instances
+from qopt.cli.latency import latency
 from qopt.cli.measure import measure
 from qopt.cli.methods import methods
 from qopt.cli.new import new
@@ -32,6 +33,7 @@ from qopt.cli.pack import pack
 from qopt.cli.place import place
 from qopt.cli.profile import profile
 from qopt.cli.quantize import quantize
+from qopt.cli.run_part import run_part
 from qopt.cli.solve import solve
 from qopt.cli.solvers import solvers
 from qopt.cli.split import split
@@ -66,6 +68,8 @@ COMMANDS = (
     measure,
     pack,
     split,
+    run_part,
+    latency,
     exit,
     quantize,
 )

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qopt.cli.common import AsJson, ExitCode, Instance, NetworkFunction, Weights, load_instance, print_json
 from qopt.measuring.extra import need_torch
+from qopt.runtime.extra import need_onnx
+
+if TYPE_CHECKING:
+    from qopt.runtime.manifest import Parts
 
 
 def pack(
@@ -30,6 +34,10 @@ def pack(
         Path | None, typer.Option(help="Run device and server on these examples (.npz, or a folder of IDX archives).")
     ] = None,
     split: Annotated[str, typer.Option(help="Of a folder to check on: t10k or train.")] = "t10k",
+    parts: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Also write the parts as ONNX files (QDQ), for `qopt run-part`."),
+    ] = None,
     level: Annotated[float | None, typer.Option(help="Accuracy level to check; by default the instance's.")] = None,
     as_json: AsJson = False,
 ) -> int:
@@ -38,6 +46,8 @@ def pack(
     Of a folder of archives, --ranges reads the training examples. With --check the file is read back and run.
     """
     need_torch()
+    if parts is not None:
+        need_onnx()
     from qopt.measuring import delivery, report
 
     record = delivery.deliver(
@@ -53,8 +63,21 @@ def pack(
         split=split,
         level=level,
     )
+    made = None if parts is None else _export(out, network, weights, parts)
     if as_json:
-        print_json(record)
-    else:
-        report.show_lines(delivery.lines(record))
+        print_json(record if made is None else record | {"parts": made.model_dump()})
+        return ExitCode.FOUND
+    report.show_lines(delivery.lines(record))
+    if made is not None and parts is not None:
+        from qopt.runtime.report import show_parts
+
+        show_parts(made, parts)
     return ExitCode.FOUND
+
+
+def _export(segment: Path, network: str, weights: Path | None, folder: Path) -> Parts:
+    """The segment's parts as ONNX files."""
+    from qopt.measuring.loading import load_module
+    from qopt.runtime.qdq import export_parts
+
+    return export_parts(segment, *load_module(network, weights), folder)

@@ -153,7 +153,7 @@ def _profile_onnx(network: str, chosen: dict[str, object], save: Path | None, as
 def _step(text: str, option: str) -> Step:
     """Seconds, or the function that a file has."""
     if ".py:" in text:
-        from qopt.runtime.processing import load_function
+        from qopt.runtime.functions import load_function
 
         return load_function(text, option)
     return [_number(part, option) for part in text.split(",")]

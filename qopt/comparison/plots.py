@@ -308,3 +308,38 @@ def plot_ratios(found: Times, reference: str, ax: Axes | None = None, *, level: 
     ax.set_xlabel(f"time over that of {reference}, {len(found.instances)} instances, {level:.0%} interval")
     _grid(ax)
     return ax
+
+
+def plot_latencies(requests: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Box plots of measured latencies, a row a strategy: quartiles, whiskers of 1.5 their distance, what is beyond.
+
+    Parameters
+    ----------
+    requests : of `qopt.comparison.latencies.read_logs`: columns ``strategy`` and ``total`` [s].
+    ax : where to draw; by default a figure of its own.
+
+    Raises
+    ------
+    InputError
+        A column is missing, or there is no row.
+    """
+    missing = [name for name in ("strategy", "total") if name not in requests.columns]
+    if missing or requests.empty:
+        raise InputError("requests", f"no column {missing[0]}" if missing else "no row", "requests of a log")
+    names = list(dict.fromkeys(requests["strategy"]))
+    ax = axes_for(ax, 7.0, 0.36 * len(names) + 1.2)
+    ax.boxplot(
+        [requests.loc[requests["strategy"] == name, "total"].to_numpy(float) for name in names],
+        orientation="horizontal",
+        widths=0.55,
+        boxprops={"color": BLUE},
+        medianprops={"color": INK},
+        whiskerprops={"color": GREY},
+        capprops={"color": GREY},
+        flierprops={"marker": ".", "markersize": 3, "markeredgecolor": GREY},
+    )
+    ax.set_yticks(range(1, len(names) + 1), names)
+    ax.set_ylim(len(names) + 0.5, 0.5)
+    _readable_log(ax)
+    ax.set_xlabel("latency [s]")
+    return ax

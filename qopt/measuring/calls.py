@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from qopt.core.solution import Solution
     from qopt.measuring.command import Measured
     from qopt.measuring.examples import Examples
+    from qopt.measuring.network import Network
     from qopt.measuring.progress import LineCallback, ProgressCallback
     from qopt.measuring.scores import Margin, Score
     from qopt.measuring.segment import Segment
@@ -192,6 +193,20 @@ def load_segment(path: str | os.PathLike[str], module: torch.nn.Module, example:
     from qopt.measuring.segment import Segment
 
     return Segment.load(path, trace(module, _tensor(example)))
+
+
+def traced(module: torch.nn.Module, example: Inputs) -> Network:
+    """The module as layers 1..L.
+
+    Parameters
+    ----------
+    module : as it was measured.
+    example : (n, ...) at least one input, as for `measure`.
+    """
+    need_torch()
+    from qopt.measuring.profile import trace
+
+    return trace(module, _tensor(example))
 
 
 def _tensor(example: Any) -> Any:

@@ -222,6 +222,16 @@ class Network:
         """Operations in order of execution; step 0 is the input."""
         return self._steps
 
+    @property
+    def exits(self) -> tuple[int, ...]:
+        """For tensors 0..L the step whose value each is."""
+        return self._exits
+
+    @property
+    def output_step(self) -> int:
+        """The step whose value the network returns."""
+        return self._output
+
     def weight(self, number: int) -> torch.Tensor:
         """Weight of layer `number`, 1..L, float32, output channels first; a batch normalization behind it folded in.
 

@@ -201,6 +201,11 @@ class SegmentFile(Brief):
             header=_header_bytes(entries, _text(self.header)),
         )
 
+    def packed(self, number: int) -> bytes:
+        """Codes of the weight of layer `number` without gaps, as the file has them."""
+        weight = self.weights[number]
+        return pack(weight.codes.reshape(-1), weight.bits).cpu().numpy().tobytes()
+
     def save(self, path: str | os.PathLike[str]) -> SegmentSize:
         """Write the file, whole or not at all.
 

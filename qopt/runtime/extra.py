@@ -1,4 +1,4 @@
-"""The packages of the extra ``onnx``; importing this file needs none of them."""
+"""The packages of the extras ``onnx`` and ``serve``; importing this file needs none of them."""
 
 from __future__ import annotations
 
@@ -13,3 +13,13 @@ def need_onnx() -> None:
     except ModuleNotFoundError as error:
         raise QoptError(f"{error.name} is not installed: pip install 'qopt-edge[onnx]'") from error
     del onnx, onnxruntime
+
+
+def need_service() -> None:
+    """Say what to install where onnxruntime or aiohttp is missing."""
+    try:
+        import aiohttp
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        raise QoptError(f"{error.name} is not installed: pip install 'qopt-edge[serve]'") from error
+    del aiohttp, onnxruntime

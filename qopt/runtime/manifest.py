@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -17,7 +17,12 @@ from qopt.core.problem import Frozen
 from qopt.core.reading import read_json
 from qopt.placement.graph import Name
 from qopt.placement.profile import Digest, Extent, Source
-from qopt.runtime.sessions import Array, options, run, session
+
+if TYPE_CHECKING:
+    from qopt.runtime.sessions import Array
+
+QUANTIZED = "quantized-segment"
+"""Operator of the parts of a QPART plan."""
 
 MANIFEST = "parts.json"
 """The manifest's name in the folder."""
@@ -37,6 +42,8 @@ class Part(Frozen):
     reads, writes : tensors that come in and go out; the model's inputs and outputs among them.
     operations : how many it runs.
     weights : bytes.
+    payload : of the device's part of a QPART plan, bytes of codes, scales, offsets and biases; the rest of the file
+        is its header.
     """
 
     tier: Name
@@ -46,6 +53,7 @@ class Part(Frozen):
     writes: Names
     operations: Extent
     weights: Extent
+    payload: Extent | None = None
 
 
 class Crossing(Frozen):
@@ -57,6 +65,7 @@ class Crossing(Frozen):
     type : of its entries, as numpy names it.
     shape : its extents, null where the data decide.
     bytes : None where they do.
+    bits : of an entry, where entries are codes that travel packed.
     sender : tier that writes it.
     readers : names of the tiers that read it.
     """
@@ -65,6 +74,7 @@ class Crossing(Frozen):
     type: str
     shape: tuple[Extent | None, ...] | None = None
     bytes: Extent | None = None
+    bits: Annotated[int, Field(ge=1, le=16, strict=True)] | None = None
     sender: Name
     readers: tuple[Name, ...]
 
@@ -128,7 +138,7 @@ def read_parts(folder: str | os.PathLike[str]) -> Parts:
 
     Parameters
     ----------
-    folder : that `split_onnx` made.
+    folder : that `split_onnx` or `export_parts` made.
 
     Returns
     -------
@@ -162,7 +172,7 @@ def run_parts(
 
     Parameters
     ----------
-    folder : that `split_onnx` made.
+    folder : that `split_onnx` or `export_parts` made.
     inputs : arrays by the names of the model's inputs.
     optimization : what the runtime may rewrite within a part: off, basic, extended, all.
     threads : of one operation.
@@ -181,10 +191,15 @@ def run_parts(
         if name not in inputs:
             raise InputError("inputs", f"nothing for {shown(name)}", "an array for each of " + ", ".join(parts.inputs))
     there = {name: inputs[name] for name in parts.inputs}
+    from qopt.runtime.device import float_only
     from qopt.runtime.reading import read_model
+    from qopt.runtime.sessions import options, run, session
 
     for part in parts.parts:
         proto = read_model(Path(folder) / part.file).proto
-        made = session(proto, part.file, options(optimization, threads))
+        chosen = options(optimization, threads)
+        if parts.operator == QUANTIZED:
+            float_only(chosen)
+        made = session(proto, part.file, chosen)
         there.update(run(made, part.file, {name: there[name] for name in part.reads}))
     return {name: there[name] for name in parts.outputs}

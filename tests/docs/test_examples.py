@@ -19,6 +19,7 @@ def test_examples_are_short() -> None:
 @pytest.mark.sweep
 def test_a_network_of_ones_own_is_measured_planned_packed_and_run(capsys: pytest.CaptureFixture[str]) -> None:
     torch = pytest.importorskip("torch")
+    pytest.importorskip("aiohttp")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -27,8 +28,9 @@ def test_a_network_of_ones_own_is_measured_planned_packed_and_run(capsys: pytest
         torch.set_num_threads(threads)
     printed = capsys.readouterr().out
     assert "qpart/mine, measured: score 0.9" in printed
-    assert re.search(r"^optimal .*cut [123]", printed, re.MULTILINE)
+    assert re.search(r"^optimal .*cut [12]", printed, re.MULTILINE)
     assert re.search(r"front of objective and payload \[bit\]\n  plan 1: .*, proved$", printed, re.MULTILINE)
     lost = re.search(r"lost (-?[\d.]+) points \[(-?[\d.]+), ", printed)
     assert lost is not None
     assert float(lost[2]) <= 1.0  # an interval above the level would refute it
+    assert re.search(r"quantized-segment on mobile-edge: .* link .* 150 requests$", printed, re.MULTILINE)

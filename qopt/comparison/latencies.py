@@ -1,0 +1,411 @@
+"""One's own logs of `qopt run-part` as the study's tables: medians of medians, tests, effects, prediction beside it.
+
+A log has a line of JSON for each request. Those of an experiment carry a repetition and an example; what was refused,
+what was warm-up, what a service passed on and what is no whole line is counted and left out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qopt.comparison.statistics import SMALLEST, compare, signed_rank, summarize
+from qopt.core.arrays import FloatArray
+from qopt.core.errors import InputError, shown
+from qopt.core.reading import read_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LINE = "qopt/latency"
+"""Format of a line."""
+
+LONGEST = 2**20
+"""Bytes of a line; a longer one is broken."""
+
+PARTS = ("pre", "compute", "link", "post", "total")
+"""Section 4.4.1: pre-processing, computing, transmission, post-processing, and the whole, which is timed by itself."""
+
+DRAWS = 1000
+"""Bootstrap samples of the interval of a rank correlation."""
+
+
+@dataclass(frozen=True)
+class Logs:
+    """What logs hold.
+
+    Attributes
+    ----------
+    requests : a row for each request that counts: strategy, operator, tiers, repetition, example, and the seconds of
+        `PARTS`.
+    left_out : how many lines were not such requests, by the reason.
+    reasons : how many requests were refused, by what the log says of it.
+    """
+
+    requests: pd.DataFrame
+    left_out: dict[str, int]
+    reasons: dict[str, int]
+
+    def __str__(self) -> str:
+        from qopt.core.display import listed
+        from qopt.core.report import scaled
+
+        rows = []
+        for row in medians(self.requests).to_dict("records"):
+            parts = ", ".join(f"{part} {scaled(row[part], 's')}" for part in ("compute", "link"))
+            spread = f"{scaled(row['low'], 's')} to {scaled(row['high'], 's')}"
+            rows.append(f"{row['strategy']}: {scaled(row['total'], 's')} ({spread}); {parts}; {row['n']} requests")
+        return listed("latency, median of the repetitions' medians", rows)
+
+
+def read_logs(paths: Sequence[str | os.PathLike[str]]) -> Logs:
+    """Read logs that nobody vouches for; a line that is cut off or broken is counted.
+
+    Parameters
+    ----------
+    paths : files that `qopt run-part --log` wrote, at least one.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read, there is no request that counts, or a strategy of one name is two.
+    """
+    import pandas as pd
+
+    left_out, reasons, rows = Counter[str](), Counter[str](), []
+    for path in paths:
+        try:
+            with open(path, "rb") as file:
+                while line := file.readline(LONGEST):
+                    kind, row = _read(line)
+                    if row is not None:
+                        rows.append(row)
+                    elif kind.startswith("refused: "):
+                        left_out["refused"] += 1
+                        reasons[kind.removeprefix("refused: ")] += 1
+                    elif kind:
+                        left_out[kind] += 1
+        except OSError as error:
+            why = (error.strerror or "unreadable").lower()
+            raise InputError(os.fspath(path), why, "a log of `qopt run-part`") from None
+    if not rows:
+        found = ", ".join(f"{count} lines {kind}" for kind, count in left_out.items()) or "no lines"
+        raise InputError("logs", found, "requests of an experiment: `qopt run-part --examples --log`")
+    requests = pd.DataFrame(rows)
+    for name, group in requests.groupby("strategy", sort=False):
+        kinds = group[["operator", "tiers"]].drop_duplicates()
+        if len(kinds) > 1:
+            found = " and ".join(f"{k.operator} on {k.tiers}" for k in kinds.itertuples())
+            raise InputError(f"strategy {shown(name)}", found, "one way of running for each name (--strategy)")
+    return Logs(requests, dict(left_out), dict(reasons))
+
+
+def _read(line: bytes) -> tuple[str, dict[str, Any] | None]:
+    """Why a line does not count, or its row."""
+    if not line.strip():
+        return "", None
+    try:
+        data = json.loads(line)
+    except (ValueError, RecursionError):
+        return "cut off or broken", None
+    if not isinstance(data, dict) or data.get("format") != LINE:
+        return "cut off or broken", None
+    if not isinstance(data.get("example"), int):
+        return "of services", None
+    if not isinstance(data.get("repetition"), int):
+        return "of the warm-up", None
+    if data.get("status") != "answered":
+        return f"refused: {str(data.get('reason'))[:200]}", None
+    seconds = data.get("seconds")
+    words = {name: data.get(name) for name in ("strategy", "operator", "tiers")}
+    if not isinstance(seconds, dict) or not all(isinstance(word, str) for word in words.values()):
+        return "cut off or broken", None
+    row = {}
+    for name in PARTS:
+        value = seconds.get(name, 0.0)
+        values = list(value.values()) if isinstance(value, dict) else [value]
+        if not all(type(v) in (int, float) and 0 <= v < 1e9 for v in values):
+            return "cut off or broken", None
+        row[name] = float(sum(values))
+    return "", words | {"repetition": data["repetition"], "example": data["example"]} | row
+
+
+def medians(requests: pd.DataFrame) -> pd.DataFrame:
+    """One row a strategy: the median over repetitions of the medians over examples (section 4.4.1), of every part.
+
+    Parameters
+    ----------
+    requests : of `read_logs`.
+
+    Returns
+    -------
+    ``strategy, operator, tiers, n, repetitions``, seconds of `PARTS`, and ``low, high``: the least and the largest
+    repetition of the total.
+    """
+    import pandas as pd
+
+    records = []
+    for name, group in requests.groupby("strategy", sort=False):
+        by_repetition = group.groupby("repetition")[list(PARTS)].median()
+        whole = by_repetition["total"]
+        records.append(
+            {"strategy": name, "operator": group["operator"].iloc[0], "tiers": group["tiers"].iloc[0]}
+            | {"n": len(group), "repetitions": len(by_repetition)}
+            | by_repetition.median().to_dict()
+            | {"low": float(whole.min()), "high": float(whole.max())}
+        )
+    return pd.DataFrame(records)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Strategies that are compared with each other.
+
+    Attributes
+    ----------
+    dimension : ``tier`` (Table 3 of the study) or ``operator`` (Table 4).
+    name : the operator whose tiers, or the tier whose operators are compared.
+    strategies : names, at least two.
+    """
+
+    dimension: str
+    name: str
+    strategies: tuple[str, ...]
+
+
+def comparisons(table: pd.DataFrame) -> list[Compared]:
+    """Which strategies enter which test, as in Tables 3 and 4 of the study.
+
+    Tier: an operator's single tiers, and these with its partitions where it has some. Operator: all operators on one
+    tier, with all partitions.
+
+    Parameters
+    ----------
+    table : of `medians`.
+    """
+    single = table[~table["tiers"].str.contains("-")]
+    split = table[table["tiers"].str.contains("-")]
+    found = []
+    for operator in dict.fromkeys(table["operator"]):
+        alone = tuple(single.loc[single["operator"] == operator, "strategy"])
+        parted = tuple(split.loc[split["operator"] == operator, "strategy"])
+        found.append(Compared("tier", operator, alone))
+        if parted:
+            found.append(Compared("tier", f"{operator}, partitions too", alone + parted))
+    for tier in dict.fromkeys(single["tiers"]):
+        names = tuple(single.loc[single["tiers"] == tier, "strategy"])
+        found.append(Compared("operator", tier, names + tuple(split["strategy"])))
+    seen, kept = set(), []
+    for test in found:
+        if len(test.strategies) > 1 and (test.dimension, frozenset(test.strategies)) not in seen:
+            seen.add((test.dimension, frozenset(test.strategies)))
+            kept.append(test)
+    return kept
+
+
+def run_test(
+    requests: pd.DataFrame, test: Compared, *, adjust: str = "bonferroni", alpha: float = 0.05
+) -> pd.DataFrame:
+    """Kruskal-Wallis, Conover and Cliff's delta over all requests, Wilcoxon over shared examples.
+
+    Parameters
+    ----------
+    requests : of `read_logs`.
+    test : which strategies.
+    adjust, alpha : as in `qopt.statistics.compare`.
+
+    Returns
+    -------
+    The table of `qopt.statistics.compare`; its Wilcoxon columns pair each example's median over the repetitions,
+    with Bonferroni's correction for the number of pairs.
+
+    Raises
+    ------
+    InputError
+        Fewer than three requests of a strategy, or times without any spread. MethodError without scikit-posthocs.
+    """
+    groups = {n: requests.loc[requests["strategy"] == n, "total"].to_numpy(float) for n in test.strategies}
+    table = compare(groups, adjust=adjust, alpha=alpha)
+    by_example = {n: requests[requests["strategy"] == n].groupby("example")["total"].median() for n in test.strategies}
+    pairs = list(combinations(test.strategies, 2))
+    found = []
+    for left, right in pairs:
+        a, b = by_example[left], by_example[right]
+        shared = a.index.intersection(b.index)
+        found.append(signed_rank(a[shared].to_numpy(), b[shared].to_numpy()) if len(shared) else float("nan"))
+    table["wilcoxon_p"] = found
+    table["wilcoxon_adjusted"] = np.minimum(1.0, np.array(found) * len(pairs))
+    return table
+
+
+def matrix(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """A column of a test's table as a matrix, rows and columns the strategies; left of each pair in the row.
+
+    Parameters
+    ----------
+    table : of `run_test`.
+    column : ``conover_p``, ``wilcoxon_adjusted``, ``delta``, ``letter``, …; what has a sign changes it below the
+        diagonal, which is empty.
+    """
+    import pandas as pd
+
+    names = list(dict.fromkeys([*table["left"], *table["right"]]))
+    found = pd.DataFrame("", index=names, columns=names, dtype=object)
+    for row in table.itertuples():
+        value = getattr(row, column)
+        found.loc[row.left, row.right] = value
+        found.loc[row.right, row.left] = _turned(column, value)
+    return found
+
+
+def _turned(column: str, value: Any) -> Any:
+    """What a pair's value is for the pair the other way round."""
+    if column == "delta":
+        return -value
+    if column == "letter" and value:
+        return value.removeprefix("-") if value.startswith("-") else f"-{value}"
+    return value
+
+
+def read_predictions(path: str | os.PathLike[str]) -> dict[str, dict[str, float]]:
+    """Predicted seconds by strategy.
+
+    Parameters
+    ----------
+    path : JSON: ``{"STRATEGY": SECONDS}``, or instead of the seconds ``{"total": SECONDS, "compute": SECONDS, "link":
+        SECONDS}``, or what ``qopt strategies --json`` prints.
+
+    Raises
+    ------
+    InputError
+        Something else.
+    """
+    data = read_json(path)
+    if isinstance(data, list):
+        data = {str(r.get("strategy")): r.get("latency") for r in data if isinstance(r, dict)}
+    if not isinstance(data, dict) or not data:
+        raise InputError(os.fspath(path), shown(data), "seconds by strategy")
+    found = {}
+    for name, value in data.items():
+        own = value if isinstance(value, dict) else {"total": value}
+        for part, seconds in own.items():
+            if part not in PARTS or type(seconds) not in (int, float) or not 0 <= seconds < 1e9:
+                raise InputError(f"{os.fspath(path)}: {name}.{part}", shown(seconds), f"seconds of {', '.join(PARTS)}")
+        found[_plain(str(name))] = {part: float(seconds) for part, seconds in own.items()}
+    return found
+
+
+def _plain(name: str) -> str:
+    return name.replace(" split on ", " on ")
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Prediction beside measurement.
+
+    Attributes
+    ----------
+    table : a row for each strategy that is predicted: ``strategy``, then for total, compute and link, as far as there
+        are predictions, ``predicted_…``, ``measured_…`` and ``error_…``, which is predicted / measured - 1.
+    close : strategies within a factor of 2 of the best measured total.
+    rank : Spearman's correlation of predicted and measured totals among those; None of fewer than three, or all alike.
+    rank_interval : 95 %, by bootstrap over the requests of each strategy; None likewise.
+    best, recommended : the strategies of the least measured, and of the least predicted total.
+    excess : how much the recommended one's measured total is above the best, 0.1 for 10 %.
+    """
+
+    table: pd.DataFrame
+    close: tuple[str, ...]
+    rank: float | None
+    rank_interval: tuple[float, float] | None
+    best: str
+    recommended: str
+    excess: float
+
+
+def agreement(requests: pd.DataFrame, predictions: Mapping[str, Mapping[str, float]], *, seed: int = 0) -> Agreement:
+    """Prediction beside measurement for the strategies that have both.
+
+    Parameters
+    ----------
+    requests : of `read_logs`.
+    predictions : of `read_predictions`: seconds by strategy and part.
+    seed : of the bootstrap.
+
+    Raises
+    ------
+    InputError
+        No strategy has both a measured and a predicted total.
+    """
+    import pandas as pd
+
+    table = medians(requests)
+    known = {str(n): predictions[_plain(str(n))] for n in table["strategy"] if _plain(str(n)) in predictions}
+    known = {name: own for name, own in known.items() if "total" in own}
+    if not known:
+        found = f"none of {', '.join(map(str, table['strategy']))}"
+        raise InputError("predictions", found, "a predicted total for a strategy of the logs")
+    records = []
+    for row in table[table["strategy"].isin(list(known))].to_dict("records"):
+        own: dict[str, Any] = {"strategy": row["strategy"]}
+        for part in ("total", "compute", "link"):
+            if part in known[row["strategy"]]:
+                said, measured = known[row["strategy"]][part], row[part]
+                error = said / measured - 1 if measured > 0 else float("nan")
+                own |= {f"predicted_{part}": said, f"measured_{part}": measured, f"error_{part}": error}
+        records.append(own)
+    found = pd.DataFrame(records)
+    least = found["measured_total"].min()
+    near = found[found["measured_total"] <= 2 * least]
+    best = str(found.loc[found["measured_total"].idxmin(), "strategy"])
+    chosen = found.loc[found["predicted_total"].idxmin()]
+    rank = _rank(near["predicted_total"].to_numpy(float), near["measured_total"].to_numpy(float))
+    interval = None
+    if rank is not None:
+        rng = np.random.default_rng(seed)
+        samples = [requests.loc[requests["strategy"] == n, "total"].to_numpy(float) for n in near["strategy"]]
+        drawn = np.array([np.median(rng.choice(own, (DRAWS, own.size)), axis=1) for own in samples])
+        ranks = [_rank(near["predicted_total"].to_numpy(float), drawn[:, i]) for i in range(DRAWS)]
+        low, high = np.quantile([r for r in ranks if r is not None], [0.025, 0.975])
+        interval = float(low), float(high)
+    return Agreement(
+        found,
+        tuple(near["strategy"]),
+        rank,
+        interval,
+        best,
+        str(chosen["strategy"]),
+        float(chosen["measured_total"] / least - 1),
+    )
+
+
+def _rank(left: FloatArray, right: FloatArray) -> float | None:
+    """Spearman's correlation; None where it says nothing."""
+    import pandas as pd
+
+    if left.size < 3 or np.ptp(left) == 0 or np.ptp(right) == 0:
+        return None
+    return float(np.corrcoef(pd.Series(left).rank(), pd.Series(right).rank())[0, 1])
+
+
+def normality(requests: pd.DataFrame) -> pd.DataFrame | None:
+    """Quartiles and Shapiro-Wilk of each strategy's totals (`qopt.statistics.summarize`).
+
+    Parameters
+    ----------
+    requests : of `read_logs`.
+
+    Returns
+    -------
+    The table; None where a strategy has fewer than three requests.
+    """
+    if requests.groupby("strategy").size().min() < SMALLEST:
+        return None
+    return summarize(requests, group="strategy", value="total")
