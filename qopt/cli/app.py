@@ -32,6 +32,7 @@ from qopt.cli.pack import pack
 from qopt.cli.place import place
 from qopt.cli.profile import profile
 from qopt.cli.quantize import quantize
+from qopt.cli.replan import replan
 from qopt.cli.solve import solve
 from qopt.cli.solvers import solvers
 from qopt.cli.split import split
@@ -47,6 +48,7 @@ app = typer.Typer(
 
 COMMANDS = (
     solve,
+    replan,
     check,
     audit,
     compare,

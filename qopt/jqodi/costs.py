@@ -191,7 +191,7 @@ def _in_time(problem: Jqodi, model: Model, width: Width, epochs: int) -> float |
     """Chance that so many epochs more are enough, where chances are given."""
     if width.epochs is None or width.epochs.chances is None:
         return None
-    done = problem.done if problem.under_way(model, width) else 0
+    done = problem.behind(model, width)
     return width.epochs.chance(done + epochs, done)
 
 

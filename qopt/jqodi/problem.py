@@ -331,10 +331,10 @@ class Jqodi(Problem):
             what = f"nothing, since K of {model.name} at {start.bits} bits does not follow from losses"
             raise complaint(".start.loss", f"{start.loss:g}", what)
         if width.epochs is not None:
-            total = self.whole_epochs(model, width)
-            if total is not None and start.epochs >= total:
+            total, where = self.whole_epochs(model, width), ".start.epochs" if start.trained is None else ".start.trained"
+            if total is not None and start.behind >= total:
                 what = f"at most {total - 1}: {model.name} at {start.bits} bits needs {total} ({self.estimate})"
-                raise complaint(".start.epochs", str(start.epochs), f"{what}, and nothing is left to decide")
+                raise complaint(where, str(start.behind), f"{what}, and nothing is left to decide")
 
     def _check_switching(self) -> None:
         if self.mode == "schedule" and self.switching.costs:
@@ -436,7 +436,7 @@ class Jqodi(Problem):
         expected, robust = self.epochs(model, width)
         if self.estimate != "chance":
             return expected if self.estimate == "expected" else robust
-        total, done = self.whole_epochs(model, width), self._behind(model, width)
+        total, done = self.whole_epochs(model, width), self.behind(model, width)
         return None if total is None else total - done
 
     def epochs(self, model: Model, width: Width) -> tuple[int | None, int | None]:
@@ -448,8 +448,8 @@ class Jqodi(Problem):
         if not self.under_way(model, width):
             return model.epochs(width)
         if width.epochs is not None:
-            given = (width.epochs.expected, width.epochs.robust)
-            return max(given[0] - self.done, 0), None if given[1] is None else max(given[1] - self.done, 0)
+            given, behind = (width.epochs.expected, width.epochs.robust), self.behind(model, width)
+            return max(given[0] - behind, 0), None if given[1] is None else max(given[1] - behind, 0)
         parts = [self.loss_parts(model, width, estimate) for estimate in ("expected", "robust")]
         limit = model.loss_limit
         counts = [None if part is None or limit is None else fewest_epochs(*part, limit) for part in parts]
@@ -461,7 +461,7 @@ class Jqodi(Problem):
             return None
         if self.estimate == "chance":
             assert self.confidence is not None
-            return width.epochs.at(self.confidence, self._behind(model, width))
+            return width.epochs.at(self.confidence, self.behind(model, width))
         return width.epochs.expected if self.estimate == "expected" else width.epochs.robust
 
     def loss_parts(
@@ -479,11 +479,11 @@ class Jqodi(Problem):
         known = list(terms) if start.loss is None else [start.loss]
         for change in changes:
             if isinstance(change, float):
-                known += [change] * (start.epochs - start.seen)
+                known += [change] * (start.behind - start.seen)
             else:
-                known += change[start.seen : start.epochs].tolist()
-        return tuple(known), tuple(c if isinstance(c, float) else c[start.epochs :] for c in changes)
+                known += change[start.seen : start.behind].tolist()
+        return tuple(known), tuple(c if isinstance(c, float) else c[start.behind :] for c in changes)
 
-    def _behind(self, model: Model, width: Width) -> int:
+    def behind(self, model: Model, width: Width) -> int:
         """Epochs of a model at a width that are done."""
-        return self.done if self.under_way(model, width) else 0
+        return self.start.behind if self.start is not None and self.under_way(model, width) else 0

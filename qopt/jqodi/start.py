@@ -19,7 +19,7 @@ class Start(Frozen):
     """Where a run stands: epochs are done, time has passed, and the device is with some server.
 
     Epochs are numbered through: the first that is decided is number `epochs` + 1, in `conditions` and in the lists of
-    loss changes of the model under way.
+    loss changes of the model under way (`trained` + 1 there, if it was begun later).
 
     Attributes
     ----------
@@ -27,10 +27,11 @@ class Start(Frozen):
     elapsed : seconds since the run began; they count towards T_max.
     energy : joules spent since then; told beside the objective, which is what is still to be spent.
     model, bits : what is under way: quantized, and trained for `epochs` epochs. Both, or neither where nothing is.
+    trained : epochs of what is under way, where something else was trained before it; default `epochs`.
     server, cut : the state of the last epoch; changing from it before the first epoch that is decided costs as any
         change does. Both, or neither where there is nothing to change from.
     loss : observed loss of what is under way, in place of the forecast; only where K follows from losses.
-    loss_after : epochs after which it was observed; default `epochs`.
+    loss_after : epochs of what is under way after which it was observed; default all that are done.
     anew : whether another model or bit-width may be begun, with quantizing and all of its epochs; default not.
     """
 
@@ -39,6 +40,7 @@ class Start(Frozen):
     energy: Spent = 0.0
     model: Name | None = None
     bits: Bits | None = None
+    trained: Done | None = None
     server: Name | None = None
     cut: Done | None = None
     loss: Finite | None = None
@@ -51,21 +53,28 @@ class Start(Frozen):
             if (getattr(self, one) is None) != (getattr(self, two) is None):
                 missing, given = (one, two) if getattr(self, one) is None else (two, one)
                 raise complaint(f".{missing}", f"nothing beside a {given}", "both, or neither")
-        for name in ("epochs", "loss"):
+        for name in ("epochs", "loss", "trained"):
             if self.model is None and getattr(self, name):
                 raise complaint(".model", f"nothing beside {name}", "the model under way, and its bits")
         if self.loss_after is not None and self.loss is None:
             raise complaint(".loss_after", "a number, and no loss", "the loss that was observed after so many epochs")
-        if self.loss_after is not None and self.loss_after > self.epochs:
-            raise complaint(".loss_after", str(self.loss_after), f"at most {self.epochs}, the epochs done")
+        if self.trained is not None and self.trained > self.epochs:
+            raise complaint(".trained", str(self.trained), f"at most {self.epochs}, the epochs done")
+        if self.loss_after is not None and self.loss_after > self.behind:
+            raise complaint(".loss_after", str(self.loss_after), f"at most {self.behind}, the epochs done")
         return self
+
+    @property
+    def behind(self) -> int:
+        """Epochs of what is under way."""
+        return self.epochs if self.trained is None else self.trained
 
     @property
     def seen(self) -> int:
         """Epochs after which the loss was last known: observed, or 0 where it never was."""
         if self.loss is None:
             return 0
-        return self.epochs if self.loss_after is None else self.loss_after
+        return self.behind if self.loss_after is None else self.loss_after
 
 
 class Traffic(Frozen):
