@@ -331,7 +331,10 @@ class Jqodi(Problem):
             what = f"nothing, since K of {model.name} at {start.bits} bits does not follow from losses"
             raise complaint(".start.loss", f"{start.loss:g}", what)
         if width.epochs is not None:
-            total, where = self.whole_epochs(model, width), ".start.epochs" if start.trained is None else ".start.trained"
+            total, where = (
+                self.whole_epochs(model, width),
+                ".start.epochs" if start.trained is None else ".start.trained",
+            )
             if total is not None and start.behind >= total:
                 what = f"at most {total - 1}: {model.name} at {start.bits} bits needs {total} ({self.estimate})"
                 raise complaint(where, str(start.behind), f"{what}, and nothing is left to decide")

@@ -93,7 +93,9 @@ def remaining(
         if not is_number(observed) or not math.isfinite(observed):
             raise InputError("observed", shown(observed), "a finite number, the loss")
         if model.loss_limit is not None and within([float(observed)], model.loss_limit):
-            allowed = f"more than L_max of {model.loss_limit:g}: with that the run has ended, and nothing is left to decide"
+            allowed = (
+                f"more than L_max of {model.loss_limit:g}: with that the run has ended, and nothing is left to decide"
+            )
             raise InputError("observed", shown(observed), allowed)
         start |= {"loss": float(observed), "loss_after": None}
     elif after == len(plan.servers):
