@@ -48,6 +48,7 @@ from .fleet.plan import FleetPlan as FleetPlan
 from .fleet.problem import Fleet as Fleet
 from .jqodi.plan import JqodiPlan as JqodiPlan
 from .jqodi.problem import Jqodi as Jqodi
+from .jqodi.replan import replan as replan
 from .measuring.calls import load_segment as load_segment
 from .measuring.calls import measure as measure
 from .measuring.calls import pack as pack

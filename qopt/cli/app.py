@@ -33,6 +33,7 @@ from qopt.cli.pack import pack
 from qopt.cli.place import place
 from qopt.cli.profile import profile
 from qopt.cli.quantize import quantize
+from qopt.cli.replan import replan
 from qopt.cli.run_part import run_part
 from qopt.cli.solve import solve
 from qopt.cli.solvers import solvers
@@ -49,6 +50,7 @@ app = typer.Typer(
 
 COMMANDS = (
     solve,
+    replan,
     check,
     audit,
     compare,

@@ -27,7 +27,7 @@ from qopt.core.limits import within
 from qopt.core.reading import problem_of
 from qopt.jqodi.plan import JqodiPlan, checked_plan
 from qopt.jqodi.problem import Jqodi
-from qopt.jqodi.terms import Candidate, candidate_at
+from qopt.jqodi.terms import Candidate, candidate_at, setup
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -77,14 +77,15 @@ def diagram(problem: Jqodi, *, tree: bool = False, max_size: int = MAX_SIZE) -> 
         key = f"{model.name}/{width.bits}"
         of_width = {"kind": "width", "layer": 2, "model": model.name, "bits": width.bits}
         graph.add_node(key, **of_width, reaches=needed is not None)
-        graph.add_edge(model.name, key, energy=width.quantize_energy, time=width.quantize_time)
+        energy, time = setup(problem, model, width)
+        graph.add_edge(model.name, key, energy=energy, time=time)
         if needed is not None:
             candidate = candidate_at(problem, model.name, width.bits)
             steps = _tree(problem, candidate) if tree else _states(problem, candidate)
             for vertex, of_vertex, before, of_arc in steps:
                 graph.add_node(vertex, **of_vertex)
                 graph.add_edge(before, vertex, **of_arc)
-                if of_vertex["epoch"] == candidate.epochs:
+                if of_vertex["layer"] == 2 + candidate.epochs:
                     graph.add_edge(vertex, THETA, energy=0.0, time=0.0)
                 if len(graph) + graph.number_of_edges() > max_size:
                     raise InputError("max_size", str(max_size), _larger(problem, tree))
@@ -117,7 +118,7 @@ def vertex(candidate: Candidate, k: int, state: int) -> str:
     state : index into the candidate's states.
     """
     server, cut = candidate.states[state]
-    return f"{candidate.key}/{k + 1}/{server}/{cut}"
+    return f"{candidate.key}/{candidate.done + k + 1}/{server}/{cut}"
 
 
 def arc(candidate: Candidate, k: int, before: int | None, state: int) -> dict[str, float]:
@@ -140,7 +141,7 @@ def _attributes(candidate: Candidate, k: int, state: int) -> dict[str, object]:
         "layer": 3 + k,
         "model": candidate.model,
         "bits": candidate.bits,
-        "epoch": k + 1,
+        "epoch": candidate.done + k + 1,
         "server": server,
         "cut": cut,
     }
@@ -210,8 +211,11 @@ def plan_vertices(problem: Jqodi, plan: JqodiPlan, *, tree: bool = False) -> lis
     """
     checked_plan(problem_of(Jqodi, problem), plan)
     key = f"{plan.model}/{plan.bits}"
+    first = problem.done + 1
     pairs = [f"{server}/{cut}" for server, cut in zip(plan.servers, plan.cuts, strict=True)]
-    names = list(itertools.accumulate(pairs, "{}/{}".format)) if tree else [f"{k}/{x}" for k, x in enumerate(pairs, 1)]
+    names = (
+        list(itertools.accumulate(pairs, "{}/{}".format)) if tree else [f"{k}/{x}" for k, x in enumerate(pairs, first)]
+    )
     return [SOURCE, plan.model, key, *(f"{key}/{name}" for name in names), THETA]
 
 

@@ -199,7 +199,7 @@ def _levels(problem: Jqodi) -> Iterator[tuple[float, Arrays]]:
     for at, (model, width, most) in enumerate(arrays.needed(problem)):
         limits: set[float] = set()
         for estimate in ("expected", problem.estimate):
-            parts = model.loss_parts(width, estimate)
+            parts = problem.loss_parts(model, width, estimate)
             if parts is None or width.epochs is not None:
                 missing = f"loss, and no losses of {model.name} at {width.bits} bits"
                 raise InputError("criteria", missing, "energy and time")
@@ -208,7 +208,7 @@ def _levels(problem: Jqodi) -> Iterator[tuple[float, Arrays]]:
     seen: set[tuple[int, int | None, int | None]] = set()
     for limit, at, model, width in sorted(found, key=lambda level: level[:2]):
         asked = model.model_copy(update={"loss_limit": limit})
-        expected, robust = asked.epochs(width)
+        expected, robust = problem.epochs(asked, width)
         epochs = expected if problem.estimate == "expected" else robust
         if epochs is None or (at, expected, robust) in seen or epochs > (problem.needed(model, width) or 0):
             continue

@@ -73,10 +73,10 @@ def _levels(problem: Jqodi, name: str) -> tuple[list[float], bool]:
     found: set[float] = set()
     whole = True
     for width in model.widths:
-        needed = [MOST_LEVELS if k is None else k for k in model.epochs(width)]
+        needed = [MOST_LEVELS if k is None else k for k in problem.epochs(model, width)]
         most = min(max(needed), MOST_LEVELS)
         for estimate in ("expected", "robust"):
-            parts = model.loss_parts(width, estimate)
+            parts = problem.loss_parts(model, width, estimate)
             if parts is not None:
                 after = losses(*parts, most)[1:]
                 whole = whole and len(after) < MOST_LEVELS

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from qopt.jqodi.problem import Model, Width
 
 
+STEADY = 1_000
+"""Epochs after which a run is taken to stay in the state that it is in."""
+
+
 @dataclass(frozen=True, repr=False)
 class SmallestLimits(Brief):
     """What would make a problem feasible, one limit at a time.
@@ -108,7 +112,7 @@ def smallest_limits(problem: Jqodi) -> SmallestLimits:
 
 def _least_within_time(problem: Jqodi, model: Model, width: Width) -> float | None:
     """The least loss that a width reaches in as many epochs as T_max holds; None if not known, or none fits."""
-    parts = model.loss_parts(width, problem.estimate)
+    parts = problem.loss_parts(model, width, problem.estimate)
     return None if parts is None else least_loss(*parts, epochs_within(problem, model, width))
 
 
@@ -123,18 +127,14 @@ def epochs_within(problem: Jqodi, model: Model, width: Width) -> int:
     width : one of the model's.
     """
     horizon = problem.horizon
+    if horizon == 0:
+        return 0
+    if horizon is None and problem.start is not None and problem.switching.costs:
+        return _epochs_from_a_state(problem, model, width)
     candidate = candidate_at(problem, model.name, width.bits, epochs=1 if horizon is None else horizon)
     room = limit_with_slack(problem.time_limit)
     if horizon is None:  # the fastest state again and again: a change costs time
-        least = float(candidate.time.min())
-        if not within([candidate.setup_time, least], problem.time_limit):
-            return 0
-        if least == 0 or (room - candidate.setup_time) / least >= MAX_EPOCHS:
-            return MAX_EPOCHS
-        guess = int((room - candidate.setup_time) / least) + 1
-        while guess and not within([candidate.setup_time, *[least] * guess], problem.time_limit):
-            guess -= 1
-        return guess
+        return _again(problem, [candidate.setup_time], float(candidate.time.min()))
     if problem.mode == "choice":
         reached = np.cumsum(candidate.time, axis=0).min(axis=1)
     elif problem.mode == "schedule" or candidate.switch_time is None:
@@ -146,6 +146,41 @@ def epochs_within(problem: Jqodi, model: Model, width: Width) -> int:
             least_of.append(float(total.min()))
         reached = np.array(least_of)
     return int(np.count_nonzero(candidate.setup_time + reached <= room))
+
+
+def _again(problem: Jqodi, spent: list[float], each: float) -> int:
+    """How many epochs of the same time T_max still holds, up to 100 000."""
+    room = limit_with_slack(problem.time_limit) - math.fsum(spent)
+    if not within([*spent, each], problem.time_limit):
+        return 0
+    if each == 0 or room / each >= MAX_EPOCHS:
+        return MAX_EPOCHS
+    guess = int(room / each) + 1
+    while guess and not within([*spent, *[each] * guess], problem.time_limit):
+        guess -= 1
+    return guess
+
+
+def _epochs_from_a_state(problem: Jqodi, model: Model, width: Width) -> int:
+    """`epochs_within` where the first epoch's times have the change from another state, and the others' are equal.
+
+    Once a shortest way ends in a fastest state it stays there: no other gains on it.
+    """
+    candidate, limit = candidate_at(problem, model.name, width.bits, epochs=2), problem.time_limit
+    (first, each), spent = candidate.time, candidate.setup_time
+    if problem.mode == "choice" or candidate.switch_time is None:
+        starts = [s for s in np.flatnonzero(np.isfinite(first)).tolist() if within([spent, float(first[s])], limit)]
+        counts = [1 + _again(problem, [spent, float(first[s])], float(each[s])) for s in starts]
+        return min(max(counts, default=0), MAX_EPOCHS)
+    total, least = spent + first, float(each.min())
+    for k in range(STEADY):
+        s = int(np.argmin(total))
+        if not total[s] <= limit_with_slack(limit):
+            return k
+        if each[s] == least or k + 1 == STEADY:
+            return min(k + 1 + _again(problem, [float(total[s])], float(each[s])), MAX_EPOCHS)
+        total = (total[:, None] + candidate.switch_time).min(axis=0) + each
+    raise AssertionError("the last round returns")
 
 
 def rounded_up(value: float, digits: int = 6) -> str:
@@ -188,7 +223,7 @@ def _message(
     head = "L_max cannot be met: no admissible bit-width of any model ever reaches it"
     if ways:
         return head + takes
-    if any(model.loss_parts(width, problem.estimate) for model, width in problem.admissible):
+    if any(problem.loss_parts(model, width, problem.estimate) for model, width in problem.admissible):
         return f"{head}, and T_max of {problem.time_limit:g} s holds not one epoch"
     return f"{head} (K is not given, so neither is an L_max that would work)"
 
@@ -202,7 +237,7 @@ def _nowhere(problem: Jqodi, some: tuple[Candidate, ...]) -> str:
     for candidate in some:
         gone = np.flatnonzero(np.isinf(candidate.time).all(axis=1))
         if gone.size:
-            where = f"epoch {int(gone[0]) + 1}"
+            where = f"epoch {candidate.done + int(gone[0]) + 1}"
             what = f"{candidate.model} at {candidate.bits} bits"
             return f"no T_max can be met: in {where} no server and cut is possible for {what}"
     return "no T_max can be met: no server and cut is possible in every epoch, as mode choice demands"

@@ -5,6 +5,9 @@ K is given, or it follows from how quantizing and training change the loss (`qop
 
 from __future__ import annotations
 
+import itertools
+import math
+from fractions import Fraction
 from functools import cached_property
 from typing import Annotated, Self
 
@@ -14,6 +17,7 @@ from pydantic import Field, model_validator
 from qopt.core.checks import check_length, twice
 from qopt.core.columns import Amounts, Counts, Series, complaint
 from qopt.core.errors import shown
+from qopt.core.limits import within
 from qopt.core.problem import Amount, Frozen, Positive
 from qopt.jqodi.losses import MAX_EPOCHS, Change, fewest_epochs
 
@@ -26,22 +30,70 @@ LARGEST = 1e300
 """Sums of work, of sizes, of times and of energies beyond this are refused."""
 
 
+CHANCE_SLACK = 1e-12
+"""Share by which a sum of chances may miss what is asked for: they are written in decimals."""
+
+
 class Epochs(Frozen):
     """K: epochs until the loss is low enough.
 
     Attributes
     ----------
     expected, robust : K^exp <= K^rob. No robust number says that the robust estimate never reaches the loss.
+    chances : pairs of a number of epochs, ascending, and the chance that K is this number; what their sum lacks of 1
+        is the chance that the loss is never reached.
     """
 
     expected: EpochCount
     robust: EpochCount | None = None
+    chances: Annotated[tuple[tuple[EpochCount, Positive], ...], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.robust is not None and self.robust < self.expected:
             raise complaint(".robust", str(self.robust), f"at least the expected number, {self.expected}")
+        if self.chances is not None:
+            counts = [count for count, _ in self.chances]
+            for i, (before, after) in enumerate(itertools.pairwise(counts)):
+                if after <= before:
+                    raise complaint(
+                        f".chances[{i + 1}][0]", str(after), f"more than {before} epochs, the pair before's"
+                    )
+            if not within([chance for _, chance in self.chances], 1.0):
+                total = math.fsum(chance for _, chance in self.chances)
+                raise complaint(".chances", f"chances that add up to {total:.15g}", "at most 1")
         return self
+
+    def at(self, confidence: float, done: int = 0) -> int | None:
+        """The fewest epochs k with P(K <= k, given K > done) >= confidence; None if never is likelier than the rest.
+
+        Exact in the chances as they are, but for the relative slack 1e-12 of every limit.
+
+        Parameters
+        ----------
+        confidence : between 0 and 1.
+        done : epochs after which the loss was not reached.
+        """
+        behind = sum((Fraction(chance) for count, chance in self.chances or () if count <= done), Fraction(0))
+        asked, reached = Fraction(confidence) * (1 - Fraction(CHANCE_SLACK)) * (1 - behind), Fraction(0)
+        for count, chance in self.chances or ():
+            reached += Fraction(chance) if count > done else 0
+            if count > done and reached >= asked:
+                return count
+        return None
+
+    def chance(self, epochs: int, done: int = 0) -> float:
+        """P(K <= epochs, given K > done), by the chances given; 0 where nothing but never is left.
+
+        Parameters
+        ----------
+        epochs : since the beginning of the run.
+        done : epochs after which the loss was not reached.
+        """
+        given = [(count, Fraction(chance)) for count, chance in self.chances or ()]
+        left = 1 - sum((chance for count, chance in given if count <= done), Fraction(0))
+        reached = sum((chance for count, chance in given if done < count <= epochs), Fraction(0))
+        return min(float(reached / left), 1.0) if left > 0 else 0.0
 
 
 class Estimate(Frozen):

@@ -29,10 +29,13 @@ from qopt.core.checks import check_length, twice, unknown
 from qopt.core.columns import AmountOrRows, Amounts, complaint
 from qopt.core.errors import shown
 from qopt.core.problem import Amount, Flag, Frozen, Positive, Problem
+from qopt.jqodi.losses import Change, fewest_epochs
 from qopt.jqodi.models import LARGEST as LARGEST
 from qopt.jqodi.models import Bits, Name
 from qopt.jqodi.models import Model as Model
 from qopt.jqodi.models import Width as Width
+from qopt.jqodi.start import Start as Start
+from qopt.jqodi.start import Traffic as Traffic
 
 
 class Cloud(Frozen):
@@ -170,7 +173,7 @@ class Conditions(Frozen):
 class Switching(Frozen):
     """What changing from (x, j) to (x', j') before an epoch costs: a server's part if x != x', a cut's if j != j'.
 
-    In mode ``choice`` nothing ever changes.
+    In mode ``choice`` nothing ever changes, but from the server and cut of a `Start` to the first epoch's.
 
     Attributes
     ----------
@@ -213,8 +216,12 @@ class Jqodi(Problem):
     models : one of them is chosen.
     widths : list of admissible bit-widths; default all. Others serve comparisons only (full-model and minimal-model).
     estimate : ``expected``: K^exp epochs in time and energy. ``robust``: K^rob epochs must fit T_max, the energy of
-        the first K^exp counts.
+        the first K^exp counts. ``chance``: the same with the fewest epochs of which K needs no more with a chance of at
+        least `confidence`, by ``epochs.chances`` of every width: then T_max is kept with at least that chance.
+    confidence : of ``chance``, between 0 and 1.
     conditions, switching, inference : what changes by epoch, what changing costs, what is served afterwards.
+    start : where the run stands, if it has begun; default it has not.
+    traffic : features and gradients, if they are counted; default parameters only, as printed.
     """
 
     format: Literal["qopt/jqodi"] = "qopt/jqodi"
@@ -228,10 +235,13 @@ class Jqodi(Problem):
     training_passes: Positive = 3.0
     models: Annotated[tuple[Model, ...], Field(min_length=1)]
     widths: Annotated[tuple[Bits, ...], Field(min_length=1)] | None = None
-    estimate: Literal["expected", "robust"] = "expected"
+    estimate: Literal["expected", "robust", "chance"] = "expected"
+    confidence: Annotated[float, Field(gt=0, lt=1, strict=True)] | None = None
     conditions: Conditions | None = None
     switching: Switching = Switching()
     inference: Inference = Inference()
+    start: Start | None = None
+    traffic: Traffic | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -251,19 +261,25 @@ class Jqodi(Problem):
             found, allowed = "more images an epoch than can be counted", f"numbers whose products are below {LARGEST:g}"
             raise complaint(".training_passes", found, allowed)
         self._check_widths()
+        self._check_confidence()
+        self._check_start()
         self._check_switching()
         self._check_conditions()
         if self.inference.requests > 0:
-            self._check_inference()
+            self._check_sent("inference requests are given")
+        if self.traffic is not None:
+            self._check_sent("traffic is counted")
         return self
 
     def summary(self) -> list[str]:
         """What may be chosen, how, and by when, in three lines."""
         sizes = ", ".join(f"{model.name} ({len(model.widths)} widths)" for model in self.models)
+        begun = [f"epoch {self.done + 1} is next, {self.start.elapsed:g} s have passed"] if self.start else []
         return [
             f"mode {self.mode}: {len(self.servers)} servers, {len(self.models)} models",
             f"models {sizes}",
             f"deadline {self.time_limit:g} s, {self.estimate} epochs",
+            *begun,
         ]
 
     def _check_widths(self) -> None:
@@ -277,6 +293,51 @@ class Jqodi(Problem):
                 raise complaint(
                     f".widths[{w}]", str(bits), "widths of the models: " + ", ".join(map(str, sorted(known)))
                 )
+
+    def _check_confidence(self) -> None:
+        if (self.confidence is None) == (self.estimate == "chance"):
+            found = "nothing" if self.confidence is None else f"{self.confidence:g} beside {self.estimate!r}"
+            raise complaint(".confidence", found, "a number between 0 and 1 where estimate is chance, and only there")
+        for m, model in enumerate(self.models):
+            for w, width in enumerate(model.widths):
+                known = width.epochs is not None and width.epochs.chances is not None
+                never = width.epochs is None and width.loss is None
+                asked = self.estimate == "chance" and (self.widths is None or width.bits in self.widths)
+                if asked and not known and not never:
+                    where = f".models[{m}].widths[{w}].epochs.chances"
+                    raise complaint(where, "nothing", "chances of K, since estimate is chance")
+
+    def _check_start(self) -> None:
+        start = self.start
+        if start is None:
+            return
+        if start.server is not None and start.server not in self.server_names:
+            raise unknown(".start.server", start.server, self.server_names, "a server")
+        if start.cut is not None and start.cut > self.layers:
+            raise complaint(".start.cut", str(start.cut), f"a cut from 0 to {self.layers}")
+        if start.model is None:
+            return
+        names = tuple(model.name for model in self.models)
+        if start.model not in names:
+            raise unknown(".start.model", start.model, names, "a model")
+        model = self.model(start.model)
+        if start.cut is not None and start.cut > len(model):
+            raise complaint(".start.cut", str(start.cut), f"a cut of {model.name}, from 0 to {len(model)}")
+        allowed = [width.bits for width in model.widths if self.widths is None or width.bits in self.widths]
+        if start.bits not in allowed:
+            raise complaint(".start.bits", str(start.bits), f"a width of {model.name}: {', '.join(map(str, allowed))}")
+        width = model.width(start.bits)
+        if start.loss is not None and width.loss is None:
+            what = f"nothing, since K of {model.name} at {start.bits} bits does not follow from losses"
+            raise complaint(".start.loss", f"{start.loss:g}", what)
+        if width.epochs is not None:
+            total, where = (
+                self.whole_epochs(model, width),
+                ".start.epochs" if start.trained is None else ".start.trained",
+            )
+            if total is not None and start.behind >= total:
+                what = f"at most {total - 1}: {model.name} at {start.bits} bits needs {total} ({self.estimate})"
+                raise complaint(where, str(start.behind), f"{what}, and nothing is left to decide")
 
     def _check_switching(self) -> None:
         if self.mode == "schedule" and self.switching.costs:
@@ -307,18 +368,19 @@ class Jqodi(Problem):
             return
         longest, model_name, bits = max(needed)
         for where, column in self.conditions.columns():
-            if len(column) < longest:
-                allowed = f"at least {longest}, the epochs of {model_name} at {bits} bits"
+            if len(column) < longest + self.done:
+                allowed = f"at least {longest + self.done}, the epochs of {model_name} at {bits} bits"
                 raise complaint(f".conditions{where}", f"{len(column)} entries", allowed)
 
-    def _check_inference(self) -> None:
+    def _check_sent(self, since: str) -> None:
         for m, model in enumerate(self.models):
             cuts = model.admissible_cuts
             if model.activations is None and any(0 < j < len(model) for j in cuts):
-                raise complaint(f".models[{m}].activations", "nothing", "a column, since inference requests are given")
+                raise complaint(f".models[{m}].activations", "nothing", f"a column, since {since}")
             for name in ("input_size", "input_bits"):
                 if 0 in cuts and getattr(model, name) is None:
-                    raise complaint(f".models[{m}].{name}", "nothing", "a number, since requests may be sent at cut 0")
+                    asked = "requests may be sent" if self.traffic is None else since
+                    raise complaint(f".models[{m}].{name}", "nothing", f"a number, since {asked} at cut 0")
 
     @property
     def layers(self) -> int:
@@ -343,24 +405,88 @@ class Jqodi(Problem):
     @property
     def admissible(self) -> tuple[tuple[Model, Width], ...]:
         """Pairs of model and width that may be chosen, whether or not they ever reach the loss."""
+        start = self.start
+        going_on = start is not None and start.model is not None and not start.anew
         return tuple(
             (model, width)
             for model in self.models
             for width in model.widths
             if self.widths is None or width.bits in self.widths
+            if not going_on or self.under_way(model, width)
         )
 
     @property
+    def done(self) -> int:
+        """Epochs that are done: the first that is decided is the next one."""
+        return 0 if self.start is None else self.start.epochs
+
+    def under_way(self, model: Model, width: Width) -> bool:
+        """Whether a model at a width is what the run has begun."""
+        return self.start is not None and (self.start.model, self.start.bits) == (model.name, width.bits)
+
+    @property
     def horizon(self) -> int | None:
-        """Epochs for which conditions are given; None where nothing changes."""
+        """Epochs still to come for which conditions are given; None where nothing changes."""
         columns = [] if self.conditions is None else [len(column) for _, column in self.conditions.columns()]
-        return min(columns) if columns else None
+        return max(min(columns) - self.done, 0) if columns else None
 
     def model(self, name: str) -> Model:
         """The model of a name; KeyError if there is none."""
         return {model.name: model for model in self.models}[name]
 
     def needed(self, model: Model, width: Width) -> int | None:
-        """Epochs that must fit T_max by the estimate in force; None where the loss is never reached."""
-        expected, robust = model.epochs(width)
-        return expected if self.estimate == "expected" else robust
+        """Epochs that must still fit T_max by the estimate in force; None where the loss is never reached."""
+        expected, robust = self.epochs(model, width)
+        if self.estimate != "chance":
+            return expected if self.estimate == "expected" else robust
+        total, done = self.whole_epochs(model, width), self.behind(model, width)
+        return None if total is None else total - done
+
+    def epochs(self, model: Model, width: Width) -> tuple[int | None, int | None]:
+        """K^exp and K^rob from now on; None where the loss is never reached.
+
+        Given numbers less the epochs done, down to 0; of losses the fewest, at least one, that bring down the loss as
+        it is known now.
+        """
+        if not self.under_way(model, width):
+            return model.epochs(width)
+        if width.epochs is not None:
+            given, behind = (width.epochs.expected, width.epochs.robust), self.behind(model, width)
+            return max(given[0] - behind, 0), None if given[1] is None else max(given[1] - behind, 0)
+        parts = [self.loss_parts(model, width, estimate) for estimate in ("expected", "robust")]
+        limit = model.loss_limit
+        counts = [None if part is None or limit is None else fewest_epochs(*part, limit) for part in parts]
+        return counts[0], counts[1]
+
+    def whole_epochs(self, model: Model, width: Width) -> int | None:
+        """K by the estimate in force where it is given, from the beginning of the run; None where it has no end."""
+        if width.epochs is None:
+            return None
+        if self.estimate == "chance":
+            assert self.confidence is not None
+            return width.epochs.at(self.confidence, self.behind(model, width))
+        return width.epochs.expected if self.estimate == "expected" else width.epochs.robust
+
+    def loss_parts(
+        self, model: Model, width: Width, estimate: str
+    ) -> tuple[tuple[float, ...], tuple[Change, ...]] | None:
+        """Terms of the loss as it is known now, and its changes from now on; None where only K is known.
+
+        The changes are gamma^update and gamma^run, a number for all epochs or one for each.
+        """
+        parts = None if estimate == "chance" else model.loss_parts(width, estimate)
+        start = self.start
+        if parts is None or start is None or not self.under_way(model, width):
+            return parts
+        terms, changes = parts
+        known = list(terms) if start.loss is None else [start.loss]
+        for change in changes:
+            if isinstance(change, float):
+                known += [change] * (start.behind - start.seen)
+            else:
+                known += change[start.seen : start.behind].tolist()
+        return tuple(known), tuple(c if isinstance(c, float) else c[start.behind :] for c in changes)
+
+    def behind(self, model: Model, width: Width) -> int:
+        """Epochs of a model at a width that are done."""
+        return self.start.behind if self.start is not None and self.under_way(model, width) else 0

@@ -56,7 +56,8 @@ def plan_parts(problem: Jqodi, solution: Solution) -> list[RenderableType]:
     """Model and width, runs of epochs with one server and cut, and the plan's cost."""
     plan, cost = solution.plan, solution.certificate.cost
     device = problem.decided.name
-    head = f"model {plan.model} at {plan.bits} bits, {len(plan.servers)} epochs for {device}"
+    more = f" more after {problem.done}" if problem.done else ""
+    head = f"model {plan.model} at {plan.bits} bits, {len(plan.servers)} epochs{more} for {device}"
     return [
         Text(head, style="bold"),
         plan_table(problem, plan, cost),
@@ -118,6 +119,8 @@ def node_table(problem: Jqodi, plan: JqodiPlan, cost: JqodiCost) -> RenderableTy
         time = "impossible" if seconds is None else scaled(seconds, "s")
         what = f"{node}: {names[node]}" if node in ("device", "edge") else names[node]
         table.add_row(what, time, scaled(cost.node_energies[node], "J"))
+    if cost.elapsed or cost.spent:
+        table.add_row("before", scaled(cost.elapsed, "s"), f"({scaled(cost.spent, 'J')})")
     if cost.setup_time or cost.setup_energy:
         table.add_row("quantizing", scaled(cost.setup_time, "s"), scaled(cost.setup_energy, "J"))
     if cost.switch_time or cost.switch_energy:
@@ -132,6 +135,9 @@ def cost_table(problem: Jqodi, cost: JqodiCost) -> RenderableType:
     table = grid()
     if cost.time is not None:
         table.add_row("time", f"{scaled(cost.time, 's')} of {scaled(problem.time_limit, 's')}")
+    if cost.in_time is not None:
+        asked = "" if problem.confidence is None else f", at least {number(problem.confidence)}"
+        table.add_row("chance", f"{number(cost.in_time)} that so many epochs are enough{asked}")
     if any(not row.counted for row in cost.epochs):
         counted = sum(row.counted for row in cost.epochs)
         table.add_row("energy", f"of the first {counted} epochs; all {len(cost.epochs)} must fit the time")

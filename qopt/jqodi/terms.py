@@ -8,7 +8,9 @@ For one model and bit-width, a *state* is a pair of server x and cut j. In epoch
     t = D_j^ed / v_d + D_j^es / v_x + F_a / v_c + 2 (G / v_cx + G_j / v_xd)
     e = D_j^ed e_d + D_j^es e_x + F_a e_c + 2 (G e_cx + G_j e_xd)
 
-D is work in MACs an epoch, G are parameters times bits. Work or bits of 0 take no time, whatever the speed.
+D is work in MACs an epoch, G are parameters times bits. Work or bits of 0 take no time, whatever the speed. With
+`Traffic` t has H_j / v_xd more and e has H_j e_xd more, H_j the bits of features and gradients. Where a run has begun
+(`Start`), the change from its last state is part of the first epoch's numbers, and the elapsed time of quantizing's.
 """
 
 from __future__ import annotations
@@ -48,10 +50,11 @@ class Candidate(Brief):
     counted : epochs whose energy counts, the first K^exp.
     time : (K, S) seconds; infinite where a state is impossible.
     energy : (K, S) joules that count: 0 from `counted` on, inference requests in the last epoch; infinite where the
-        time is.
-    setup_time, setup_energy : seconds and joules of quantizing, once.
+        time is. The first epoch's have the change from the state that the run is in.
+    setup_time, setup_energy : seconds and joules of quantizing, once, if it is to be done; the time that has passed.
     switch_time, switch_energy : (S, S) seconds and joules of changing from row to column before an epoch; None where
         all are 0. Before an epoch from `counted` on, the energy does not count (`arcs`).
+    done : epochs of the run before these.
     """
 
     model: str
@@ -65,6 +68,7 @@ class Candidate(Brief):
     setup_energy: float
     switch_time: FloatArray | None
     switch_energy: FloatArray | None
+    done: int = 0
 
     @cached_property
     def index(self) -> dict[State, int]:
@@ -84,10 +88,12 @@ def _each(amount: FloatArray, rate: FloatArray) -> FloatArray:
         return np.where((np.isinf(quotient) & (rate > 0)) | np.isinf(rate), np.nan, quotient)
 
 
-def _varying(nominal: float, column: Any, epochs: int) -> FloatArray:
+def _varying(nominal: float, column: Any, when: slice) -> FloatArray:
     """(epochs,) a speed or rate: its nominal value times the factors, where there are any."""
     with np.errstate(over="ignore"):
-        return np.full(epochs, nominal) if column is None else nominal * np.asarray(column[:epochs], dtype=np.float64)
+        if column is None:
+            return np.full(when.stop - when.start, nominal)
+        return nominal * np.asarray(column[when], dtype=np.float64)
 
 
 def epoch_work(problem: Jqodi, model: Model, width: Width) -> tuple[FloatArray, float]:
@@ -98,7 +104,9 @@ def epoch_work(problem: Jqodi, model: Model, width: Width) -> tuple[FloatArray, 
         return problem.images * width.work * image, cloud
 
 
-def candidate_at(problem: Jqodi, model: str, bits: int, *, epochs: int | None = None) -> Candidate:
+def candidate_at(
+    problem: Jqodi, model: str, bits: int, *, epochs: int | None = None, all_count: bool = False
+) -> Candidate:
     """Seconds and joules of a model at a width.
 
     Parameters
@@ -106,6 +114,7 @@ def candidate_at(problem: Jqodi, model: str, bits: int, *, epochs: int | None = 
     model : name of a model.
     bits : one of its widths.
     epochs : train so many; default K, and needed where the loss is never reached.
+    all_count : whether the energy of every epoch counts; default of the first K^exp.
 
     Raises
     ------
@@ -118,7 +127,7 @@ def candidate_at(problem: Jqodi, model: str, bits: int, *, epochs: int | None = 
         known = ", ".join(f"{m.name} at {w.bits}" for m in problem.models for w in m.widths)
         raise InputError("model", f"{shown(model)} at {bits!r} bits", known)
     chosen, width = pair
-    expected = chosen.epochs(width)[0]
+    expected = None if all_count else problem.epochs(chosen, width)[0]
     needed = problem.needed(chosen, width) if epochs is None else whole("epochs", epochs, 1, MAX_EPOCHS)
     if needed is None:
         raise InputError("epochs", "nothing", f"a number, since {model} at {bits} bits never reaches its loss")
@@ -134,13 +143,18 @@ def candidate_at(problem: Jqodi, model: str, bits: int, *, epochs: int | None = 
     if problem.inference.requests > 0:
         with np.errstate(over="ignore"):  # what overflows is refused below
             energy[-1] += problem.inference.requests * _request_energy(problem, chosen, width)
+    switch = problem.switching
+    of_time, of_energy = (switch.server_time, switch.cut_time), (switch.server_energy, switch.cut_energy)
+    time[0] += _arrival(problem, chosen, *of_time)
+    if counted:
+        energy[0] += _arrival(problem, chosen, *of_energy)
     energy[np.isinf(time)] = np.inf
     for what, table in (("time", time), ("energy", energy)):
         if not np.all(table[~np.isinf(time)] <= LARGEST / needed):
             allowed = f"work, sizes, speeds and rates whose sums stay below {LARGEST:g}"
             raise InputError(f"the {what} of {model} at {bits} bits", "a number too large", allowed)
         table.flags.writeable = False
-    switch = problem.switching
+    setup_energy, setup_time = setup(problem, chosen, width)
     return Candidate(
         model=model,
         bits=bits,
@@ -149,11 +163,20 @@ def candidate_at(problem: Jqodi, model: str, bits: int, *, epochs: int | None = 
         counted=counted,
         time=time,
         energy=energy,
-        setup_time=width.quantize_time,
-        setup_energy=width.quantize_energy,
-        switch_time=_switch(problem, chosen, switch.server_time, switch.cut_time),
-        switch_energy=_switch(problem, chosen, switch.server_energy, switch.cut_energy),
+        setup_time=setup_time,
+        setup_energy=setup_energy,
+        switch_time=_switch(problem, chosen, *of_time),
+        switch_energy=_switch(problem, chosen, *of_energy),
+        done=problem.done,
     )
+
+
+def setup(problem: Jqodi, model: Model, width: Width) -> tuple[float, float]:
+    """Joules and seconds before the first epoch: of quantizing, unless it is done, and the seconds that have passed."""
+    passed = 0.0 if problem.start is None else problem.start.elapsed
+    if problem.under_way(model, width):
+        return 0.0, passed
+    return width.quantize_energy, width.quantize_time + passed
 
 
 def candidates(problem: Jqodi) -> tuple[Candidate, ...]:
@@ -177,8 +200,9 @@ def _tables(problem: Jqodi, model: Model, width: Width, epochs: int) -> tuple[Fl
     whole = np.array(math.fsum(model.weights.tolist()) * width.bits)
     cloud, device, conditions = problem.cloud, problem.decided, problem.conditions
     links = {link.server: link for link in device.links}
-    cloud_speed = _varying(cloud.speed, conditions and conditions.cloud_speed, epochs)
-    device_speed = _varying(device.speed, conditions and conditions.device_speed, epochs)
+    when, sent_up = slice(problem.done, problem.done + epochs), _traffic(problem, model, width)
+    cloud_speed = _varying(cloud.speed, conditions and conditions.cloud_speed, when)
+    device_speed = _varying(device.speed, conditions and conditions.device_speed, when)
     of_all = _each(np.array(cloud_work), cloud_speed)[:, None] + _each(on_device, device_speed[:, None])
     times, energies = [], []
     for server in problem.servers:
@@ -188,12 +212,14 @@ def _tables(problem: Jqodi, model: Model, width: Width, epochs: int) -> tuple[Fl
             energies.append(np.full((epochs, len(cuts)), np.inf))
             continue
         factors = None if conditions is None else conditions.servers.get(server.name)
-        speed = _varying(server.speed, factors and factors.speed, epochs)
-        to_cloud = _varying(server.cloud_rate, factors and factors.cloud_rate, epochs)
-        to_device = _varying(link.bits_per_second, factors and factors.device_rate, epochs)
+        speed = _varying(server.speed, factors and factors.speed, when)
+        to_cloud = _varying(server.cloud_rate, factors and factors.cloud_rate, when)
+        to_device = _varying(link.bits_per_second, factors and factors.device_rate, when)
         sent = 2.0 * (_each(whole, to_cloud)[:, None] + _each(sizes, to_device[:, None]))
         time = of_all + _each(on_server, speed[:, None]) + sent
-        time[_varying(1.0, factors and factors.available, epochs) == 0] = np.inf
+        if sent_up is not None:
+            time = time + _each(sent_up, to_device[:, None])
+        time[_varying(1.0, factors and factors.available, when) == 0] = np.inf
         with np.errstate(over="ignore"):
             joules = (
                 on_device * device.energy
@@ -201,9 +227,28 @@ def _tables(problem: Jqodi, model: Model, width: Width, epochs: int) -> tuple[Fl
                 + cloud_work * cloud.energy
                 + 2.0 * (whole * server.cloud_energy + sizes * link.energy)
             )
+            if sent_up is not None:
+                joules = joules + sent_up * link.energy
         times.append(time)
         energies.append(np.tile(joules, (epochs, 1)))
     return np.concatenate(times, axis=1), np.concatenate(energies, axis=1)
+
+
+def _traffic(problem: Jqodi, model: Model, width: Width) -> FloatArray | None:
+    """(J,) bits of features and gradients in an epoch at each cut; None where they are not counted."""
+    if problem.traffic is None:
+        return None
+    device, bits = problem.decided, []
+    for j in model.admissible_cuts:
+        up = request_bits(model, width, j)
+        assert up is not None  # the problem has checked that it is known
+        back = 0.0
+        if 0 < j < len(model):
+            assert model.activations is not None
+            back = float(model.activations[j - 1]) * problem.traffic.gradient_bits
+        bits.append((device.training + device.validation) * up + device.training * back)
+    _refuse_overflow(model, bits)
+    return np.array(bits)
 
 
 def _refuse_overflow(model: Model, amounts: list[float]) -> None:
@@ -257,6 +302,21 @@ def _switch(problem: Jqodi, model: Model, of_server: float | AnyArray, of_cut: f
     cost = part(of_server, x) + part(of_cut, j)
     cost.flags.writeable = False
     return cost if np.any(cost) else None
+
+
+def _arrival(problem: Jqodi, model: Model, of_server: float | AnyArray, of_cut: float | AnyArray) -> FloatArray:
+    """(S,) cost of changing from the state that the run is in; 0 where it is in none."""
+    cuts, start = np.array(model.admissible_cuts), problem.start
+    if start is None or start.server is None or start.cut is None:
+        return np.zeros(len(problem.servers) * len(cuts))
+
+    def part(of_part: float | AnyArray, before: int, at: IntArray) -> FloatArray:
+        row: FloatArray = np.where(at == before, 0.0, of_part) if isinstance(of_part, float) else of_part[before, at]
+        return row
+
+    x = np.repeat(np.arange(len(problem.servers)), len(cuts))
+    j = np.tile(cuts, len(problem.servers))
+    return part(of_server, problem.server_names.index(start.server), x) + part(of_cut, start.cut, j)
 
 
 def arcs(candidate: Candidate) -> tuple[FloatArray | None, FloatArray | None]:

@@ -7,8 +7,11 @@ wrong, plans that are proved would show it. The last digit decides whether a pla
 * D = (images x work) MACs and G = parameters x bits. A speed or rate is its nominal value x the epoch's factor.
 * Seconds are ((F_a / v_c + D_j^ed / v_d) + D_j^es / v_x) + 2 (G / v_cx + G_j / v_xd), joules of an epoch
   ((D_j^ed e_d + D_j^es e_x) + F_a e_c) + 2 (G e_cx + G_j e_xd), in this order of sums.
+* Features and gradients, where they are counted, are ((training + validation) up + training back) bits H_j; seconds
+  and joules end in + H_j / v_xd and + H_j e_xd.
 * The last epoch's joules take those of all requests, requests x ((MACs e_d + MACs e_x) + bits e_xd).
-* A change costs a server's part + a cut's part.
+* A change costs a server's part + a cut's part. That from the state in which a run stands is added to the first
+  epoch's numbers at last, to its joules if they count. Quantizing's seconds are those + the time that has passed.
 
 Work or bits of 0 take no time. What a rate of 0 has to carry, or a server without link that is gone, is impossible.
 """
@@ -139,7 +142,7 @@ class Arrays:
         energies = [self.setup_energy, *np.take_along_axis(self.energy, at[:, None], axis=1).ravel().tolist()]
         seconds = [self.setup_time, *np.take_along_axis(self.time, at[:, None], axis=1).ravel().tolist()]
         if self.switch_energy is not None:
-            energies += self.switch_energy.between(at[:-1], at[1:])[: self.counted - 1].tolist()
+            energies += self.switch_energy.between(at[:-1], at[1:])[: max(self.counted - 1, 0)].tolist()
         if self.switch_time is not None:
             seconds += self.switch_time.between(at[:-1], at[1:]).tolist()
         return energies, seconds
@@ -154,7 +157,7 @@ class Arrays:
         rows = np.arange(self.epochs)
         energies, seconds = [self.energy[rows, states]], [self.time[rows, states]]
         if self.switch_energy is not None:
-            energies.append(self.switch_energy.between(states[:, :-1], states[:, 1:])[:, : self.counted - 1])
+            energies.append(self.switch_energy.between(states[:, :-1], states[:, 1:])[:, : max(self.counted - 1, 0)])
         if self.switch_time is not None:
             seconds.append(self.switch_time.between(states[:, :-1], states[:, 1:]))
         columns = zip(np.hstack(energies).tolist(), np.hstack(seconds).tolist(), strict=True)
@@ -166,10 +169,13 @@ def needed(problem: Jqodi) -> list[tuple[Model, Width, int]]:
     found = []
     for model in problem.models:
         for width in model.widths:
+            start = problem.start
             if problem.widths is not None and width.bits not in problem.widths:
                 continue
-            expected, robust = model.epochs(width)
-            epochs = expected if problem.estimate == "expected" else robust
+            bound = start is not None and start.model is not None and not start.anew
+            if bound and not problem.under_way(model, width):
+                continue
+            epochs = problem.needed(model, width)
             if epochs is not None:
                 found.append((model, width, epochs))
     return found
@@ -198,7 +204,7 @@ def read(problem: Jqodi, model: Model, width: Width, epochs: int) -> Arrays:
     servers, cuts = tuple(server.name for server in problem.servers), model.admissible_cuts
     if epochs * len(servers) * len(cuts) > MAX_ENTRIES:
         raise InputError("epochs", f"{epochs} epochs of {model.name}", f"epochs times states up to {MAX_ENTRIES}")
-    expected = model.epochs(width)[0]
+    expected = problem.epochs(model, width)[0]
     counted = epochs if expected is None else min(expected, epochs)
     with np.errstate(all="ignore"):  # what overflows is refused below
         work = _Work(problem, model, width)
@@ -207,6 +213,8 @@ def read(problem: Jqodi, model: Model, width: Width, epochs: int) -> Arrays:
         energy[counted:] = np.where(np.isfinite(joules), 0.0, joules)
         if problem.inference.requests > 0:
             energy[-1] += problem.inference.requests * _request(problem, model, width)
+        time[0] += _arrival(problem, cuts, "time")
+        energy[0] += _arrival(problem, cuts, "energy") if counted else 0.0
     energy[np.isinf(time)] = np.inf
     tables = []
     for what, table in (("time", time), ("energy", energy)):
@@ -215,6 +223,9 @@ def read(problem: Jqodi, model: Model, width: Width, epochs: int) -> Arrays:
             raise InputError(f"the {what} of {model.name} at {width.bits} bits", "a number too large", allowed)
         tables.append(table.reshape(epochs, -1))
         tables[-1].flags.writeable = False
+    start = problem.start
+    begun = start is not None and (start.model, start.bits) == (model.name, width.bits)
+    passed = 0.0 if start is None else start.elapsed
     return Arrays(
         model=model.name,
         bits=width.bits,
@@ -224,8 +235,8 @@ def read(problem: Jqodi, model: Model, width: Width, epochs: int) -> Arrays:
         counted=counted,
         time=tables[0],
         energy=tables[1],
-        setup_time=width.quantize_time,
-        setup_energy=width.quantize_energy,
+        setup_time=passed if begun else width.quantize_time + passed,
+        setup_energy=0.0 if begun else width.quantize_energy,
         switch_time=_change(problem, cuts, "time"),
         switch_energy=_change(problem, cuts, "energy"),
     )
@@ -242,7 +253,8 @@ class _Work:
         self.on_cloud = images * math.fsum(macs) if model.cloud_work is None else model.cloud_work
         self.bits = math.fsum(parameters) * width.bits
         self.shallow_bits = np.array([math.fsum(parameters[:j]) * width.bits for j in model.admissible_cuts])
-        for amount in (images * width.work * math.fsum(macs), self.on_cloud, self.bits):
+        self.exchanged = _exchanged(problem, model, width)
+        for amount in (images * width.work * math.fsum(macs), self.on_cloud, self.bits, float(self.exchanged.max())):
             if not amount <= LARGEST:
                 raise InputError(f"the work or size of {model.name}", "a number too large", f"sums below {LARGEST:g}")
 
@@ -251,6 +263,7 @@ def _times(problem: Jqodi, work: _Work, epochs: int) -> FloatArray:
     """(K, X, J) seconds of an epoch (Eqs. 5-10)."""
     device, cloud, now = problem.decided, problem.cloud, problem.conditions
     rates = {link.server: link.bits_per_second for link in device.links}
+    when = range(problem.done, problem.done + epochs)
     linked = [server.name in rates and server.cloud_rate is not None for server in problem.servers]
 
     def here(server: Server) -> ServerConditions:
@@ -258,28 +271,31 @@ def _times(problem: Jqodi, work: _Work, epochs: int) -> FloatArray:
 
     def each(name: str, nominal: list[float]) -> FloatArray:
         """(K, X, 1) of a quantity of the servers."""
-        columns = [_varying(x, getattr(here(s), name), epochs) for s, x in zip(problem.servers, nominal, strict=True)]
+        columns = [_varying(x, getattr(here(s), name), when) for s, x in zip(problem.servers, nominal, strict=True)]
         return np.stack(columns, axis=1)[:, :, None]
 
     def alone(nominal: float, factors: Any) -> FloatArray:
         """(K, 1, 1) of a quantity that no server has."""
-        return _varying(nominal, factors, epochs)[:, None, None]
+        return _varying(nominal, factors, when)[:, None, None]
 
     on_cloud = _seconds(work.on_cloud, alone(cloud.speed, now and now.cloud_speed))
     on_device = _seconds(work.on_device, alone(device.speed, now and now.device_speed))
     on_server = _seconds(work.on_server, each("speed", [server.speed for server in problem.servers]))
     # Where there is no link, any rate will do: the state is impossible.
     from_cloud = _seconds(work.bits, each("cloud_rate", [server.cloud_rate or 1.0 for server in problem.servers]))
-    to_device = _seconds(work.shallow_bits, each("device_rate", [rates.get(s.name, 1.0) for s in problem.servers]))
+    rate = each("device_rate", [rates.get(s.name, 1.0) for s in problem.servers])
+    to_device = _seconds(work.shallow_bits, rate)
     available = each("available", [1.0] * len(problem.servers)) != 0
     time = ((on_cloud + on_device) + on_server) + 2.0 * (from_cloud + to_device)
+    if problem.traffic is not None:
+        time = time + _seconds(work.exchanged, rate)
     possible: FloatArray = np.where(available & np.array(linked)[:, None], time, np.inf)
     return possible
 
 
-def _varying(nominal: float, factors: Any, epochs: int) -> FloatArray:
+def _varying(nominal: float, factors: Any, when: range) -> FloatArray:
     """(K,) a nominal value, times the epoch's factor where there are any."""
-    shares = np.ones(epochs) if factors is None else np.asarray(factors[:epochs], dtype=np.float64)
+    shares = np.ones(len(when)) if factors is None else np.asarray([factors[k] for k in when], dtype=np.float64)
     return nominal * shares
 
 
@@ -301,7 +317,37 @@ def _joules(problem: Jqodi, work: _Work) -> FloatArray:
         )
         sending = work.bits * server.cloud_energy + work.shallow_bits * links.get(server.name, 0.0)
         rows.append(computing + 2.0 * sending)
+        if problem.traffic is not None:
+            rows[-1] = rows[-1] + work.exchanged * links.get(server.name, 0.0)
     return np.stack(rows)
+
+
+def _exchanged(problem: Jqodi, model: Model, width: Width) -> FloatArray:
+    """(J,) bits of features and gradients in an epoch; 0 where they are not counted."""
+    amounts = np.zeros(len(model.admissible_cuts))
+    if problem.traffic is not None:
+        device = problem.decided
+        for at, j in enumerate(model.admissible_cuts):
+            images = device.training + device.validation
+            amounts[at] = images * _sent_up(model, width, j)
+            if 0 < j < len(model) and model.activations is not None:
+                amounts[at] += device.training * (float(model.activations[j - 1]) * problem.traffic.gradient_bits)
+    return amounts
+
+
+def _arrival(problem: Jqodi, cuts: Sequence[int], what: str) -> FloatArray:
+    """(X, J) seconds or joules of changing from the state in which the run stands; 0 where it stands in none."""
+    costs, start = np.zeros((len(problem.servers), len(cuts))), problem.start
+    if start is None or start.server is None or start.cut is None:
+        return costs
+    names = [server.name for server in problem.servers]
+    for kind, before, axis in (("server", names.index(start.server), range(len(names))), ("cut", start.cut, cuts)):
+        table = getattr(problem.switching, f"{kind}_{what}")
+        part = np.array(
+            [(0.0 if at == before else table) if isinstance(table, float) else float(table[before, at]) for at in axis]
+        )
+        costs = costs + (part[:, None] if kind == "server" else part[None, :])
+    return costs
 
 
 def _request(problem: Jqodi, model: Model, width: Width) -> FloatArray:

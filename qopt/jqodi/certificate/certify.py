@@ -283,13 +283,24 @@ def _constraints(problem: Jqodi, plan: JqodiPlan, cost: JqodiCost) -> tuple[list
     lines: list[str] = []
     what = f"{plan.model} at {plan.bits} bits"
     foreign = problem.widths is not None and plan.bits not in problem.widths
+    start = problem.start
+    other = start is not None and start.model is not None and not start.anew
+    other = other and start is not None and (start.model, start.bits) != (plan.model, plan.bits)
     rows.append(Slack.whether("admissible width", foreign))
     if foreign:
         lines.append(f"admissible width: {plan.bits} bits, allowed {', '.join(map(str, problem.widths or ()))}")
     model = problem.model(plan.model)
+    if start is not None and start.model is not None:
+        rows.append(Slack.whether("what is under way", other))
+        if other:
+            lines.append(f"what is under way: {what}, and {start.model} at {start.bits} bits is being trained")
     needed = problem.needed(model, model.width(plan.bits))
     losses = cost.robust_losses if problem.estimate == "robust" else cost.expected_losses
-    if losses and model.loss_limit is not None:
+    if problem.estimate == "chance":
+        rows.append(Slack("chance", cost.in_time or 0.0, problem.confidence or 1.0, needed is not None, at_least=True))
+        if needed is None:
+            lines.append(f"chance: {what} never reaches its loss with a chance of {problem.confidence:g}")
+    elif losses and model.loss_limit is not None:
         rows.append(Slack("loss", losses[-1], model.loss_limit, needed is not None))
         if needed is None:
             lines.append(
@@ -303,9 +314,9 @@ def _constraints(problem: Jqodi, plan: JqodiPlan, cost: JqodiCost) -> tuple[list
     gone = cost.impossible
     rows.append(Slack.whether("epochs possible", len(gone)))
     if gone:
-        k = gone[0]
+        k, at = gone[0], gone[0] - 1 - problem.done
         lines.append(
-            f"epochs possible: {plan.servers[k - 1]} with cut {plan.cuts[k - 1]} is impossible in epoch {k}"
+            f"epochs possible: {plan.servers[at]} with cut {plan.cuts[at]} is impossible in epoch {k}"
             + (f" and {len(gone) - 1} more" if len(gone) > 1 else "")
         )
     if problem.mode == "choice":

@@ -46,17 +46,19 @@ class LossSchedule(Brief):
     limit : L_max.
     epochs : K.
     time_limit : T_max.
+    begun : seconds before the first epoch that is decided; the schedule runs from there to T_max.
     """
 
     loss: FloatArray | None
     limit: float
     epochs: int
     time_limit: float
+    begun: float = 0.0
 
     def value(self, k: int, elapsed: FloatArray) -> FloatArray:
         """(S,) value of states after k >= 1 epochs (Eq. 14)."""
         with np.errstate(over="ignore"):  # beyond all numbers is late
-            share = elapsed / self.time_limit
+            share = np.maximum(elapsed - self.begun, 0.0) / max(self.time_limit - self.begun, 1e-300)
         if self.loss is None:
             ahead = share <= k / self.epochs
             value = np.where(ahead, 1.0 if k == self.epochs else 0.5, 0.25)
@@ -78,11 +80,12 @@ class LossSchedule(Brief):
 
 def loss_schedule(problem: Jqodi, model: Model, width: Width, candidate: Candidate) -> LossSchedule:
     """Loss after each epoch by the estimate in force."""
-    parts = model.loss_parts(width, problem.estimate)
+    parts = problem.loss_parts(model, width, problem.estimate)
+    begun = 0.0 if problem.start is None else problem.start.elapsed
     if parts is None or model.loss_limit is None:
-        return LossSchedule(None, 0.0, candidate.epochs, problem.time_limit)
+        return LossSchedule(None, 0.0, candidate.epochs, problem.time_limit, begun)
     loss = np.array([float(x) for x in losses(*parts, candidate.epochs)])
-    return LossSchedule(loss, model.loss_limit, candidate.epochs, problem.time_limit)
+    return LossSchedule(loss, model.loss_limit, candidate.epochs, problem.time_limit, begun)
 
 
 def forward(

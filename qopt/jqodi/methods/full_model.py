@@ -83,11 +83,14 @@ def _never(problem: Jqodi, only: Jqodi, bits: int) -> Outcome:
 def _fitting(problem: Jqodi, model: str, bits: int, state: int) -> int:
     """How many epochs of one state T_max holds."""
     horizon = problem.horizon
-    candidate = candidate_at(problem, model, bits, epochs=1 if horizon is None else horizon)
+    if horizon == 0:
+        return 0
+    candidate = candidate_at(problem, model, bits, epochs=2 if horizon is None else horizon)
     room = limit_with_slack(problem.time_limit) - candidate.setup_time
     if horizon is None:
-        each = float(candidate.time[0, state])
+        first, each = candidate.time[:, state].tolist()
         times = [each] * (MAX_EPOCHS if each == 0 else math.floor(min(max(room, 0.0) / each + 1, MAX_EPOCHS)))
+        times[0] = first
     else:
         times = candidate.time[:, state].tolist()
     count = min(int(np.count_nonzero(np.cumsum(times) <= room)) + 1, len(times))

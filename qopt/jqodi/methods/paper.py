@@ -32,7 +32,7 @@ from qopt.core.limits import limit_with_slack, within
 from qopt.core.method import Options
 from qopt.core.solution import Outcome, Status
 from qopt.jqodi.losses import losses
-from qopt.jqodi.models import Epochs, Model, Width
+from qopt.jqodi.models import Model, Width
 from qopt.jqodi.problem import Inference, Jqodi
 from qopt.jqodi.terms import Candidate, candidate_at, plan_of, terms_of
 
@@ -77,11 +77,13 @@ class ScoredPath(Brief):
 
 def left_out(problem: Jqodi, model: Model, width: Width) -> str | None:
     """Why a model at a width has no tree, or None."""
-    expected, robust = model.epochs(width)
+    expected, robust = problem.epochs(model, width)
     if expected is None:
         return "no K^exp"
     if robust is None:
         return "no K^rob"
+    if robust < 1 or not 1 <= (problem.needed(model, width) or 0) <= robust:
+        return f"K^rob = {robust} epochs are fewer than the estimate asks for"
     if problem.horizon is not None and robust > problem.horizon:
         return f"K^rob = {robust}, conditions for {problem.horizon} epochs"
     return None
@@ -90,30 +92,23 @@ def left_out(problem: Jqodi, model: Model, width: Width) -> str | None:
 def create_trees(problem: Jqodi) -> list[Tree]:
     """Data of every tree whose model and width reach the loss by the robust estimate too, under known conditions."""
     trees = []
+    training = problem.model_copy(update={"inference": Inference()})
     for model, width in problem.admissible:
-        expected, robust = model.epochs(width)
+        expected, robust = problem.epochs(model, width)
         if expected is None or robust is None or left_out(problem, model, width):
             continue
-        candidate = candidate_at(_all_counted(problem, model, width, robust), model.name, width.bits)
-        trees.append(Tree(candidate, expected, _risk(model, width, expected, robust)))
+        candidate = candidate_at(training, model.name, width.bits, epochs=robust, all_count=True)
+        trees.append(Tree(candidate, max(expected, 1), _risk(problem, model, width, expected, robust)))
     return trees
 
 
-def _all_counted(problem: Jqodi, model: Model, width: Width, robust: int) -> Jqodi:
-    """The problem in which this width takes K^rob epochs by both estimates, without inference."""
-    sure = width.model_copy(update={"epochs": Epochs(expected=robust, robust=robust), "loss": None})
-    only = model.model_copy(update={"widths": tuple(sure if w is width else w for w in model.widths)})
-    models = tuple(only if m is model else m for m in problem.models)
-    return problem.model_copy(update={"models": models, "inference": Inference(), "estimate": "robust"})
-
-
-def _risk(model: Model, width: Width, expected: int, robust: int) -> float:
+def _risk(problem: Jqodi, model: Model, width: Width, expected: int, robust: int) -> float:
     """The data's, else that of lines 5-7, else 1."""
     if width.risk is not None:
         return width.risk
     after = []
     for estimate, epochs in (("expected", expected), ("robust", robust)):
-        parts = model.loss_parts(width, estimate)
+        parts = problem.loss_parts(model, width, estimate)
         if parts is None:
             return 1.0
         after.append(losses(*parts, epochs)[-1])
@@ -238,6 +233,7 @@ def solve(problem: Jqodi, options: Options) -> Outcome:
         why = "no path of K^rob epochs reaches Theta within T_max" if trees else "no model and bit-width has a tree"
         return Outcome("heuristic", message=f"{why}; {which}", details=details)
     candidate = best.tree.candidate
-    epochs = candidate.epochs if problem.estimate == "robust" else best.tree.expected
+    model = problem.model(candidate.model)
+    epochs = problem.needed(model, model.width(candidate.bits)) or candidate.epochs
     details["score"] = best.score
     return Outcome(status, plan_of(problem, candidate, best.states[:epochs].tolist()), message=which, details=details)

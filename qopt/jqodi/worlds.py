@@ -1,0 +1,202 @@
+"""Worlds: what may come true of a JQODI problem, drawn. Losses that err by model and epoch, rates that drift, servers
+that come and go.
+
+A world is the same problem with other numbers: K, or the changes of losses, and conditions by epoch. The forecast stays
+what it was. Draws are seeded; the same arguments give the same worlds.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from qopt.core.arguments import real, whole
+from qopt.core.arrays import FloatArray
+from qopt.core.errors import InputError, shown
+from qopt.core.reading import problem_of
+from qopt.jqodi.losses import MAX_EPOCHS, fewest_epochs
+from qopt.jqodi.models import Model, Width
+from qopt.jqodi.problem import Jqodi
+
+
+def worlds(
+    problem: Jqodi,
+    count: int,
+    *,
+    seed: int,
+    epochs: int,
+    model_error: float = 0.1,
+    epoch_error: float = 0.1,
+    drift: float = 0.2,
+    leaves: float = 0.05,
+    returns: float = 0.5,
+) -> tuple[Jqodi, ...]:
+    """Random worlds of a problem.
+
+    The fall of the loss in an epoch is the expected one times a factor of the model at its width, the same in all
+    epochs, and a factor of the epoch, both log-normal of mean 1. A rate or speed is its nominal value times a factor
+    whose logarithm is an autoregression of order 1 (0.8 an epoch) with mean 0. A server that is there is gone in the
+    next epoch with chance `leaves`, one that is gone is back with chance `returns`; of all gone, the first comes back.
+    A width whose K is given needs K / (the model's factor) epochs, rounded up.
+
+    Parameters
+    ----------
+    problem : whose expected losses and nominal conditions are the middle; what its own conditions say comes on top.
+    count : of worlds, 1 to 100 000.
+    seed : of `numpy.random.default_rng`, >= 0.
+    epochs : for which conditions are drawn, 1 to 5000: a run ends there at the latest.
+    model_error, epoch_error : standard deviations of the logarithms of both factors of the loss, 0 to 3.
+    drift : standard deviation of the logarithms of factors of rates and speeds, 0 to 3.
+    leaves, returns : chances, 0 to 1.
+
+    Raises
+    ------
+    InputError
+        The problem is none of this family or a run that has begun, or an argument is out of range.
+    """
+    problem = problem_of(Jqodi, problem)
+    if problem.start is not None:
+        raise InputError("problem", f"{problem.name}, a run that has begun", "a problem without a start")
+    count, epochs = whole("count", count, 1, 100_000), whole("epochs", epochs, 1, 5_000)
+    rng = np.random.default_rng(whole("seed", seed, 0, 2**63 - 1))
+    sizes = (real(name, x, 0, 3) for name, x in (("model_error", model_error), ("epoch_error", epoch_error)))
+    errors = tuple(sizes)
+    drift = real("drift", drift, 0, 3)
+    moves = (real("leaves", leaves, 0, 1), real("returns", returns, 0, 1))
+    return tuple(_world(rng, problem, epochs, errors, drift, moves, number) for number in range(count))
+
+
+def _world(
+    rng: np.random.Generator,
+    problem: Jqodi,
+    epochs: int,
+    errors: tuple[float, ...],
+    drift: float,
+    moves: tuple[float, float],
+    number: int,
+) -> Jqodi:
+    data: Any = problem.model_dump()
+    for model, entry in zip(problem.models, data["models"], strict=True):
+        for width, own in zip(model.widths, entry["widths"], strict=True):
+            factor = _lognormal(rng, errors[0], 1)[0]
+            if width.loss is not None:
+                own["loss"] = _loss(rng, width, factor, errors[1], epochs)
+            elif width.epochs is not None:
+                needed = min(max(math.ceil(width.epochs.expected / factor - 1e-9), 1), MAX_EPOCHS)
+                own["epochs"] = {"expected": needed, "robust": needed}
+    data["conditions"] = _conditions(rng, problem, epochs, drift, moves)
+    data |= {"estimate": "expected", "confidence": None, "name": f"{problem.name}-world-{number}"}
+    needs = [k for model in problem.models for width in model.widths if (k := _needed(data, model, width)) is not None]
+    if max(needs, default=0) > epochs:  # a run ends with the conditions; what needs longer never gets there
+        for model, entry in zip(problem.models, data["models"], strict=True):
+            for width, own in zip(model.widths, entry["widths"], strict=True):
+                if (_needed(data, model, width) or 0) > epochs:
+                    own |= {"epochs": None, "loss": None}
+    return Jqodi(**data)
+
+
+def _needed(data: Any, model: Model, width: Width) -> int | None:
+    """K of a model at a width by drawn data."""
+    entry = next(each for each in data["models"] if each["name"] == model.name)
+    own = next(each for each in entry["widths"] if each["bits"] == width.bits)
+    if own["epochs"] is not None:
+        return int(own["epochs"]["expected"])
+    if own["loss"] is None or model.loss is None or model.loss_limit is None:
+        return None
+    loss = own["loss"]
+    begin = (model.loss, loss["quantization"]["expected"])
+    return fewest_epochs(begin, (loss["update"]["expected"], loss["run"]["expected"]), model.loss_limit)
+
+
+def _lognormal(rng: np.random.Generator, sigma: float, size: int) -> FloatArray:
+    """(size,) factors of mean 1."""
+    factors: FloatArray = np.exp(rng.normal(-0.5 * sigma * sigma, sigma, size) if sigma else np.zeros(size))
+    return factors
+
+
+def _loss(rng: np.random.Generator, width: Width, factor: float, error: float, epochs: int) -> dict[str, object]:
+    """Changes that come true, by both estimates the same."""
+    assert width.loss is not None
+    factors = factor * _lognormal(rng, error, epochs)
+    found: dict[str, object] = {}
+    for name in ("update", "run"):
+        given = getattr(width.loss, name).expected
+        steps = np.full(epochs, given) if isinstance(given, float) else np.asarray(given[:epochs], dtype=np.float64)
+        found[name] = dict.fromkeys(("expected", "robust"), steps * factors[: len(steps)])
+    gamma = width.loss.quantization.expected
+    return {**found, "quantization": {"expected": gamma, "robust": gamma}}
+
+
+def _conditions(
+    rng: np.random.Generator, problem: Jqodi, epochs: int, drift: float, moves: tuple[float, float]
+) -> dict[str, object]:
+    """Factors and availability by epoch, on top of the problem's own; its last ones go on."""
+    own = problem.conditions
+    names = problem.server_names
+    there = np.ones((len(names), epochs), dtype=bool)
+    for k in range(1, epochs):
+        draw = rng.random(len(names))
+        there[:, k] = np.where(there[:, k - 1], draw >= moves[0], draw < moves[1])
+        if not there[:, k].any():
+            there[0, k] = True
+
+    def on_top(given: Any, factors: FloatArray) -> FloatArray:
+        if given is None:
+            return factors
+        known = np.asarray(given[:epochs], dtype=np.float64)
+        column: FloatArray = factors * np.concatenate((known, np.full(epochs - len(known), known[-1])))
+        return column
+
+    servers = {}
+    for x, name in enumerate(names):
+        given = None if own is None else own.servers.get(name)
+        rates = {what: on_top(given and getattr(given, what), _drifting(rng, drift, epochs)) for what in RATES}
+        open_ = on_top(given and given.available, there[x].astype(float)) > 0
+        servers[name] = {**rates, "available": open_.tolist()}
+    both = ("cloud_speed", "device_speed")
+    speeds = {what: on_top(own and getattr(own, what), _drifting(rng, drift, epochs)) for what in both}
+    return {**speeds, "servers": servers}
+
+
+RATES = ("speed", "cloud_rate", "device_rate")
+KEEPS = 0.8
+"""Share of a factor's logarithm that stays from epoch to epoch."""
+
+
+def _drifting(rng: np.random.Generator, sigma: float, epochs: int) -> FloatArray:
+    """(epochs,) positive factors whose logarithms drift around 0 with a standard deviation."""
+    logs = np.empty(epochs)
+    steps = rng.normal(0.0, 1.0, epochs)
+    logs[0] = sigma * steps[0]
+    for k in range(1, epochs):
+        logs[k] = KEEPS * logs[k - 1] + math.sqrt(1.0 - KEEPS**2) * sigma * steps[k]
+    factors: FloatArray = np.exp(logs)
+    return factors
+
+
+def chances(problem: Jqodi, some: tuple[Jqodi, ...], model: str, bits: int) -> list[tuple[int, float]]:
+    """Shares of worlds in which a model at a width needs so many epochs, as ``epochs.chances`` takes them.
+
+    Parameters
+    ----------
+    problem : of the worlds.
+    some : worlds.
+    model, bits : which.
+
+    Raises
+    ------
+    InputError
+        No such model or width.
+    """
+    known = [(m.name, w.bits) for m in problem.models for w in m.widths]
+    if (model, bits) not in known:
+        raise InputError("model", f"{shown(model)} at {bits!r} bits", ", ".join(f"{m} at {b}" for m, b in known))
+    counts: dict[int, int] = {}
+    for world in some:
+        own = world.model(model)
+        needed = world.epochs(own, own.width(bits))[0]
+        if needed is not None:
+            counts[needed] = counts.get(needed, 0) + 1
+    return [(k, counts[k] / len(some)) for k in sorted(counts)]
