@@ -13,9 +13,11 @@ in float32. The optimizer (Adam) begins anew in each epoch, because server and d
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,7 +25,9 @@ from torch import nn
 
 from qopt.core.arguments import real, whole
 from qopt.core.errors import InputError
+from qopt.core.files import write_whole
 from qopt.jqodi.estimators.curves import Curve
+from qopt.measuring.archives import read_arrays
 from qopt.measuring.examples import Examples
 from qopt.measuring.grids import MAX_BITS, Grid, Steps
 
@@ -35,6 +39,10 @@ Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 EVALUATED = 500
 """Validation examples that run at a time."""
+
+
+GRID = Grid(per="channel", symmetric=True, clip="mse")
+"""Of the weights: one grid a channel, so that one bit means two signs."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,7 @@ class Settings:
 
     rate: float = 1e-3
     batch: int = 64
-    grid: Grid = Grid(per="channel", symmetric=True, clip="mse")
+    grid: Grid = GRID
     loss: Loss | None = None
     seed: int = 0
 
@@ -148,8 +156,9 @@ class Tuned:
         with torch.no_grad():
             for full, new, old in zip(self.full, latent, sent, strict=True):
                 full.copy_(new if not steps else full + (new - old))
-        with self.holding(self.full):
-            updated, _ = self.evaluate(validation)
+        with torch.no_grad():
+            self._put(self.full)
+        updated, _ = self.evaluate(validation)
         for name, value in (("quantizing", quantized), ("training", trained), ("the update", updated)):
             if not 0 <= value < float("inf"):
                 found = f"a loss of {value:g} after {name} in epoch {epoch} at {self.bits} bits"
@@ -160,11 +169,19 @@ class Tuned:
         self, examples: Examples, steps: list[Steps], latent: list[torch.Tensor], epoch: int
     ) -> list[torch.Tensor]:
         """One pass with the straight-through estimator, from and to latent weights."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self._order(epoch))  # of dropout: an epoch is the same, whatever ran before it
+            return self._pass(examples, steps, latent, epoch)
+
+    def _order(self, epoch: int) -> int:
+        return 1_000_003 * self.settings.seed + epoch
+
+    def _pass(
+        self, examples: Examples, steps: list[Steps], latent: list[torch.Tensor], epoch: int
+    ) -> list[torch.Tensor]:
         self.module.train()
         optimizer = torch.optim.Adam([p for p in self.module.parameters() if p.requires_grad], lr=self.settings.rate)
-        order = torch.randperm(
-            len(examples), generator=torch.Generator().manual_seed(1_000_003 * self.settings.seed + epoch)
-        )
+        order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(self._order(epoch)))
         for chosen in order.split(self.settings.batch):
             if len(chosen) == 1 < self.settings.batch:
                 continue  # a normalization over one example has no variance
@@ -176,6 +193,26 @@ class Tuned:
             latent = [p.detach().clone() for p in self.weights]
         self.module.eval()
         return latent
+
+    def _state(self) -> list[torch.Tensor]:
+        """Everything that an epoch leaves behind, in one order."""
+        return [*self.module.parameters(), *self.module.buffers()]
+
+    def keep(self, path: Path, before: float, rows: list[tuple[float, ...]]) -> None:
+        """Write losses and state after an epoch to a file, whole or not at all."""
+        buffer = io.BytesIO()
+        arrays = {f"state{i}": tensor.detach().cpu().numpy() for i, tensor in enumerate(self._state())}
+        np.savez(buffer, before=np.array(before), rows=np.array(rows), **arrays)  # type: ignore[arg-type]
+        write_whole(path, lambda file: file.write(buffer.getbuffer()))
+
+    @torch.no_grad()
+    def restore(self, path: Path) -> tuple[float, list[tuple[float, ...]]]:
+        """Take up what `keep` wrote: the loss before the first epoch and the epochs' losses."""
+        arrays = read_arrays(path, "a file as it was written; delete it to begin this width again", field="checkpoint")
+        for i, tensor in enumerate(self._state()):
+            tensor.copy_(torch.from_numpy(arrays[f"state{i}"]))
+        self.full = [p.detach().clone() for p in self.weights]
+        return float(arrays["before"]), [tuple(map(float, row)) for row in arrays["rows"]]
 
     @torch.no_grad()
     def evaluate(self, examples: Examples) -> tuple[float, float]:
@@ -201,6 +238,7 @@ def tune(
     *,
     name: str = "network",
     data: str = "",
+    running: Path | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> Curve:
     """Fine-tune a module at one width and keep its losses; the module is changed.
@@ -213,6 +251,7 @@ def tune(
     epochs : how many, at least 1.
     settings : how.
     name, data : of the model and of the data, for the curve.
+    running : a file that is written after each epoch and gone at the end; where it is there, tuning goes on from it.
     advance : called with the number of epochs done after each.
 
     Raises
@@ -220,15 +259,20 @@ def tune(
     InputError
         A width or number that is not allowed, a network without weights to quantize, or a loss that is not finite.
     """
-    settings = settings or Settings()
+    settings, epochs = settings or Settings(), whole("epochs", epochs, 1)
     tuned = Tuned(module, bits, settings)
     before, _ = tuned.evaluate(validation)
-    rows = []
-    for epoch in range(1, whole("epochs", epochs, 1) + 1):
+    rows: list[tuple[float, ...]] = []
+    if running is not None and running.exists():
+        before, rows = tuned.restore(running)
+    for epoch in range(len(rows) + 1, epochs + 1):
         rows.append(tuned.epoch(training, validation, epoch))
+        if running is not None:
+            tuned.keep(running, before, rows)
         if advance is not None:
             advance(epoch)
-    tuned._put(tuned.full)
-    quantized, trained, updated, accuracy = (tuple(map(float, column)) for column in np.array(rows).T)
+    if running is not None:
+        running.unlink(missing_ok=True)
+    quantized, trained, updated, accuracy = (tuple(map(float, column)) for column in np.array(rows[:epochs]).T)
     curve = Curve(name, bits, before, quantized, trained, updated, settings.seed, data, tuned.parameters)
     return replace(curve, accuracy=accuracy) if settings.loss is None else curve

@@ -1,10 +1,10 @@
 """Fine-tunes three small networks for turned and inverted digits at 1 to 8 and 32 bits, and keeps every loss.
 
-    python instances/jqodi/study/curves.py [--seeds 3] [--epochs 20] [--checkpoint FOLDER] [--out FILE]
+    python instances/jqodi/study/curves.py [--seeds 3] [--epochs 16] [--checkpoint FOLDER] [--out FILE]
 
 The cloud's model is trained on upright digits; the device has others of its own, turned by 45 degrees or with black and
 white exchanged. All images are MNIST's 10 000 test images, which lie in instances/mnist, halved to 14 x 14 pixels: 5000
-train the cloud's models, 2500 fine-tune, 1000 validate. Each curve is kept in the checkpoint as soon as it is done, so
+train the cloud's models, 1500 fine-tune, 600 validate. Each curve is kept in the checkpoint as soon as it is done, so
 that a run that was stopped goes on. About 15 minutes on one core.
 """
 
@@ -32,7 +32,7 @@ HERE = Path(__file__).resolve().parent
 MNIST = HERE.parents[1] / "mnist"
 OUT = HERE / "curves.json"
 
-SIZES = {"cloud": 5000, "training": 2500, "validation": 1000}
+SIZES = {"cloud": 5000, "training": 1500, "validation": 600}
 WIDTHS = (1, 2, 3, 4, 5, 6, 7, 8, 32)
 ANGLE = 45.0
 """Degrees by which the device's digits are turned."""
@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--checkpoint", type=Path, help="folder of finished curves; default a temporary one")
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args(arguments)
