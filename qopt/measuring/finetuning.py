@@ -26,6 +26,7 @@ from torch import nn
 from qopt.core.arguments import real, whole
 from qopt.core.errors import InputError
 from qopt.core.files import write_whole
+from qopt.jqodi.estimators.adam_torch import Adam
 from qopt.jqodi.estimators.curves import Curve
 from qopt.measuring.archives import read_arrays
 from qopt.measuring.examples import Examples
@@ -180,13 +181,13 @@ class Tuned:
         self, examples: Examples, steps: list[Steps], latent: list[torch.Tensor], epoch: int
     ) -> list[torch.Tensor]:
         self.module.train()
-        optimizer = torch.optim.Adam([p for p in self.module.parameters() if p.requires_grad], lr=self.settings.rate)
+        optimizer = Adam((p for p in self.module.parameters() if p.requires_grad), self.settings.rate)
         order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(self._order(epoch)))
         for chosen in order.split(self.settings.batch):
             if len(chosen) == 1 < self.settings.batch:
                 continue  # a normalization over one example has no variance
             self._put(self.on(steps, latent))
-            optimizer.zero_grad()
+            optimizer.clear()
             self.loss(self.module(examples.x[chosen]), examples.labels[chosen]).backward()
             self._put(latent)
             optimizer.step()

@@ -24,6 +24,7 @@ from curve_networks import NETWORKS, SIDE, network
 from torch import nn
 
 from qopt.core.errors import QoptError
+from qopt.jqodi.estimators.adam_torch import Adam
 from qopt.jqodi.estimators.curves import Curve, read_curves, save_curves
 from qopt.measuring.examples import Examples, read
 from qopt.measuring.finetuning import Settings, tune
@@ -70,10 +71,10 @@ def cloud_model(name: str, training: Examples) -> dict[str, torch.Tensor]:
     """Parameters and buffers of a network trained in full precision on upright digits."""
     torch.manual_seed(0)
     module = network(name)
-    optimizer = torch.optim.Adam(module.parameters(), lr=CLOUD_RATE)
+    optimizer = Adam(module.parameters(), CLOUD_RATE)
     for _ in range(CLOUD_EPOCHS):
         for chosen in torch.randperm(len(training)).split(100):
-            optimizer.zero_grad()
+            optimizer.clear()
             nn.functional.cross_entropy(module(training.x[chosen]), training.labels[chosen]).backward()
             optimizer.step()
     return {key: value.clone() for key, value in module.state_dict().items()}

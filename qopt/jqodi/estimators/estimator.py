@@ -148,26 +148,26 @@ def resampled(
 ) -> tuple[FloatArray, FloatArray]:
     """Losses of the epochs that were not seen, (draws, epochs) quantized and trained, by resampling the steps seen.
 
-    Update and training of an epoch stay together, as logarithms of factors. Deviations from the mean step are widened,
-    as those of few steps must be, and each draw has a mean of its own: it is not known either.
+    Update and training of an epoch stay together, as logarithms of factors. With a drift the mean step goes on:
+    deviations from it are widened, as those of few steps must be, and each draw has a mean of its own, since it is not
+    known either. Without, each step goes as far as one that was seen, either way.
 
     Parameters
     ----------
     curve : of at least three epochs.
     epochs : up to which epoch.
     draws, rng : how many, and from what.
-    drift : whether the mean step goes on; otherwise update and training cancel on average.
+    drift : whether the mean step goes on.
     """
     changes = log_changes(curve)
-    count = len(changes)
-    mean = changes.mean(axis=0)
-    spread = (changes - mean) * np.sqrt(count / (count - 1))
-    common = rng.integers(count, size=(draws, count))
-    centre = spread[common].mean(axis=1)
-    centre += mean if drift else 0.0
-    if not drift:
-        centre -= centre.sum(axis=1, keepdims=True) / 2
-        centre += mean - mean.sum() / 2  # update and training keep their shares, and cancel
-    steps = spread[rng.integers(count, size=(draws, epochs - curve.epochs))] + centre[:, None]
-    start = np.full(draws, log_losses(curve)[1][-1])
-    return walked(start, steps)
+    count, size = len(changes), (draws, epochs - curve.epochs)
+    if drift:
+        mean = changes.mean(axis=0)
+        spread = (changes - mean) * np.sqrt(count / (count - 1))
+        steps = spread[rng.integers(count, size=size)]
+        steps += mean + spread[rng.integers(count, size=(draws, count))].mean(axis=1)[:, None]
+    else:
+        steps = changes[rng.integers(count, size=size)]
+        falls = rng.integers(2, size=size) == 1
+        steps[falls, 1] -= 2.0 * steps[falls].sum(axis=1)  # the loss changes by as much the other way
+    return walked(np.full(draws, log_losses(curve)[1][-1]), steps)

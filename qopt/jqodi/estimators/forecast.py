@@ -1,7 +1,7 @@
 """What an estimator answers: draws of how the losses go on, from which every estimate and interval is read.
 
-An answer of draws serves all questions with one meaning: gamma, gamma^run and gamma^update are differences within a draw
-(Eqs. 11-12), K is the first epoch of a draw whose loss meets L_max, and the expected and the robust value are quantiles.
+An answer of draws serves all questions with one meaning: gamma, gamma^run and gamma^update are differences within a
+draw (Eqs. 11-12), K is its first epoch whose loss meets L_max, and the expected and the robust value are quantiles.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ import numpy as np
 
 from qopt.core.arrays import FloatArray
 from qopt.core.errors import MethodError
+from qopt.jqodi.estimators.adam_torch import Adam
 from qopt.jqodi.estimators.curves import Curve
 from qopt.jqodi.estimators.estimator import LEAST, Estimator, log_losses, walked
 
@@ -102,7 +103,7 @@ def _static(curve: Curve) -> FloatArray:
 
 
 def _rows(curve: Curve, loss: FloatArray, update: FloatArray, run: FloatArray, epoch: float | FloatArray) -> FloatArray:
-    """(n, FEATURES) what the LSTM reads of epochs: log loss after them, their changes, which they are, and the width."""
+    """(n, FEATURES) what the LSTM reads of epochs: log loss after them, changes, which they are, width."""
     n = len(loss)
     ones = np.ones(n)
     return np.stack(
@@ -155,21 +156,20 @@ def _member(history: Sequence[Curve], seed: int) -> dict[str, Any]:
     static = torch.from_numpy(np.array([_static(curve) for curve in chosen])).float()
     ratios = torch.tensor([np.log1p(max(c.gamma / c.loss, -1 + 1e-6)) for c in chosen]).float()
     parameters = [p for network in member.values() for p in network.parameters()]
-    optimizer = torch.optim.Adam(parameters, lr=RATE, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
+    optimizer = Adam(parameters, RATE)
 
     def surprise(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         mean, spread = _normal(output)
         return spread + 0.5 * ((target - mean) / spread.exp()) ** 2
 
-    for _ in range(STEPS):
+    for step in range(STEPS):
+        optimizer.rate = 0.5 * RATE * (1.0 + np.cos(np.pi * step / STEPS))
         states, _ = member["lstm"](x[:, :-1])
         loss = surprise(member["gamma"](static), ratios).mean()
         if bool(known.any()):
             for column, head in ((1, "update"), (2, "run")):
                 loss = loss + surprise(member[head](states), x[:, 1:, column])[known].mean()
-        optimizer.zero_grad()
+        optimizer.clear()
         loss.backward()
         optimizer.step()
-        schedule.step()
     return member

@@ -1,7 +1,7 @@
 """Losses as power laws of the epoch, c + a k^-b with a, b, c >= 0, and what a bootstrap says of them.
 
 Quantized and trained losses have a law each. Errors are relative. Least squares in a and c is closed for each b of a
-grid; a draw takes b by its likelihood, resamples the residuals, refits a and c, and adds residuals to what it forecasts.
+grid; a draw takes b by its likelihood, resamples the residuals, refits a and c, and adds noise to what it forecasts.
 Residuals of few epochs are widened, and never count as smaller than `FLOOR`: three points lie on many curves.
 
 With finished curves at hand the draws are calibrated: their deviations from the median, as logarithms, are multiplied
@@ -11,6 +11,8 @@ Power laws of learning: Hestness et al., "Deep learning scaling is predictable, 
 """
 
 from __future__ import annotations
+
+import functools
 
 import numpy as np
 
@@ -51,7 +53,7 @@ class PowerLaw(Estimator):
         ):  # it follows no falling law: in half of the draws it goes on as it did
             for losses, walk in zip(later, resampled(curve, epochs, draws // 2, rng, drift=True), strict=True):
                 losses[: draws // 2] = walk
-        factor = _needed(history, curve.epochs, epochs)
+        factor = _needed(tuple(history), curve.epochs, epochs)
         return tuple(_widened(losses, factor) for losses in later)  # type: ignore[return-value]
 
     def _gamma(self, curve: Curve, history: list[Curve], draws: int, rng: np.random.Generator) -> FloatArray:
@@ -120,7 +122,8 @@ def _fitted(x: FloatArray, y: FloatArray, weights: FloatArray) -> tuple[FloatArr
     return np.where(c < 0, through, a), np.maximum(c, 0.0)
 
 
-def _needed(history: list[Curve], seen: int, epochs: int) -> float:
+@functools.lru_cache(maxsize=64)
+def _needed(history: tuple[Curve, ...], seen: int, epochs: int) -> float:
     """By how much deviations must be multiplied, at least 1, for 80 % intervals to hold on finished curves.
 
     Errors beyond the seen epochs count, each against the half of the interval on its side. 1 without curves.
