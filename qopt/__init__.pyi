@@ -46,9 +46,16 @@ from .core.solving import methods as methods
 from .core.solving import solve as solve
 from .fleet.plan import FleetPlan as FleetPlan
 from .fleet.problem import Fleet as Fleet
+from .jqodi.estimators.curves import Curve as Curve
+from .jqodi.estimators.curves import read_curves as read_curves
+from .jqodi.estimators.curves import save_curves as save_curves
+from .jqodi.estimators.forecast import Forecast as Forecast
+from .jqodi.estimators.writing import forecast as forecast
+from .jqodi.estimators.writing import forecast_losses as forecast_losses
 from .jqodi.plan import JqodiPlan as JqodiPlan
 from .jqodi.problem import Jqodi as Jqodi
 from .jqodi.replan import replan as replan
+from .measuring.calls import finetune as finetune
 from .measuring.calls import load_segment as load_segment
 from .measuring.calls import measure as measure
 from .measuring.calls import pack as pack

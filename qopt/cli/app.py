@@ -22,6 +22,8 @@ from qopt.cli.compare import compare
 from qopt.cli.exit import exit
 from qopt.cli.explain import explain
 from qopt.cli.export import export
+from qopt.cli.finetune import finetune
+from qopt.cli.forecast import forecast
 from qopt.cli.front import front
 from qopt.cli.generate import generate
 from qopt.cli.instances import instances
@@ -68,6 +70,8 @@ COMMANDS = (
     export,
     profile,
     measure,
+    finetune,
+    forecast,
     pack,
     split,
     run_part,

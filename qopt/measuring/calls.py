@@ -1,4 +1,4 @@
-"""One call each: `qopt.measure`, `qopt.pack`, `qopt.load_segment`: what the commands do, for modules at hand.
+"""One call each, for modules at hand: `qopt.measure`, `qopt.finetune`, `qopt.pack`, `qopt.load_segment`.
 
 torch is imported when one of them is called.
 """
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
     from qopt.core.plan import Plan
     from qopt.core.solution import Solution
+    from qopt.jqodi.estimators.curves import Curve
     from qopt.measuring.command import Measured
     from qopt.measuring.examples import Examples
+    from qopt.measuring.finetuning import Loss
     from qopt.measuring.network import Network
     from qopt.measuring.progress import LineCallback, ProgressCallback
     from qopt.measuring.scores import Margin, Score
@@ -116,6 +118,86 @@ def measure(
     network = trace(module, _tensor(example))
     name = type(module).__name__.lower() if name is None else name
     return command.measured(network, data, settings, name, say=say or ignore_line, advance=advance or ignore_progress)
+
+
+def finetune(
+    module: torch.nn.Module,
+    example: Array,
+    data: Data,
+    *,
+    bits: Sequence[int] = range(1, 9),
+    epochs: int = 5,
+    seeds: int = 1,
+    sizes: Sequence[int] | None = None,
+    rate: float = 1e-3,
+    batch: int = 64,
+    grid: str = "per-channel,symmetric,clipped",
+    loss: Loss | None = None,
+    name: str | None = None,
+    label: str = "",
+    seed: int = 0,
+    checkpoint: str | os.PathLike[str] | None = None,
+    say: LineCallback | None = None,
+    advance: ProgressCallback | None = None,
+) -> list[Curve]:
+    """Fine-tune a quantized network at some widths, and keep its losses by epoch, as JQODI's section III has it.
+
+    In each epoch the full-precision weights are quantized, the quantized network is trained on the device's examples
+    (straight-through), and what training changed is added to the full-precision weights.
+
+    Parameters
+    ----------
+    module : trained, float32, the first dimension of its one input and its output the batch. It stays as it is: copies
+        are tuned.
+    example : (n, ...) at least one input.
+    data : labelled examples of the device: inputs (n, ...) and labels (n,), an ``.npz`` file with ``x`` and
+        ``labels``, or a folder of IDX archives.
+    bits : list of widths, from 1 to 16, or 32 for full precision.
+    epochs : of each width.
+    seeds : how many runs of each width, in other orders of the examples.
+    sizes : how many examples, for training and validation; by default four fifths and a fifth.
+    rate, batch : learning rate of Adam, which begins anew in each epoch, and examples of a step.
+    grid : of the weights, in words.
+    loss : mean loss >= 0 of a batch, of outputs and labels; default the cross-entropy of classes.
+    name : of the model; by default the class of the module.
+    label : of the data.
+    seed : of division and order of the examples.
+    checkpoint : folder for finished curves and the last epoch; a run stopped there goes on.
+    say : called with each line of progress.
+    advance : called with what is under way, epochs done and epochs in all.
+
+    Returns
+    -------
+    A curve for each width and seed: for `qopt.save_curves`, and for `qopt.forecast_losses`.
+
+    Raises
+    ------
+    InputError
+        A setting that is not allowed, data that do not fit, or a loss that is not finite.
+    """
+    need_torch()
+    from qopt.measuring import finetuning_runs
+    from qopt.measuring.finetuning import Settings
+    from qopt.measuring.grids import Grid
+    from qopt.measuring.progress import ignore_line, ignore_progress
+
+    settings = Settings(rate, batch, Grid.parse(grid), loss, seed)
+    name = type(module).__name__.lower() if name is None else name
+    return finetuning_runs.run(
+        module,
+        _tensor(example),
+        data,
+        list(bits),
+        epochs,
+        seeds,
+        settings,
+        sizes=sizes,
+        name=name,
+        label=label,
+        checkpoint=checkpoint,
+        say=say or ignore_line,
+        advance=advance or ignore_progress,
+    )
 
 
 def pack(
