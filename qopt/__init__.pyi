@@ -64,10 +64,13 @@ from .qpart.plan import QPartPlan as QPartPlan
 from .qpart.problem import QPart as QPart
 from .qpart.serving.decide import decide as decide
 from .qpart.serving.decide_torch import decide_tensors as decide_tensors
+from .qpart.serving.published import published_table as published_table
 from .qpart.serving.requests import Requests as Requests
 from .qpart.serving.requests import fading_rates as fading_rates
 from .qpart.serving.table import load_table as load_table
 from .qpart.serving.table import offline as offline
+from .qpart.shapes import Conv as Conv
+from .qpart.shapes import Linear as Linear
 from .runtime.exits import exit_onnx as exit_onnx
 from .runtime.manifest import read_parts as read_parts
 from .runtime.manifest import run_parts as run_parts
