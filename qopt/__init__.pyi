@@ -62,6 +62,7 @@ from .placement.table import RateTable as RateTable
 from .placement.table import rate_table as rate_table
 from .qpart.plan import QPartPlan as QPartPlan
 from .qpart.problem import QPart as QPart
+from .qpart.schemes import schemes as schemes
 from .qpart.serving.decide import decide as decide
 from .qpart.serving.decide_torch import decide_tensors as decide_tensors
 from .qpart.serving.published import published_table as published_table

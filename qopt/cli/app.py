@@ -32,6 +32,7 @@ from qopt.cli.pack import pack
 from qopt.cli.place import place
 from qopt.cli.profile import profile
 from qopt.cli.quantize import quantize
+from qopt.cli.schemes import schemes
 from qopt.cli.solve import solve
 from qopt.cli.solvers import solvers
 from qopt.cli.split import split
@@ -51,6 +52,7 @@ COMMANDS = (
     audit,
     compare,
     breakpoints,
+    schemes,
     strategies,
     recommend,
     place,

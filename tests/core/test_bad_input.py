@@ -137,7 +137,7 @@ BAD = [
     ("noise.s_activations", [1, 2, -3], "noise.s_activations[2]", "-3", "a finite number >= 0"),
     ("noise.table", {**TABLE, "bits": [1, 3]}, "noise.table.bits", "[1, 3]", "consecutive widths"),
     ("noise.table", {**TABLE, "bits": []}, "noise.table.bits", "[]", "consecutive widths"),
-    ("noise.table", {**TABLE, "bits": [0, 1]}, "noise.table.bits[0]", "0", "a whole number from 1 to 32"),
+    ("noise.table", {**TABLE, "bits": [0, 1]}, "noise.table.bits[0]", "0", "a whole number from 1 to 64"),
     (
         "noise.table",
         {**TABLE, "weights": [[1, 2]] * 2},
