@@ -1,4 +1,4 @@
-"""The four schemes of the QPART paper's section V carried out on its six-layer network, at every cut and for five seeds.
+"""The schemes of the QPART paper's section V carried out on its six-layer network, at every cut, for five seeds.
 
     python schemes.py FOLDER [--seeds 0,1,2,3,4] [--out FILE]     # train, measure, carry out; minutes a seed
 

@@ -21,9 +21,7 @@ FIGURES = ("3", "5", "5-energy", "5-price", "6", "7", "8", "9", "10")
 
 def schemes(
     instance: Instance,
-    code: Annotated[
-        float, typer.Option(help="Share of the activation that an auto-encoder sends, where assumed.")
-    ] = 0.5,
+    code: Annotated[float, typer.Option(help="Share of the values that an auto-encoder sends, where assumed.")] = 0.5,
     keep: Annotated[float, typer.Option(help="Share of the neurons that pruning keeps, where assumed.")] = 0.5,
     carried: Annotated[
         Path | None, typer.Option(help="Sizes that were carried out: JSON rows of scheme, cut and size.")
@@ -36,7 +34,7 @@ def schemes(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a table for spreadsheets.")] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Cost the schemes of the QPART paper at every cut: no optimization, auto-encoder, pruning, its rule, the optimum."""
+    """Cost the QPART paper's schemes at every cut: no optimization, auto-encoder, pruning, its rule, the optimum."""
     from qopt.qpart.problem import QPart
     from qopt.qpart.schemes import schemes as cost
 

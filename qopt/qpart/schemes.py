@@ -144,7 +144,7 @@ def pruned(problem: QPart, cut: int, share: float, stored: int = 32) -> Segment:
 
 
 def read_carried(source: str | os.PathLike[str] | Sequence[Mapping[str, Any]]) -> dict[tuple[str, int], Any]:
-    """What was carried out, by scheme and cut: values that an auto-encoder sends, the share that pruning keeps, or None.
+    """What was carried out, by scheme and cut: values that an auto-encoder sends, the share that is kept, or None.
 
     Parameters
     ----------
@@ -189,15 +189,15 @@ def schemes(
     problem : a request, a bundled name or a path.
     code : share of the activation's values that the auto-encoder sends, in (0, 1], where nothing was carried out.
     keep : share of the neurons that pruning keeps, in (0, 1], where nothing was carried out.
-    carried : sizes that were found by carrying the schemes out, rows with `scheme`, `cut` and `size` (None: infeasible),
-        or a JSON file of them.
+    carried : sizes that were found by carrying the schemes out: rows with `scheme`, `cut` and `size` (None:
+        infeasible), or a JSON file of them.
     stored : bits of a parameter as it is stored, 32 or 64.
     time_limit : seconds for the exact plan of each cut.
 
     Returns
     -------
-    DataFrame, a row for each cut and scheme: status, size (values sent, share kept, widths), objective, time [s], energy
-    [J], price, payload, download and upload [bits], MACs on both sides, what it breaks, plan.
+    DataFrame, a row for each cut and scheme: status, size (values sent, share kept, widths), objective, time [s],
+    energy [J], price, payload, download and upload [bits], MACs on both sides, what it breaks, plan.
     Status is that of `qopt.solve` for plans; else ``kept`` (as carried out), ``assumed``, ``infeasible`` where even the
     largest size loses more than the level, or ``impossible``, with the reason in `breaks`.
 
