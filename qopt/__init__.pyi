@@ -16,6 +16,7 @@ from . import placement as placement
 from . import plots as plots
 from . import qpart as qpart
 from . import runtime as runtime
+from . import simulation as simulation
 from .allocation.audit import Audit as Audit
 from .allocation.audit import audit as audit
 from .allocation.plan import AllocationPlan as AllocationPlan
@@ -78,5 +79,8 @@ from .runtime.manifest import run_parts as run_parts
 from .runtime.profiling import profile_onnx as profile_onnx
 from .runtime.quantizing import quantize_onnx as quantize_onnx
 from .runtime.splitting import split_onnx as split_onnx
+from .simulation.channels import Channel as Channel
+from .simulation.simulate import simulate as simulate
+from .simulation.streams import draw_stream as draw_stream
 
 __version__: str
