@@ -33,6 +33,7 @@ from qopt.cli.place import place
 from qopt.cli.profile import profile
 from qopt.cli.quantize import quantize
 from qopt.cli.schemes import schemes
+from qopt.cli.simulate import simulate
 from qopt.cli.solve import solve
 from qopt.cli.solvers import solvers
 from qopt.cli.split import split
@@ -53,6 +54,7 @@ COMMANDS = (
     compare,
     breakpoints,
     schemes,
+    simulate,
     strategies,
     recommend,
     place,

@@ -1,4 +1,4 @@
-"""Policies on one stream of requests: decided with what the server is told, carried out on the channel as it is then."""
+"""Policies on one stream of requests: decided with what the server is told, carried out on the channel of its time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from qopt.simulation.modules import (
     figure,
     share,
 )
-from qopt.simulation.policies import POLICIES, Policy, policies
+from qopt.simulation.policies import Policy, policies
 from qopt.simulation.streams import Stream
 
 if TYPE_CHECKING:
@@ -124,9 +124,9 @@ def _limits(
     said: Columns,
     network: QPart,
     used: dict[str, FloatArray],
-    down: FloatArray,
+    held: FloatArray,
 ) -> None:
-    """Count what broke a limit that was given."""
+    """Count what broke a limit that was given; `held` is what the device stores [bits]."""
     given = network.given_limits
     for name in LIMITS:
         limit: Any = said.given(f"limits.{name}")
@@ -137,8 +137,8 @@ def _limits(
     memory: Any = said.given("device.memory")
     memory = network.device.memory if memory is None else memory
     if memory is not None:
-        allowed = limits_with_slack(np.broadcast_to(np.asarray(memory, dtype=float), down.shape))
-        found.miss("memory", rows, (down > allowed).astype(float))
+        allowed = limits_with_slack(np.broadcast_to(np.asarray(memory, dtype=float), held.shape))
+        found.miss("memory", rows, (held > allowed).astype(float))
 
 
 def over_level(table: Table, name: str, level: int) -> BoolArray:
@@ -254,6 +254,3 @@ class Simulation(Brief):
 def _figure(name: str, found: Figure) -> dict[str, float | None]:
     """A figure as columns."""
     return {name: found.value, "low": found.low, "high": found.high}
-
-
-__all__ = ["POLICIES", "Simulation", "over_level", "simulate"]
