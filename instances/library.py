@@ -32,6 +32,7 @@ ORIGINS = {
     "placement/branches": "drawn by qopt.generate",
     "placement/teaching": "made up",
     "placement/": "shapes; times fitted to the medians of Singh, Adams and Hassan",
+    "qpart/table2": "Table II of Li et al.; network trained and measured on MNIST",
     "qpart/mnist-": "trained and measured on MNIST",
     "qpart/tiny-lm": "trained and measured on Python's manual",
     "qpart/resnet": "shapes of He et al., noise drawn",

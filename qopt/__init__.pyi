@@ -16,6 +16,7 @@ from . import placement as placement
 from . import plots as plots
 from . import qpart as qpart
 from . import runtime as runtime
+from . import simulation as simulation
 from .allocation.audit import Audit as Audit
 from .allocation.audit import audit as audit
 from .allocation.plan import AllocationPlan as AllocationPlan
@@ -70,12 +71,16 @@ from .placement.table import RateTable as RateTable
 from .placement.table import rate_table as rate_table
 from .qpart.plan import QPartPlan as QPartPlan
 from .qpart.problem import QPart as QPart
+from .qpart.schemes import schemes as schemes
 from .qpart.serving.decide import decide as decide
 from .qpart.serving.decide_torch import decide_tensors as decide_tensors
+from .qpart.serving.published import published_table as published_table
 from .qpart.serving.requests import Requests as Requests
 from .qpart.serving.requests import fading_rates as fading_rates
 from .qpart.serving.table import load_table as load_table
 from .qpart.serving.table import offline as offline
+from .qpart.shapes import Conv as Conv
+from .qpart.shapes import Linear as Linear
 from .runtime.exits import exit_onnx as exit_onnx
 from .runtime.manifest import read_parts as read_parts
 from .runtime.manifest import run_parts as run_parts
@@ -84,5 +89,8 @@ from .runtime.profiling import profile_onnx as profile_onnx
 from .runtime.qdq import export_parts as export_parts
 from .runtime.quantizing import quantize_onnx as quantize_onnx
 from .runtime.splitting import split_onnx as split_onnx
+from .simulation.channels import Channel as Channel
+from .simulation.simulate import simulate as simulate
+from .simulation.streams import draw_stream as draw_stream
 
 __version__: str

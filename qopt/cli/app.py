@@ -37,6 +37,8 @@ from qopt.cli.profile import profile
 from qopt.cli.quantize import quantize
 from qopt.cli.replan import replan
 from qopt.cli.run_part import run_part
+from qopt.cli.schemes import schemes
+from qopt.cli.simulate import simulate
 from qopt.cli.solve import solve
 from qopt.cli.solvers import solvers
 from qopt.cli.split import split
@@ -57,6 +59,8 @@ COMMANDS = (
     audit,
     compare,
     breakpoints,
+    schemes,
+    simulate,
     strategies,
     recommend,
     place,

@@ -228,7 +228,7 @@ def _amount_or_absent(a: FloatArray) -> BoolArray:
 
 
 def _width(a: FloatArray) -> BoolArray:
-    return (a >= 1) & (a <= 32)
+    return (a >= 1) & (a <= 64)
 
 
 def _share(a: FloatArray) -> BoolArray:
@@ -237,7 +237,7 @@ def _share(a: FloatArray) -> BoolArray:
 
 _NUMBER = {"type": "number", "minimum": 0}
 _COUNT = {"type": "integer", "minimum": 0, "maximum": 2**53}
-_WIDTH = {"type": "integer", "minimum": 1, "maximum": 32}
+_WIDTH = {"type": "integer", "minimum": 1, "maximum": 64}
 _SHARE = {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
 _NUMBER_OR_NULL: dict[str, object] = {"type": ["number", "null"]}
 _AMOUNT_OR_NULL = {"type": ["number", "null"], "minimum": 0}
@@ -274,7 +274,7 @@ Counts = _type(
 Widths = _type(
     1,
     _WIDTH,
-    _column(1, "a whole number from 1 to 32", "whole numbers from 1 to 32", _width, whole=True),
+    _column(1, "a whole number from 1 to 64", "whole numbers from 1 to 64", _width, whole=True),
 )
 Shares = _type(1, _SHARE, _column(1, "an accuracy loss in (0, 1]", "accuracy losses in (0, 1]", _share))
 RobustnessRows = _type(

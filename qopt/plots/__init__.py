@@ -15,6 +15,15 @@ from qopt.jqodi.plots import plot_breakdown, plot_diagram, plot_energy_time
 from qopt.measuring.plots import plot_additivity, plot_law, plot_loss
 from qopt.placement.plots import plot_break_even, plot_front, plot_placement
 from qopt.qpart.plots.requests import plot_bits, plot_cut_by_rate, plot_noise, plot_objective_by_cut
+from qopt.qpart.plots.schemes import (
+    plot_parameter_reduction,
+    plot_scheme_energy,
+    plot_scheme_objective,
+    plot_scheme_payload,
+    plot_scheme_performance,
+    plot_scheme_time,
+    plot_size_by_level,
+)
 from qopt.qpart.plots.serving import plot_breakpoints, plot_fading, plot_published
 from qopt.qpart.plots.water import plot_water_level
 
@@ -32,6 +41,13 @@ __all__ = [
     "plot_breakpoints",
     "plot_fading",
     "plot_published",
+    "plot_parameter_reduction",
+    "plot_scheme_performance",
+    "plot_size_by_level",
+    "plot_scheme_objective",
+    "plot_scheme_energy",
+    "plot_scheme_time",
+    "plot_scheme_payload",
     "plot_placement",
     "plot_break_even",
     "plot_front",

@@ -13,7 +13,8 @@ from qopt.core.columns import Counts, Quantities, complaint
 from qopt.core.errors import shown
 from qopt.core.problem import Flag, Frozen, Quantity
 
-Width = Annotated[int, Field(ge=1, le=32, strict=True)]
+Width = Annotated[int, Field(ge=1, le=64, strict=True)]
+"""Up to 64 bits: the papers' parameters are stored in double precision (QPART, section III.C)."""
 
 
 class Tie(Frozen):

@@ -10,7 +10,8 @@ Units: seconds, joules, bits, multiply-accumulates (MACs), hertz, watts.
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal, Self
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -24,6 +25,8 @@ from qopt.qpart.accuracy import Accuracy, Noise
 from qopt.qpart.layer_tables import LayerTables
 from qopt.qpart.menus import BitRange
 from qopt.qpart.network import NetworkColumns
+from qopt.qpart.shapes import Conv, Linear, network_of
+from qopt.qpart.table2 import nested
 
 PositiveWhole = Annotated[int, Field(ge=1, le=2**53, strict=True)]
 
@@ -295,6 +298,38 @@ class QPart(Problem):
         if accuracy.delta_input is None and 0 in self.admissible_cuts:
             allowed = "the noise limit of cut 0 at each level, because quantize_input is true"
             raise complaint(".accuracy.delta_input", "nothing", allowed)
+
+    @classmethod
+    def from_layers(
+        cls,
+        layers: Sequence[Linear | Conv],
+        *,
+        noise: Any,
+        accuracy: Any,
+        level: float,
+        names: Sequence[str] | None = None,
+        input_bits: int = 32,
+        **fields: Any,
+    ) -> Self:
+        """A request from the shapes of a chain of layers, whose MACs are counted (Eqs. 1-2); no torch.
+
+        Parameters
+        ----------
+        layers : `Linear` and `Conv`, in the order in which they run.
+        noise, accuracy, level : as the fields of these names.
+        names : of the layers, one each.
+        input_bits : of each value of the raw input.
+        fields : any other, such as ``channel={"rate": 1e6, "transmit_power": 1.0}``; device, server, channel and
+            objective that are not given are those of Table II.
+
+        Raises
+        ------
+        InputError
+            A layer that does not fit the one before, or a field that is not admissible.
+        """
+        network = {**network_of(layers, names), "input_bits": input_bits}
+        given = {**nested(), **fields, "network": network, "noise": noise, "accuracy": accuracy, "level": level}
+        return cls(**given)
 
     def summary(self) -> list[str]:
         """Network, accuracy, and what a request brings, in three lines."""

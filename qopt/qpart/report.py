@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 from rich.console import RenderableType
@@ -143,4 +144,28 @@ def cost_table(problem: QPart, plan: QPartPlan, cost: Cost) -> RenderableType:
     parts = ", ".join(f"{scaled(e, 'J')} {where}" for e, where in energies)
     table.add_row("energy", f"{scaled(cost.energy, 'J')}: {parts}")
     table.add_row("price", number(cost.price))
+    return table
+
+
+def schemes_table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """The paper's schemes at every cut, a line each, as `qopt.schemes` has them."""
+    table = Table(title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for heading_ in ("cut", "scheme", "status", "size"):
+        table.add_column(heading_)
+    for heading_ in ("time", "energy", "price", "J", "payload"):
+        table.add_column(heading_, justify="right")
+    for row in rows:
+        size = row["size"]
+        if isinstance(size, list):
+            size = " ".join(f"{b:g}" for b in size[0]) + " | " + " ".join(f"{b:g}" for b in size[1])
+        shown_ = ["–"] * 5
+        if row["objective"] is not None:
+            time, energy, bits = (
+                scaled(row[k], unit) for k, unit in (("time", "s"), ("energy", "J"), ("payload", "bit"))
+            )
+            shown_ = [time, energy, number(row["price"]), number(row["objective"]), bits]
+        status = str(row["status"]) + (f": {row['breaks']}" if row["breaks"] and row["objective"] is None else "")
+        status += ", breaks a limit" if row["breaks"] and row["objective"] is not None else ""
+        text = "–" if size is None else size if isinstance(size, str) else f"{size:g}"
+        table.add_row(str(row["cut"]), str(row["scheme"]), status, text, *shown_)
     return table

@@ -143,7 +143,7 @@ def test_the_model_in_cvxpy_knows_limits() -> None:
         ({"bits.menu": [4, 2]}, "bits.menu: found [4, 2]; allowed: at least one width, ascending"),
         ({"bits.menu": [4, 9]}, "bits.menu: found 9 bits; allowed: widths from lo 1 to hi 8"),
         ({"bits.weights": [[8]]}, "bits.weights: found 1 entries; allowed: 3"),
-        ({"bits.weights": [[8], None, [0]]}, "bits.weights[2][0]: found 0; allowed: a whole number from 1 to 32"),
+        ({"bits.weights": [[8], None, [0]]}, "bits.weights[2][0]: found 0; allowed: a whole number from 1 to 64"),
         (
             {"bits.weights": [[2], [4], None], "network.ties": [{"layers": [1, 2]}]},
             "network.ties[0]: found menus without a width in common for layers [1, 2]",

@@ -4,7 +4,11 @@ Eq. 40 with the eps that Eq. 32 drops put back gives the width at the cut,
 
     b_p = (xi - delta) o_p / (eps z_p) - 1 / ln 4,
 
-and Eq. 27 the others: c_l 4^{-b_l} / z_l is the same for all. Widths are rounded up and clipped to the admissible
+and Eq. 27 the others: c_l 4^{-b_l} / z_l is the same for all. With `formulation="printed"` it is Eq. 40 to the letter,
+
+    b_p = ((xi - delta) o_p - z_p / ln 4) / (eps z_p),
+
+which subtracts a number of values from a cost. Widths are rounded up and clipped to the admissible
 range, every cut p >= 1 is evaluated, and the best objective wins. The noise limit enters nowhere: whether the plan
 keeps it is for the certificate to say.
 """
@@ -22,16 +26,28 @@ from qopt.qpart.costs import prices
 from qopt.qpart.problem import QPart
 from qopt.qpart.subproblem import Subproblem, SubproblemTable, subproblems
 
+EQUATIONS = ("restored", "printed")
+"""Eq. 40 with the eps that Eq. 32 drops put back, and as it is printed."""
 
-def raw_widths(problem: QPart, table: SubproblemTable, subproblem: Subproblem) -> FloatArray:
-    """(n,) widths of Eqs. 40 and 27 at a cut p >= 1, as they come: not whole, not bounded, perhaps not finite."""
+
+def raw_widths(
+    problem: QPart, table: SubproblemTable, subproblem: Subproblem, equation: str = "restored"
+) -> FloatArray:
+    """(n,) widths of Eqs. 40 and 27 at a cut p >= 1, as they come: not whole, not bounded, perhaps not finite.
+
+    Parameters
+    ----------
+    table, subproblem : of the problem.
+    equation : one of `EQUATIONS`, the form of Eq. 40.
+    """
     assert table.c_w is not None
     assert subproblem.coefficient is not None
     p, price = subproblem.cut, prices(problem)
     pi_p, c_p = float(table.price_w[p - 1]), float(table.c_w[p - 1])
     with np.errstate(all="ignore"):
         macs = float(problem.network.macs[p - 1])
-        b_p = np.float64((price.device - price.server) * macs) / pi_p - 1.0 / math.log(4.0)
+        lost = float(problem.network.weights[p - 1]) if equation == "printed" else pi_p
+        b_p = np.float64((price.device - price.server) * macs - lost / math.log(4.0)) / pi_p
         widths: FloatArray = b_p + 0.5 * (np.log2(subproblem.coefficient / c_p) - np.log2(subproblem.price / pi_p))
     widths[subproblem.owner[p - 1]] = b_p
     return widths
@@ -54,7 +70,7 @@ def whole_widths(subproblem: Subproblem, raw: FloatArray) -> FloatArray:
 def solve(problem: QPart, options: Options) -> Outcome:
     """The published plan; its raw widths are in ``details["raw"]``, in the order of the subproblem's items.
 
-    Takes time_limit: cuts are evaluated in their order.
+    Takes time_limit: cuts are evaluated in their order; and formulation: the form of Eq. 40, see `EQUATIONS`.
     """
     clock, table = options.clock(), subproblems(problem)
     best, best_value, raw = None, math.inf, None
@@ -67,7 +83,7 @@ def solve(problem: QPart, options: Options) -> Outcome:
         if cut == 0:  # the paper always leaves at least one layer to the device
             continue
         subproblem = table.at(int(cut))
-        found = raw_widths(problem, table, subproblem)
+        found = raw_widths(problem, table, subproblem, options.formulation or EQUATIONS[0])
         bits = whole_widths(subproblem, found)
         value = subproblem.base + float(subproblem.price @ bits)
         if value < best_value:

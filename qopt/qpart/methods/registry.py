@@ -7,6 +7,8 @@ from collections.abc import Callable
 from qopt.core.method import Method
 from qopt.core.solvers.backends import CLARABEL, MIP_SOLVERS, SCS
 from qopt.qpart.methods import brute_force
+from qopt.qpart.methods.paper import EQUATIONS
+from qopt.qpart.methods.published import PRINTED_FIRST, no_menus
 from qopt.qpart.problem import QPart
 from qopt.qpart.real_bits import not_in_closed_form
 
@@ -107,8 +109,20 @@ METHODS: tuple[Method, ...] = (
         proves="nothing: it may break the noise limit",
         target="qopt.qpart.methods.paper:solve",
         exact=False,
-        options=("time_limit",),
+        formulations=EQUATIONS,
+        options=("time_limit", "formulation"),
         refuses=_first_of(_needs_law, _no_tables),
+    ),
+    Method(
+        name="qpart-published",
+        summary="Algorithms 1 and 2 as published: widths fixed offline under Table II, the cut chosen online",
+        bits="whole",
+        proves="nothing: it may break the noise limit",
+        target="qopt.qpart.methods.published:solve",
+        exact=False,
+        formulations=PRINTED_FIRST,
+        options=("time_limit", "formulation"),
+        refuses=_first_of(_needs_law, _no_tables, no_menus),
     ),
     Method(
         name="kkt",

@@ -1,0 +1,1 @@
+"""The simulator: streams of requests through executing, communication and performance modules."""

@@ -1,0 +1,69 @@
+"""A simulation as tables for people."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from qopt.core.display import number
+from qopt.simulation.simulate import Simulation
+
+
+def _interval(row: Mapping[str, Any], name: str) -> str:
+    """A figure with its interval, if it has one."""
+    value, low, high = row[name], row["low"], row["high"]
+    if value is None or math.isnan(value):
+        return "–"
+    if low is None or high is None or math.isnan(low) or math.isnan(high):
+        return number(value)
+    return f"{number(value)} [{number(low)}, {number(high)}]"
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], words: int) -> Table:
+    table = Table(title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for k, heading in enumerate(columns):
+        table.add_column(heading, justify="left" if k < words else "right")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def rendered(found: Simulation) -> RenderableType:
+    """Distributions, what was missed, and what each policy costs above the exact table where that ran too.
+
+    Parameters
+    ----------
+    found : of `simulate`.
+    """
+    rows = found.to_dataframe().to_dict("records")
+    ends = [key for key in rows[0] if str(key).startswith("q") and key != "quantity"]
+    spread = [
+        [row["policy"], row["quantity"], _interval(row, "mean"), *(number(row[key]) for key in ends)] for row in rows
+    ]
+    misses = [
+        [row["policy"], row["missed"], _interval(row, "share")]
+        for row in found.misses().to_dict("records")
+        if row["share"] or row["missed"] in ("level", "plan")
+    ]
+    parts: list[RenderableType] = [
+        str(found.stream),
+        "",
+        _table(("policy", "quantity", "mean, 95 % interval", *(f"{str(k)[1:]} %" for k in ends)), spread, 2),
+        "",
+        _table(("policy", "missed", "share of requests"), misses, 2),
+    ]
+    if "exact" in found.runs and len(found.runs) > 1:
+        lines = []
+        for name in found.runs:
+            if name != "exact":
+                for row in found.excess(name).to_dict("records"):
+                    if row["count"]:
+                        quantiles = (number(row[key]) for key in ends)
+                        lines.append([name, row["requests"], f"{row['count']:,}", _interval(row, "mean"), *quantiles])
+        heads = ("policy", "requests", "how many", "J above exact, mean", *(f"{str(k)[1:]} %" for k in ends))
+        parts += ["", _table(heads, lines, 2)]
+    return Group(*parts)
