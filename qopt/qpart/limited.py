@@ -16,6 +16,7 @@ from qopt.core.clock import Clock
 from qopt.core.limited import Least, Limit
 from qopt.core.limits import SLACK
 from qopt.core.problem import Problem
+from qopt.core.smallest import better
 from qopt.core.solution import Solution
 from qopt.kernels import mckp
 from qopt.kernels.knapsack.prices import row_prices
@@ -168,7 +169,8 @@ def least(problem: Problem, name: str, below: float | None, clock: Clock) -> Lea
             continue
         value, bound = found
         best, pending = min(best, value), min(pending, bound)
-    proved = pending >= best or (best == math.inf and pending == math.inf)
+    # Limits within the slack of each other allow the same.
+    proved = pending >= best or (best < math.inf and best - pending <= SLACK * abs(best))
     return Least(None if best == math.inf else max(best, 0.0), proved)
 
 
@@ -182,21 +184,24 @@ def _least_at(
     unit = own.limit if name == "noise" else 1.0
     if name == "noise" and math.isinf(own.limit):
         goal, unit = goal._replace(use=np.zeros_like(goal.use)), 1.0
-    weights: list[FloatArray] = [row.use for row in others]
-    room = [row.limit - row.fixed for row in others]
-    if below is not None:
-        weights.append(own.cost)
-        room.append(below - 2.0 * SLACK * abs(below) - own.base)
-    if unit == 0.0:  # nothing is allowed here: only plans without noise count, and of these all are alike
-        weights.append(goal.use)
-        room.append(0.0)
-        goal, unit = goal._replace(use=np.zeros_like(goal.use)), 1.0
     if not len(own.tensors):
-        return (goal.fixed / unit, goal.fixed / unit) if all(x >= 0 for x in room) else None
+        value = goal.fixed / (unit or 1.0)
+        kept = all(row.keeps(np.zeros(0, dtype=np.int64)) for row in others) and (bool(unit) or goal.fixed <= 0.0)
+        return (value, value) if kept and (below is None or better(own.base, below)) else None
+    # What is fixed is one more class, so that the kernel's test of a limit is the request's own.
+    weights, most = [_with_fixed(row.use, row.fixed) for row in others], [row.limit for row in others]
+    if below is not None:
+        weights.append(_with_fixed(own.cost, own.base))
+        most.append(below - 2.0 * SLACK * abs(below))
+    if unit == 0.0:  # nothing is allowed here: only plans without noise count, and of these all are alike
+        weights.append(_with_fixed(goal.use, goal.fixed))
+        most.append(0.0)
+        goal, unit = goal._replace(use=np.zeros_like(goal.use), fixed=0.0), 1.0
+    uses = _with_fixed(goal.use, 0.0)
     result = mckp.solve(
-        goal.use,
-        np.stack(weights) if weights else np.zeros_like(goal.use),
-        np.array(room) if weights else math.inf,
+        uses,
+        np.stack(weights) if weights else np.zeros_like(uses),
+        np.array(most) if weights else math.inf,
         upper=upper * unit - goal.fixed if math.isfinite(upper) else math.inf,
         time_limit=clock.left,
     )
@@ -206,6 +211,11 @@ def _least_at(
     if result.status == "optimal":
         return value, value
     return value, -math.inf if result.bound is None else (result.bound + goal.fixed) / unit
+
+
+def _with_fixed(use: FloatArray, fixed: float) -> FloatArray:
+    """(n + 1, k) what items use, and what is used whatever is chosen."""
+    return np.vstack((use, np.full((1, use.shape[1]), fixed)))
 
 
 def parts(problem: QPart, solution: Solution) -> list[str]:
