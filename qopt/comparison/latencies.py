@@ -97,6 +97,8 @@ def read_logs(paths: Sequence[str | os.PathLike[str]]) -> Logs:
             raise InputError(os.fspath(path), why, "a log of `qopt run-part`") from None
     if not rows:
         found = ", ".join(f"{count} lines {kind}" for kind, count in left_out.items()) or "no lines"
+        if reasons:
+            found += f" ({reasons.most_common(1)[0][0]})"
         raise InputError("logs", found, "requests of an experiment: `qopt run-part --examples --log`")
     requests = pd.DataFrame(rows)
     for name, group in requests.groupby("strategy", sort=False):
