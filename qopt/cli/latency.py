@@ -60,8 +60,10 @@ def latency(
 def _draw(requests: pd.DataFrame, path: Path) -> None:
     from qopt.comparison.plots import plot_latencies
 
+    figure = plot_latencies(requests).get_figure(root=True)
+    assert figure is not None
     try:
-        plot_latencies(requests).figure.savefig(path)
+        figure.savefig(path)
     except (OSError, ValueError) as error:
         raise InputError("--box", f"{path}: {error}", "a picture that can be written, such as box.png") from None
 
@@ -92,7 +94,8 @@ def _plain(read: Logs, table: pd.DataFrame, tests: list[Any], found: Agreement |
 
 
 def _show(read: Logs, table: pd.DataFrame, tests: list[Any], untested: list[str], found: Agreement | None) -> None:
-    from rich.table import Table
+    from rich.table import Column, Table
+    from rich.text import Text
 
     from qopt.comparison.latencies import PARTS, matrix, normality
     from qopt.core.report import Fitted, console, scaled
@@ -123,10 +126,11 @@ def _show(read: Logs, table: pd.DataFrame, tests: list[Any], untested: list[str]
             ("Conover, adjusted", "conover_p"),
             ("Wilcoxon, adjusted", "wilcoxon_adjusted"),
         ):
-            cells = matrix(pairs, column)
-            shown = Table(title, *cells.columns, header_style="bold", box=None, pad_edge=False)
-            for name, own in zip(cells.index, cells.to_numpy(), strict=True):
-                shown.add_row(name, *(f"{v:.2g}" if isinstance(v, float) else v for v in own))
+            found_cells = matrix(pairs, column)
+            names = [Text(str(name)) for name in found_cells.columns]
+            shown = Table(title, *map(Column, names), header_style="bold", box=None, pad_edge=False)
+            for name, own in zip(names, found_cells.to_numpy(), strict=True):
+                shown.add_row(name, *(f"{v:.2g}" if isinstance(v, float) else str(v) for v in own))
             out.print(shown)
     for reason in untested:
         line(f"not tested: {reason}")

@@ -97,6 +97,8 @@ def read_logs(paths: Sequence[str | os.PathLike[str]]) -> Logs:
             raise InputError(os.fspath(path), why, "a log of `qopt run-part`") from None
     if not rows:
         found = ", ".join(f"{count} lines {kind}" for kind, count in left_out.items()) or "no lines"
+        if reasons:
+            found += f" ({reasons.most_common(1)[0][0]})"
         raise InputError("logs", found, "requests of an experiment: `qopt run-part --examples --log`")
     requests = pd.DataFrame(rows)
     for name, group in requests.groupby("strategy", sort=False):
@@ -350,8 +352,8 @@ def agreement(requests: pd.DataFrame, predictions: Mapping[str, Mapping[str, flo
     known = {str(n): predictions[_plain(str(n))] for n in table["strategy"] if _plain(str(n)) in predictions}
     known = {name: own for name, own in known.items() if "total" in own}
     if not known:
-        found = f"none of {', '.join(map(str, table['strategy']))}"
-        raise InputError("predictions", found, "a predicted total for a strategy of the logs")
+        there = f"none of {', '.join(map(str, table['strategy']))}"
+        raise InputError("predictions", there, "a predicted total for a strategy of the logs")
     records = []
     for row in table[table["strategy"].isin(list(known))].to_dict("records"):
         own: dict[str, Any] = {"strategy": row["strategy"]}
@@ -371,7 +373,7 @@ def agreement(requests: pd.DataFrame, predictions: Mapping[str, Mapping[str, flo
     if rank is not None:
         rng = np.random.default_rng(seed)
         samples = [requests.loc[requests["strategy"] == n, "total"].to_numpy(float) for n in near["strategy"]]
-        drawn = np.array([np.median(rng.choice(own, (DRAWS, own.size)), axis=1) for own in samples])
+        drawn = np.array([np.median(rng.choice(sample, (DRAWS, sample.size)), axis=1) for sample in samples])
         ranks = [_rank(near["predicted_total"].to_numpy(float), drawn[:, i]) for i in range(DRAWS)]
         low, high = np.quantile([r for r in ranks if r is not None], [0.025, 0.975])
         interval = float(low), float(high)

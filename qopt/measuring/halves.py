@@ -6,10 +6,12 @@ torch's own exporter writes them, of the traced network on a batch of one. Each 
 
 from __future__ import annotations
 
-import io
+import os
+import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -146,20 +148,21 @@ def _half(network: Network, reads: Sequence[int], targets: Sequence[int], names:
     used = read_by(network.steps, targets, [network.exits[i] for i in reads])
     there = [i for i in reads if network.exits[i] in used]
     module = _Steps(network, [network.exits[i] for i in there], targets).eval()
-    found = io.BytesIO()
     try:
-        with warnings.catch_warnings():
+        with tempfile.TemporaryDirectory(prefix="qopt-") as folder, warnings.catch_warnings():
+            path = os.path.join(folder, "half.onnx")
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 module,
                 tuple(torch.zeros(example_shape(network, i)) for i in there),
-                found,
+                path,
                 dynamo=False,
                 opset_version=OPSET,
                 do_constant_folding=False,
                 input_names=[tensor_name(i) for i in there],
                 output_names=list(names),
             )
+            found = Path(path).read_bytes()
     except Exception as error:  # the exporter's errors share no class
         text = " ".join(str(error).split())[:160]
         raise InputError("network", f"an operation that torch cannot write as ONNX ({text})", "others") from None
@@ -169,7 +172,7 @@ def _half(network: Network, reads: Sequence[int], targets: Sequence[int], names:
         bias = network.bias(int(number))
         assert bias is not None
         constants[f"bias.{number}"] = bias.detach().numpy()
-    return Half(found.getvalue(), {tensor_name(i): i for i in there}, tuple(names), weights, constants)
+    return Half(found, {tensor_name(i): i for i in there}, tuple(names), weights, constants)
 
 
 def example_shape(network: Network, number: int) -> tuple[int, ...]:

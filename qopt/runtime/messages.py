@@ -61,7 +61,8 @@ def unpack_codes(data: bytes | memoryview, bits: int, count: int, kind: str) -> 
     if bits in (8, 16) and np.dtype(kind).itemsize * 8 == bits:
         return raw.view(kind)
     each = np.unpackbits(raw, count=count * bits, bitorder="little").reshape(count, bits)
-    return (each.astype(kind) << np.arange(bits, dtype=kind)).sum(axis=1, dtype=kind)
+    codes: Array = (each.astype(kind) << np.arange(bits, dtype=kind)).sum(axis=1, dtype=kind)
+    return codes
 
 
 def encode(said: Mapping[str, object], tensors: Mapping[str, Array], bits: Mapping[str, int | None]) -> bytes:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,7 +84,10 @@ def time_parts(
             url = stack.enter_context(_service(folder, names[at], wide[at], url, rate))
         if isinstance(examples, Mapping):
             file = Path(scratch) / "examples.npz"
-            np.savez(file, **{name: np.asarray(value) for name, value in examples.items()})
+            with zipfile.ZipFile(file, "w") as archive:  # np.savez would take some names for its own
+                for name, value in examples.items():
+                    with archive.open(f"{name}.npy", "w") as member:
+                        np.lib.format.write_array(member, np.asarray(value), allow_pickle=False)
         else:
             file = Path(examples)
         command = _command(folder, names[0], wide[0], url, ways[0] if ways else None)

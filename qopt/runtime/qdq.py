@@ -107,7 +107,8 @@ def export_network(
     sent = {entry.tensor: entry for entry in own.header.activations}
     cut, layers = own.header.plan.cut, len(network)
     kept = cut == layers and layers not in sent
-    models, crossing = [], []
+    models: list[tuple[str, ModelProto, int | None]] = []
+    crossing: list[Crossing] = []
     first = device_half(own, network, whole=kept)
     if first is not None:
         models.append((tiers[0], _device(own, first, sent), own.size.total - own.size.header))
@@ -247,14 +248,15 @@ def _device(own: SegmentFile, half: Half, sent: dict[int, SentTensor]) -> ModelP
             first.append(_node("Sub", [f"{name}.scaled", half_range], name))
     last: list[NodeProto] = []
     outputs = []
-    for entry in graph.output:
-        number = next((i for i in sent if f"tensor.{i}" == entry.name), None)
-        if number is None:
-            outputs.append(entry)
+    named = {f"tensor.{i}": entry for i, entry in sent.items()}
+    for output in graph.output:
+        if output.name not in named:
+            outputs.append(output)
             continue
-        shape = [d.dim_value for d in entry.type.tensor_type.shape.dim]
-        last += _quantizing(entry.name, sent[number], kept)
-        outputs.append(helper.make_tensor_value_info(f"{entry.name}.codes", _code_type(sent[number].bits)[0], shape))
+        extents = [d.dim_value for d in output.type.tensor_type.shape.dim]
+        kind, _ = _code_type(named[output.name].bits)
+        last += _quantizing(output.name, named[output.name], kept)
+        outputs.append(helper.make_tensor_value_info(f"{output.name}.codes", kind, extents))
     return _rebuilt(model, first, last, kept, list(graph.input), outputs)
 
 

@@ -334,7 +334,7 @@ async def experiment(node: Node, examples: list[dict[str, Array]], repetitions: 
     How many were answered and refused, of those that count.
     """
     counts = {"answered": 0, "refused": 0}
-    plan = [(None, i % len(examples)) for i in range(warmup)]
+    plan: list[tuple[int | None, int]] = [(None, i % len(examples)) for i in range(warmup)]
     plan += [(r, i) for r in range(repetitions) for i in range(len(examples))]
     for repetition, example in plan:
         number = uuid.uuid4().hex

@@ -571,5 +571,5 @@ def test_numbers_in_json_are_finite(qopt_cli: Cli, instance: Path) -> None:
 
 def test_the_page_of_commands_lists_every_one() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "commands.md").read_text()
-    named = re.findall(r"^\| `qopt (\w+)` \|", page, re.M)
-    assert sorted(named) == sorted(command.__name__ for command in COMMANDS)
+    named = re.findall(r"^\| `qopt ([\w-]+)` \|", page, re.M)
+    assert sorted(named) == sorted(command.__name__.replace("_", "-") for command in COMMANDS)

@@ -151,7 +151,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     "path",
     swept(
         PAGES,
-        lambda path: path.stem in ("allocation", "fleet", "jqodi", "language-model", "measuring", "onnx"),
+        lambda path: path.stem in ("allocation", "fleet", "jqodi", "language-model", "measuring", "onnx", "running"),
     ),
     ids=lambda path: path.name,
 )
