@@ -91,7 +91,7 @@ def solve_sampled(
     Parameters
     ----------
     problem : what is asked; its energies are what is minimised.
-    samples : worlds, as `qopt.jqodi.worlds` draws them.
+    samples : list of worlds, as `qopt.jqodi.worlds` draws them.
     confidence : the share, above 0 and up to 1.
     fresh : other worlds, for an interval of what is promised.
     method : as `qopt.solve` takes it; not in mode ``choice``, where all choices are looked at.
