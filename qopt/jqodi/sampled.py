@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qopt.core.arguments import real, whole
+from qopt.core.arrays import IntArray
 from qopt.core.display import Brief
 from qopt.core.errors import InputError
 from qopt.core.reading import problem_of
@@ -24,7 +25,7 @@ from qopt.core.solving import certify, solve
 from qopt.jqodi.plan import JqodiPlan
 from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.simulation import follow
-from qopt.jqodi.terms import candidates, keeps_limit, plan_of, totals
+from qopt.jqodi.terms import Candidate, candidates, keeps_limit, plan_of, totals
 
 STEPS = 12
 """Time limits that are tried, by default."""
@@ -124,7 +125,8 @@ def solve_sampled(
 
 def _best_choice(problem: Jqodi, samples: Sequence[Jqodi], enough: int) -> tuple[Solution, int, float] | None:
     """The cheapest choice that is in time in enough samples, by looking at them from the cheapest on."""
-    begun, ranked = time.perf_counter(), []
+    begun = time.perf_counter()
+    ranked: list[tuple[float, int, Candidate, IntArray]] = []
     for candidate in candidates(problem):
         for s in np.flatnonzero(np.isfinite(candidate.time).all(axis=0)).tolist():
             states = np.full(candidate.epochs, s)
