@@ -5,7 +5,7 @@
 Problems are drawn (`qopt.generate.jqodi`): three servers, three cuts, two bit-widths, losses given, nominal conditions.
 Each run draws a world (`qopt.jqodi.worlds`): the loss falls faster or slower than forecast, by a factor of the model
 and one of each epoch, rates and speeds drift, servers leave and come back. Ten problems, equally many worlds each; all
-decisions see the same worlds. The chances of K that `chance` asks for come from 500 other draws of the same law.
+decisions see the same worlds. The chances of K that `chance` asks for come from 2000 other draws of the same law.
 
 A run misses if its loss is not reached within T_max. Regret is its energy less that of the plan which knows the world,
 in percent, over the runs that are in time and whose world has a plan. Intervals are of 95 %: Clopper and Pearson's for
@@ -26,16 +26,17 @@ from scipy.special import betaincinv
 
 import qopt
 from qopt.core.files import write_whole
-from qopt.jqodi.drawing import chances
+from qopt.jqodi.drawing import chances, drawn_epochs
 from qopt.jqodi.problem import Inference, Jqodi
 from qopt.jqodi.simulation import Decide, Run, follow
 
 OUT = Path(__file__).with_suffix(".md")
-PROBLEMS, EPOCHS, HORIZON, DRAWS = 10, 16, 40, 500
+PROBLEMS, EPOCHS, HORIZON, DRAWS = 10, 10, 30, 2000
 CONFIDENCE = 0.9
 """Promised where the estimate is a chance."""
 
-LAW = {"model_error": 0.1, "epoch_error": 0.15, "drift": 0.2, "leaves": 0.05, "returns": 0.5}
+ERRORS = {"model_error": 0.1, "epoch_error": 0.15}
+LAW = {**ERRORS, "drift": 0.2, "leaves": 0.05, "returns": 0.5}
 """Of worlds."""
 
 
@@ -78,14 +79,13 @@ def asked(base: Jqodi, way: Way, seed: int) -> Jqodi:
     """What a way decides on: T_max leaves room for the robust estimate."""
     if way.estimate != "chance":
         return base.replace({"estimate": way.estimate})
-    draws = qopt.jqodi.worlds(base, DRAWS, seed=seed, epochs=HORIZON, model_error=0.1, epoch_error=0.15, drift=0.0)
     changes: dict[str, object] = {"estimate": "chance", "confidence": CONFIDENCE}
     for m, model in enumerate(base.models):
         for w, width in enumerate(model.widths):
             expected = model.epochs(width)[0]
-            shares = chances(base, draws, model.name, width.bits)
+            needed = drawn_epochs(base, model.name, width.bits, DRAWS, seed=seed, epochs=HORIZON, **ERRORS)
             changes[f"models[{m}].widths[{w}].loss"] = None
-            changes[f"models[{m}].widths[{w}].epochs"] = {"expected": expected, "chances": shares} if shares else None
+            changes[f"models[{m}].widths[{w}].epochs"] = {"expected": expected, "chances": chances(needed)}
     return base.replace(changes)
 
 

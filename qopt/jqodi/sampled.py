@@ -22,6 +22,7 @@ from qopt.core.errors import InputError
 from qopt.core.reading import problem_of
 from qopt.core.solution import Solution, Status
 from qopt.core.solving import certify, solve
+from qopt.jqodi.drawing import missed_at_most
 from qopt.jqodi.plan import JqodiPlan
 from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.simulation import follow
@@ -61,21 +62,6 @@ def in_time(problem: Jqodi, plan: JqodiPlan, some: Sequence[Jqodi]) -> int:
     """
     runs = [follow(problem, world, plan) for world in some]
     return sum(run is not None and run.in_time for run in runs)
-
-
-def missed_at_most(missed: int, of: int, confidence: float = 0.95) -> float:
-    """Upper end of Clopper and Pearson's two-sided interval for a share of which `missed` of `of` were seen.
-
-    Parameters
-    ----------
-    missed, of : counts, 0 <= missed <= of, of >= 1.
-    confidence : of the interval.
-    """
-    from scipy.special import betaincinv
-
-    missed, of = whole("missed", missed, 0, of), whole("of", of, 1)
-    real("confidence", confidence, 0, 1)
-    return 1.0 if missed == of else float(betaincinv(missed + 1.0, of - missed, 0.5 + confidence / 2.0))
 
 
 def solve_sampled(

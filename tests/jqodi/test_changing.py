@@ -15,9 +15,9 @@ import qopt
 from qopt.core.limits import within
 from qopt.jqodi import follow, solve_sampled, worlds
 from qopt.jqodi.costs import breakdown
-from qopt.jqodi.drawing import chances
+from qopt.jqodi.drawing import chances, drawn_epochs, missed_at_most, promised_epochs
 from qopt.jqodi.problem import Jqodi
-from qopt.jqodi.sampled import in_time, missed_at_most
+from qopt.jqodi.sampled import in_time
 
 
 def asked(seed: int = 2, mode: Any = "schedule", **options: Any) -> Jqodi:
@@ -95,25 +95,46 @@ def test_worlds_are_drawn_as_they_say() -> None:
     assert follow(problem, calm).energy == pytest.approx(qopt.solve(problem).objective)  # type: ignore[union-attr]
 
 
-@pytest.mark.sweep
-def test_chances_of_worlds_hold_for_fresh_ones() -> None:
-    """K from 400 worlds, promised at 80 %: of 300 fresh ones as many are in time, by a 99.9 % interval's end."""
+LAW: dict[str, Any] = {"epochs": 40, "model_error": 0.2, "epoch_error": 0.1}
+
+
+def test_draws_of_epochs_follow_the_law_of_worlds() -> None:
+    """The same shares, by a difference of four standard errors; and without errors the forecast's number."""
     base = asked(5).replace({"time_limit": 1e6})
-    model = base.models[0]
-    law = {"epochs": 40, "model_error": 0.2, "drift": 0.0, "leaves": 0.0}
-    shares = chances(base, worlds(base, 400, seed=1, **law), model.name, 8)  # type: ignore[arg-type]
-    named = {
-        "models[0].widths[0].loss": None,
-        "models[0].widths[1].loss": None,
-        "estimate": "chance",
-        "confidence": 0.8,
-    }
-    sure = base.replace({**named, "models[0].widths[0].epochs": {"expected": 12, "chances": shares}})
-    planned = len(qopt.solve(sure).plan.servers)
-    fresh = worlds(base, 300, seed=2, **law)  # type: ignore[arg-type]
-    missed = sum((world.epochs(world.models[0], world.models[0].widths[0])[0] or 99) > planned for world in fresh)
-    # What is estimated from 400 is off as well: both errors together.
-    assert beta.ppf(0.0005, missed, 301 - missed) <= 0.2 + 3.3 * math.sqrt(0.16 / 400)
+    direct = drawn_epochs(base, "model1", 8, 2000, seed=1, **LAW)
+    some = worlds(base, 100, seed=2, drift=0.0, **LAW)
+    own = [world.epochs(world.models[0], world.models[0].widths[0])[0] for world in some]
+    assert np.mean([k or 40 for k in direct]) == pytest.approx(np.mean([k or 40 for k in own]), abs=4 * 2.5 / 10)
+    expected = base.epochs(base.models[0], base.models[0].widths[0])[0]
+    assert set(drawn_epochs(base, "model1", 8, 5, seed=1, epochs=40, model_error=0, epoch_error=0)) == {expected}
+    assert set(drawn_epochs(base, "model1", 8, 5, seed=1, epochs=3)) == {None}
+    shares = chances(direct)
+    assert sum(share for _, share in shares) == pytest.approx(sum(k is not None for k in direct) / 2000)
+
+
+def test_what_draws_promise_is_kept_by_fresh_ones() -> None:
+    """10 000 fresh draws: no more are late than was promised from 4000 others."""
+    base = asked(5).replace({"time_limit": 1e6, "models[0].widths[1].loss": None})
+    known, fresh = (drawn_epochs(base, "model1", 8, n, seed=n, **LAW) for n in (4000, 10_000))
+    for confidence in (0.8, 0.95):
+        epochs = promised_epochs(known, confidence)
+        assert epochs is not None
+        missed = sum(k is None or k > epochs for k in fresh)
+        assert missed / 10_000 <= 1.0 - confidence
+        sure = base.replace(
+            {
+                "models[0].widths[0].loss": None,
+                "models[0].widths[0].epochs": {"expected": 12, "chances": chances(known)},
+                "estimate": "chance",
+                "confidence": confidence,
+            }
+        )
+        planned = len(qopt.solve(sure).plan.servers)
+        assert planned <= epochs
+        late = sum(k is None or k > planned for k in fresh)  # of a law that is estimated: both errors together
+        assert beta.ppf(0.0005, late, 10_001 - late) <= 1.0 - confidence + 3.3 * math.sqrt(0.16 / 4000)
+    assert promised_epochs([12] * 10, 0.9) is None
+    assert promised_epochs([12] * 40, 0.9) == 12
 
 
 def test_samples_of_choices_are_all_looked_at() -> None:
@@ -163,6 +184,9 @@ def test_what_cannot_be_followed_is_one_line() -> None:
         (lambda: solve_sampled(problem, [], 0.5), "samples: found nothing"),
         (lambda: solve_sampled(problem, [problem], 0.0), "confidence: found 0"),
         (lambda: missed_at_most(3, 2), "missed: found 3"),
+        (lambda: drawn_epochs(problem, "model1", 5, 1, seed=0, epochs=3), "model: found 'model1' at 5 bits"),
+        (lambda: chances([None]), "needed: found no draw that reaches its loss"),
+        (lambda: promised_epochs([], 0.5), "needed: found no draws"),
     ):
         with pytest.raises(qopt.InputError) as error:
             call()
