@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from qopt.core.arguments import real, whole
-from qopt.core.arrays import FloatArray
+from qopt.core.arrays import BoolArray, FloatArray
 from qopt.core.errors import InputError, shown
 from qopt.core.limits import limit_with_slack
 from qopt.core.reading import problem_of
@@ -235,9 +235,10 @@ def drawn_epochs(
         factors = _lognormal(rng, errors[0], size)[:, None] * _lognormal(rng, errors[1], size * epochs).reshape(
             size, -1
         )
-        below = begin + np.cumsum(factors * steps, axis=1)[:, :reached] <= limit
+        below: BoolArray = begin + np.cumsum(factors * steps, axis=1)[:, :reached] <= limit
         first = np.argmax(below, axis=1) + 1
-        found += [int(k) if there else None for k, there in zip(first, below.any(axis=1), strict=True)]
+        there = below.any(axis=1).tolist()
+        found += [int(k) if yes else None for k, yes in zip(first.tolist(), there, strict=True)]
     return found
 
 
