@@ -61,7 +61,7 @@ class SharedServers(Brief):
     ----------
     fleet : to be solved by any of its methods: `qopt.solve(shared.fleet)`.
     choices : those of each device, in the order of its options.
-    joules : what a unit of the fleet's cost is worth.
+    joules : what a unit of the fleet's cost is worth [J].
     """
 
     fleet: Fleet
@@ -100,7 +100,7 @@ def share_servers(
     Parameters
     ----------
     problems : by the device's name; mode ``choice``, servers of the same name are the same.
-    seconds : that each server computes at most, for all devices together; None, or a server that is not named, is no
+    seconds : seconds that each server computes at most, for all devices together; None, or a server not named, is no
         limit.
     seats : devices that each server takes at most; none by default.
 
