@@ -304,8 +304,17 @@ def missed_at_most(missed: int, of: int, confidence: float = 0.95) -> float:
     missed, of : counts, 0 <= missed <= of, of >= 1.
     confidence : of the interval.
     """
-    from scipy.special import betaincinv
-
     missed, of = whole("missed", missed, 0, of), whole("of", of, 1)
-    real("confidence", confidence, 0, 1)
-    return 1.0 if missed == of else float(betaincinv(missed + 1.0, of - missed, 0.5 + confidence / 2.0))
+    tail = 0.5 - 0.5 * real("confidence", confidence, 0, 1)
+    if missed == of or not tail:
+        return 1.0
+    k = np.arange(1, missed + 1)
+    ways = np.concatenate(([0.0], np.cumsum(np.log((of - k + 1) / k))))  # logarithms of the binomial coefficients
+    low, high = missed / of, 1.0
+    for _ in range(60):  # the chance of so few falls with the share
+        share = 0.5 * (low + high)
+        logs = ways + np.arange(missed + 1) * math.log(share) + (of - np.arange(missed + 1)) * math.log1p(-share)
+        top = float(logs.max())
+        below = top + math.log(float(np.exp(logs - top).sum())) <= math.log(tail)
+        low, high = (low, share) if below else (share, high)
+    return high

@@ -133,6 +133,7 @@ def test_what_draws_promise_is_kept_by_fresh_ones() -> None:
         assert planned <= epochs
         late = sum(k is None or k > planned for k in fresh)  # of a law that is estimated: both errors together
         assert beta.ppf(0.0005, late, 10_001 - late) <= 1.0 - confidence + 3.3 * math.sqrt(0.16 / 4000)
+    assert missed_at_most(7, 90) == pytest.approx(beta.ppf(0.975, 8, 83))
     assert promised_epochs([12] * 10, 0.9) is None
     assert promised_epochs([12] * 40, 0.9) == 12
 
