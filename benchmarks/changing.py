@@ -177,10 +177,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--modes", default="path,choice")
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
     parts = ["# Runs in changing worlds", "", *(__doc__ or "").split("\n")[4:]]
-    for mode in ("path", "choice"):
+    for mode in options.modes.split(","):
         begun = time.perf_counter()
         found = simulate(options.runs, options.seed, mode, print)
         parts += [f"## Mode {mode}, {len(next(iter(found.values())).runs)} runs", "", *table(found), ""]

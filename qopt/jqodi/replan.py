@@ -71,7 +71,7 @@ def remaining(
         allowed = f"fewer than {after}: the plan has no more epochs, and nothing is left to decide"
         raise InputError("after", str(after), allowed)
     start: dict[str, object] = {**before.model_dump(), "anew": anew, "epochs": before.epochs + after}
-    spent = _spent(problem, plan, after)
+    spent = (None, None) if elapsed is not None and energy is not None else _spent(problem, plan, after)
     for name, given, least, known in (
         ("elapsed", elapsed, before.elapsed, spent[0]),
         ("energy", energy, before.energy, spent[1]),
@@ -106,13 +106,16 @@ def remaining(
 
 def _spent(problem: Jqodi, plan: JqodiPlan, after: int) -> tuple[float | None, float | None]:
     """Seconds and joules since the run began, when some epochs of a plan are done; None where one is impossible."""
-    cost = breakdown(problem, plan)
-    rows = cost.epochs[:after]
-    begun = (cost.setup_time, cost.setup_energy) if after else (0.0, 0.0)
-    times, energies = [row.time for row in rows], [row.energy for row in rows]
-    time = None if None in times else math.fsum([cost.elapsed, begun[0], *(x for x in times if x is not None)])
-    energy = None if None in energies else math.fsum([cost.spent, begun[1], *(x for x in energies if x is not None)])
-    return time, energy
+    start = problem.start or Start()
+    if not after:
+        return start.elapsed, start.energy
+    part = plan.model_copy(update={"servers": plan.servers[:after], "cuts": plan.cuts[:after]})
+    cost = breakdown(problem, part)
+    times, energies = [row.time for row in cost.epochs], [row.energy for row in cost.epochs]
+    if None in times or None in energies:
+        return None, None
+    time = [cost.elapsed, cost.setup_time, *(x for x in times if x is not None)]
+    return math.fsum(time), math.fsum([cost.spent, cost.setup_energy, *(x for x in energies if x is not None)])
 
 
 def replan(
