@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
+from typing import Any
 
 from qopt.core.arguments import is_number, real, whole
 from qopt.core.errors import InputError, shown
@@ -70,7 +71,7 @@ def remaining(
     if width.epochs is not None and after == len(plan.servers):
         allowed = f"fewer than {after}: the plan has no more epochs, and nothing is left to decide"
         raise InputError("after", str(after), allowed)
-    start: dict[str, object] = {**before.model_dump(), "anew": anew, "epochs": before.epochs + after}
+    start: dict[str, Any] = {**before.model_dump(), "anew": anew, "epochs": before.epochs + after}
     spent = (None, None) if elapsed is not None and energy is not None else _spent(problem, plan, after)
     for name, given, least, known in (
         ("elapsed", elapsed, before.elapsed, spent[0]),
@@ -101,7 +102,10 @@ def remaining(
     elif after == len(plan.servers):
         allowed = f"fewer than {after}, or a loss that was observed: by the forecast the run has ended"
         raise InputError("after", str(after), allowed)
-    return problem.replace({"start": start, **(changes or {})})
+    if changes:
+        return problem.replace({"start": start, **changes})
+    parts = {name: getattr(problem, name) for name in type(problem).model_fields}
+    return Jqodi(**{**parts, "start": Start(**start)})  # what stays is not validated again
 
 
 def _spent(problem: Jqodi, plan: JqodiPlan, after: int) -> tuple[float | None, float | None]:
