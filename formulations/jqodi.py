@@ -6,8 +6,9 @@ Sets and data
     k = 1..K_i        epochs
     s = (x, j)        edge server and cut; those that are impossible in an epoch are left out (t = infinity)
     t_iks, e_iks      time and energy of epoch k in state s (Eqs. 5-10); with the robust estimate K_i epochs are timed
-                      and the energy of the first K^exp counts; the last epoch's has the inference requests in it
-    tau_i, e_i        time and energy of quantizing
+                      and the energy of the first K^exp counts; the last epoch's has the inference requests in it;
+                      of a run under way K_i is what is left, and the first epoch's have the change into it
+    tau_i, e_i        time and energy of quantizing, where it is still to do; and the time that has passed
     d_rs, c_rs        time and energy of changing from state r to s before an epoch, >= 0; d_ss = c_ss = 0
     T_max             limit on time
 

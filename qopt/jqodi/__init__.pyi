@@ -11,9 +11,9 @@ from . import terms as terms
 from .costs import breakdown as breakdown
 from .diagram import plan_vertices as plan_vertices
 from .diagram import write_diagram as write_diagram
+from .drawing import worlds as worlds
 from .limits import smallest_limits as smallest_limits
 from .plan import JqodiPlan as JqodiPlan
 from .replan import remaining as remaining
 from .sampled import solve_sampled as solve_sampled
 from .simulation import follow as follow
-from .worlds import worlds as worlds

@@ -85,8 +85,8 @@ class JqodiCost(Brief):
     inference : None where the problem does not say what a request sends, or the numbers are too large.
     expected_losses, robust_losses : (1 + epochs,) after 0, 1, ... epochs; empty where only K is known.
     expected_epochs, robust_epochs : K by both estimates from now on; None for never.
-    in_time : chance that the loss is reached after at most these epochs, where chances of K are given; then it is
-        reached within T_max if the plan keeps it. Else None.
+    in_time : probability, 0 to 1, that the loss is reached after at most these epochs, where chances of K are given:
+        within T_max [s] if the plan keeps it. Else None.
     """
 
     equations: ClassVar[str] = "recomputed from Eqs. 1-10"

@@ -473,6 +473,10 @@ class Jqodi(Problem):
         """Terms of the loss as it is known now, and its changes from now on; None where only K is known.
 
         The changes are gamma^update and gamma^run, a number for all epochs or one for each.
+
+        Parameters
+        ----------
+        estimate : ``expected`` or ``robust``; of ``chance`` no losses are known.
         """
         parts = None if estimate == "chance" else model.loss_parts(width, estimate)
         start = self.start

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
+from typing import Any
 
 from qopt.core.arguments import is_number, real, whole
 from qopt.core.errors import InputError, shown
@@ -70,8 +71,8 @@ def remaining(
     if width.epochs is not None and after == len(plan.servers):
         allowed = f"fewer than {after}: the plan has no more epochs, and nothing is left to decide"
         raise InputError("after", str(after), allowed)
-    start: dict[str, object] = {**before.model_dump(), "anew": anew, "epochs": before.epochs + after}
-    spent = _spent(problem, plan, after)
+    start: dict[str, Any] = {**before.model_dump(), "anew": anew, "epochs": before.epochs + after}
+    spent = (None, None) if elapsed is not None and energy is not None else _spent(problem, plan, after)
     for name, given, least, known in (
         ("elapsed", elapsed, before.elapsed, spent[0]),
         ("energy", energy, before.energy, spent[1]),
@@ -101,18 +102,24 @@ def remaining(
     elif after == len(plan.servers):
         allowed = f"fewer than {after}, or a loss that was observed: by the forecast the run has ended"
         raise InputError("after", str(after), allowed)
-    return problem.replace({"start": start, **(changes or {})})
+    if changes:
+        return problem.replace({"start": start, **changes})
+    parts = {name: getattr(problem, name) for name in type(problem).model_fields}
+    return Jqodi(**{**parts, "start": Start(**start)})  # what stays is not validated again
 
 
 def _spent(problem: Jqodi, plan: JqodiPlan, after: int) -> tuple[float | None, float | None]:
     """Seconds and joules since the run began, when some epochs of a plan are done; None where one is impossible."""
-    cost = breakdown(problem, plan)
-    rows = cost.epochs[:after]
-    begun = (cost.setup_time, cost.setup_energy) if after else (0.0, 0.0)
-    times, energies = [row.time for row in rows], [row.energy for row in rows]
-    time = None if None in times else math.fsum([cost.elapsed, begun[0], *(x for x in times if x is not None)])
-    energy = None if None in energies else math.fsum([cost.spent, begun[1], *(x for x in energies if x is not None)])
-    return time, energy
+    start = problem.start or Start()
+    if not after:
+        return start.elapsed, start.energy
+    part = plan.model_copy(update={"servers": plan.servers[:after], "cuts": plan.cuts[:after]})
+    cost = breakdown(problem, part)
+    times, energies = [row.time for row in cost.epochs], [row.energy for row in cost.epochs]
+    if None in times or None in energies:
+        return None, None
+    time = [cost.elapsed, cost.setup_time, *(x for x in times if x is not None)]
+    return math.fsum(time), math.fsum([cost.spent, cost.setup_energy, *(x for x in energies if x is not None)])
 
 
 def replan(

@@ -16,15 +16,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from qopt.core.arguments import real, whole
+from qopt.core.arrays import IntArray
 from qopt.core.display import Brief
 from qopt.core.errors import InputError
 from qopt.core.reading import problem_of
 from qopt.core.solution import Solution, Status
 from qopt.core.solving import certify, solve
+from qopt.jqodi.drawing import missed_at_most
 from qopt.jqodi.plan import JqodiPlan
 from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.simulation import follow
-from qopt.jqodi.terms import candidates, keeps_limit, plan_of, totals
+from qopt.jqodi.terms import Candidate, candidates, keeps_limit, plan_of, totals
 
 STEPS = 12
 """Time limits that are tried, by default."""
@@ -62,21 +64,6 @@ def in_time(problem: Jqodi, plan: JqodiPlan, some: Sequence[Jqodi]) -> int:
     return sum(run is not None and run.in_time for run in runs)
 
 
-def missed_at_most(missed: int, of: int, confidence: float = 0.95) -> float:
-    """Upper end of Clopper and Pearson's two-sided interval for a share of which `missed` of `of` were seen.
-
-    Parameters
-    ----------
-    missed, of : counts, 0 <= missed <= of, of >= 1.
-    confidence : of the interval.
-    """
-    from scipy.special import betaincinv
-
-    missed, of = whole("missed", missed, 0, of), whole("of", of, 1)
-    real("confidence", confidence, 0, 1)
-    return 1.0 if missed == of else float(betaincinv(missed + 1.0, of - missed, 0.5 + confidence / 2.0))
-
-
 def solve_sampled(
     problem: Jqodi,
     samples: Sequence[Jqodi],
@@ -91,7 +78,7 @@ def solve_sampled(
     Parameters
     ----------
     problem : what is asked; its energies are what is minimised.
-    samples : worlds, as `qopt.jqodi.worlds` draws them.
+    samples : list of worlds, as `qopt.jqodi.worlds` draws them.
     confidence : the share, above 0 and up to 1.
     fresh : other worlds, for an interval of what is promised.
     method : as `qopt.solve` takes it; not in mode ``choice``, where all choices are looked at.
@@ -124,7 +111,8 @@ def solve_sampled(
 
 def _best_choice(problem: Jqodi, samples: Sequence[Jqodi], enough: int) -> tuple[Solution, int, float] | None:
     """The cheapest choice that is in time in enough samples, by looking at them from the cheapest on."""
-    begun, ranked = time.perf_counter(), []
+    begun = time.perf_counter()
+    ranked: list[tuple[float, int, Candidate, IntArray]] = []
     for candidate in candidates(problem):
         for s in np.flatnonzero(np.isfinite(candidate.time).all(axis=0)).tolist():
             states = np.full(candidate.epochs, s)

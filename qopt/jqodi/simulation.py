@@ -2,11 +2,12 @@
 
 Two problems stand beside each other: the *forecast*, which is decided on, and the *world*, which has the losses and the
 conditions that come true. At the beginning of an epoch its conditions are seen, not those after it. Deciding *once*
-follows the first plan; deciding *again* solves what is left after every epoch (a receding horizon), with the loss that was
-observed. In both, a server that is gone, or a plan that has ended before the loss was reached, is made up for by the
-state that is possible now and, with the change into it, takes the least time.
+follows the first plan; deciding *again* solves what is left after every epoch (a receding horizon), with the loss that
+was observed. In both, a server that is gone, or a plan that has ended before the loss was reached, is made up for by
+the state that is possible now and, with the change into it, takes the least time.
 
-A run ends when the world's loss is reached, or its conditions end. It is *in time* if the loss was reached within T_max.
+A run ends when the world's loss is reached, or its conditions end. It is *in time* if the loss was reached within
+T_max.
 """
 
 from __future__ import annotations

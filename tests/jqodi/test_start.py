@@ -138,6 +138,31 @@ def test_an_observed_loss_replaces_the_forecast() -> None:
     assert (later.start.epochs, later.start.loss_after) == (2, 1)
 
 
+def test_what_is_begun_anew_counts_its_own_epochs() -> None:
+    """After one epoch of another model, a second one begins; its epochs are its own, those of conditions the run's."""
+    problem = begun().replace({"start.anew": True, "conditions": {"device_speed": [1.0] * 9}})
+    plan = qopt.JqodiPlan(model="derived", bits=8, servers=("A",) * 3, cuts=(1,) * 3)
+    left = qopt.jqodi.remaining(problem, plan, 1)
+    assert left.start is not None
+    assert (left.start.epochs, left.start.trained, left.start.model, left.start.anew) == (2, 1, "derived", False)
+    assert left.start.elapsed == pytest.approx(10.0 + 1.0 + breakdown(problem, plan).epochs[0].time)
+    pair = (left.models[1], left.models[1].widths[0])
+    assert left.epochs(*pair)[0] == 2
+    assert left.horizon == 7
+    rest = breakdown(left, plan.model_copy(update={"servers": ("A",) * 2, "cuts": (1,) * 2}))
+    assert rest.time == pytest.approx(breakdown(problem, plan).time)
+    assert [row.epoch for row in rest.epochs] == [3, 4]
+
+
+def test_limits_of_a_run_under_way_are_explained() -> None:
+    fig5 = qopt.load("jqodi/fig5")
+    left = qopt.jqodi.remaining(fig5, qopt.solve(fig5).plan, 1, elapsed=1.9, observed=0.0395)
+    assert "T_max at most 3.5 s (2.91 s used)" in str(qopt.explain(left))
+    steps = [piece.start for piece in qopt.breakpoints(left, "time_limit")]
+    assert steps == pytest.approx([0.0, 2.91, 3.51])
+    assert "epoch 2 is next, 1.9 s have passed" in str(left)
+
+
 @pytest.mark.sweep
 def test_random_problems_have_one_optimum() -> None:
     """All methods against the least of all plans, each followed through its epochs by the account of costs."""

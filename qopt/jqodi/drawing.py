@@ -8,13 +8,16 @@ what it was. Draws are seeded; the same arguments give the same worlds.
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from qopt.core.arguments import real, whole
-from qopt.core.arrays import FloatArray
+from qopt.core.arrays import BoolArray, FloatArray
 from qopt.core.errors import InputError, shown
+from qopt.core.limits import limit_with_slack
 from qopt.core.reading import problem_of
 from qopt.jqodi.losses import MAX_EPOCHS, fewest_epochs
 from qopt.jqodi.models import Model, Width
@@ -176,27 +179,142 @@ def _drifting(rng: np.random.Generator, sigma: float, epochs: int) -> FloatArray
     return factors
 
 
-def chances(problem: Jqodi, some: tuple[Jqodi, ...], model: str, bits: int) -> list[tuple[int, float]]:
-    """Shares of worlds in which a model at a width needs so many epochs, as ``epochs.chances`` takes them.
+def drawn_epochs(
+    problem: Jqodi,
+    model: str,
+    bits: int,
+    count: int,
+    *,
+    seed: int,
+    epochs: int,
+    model_error: float = 0.1,
+    epoch_error: float = 0.1,
+) -> list[int | None]:
+    """K of a model at a width in so many worlds, without the worlds: losses are drawn by the law of `worlds`.
 
     Parameters
     ----------
-    problem : of the worlds.
-    some : worlds.
+    problem : whose expected losses are the middle; K must follow from them.
     model, bits : which.
+    count : of draws, 1 to 1 000 000.
+    seed : of `numpy.random.default_rng`, >= 0.
+    epochs : looked at, 1 to 5000; what needs more counts as never.
+    model_error, epoch_error : standard deviations of the logarithms of both factors of the loss, 0 to 3.
+
+    Returns
+    -------
+    A number for each draw; None for never. Sums are rounded: a loss within 1e-12 of its limit reaches it.
 
     Raises
     ------
     InputError
-        No such model or width.
+        No such model or width, one whose K is given, or an argument out of range.
     """
-    known = [(m.name, w.bits) for m in problem.models for w in m.widths]
+    problem = problem_of(Jqodi, problem)
+    known = {(m.name, w.bits): (m, w) for m in problem.models for w in m.widths if w.loss is not None}
     if (model, bits) not in known:
-        raise InputError("model", f"{shown(model)} at {bits!r} bits", ", ".join(f"{m} at {b}" for m, b in known))
-    counts: dict[int, int] = {}
-    for world in some:
-        own = world.model(model)
-        needed = world.epochs(own, own.width(bits))[0]
-        if needed is not None:
-            counts[needed] = counts.get(needed, 0) + 1
-    return [(k, counts[k] / len(some)) for k in sorted(counts)]
+        allowed = ", ".join(f"{m} at {b}" for m, b in known) or "a model whose losses are given"
+        raise InputError("model", f"{shown(model)} at {bits!r} bits", allowed)
+    own, width = known[model, bits]
+    count, epochs = whole("count", count, 1, 1_000_000), whole("epochs", epochs, 1, 5_000)
+    rng = np.random.default_rng(whole("seed", seed, 0, 2**63 - 1))
+    errors = real("model_error", model_error, 0, 3), real("epoch_error", epoch_error, 0, 3)
+    assert width.loss is not None
+    assert own.loss is not None
+    assert own.loss_limit is not None
+    steps = np.zeros(epochs)
+    reached = epochs
+    for change in (width.loss.update.expected, width.loss.run.expected):
+        listed = np.full(epochs, change) if isinstance(change, float) else np.asarray(change[:epochs], dtype=np.float64)
+        steps[: len(listed)] += listed
+        reached = min(reached, len(listed))
+    found: list[int | None] = []
+    begin, limit = own.loss + width.loss.quantization.expected, limit_with_slack(own.loss_limit)
+    for at in range(0, count, BATCH):
+        size = min(BATCH, count - at)
+        factors = _lognormal(rng, errors[0], size)[:, None] * _lognormal(rng, errors[1], size * epochs).reshape(
+            size, -1
+        )
+        below: BoolArray = begin + np.cumsum(factors * steps, axis=1)[:, :reached] <= limit
+        first = np.argmax(below, axis=1) + 1
+        there = below.any(axis=1).tolist()
+        found += [int(k) if yes else None for k, yes in zip(first.tolist(), there, strict=True)]
+    return found
+
+
+BATCH = 10_000
+"""Draws that are looked at together."""
+
+
+def chances(needed: Sequence[int | None]) -> list[tuple[int, float]]:
+    """Shares of draws of K, as ``epochs.chances`` takes them.
+
+    Parameters
+    ----------
+    needed : list of K in each draw, None for never; at least one.
+
+    Raises
+    ------
+    InputError
+        No draws, or in none of them the loss is reached.
+    """
+    counts = Counter(k for k in needed if k is not None)
+    if not counts:
+        raise InputError("needed", "no draw that reaches its loss", "at least one")
+    return [(k, counts[k] / len(needed)) for k in sorted(counts)]
+
+
+def promised_epochs(needed: Sequence[int | None], confidence: float, *, sure: float = 0.95) -> int | None:
+    """The fewest epochs of which K needs no more with a chance of at least the confidence, as draws can promise it.
+
+    The upper end of Clopper and Pearson's interval for the chance that K is more must be at most 1 - confidence: as
+    ``epochs.robust`` it keeps what it promises whatever the law of K is, in at least a share `sure` of sets of draws
+    (for any number fixed beforehand; the least of several that pass may miss it by a little more).
+
+    Parameters
+    ----------
+    needed : list of K in each draw, None for never.
+    confidence : between 0 and 1.
+    sure : of the interval, between 0 and 1.
+
+    Returns
+    -------
+    A number of epochs; None where so few draws promise nothing, or never is too likely.
+
+    Raises
+    ------
+    InputError
+        No draws, or an argument out of range.
+    """
+    if not needed:
+        raise InputError("needed", "no draws", "at least one")
+    real("confidence", confidence, 0, 1)
+    for k in sorted({k for k in needed if k is not None}):
+        missed = sum(other is None or other > k for other in needed)
+        if missed_at_most(missed, len(needed), sure) <= 1.0 - confidence:
+            return k
+    return None
+
+
+def missed_at_most(missed: int, of: int, confidence: float = 0.95) -> float:
+    """Upper end of Clopper and Pearson's two-sided interval for a share of which `missed` of `of` were seen.
+
+    Parameters
+    ----------
+    missed, of : counts, 0 <= missed <= of, of >= 1.
+    confidence : of the interval.
+    """
+    missed, of = whole("missed", missed, 0, of), whole("of", of, 1)
+    tail = 0.5 - 0.5 * real("confidence", confidence, 0, 1)
+    if missed == of or not tail:
+        return 1.0
+    k = np.arange(1, missed + 1)
+    ways = np.concatenate(([0.0], np.cumsum(np.log((of - k + 1) / k))))  # logarithms of the binomial coefficients
+    low, high = missed / of, 1.0
+    for _ in range(60):  # the chance of so few falls with the share
+        share = 0.5 * (low + high)
+        logs = ways + np.arange(missed + 1) * math.log(share) + (of - np.arange(missed + 1)) * math.log1p(-share)
+        top = float(logs.max())
+        below = top + math.log(float(np.exp(logs - top).sum())) <= math.log(tail)
+        low, high = (low, share) if below else (share, high)
+    return high
