@@ -162,7 +162,7 @@ def save_curves(curves: Iterable[Curve], path: str | os.PathLike[str]) -> None:
 
     Parameters
     ----------
-    curves : in the order in which they are to stand there.
+    curves : list of curves, in the order in which they are to stand there.
     path : of a JSON file.
 
     Raises
