@@ -128,7 +128,7 @@ def test_rising_losses_are_wide():
         (lambda: estimator("others").forecast(curve(), 9), "no finished curve; allowed: finished curves"),
         (
             lambda: estimator("others").forecast(curve(), 99, HISTORY),
-            "history: found 0 curves of 99 epochs or more; allowed: at least 5",
+            "history: found 0 curves of 99 epochs or more; allowed",
         ),
         (lambda: estimator("last").gamma(curve(), []), "history: found no curve"),
         (lambda: estimator("last").forecast(curve(epochs=4), 3), "epochs: found 3; allowed: a whole number from 4"),

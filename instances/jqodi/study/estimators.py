@@ -9,8 +9,9 @@ after epochs 6, 10 and 14, so that no limit is made of the curve itself. K beyon
 is asked for before anything is quantized.
 
 Errors are medians of |log(forecast / true)| for the loss and of |forecast - true| over L_a for gamma and the sums of
-changes, and the mean of |epochs| for K, where "not within" counts as one more than the last epoch. Coverage is of central intervals, with Clopper and Pearson's 95 % interval as if curves
-were independent; runs of one network, width and data are alike, so the truth is somewhat wider.
+changes, and the mean of |epochs| for K, where "not within" counts as one more than the last epoch. Coverage is of
+central intervals, with Clopper and Pearson's 95 % interval as if curves were independent; runs of one network, width
+and data are alike, so the truth is somewhat wider.
 """
 
 from __future__ import annotations

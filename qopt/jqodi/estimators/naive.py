@@ -107,7 +107,7 @@ def _factor(history: tuple[Curve, ...], model: str, bits: int, seen: int, epochs
         return _continued(curve, epochs, rest)[:, epochs - seen :]
 
     empty = (0.0,) * seen
-    return calibrated(losses, Curve(model, bits, 0.0, empty, empty, empty), list(history), epochs)
+    return calibrated(losses, Curve(model, bits, 0.0, empty, empty, empty), list(history))
 
 
 def _ratios(curves: list[Curve]) -> FloatArray:

@@ -43,9 +43,7 @@ class PowerLaw(Estimator):
         self, curve: Curve, epochs: int, history: list[Curve], draws: int, rng: np.random.Generator
     ) -> tuple[FloatArray, FloatArray]:
         trained = _trained(curve, epochs, draws, rng)
-        if (
-            curve.trained[-1] >= curve.trained[0]
-        ):  # it follows no falling law: in half of the draws it goes on as it did
+        if curve.trained[-1] >= curve.trained[0]:  # no falling law: in half of the draws it goes on as it did
             trained[: draws // 2] = resampled(curve, epochs, draws // 2, rng, drift=True)[1]
         trained = widened(trained, _factor(tuple(history), curve.model, curve.epochs, epochs))
         updates = log_changes(curve)[:, 0]
@@ -82,7 +80,7 @@ def _factor(history: tuple[Curve, ...], model: str, seen: int, epochs: int) -> f
         return _trained(curve, epochs, CALIBRATION_DRAWS, np.random.default_rng(0))
 
     empty = (0.0,) * seen
-    return calibrated(losses, Curve(model, 1, 0.0, empty, empty, empty), list(history), epochs)
+    return calibrated(losses, Curve(model, 1, 0.0, empty, empty, empty), list(history))
 
 
 def _trained(curve: Curve, epochs: int, draws: int, rng: np.random.Generator) -> FloatArray:
