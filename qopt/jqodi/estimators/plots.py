@@ -50,7 +50,7 @@ def plot_accuracy(curves: Mapping[str, Curve], *, ax: Axes | None = None) -> Axe
         ax.plot(range(1, curve.epochs + 1), curve.accuracy, label=name, markersize=3, **series(k))
     ax.set_xlabel("epoch")
     ax.set_ylabel("accuracy")
-    ax.legend(frameon=False, fontsize=8)
+    ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return ax
 
 
@@ -189,7 +189,7 @@ def plot_inference(
     for name, plan in plans.items():
         for combination, parts in inference_costs(problem, plan, what).items():
             rows[f"{name}\n{combination}"] = parts
-    ax = _stacked(axes_for(ax, 1.5 + 0.9 * len(rows), 3.6), rows, f"{UNITS[what]} of one inference")
+    ax = _stacked(axes_for(ax, 1.5 + 0.8 * len(rows), 3.6), rows, f"{UNITS[what]} of one inference")
     ax.tick_params(axis="x", labelsize=7)
     return ax
 
