@@ -23,7 +23,7 @@ def finetune(
     bits: Annotated[str, typer.Option(help="Widths by commas, LO-HI for several; 32 is full precision.")] = "1-8",
     epochs: Annotated[int, typer.Option(help="Epochs of each width.")] = 5,
     seeds: Annotated[int, typer.Option(help="Runs of each width.")] = 1,
-    rate: Annotated[float, typer.Option(help="Learning rate of Adam.")] = 1e-3,
+    lr: Annotated[float, typer.Option(help="Learning rate of Adam.")] = 1e-3,
     batch: Annotated[int, typer.Option(help="Examples of a step.")] = 64,
     grid: Annotated[str, typer.Option(help="Of the weights, as for qopt measure.")] = "per-channel,symmetric,clipped",
     loss: Annotated[
@@ -51,7 +51,7 @@ def finetune(
     from qopt.measuring.grids import Grid
     from qopt.measuring.loading import load_function, load_module
 
-    settings = Settings(rate, batch, Grid.parse(grid), None if loss is None else load_function(loss, "--loss"), seed)
+    settings = Settings(lr, batch, Grid.parse(grid), None if loss is None else load_function(loss, "--loss"), seed)
     module, example = load_module(network, weights)
     with report.progress(quiet=as_json) as (say, advance):
         curves = finetuning_runs.run(

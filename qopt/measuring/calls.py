@@ -129,7 +129,7 @@ def finetune(
     epochs: int = 5,
     seeds: int = 1,
     sizes: Sequence[int] | None = None,
-    rate: float = 1e-3,
+    lr: float = 1e-3,
     batch: int = 64,
     grid: str = "per-channel,symmetric,clipped",
     loss: Loss | None = None,
@@ -155,8 +155,8 @@ def finetune(
     bits : list of widths, from 1 to 16, or 32 for full precision.
     epochs : of each width.
     seeds : how many runs of each width, in other orders of the examples.
-    sizes : how many examples, for training and validation; by default four fifths and a fifth.
-    rate, batch : learning rate of Adam, which begins anew in each epoch, and examples of a step.
+    sizes : (2,) examples for training and for validation; by default four fifths and a fifth.
+    lr, batch : learning rate of Adam, which begins anew in each epoch, and examples of a step.
     grid : of the weights, in words.
     loss : mean loss >= 0 of a batch, of outputs and labels; default the cross-entropy of classes.
     name : of the model; by default the class of the module.
@@ -181,7 +181,7 @@ def finetune(
     from qopt.measuring.grids import Grid
     from qopt.measuring.progress import ignore_line, ignore_progress
 
-    settings = Settings(rate, batch, Grid.parse(grid), loss, seed)
+    settings = Settings(lr, batch, Grid.parse(grid), loss, seed)
     name = type(module).__name__.lower() if name is None else name
     return finetuning_runs.run(
         module,

@@ -52,21 +52,21 @@ class Settings:
 
     Attributes
     ----------
-    rate : learning rate of Adam.
+    lr : learning rate of Adam.
     batch : examples of a step.
     grid : of the weights.
     loss : mean loss of a batch; cross-entropy of classes by default.
     seed : of the order of the examples.
     """
 
-    rate: float = 1e-3
+    lr: float = 1e-3
     batch: int = 64
     grid: Grid = GRID
     loss: Loss | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
-        real("rate", self.rate, 0.0, 10.0, above=True)
+        real("lr", self.lr, 0.0, 10.0, above=True)
         whole("batch", self.batch, 1)
         whole("seed", self.seed, 0)
 
@@ -181,7 +181,7 @@ class Tuned:
         self, examples: Examples, steps: list[Steps], latent: list[torch.Tensor], epoch: int
     ) -> list[torch.Tensor]:
         self.module.train()
-        optimizer = Adam((p for p in self.module.parameters() if p.requires_grad), self.settings.rate)
+        optimizer = Adam((p for p in self.module.parameters() if p.requires_grad), self.settings.lr)
         order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(self._order(epoch)))
         for chosen in order.split(self.settings.batch):
             if len(chosen) == 1 < self.settings.batch:

@@ -63,7 +63,7 @@ def run(
         "training": training.digest(),
         "validation": validation.digest(),
         "epochs": epochs,
-        "settings": [settings.rate, settings.batch, str(settings.grid), settings.seed],
+        "settings": [settings.lr, settings.batch, str(settings.grid), settings.seed],
         "loss": None if settings.loss is None else getattr(settings.loss, "__qualname__", "loss"),
     }
     kept, found = Checkpoint(checkpoint, made_from), []

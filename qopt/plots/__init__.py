@@ -11,6 +11,7 @@ from qopt.comparison.plots import plot_comparison, plot_gaps, plot_profile, plot
 from qopt.core import plot_style as style
 from qopt.core.plots import plot_trade_off
 from qopt.fleet.plots import plot_capacities, plot_options
+from qopt.jqodi.estimators.plots import plot_accuracy, plot_cuts, plot_forecast, plot_inference, plot_losses
 from qopt.jqodi.plots import plot_breakdown, plot_diagram, plot_energy_time
 from qopt.measuring.plots import plot_additivity, plot_law, plot_loss
 from qopt.placement.plots import plot_break_even, plot_front, plot_placement
@@ -54,6 +55,11 @@ __all__ = [
     "plot_diagram",
     "plot_energy_time",
     "plot_breakdown",
+    "plot_losses",
+    "plot_cuts",
+    "plot_inference",
+    "plot_accuracy",
+    "plot_forecast",
     "plot_law",
     "plot_additivity",
     "plot_loss",

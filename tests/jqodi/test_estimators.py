@@ -126,7 +126,10 @@ def test_rising_losses_are_wide():
     [
         (lambda: estimator("power-law").forecast(curve(epochs=2), 9), "2 epochs of net at 4 bits; allowed: at least 3"),
         (lambda: estimator("others").forecast(curve(), 9), "no finished curve; allowed: finished curves"),
-        (lambda: estimator("others").forecast(curve(), 99, HISTORY), "epochs: found 99; allowed: at most 12"),
+        (
+            lambda: estimator("others").forecast(curve(), 99, HISTORY),
+            "history: found 0 curves of 99 epochs or more; allowed",
+        ),
         (lambda: estimator("last").gamma(curve(), []), "history: found no curve"),
         (lambda: estimator("last").forecast(curve(epochs=4), 3), "epochs: found 3; allowed: a whole number from 4"),
         (lambda: Curve("net", 4, 1.0, (1.0,), (float("nan"),), (1.0,)), "trained[0]: found nan; allowed: a finite"),
@@ -219,3 +222,42 @@ def test_draws_that_never_reach_it():
     assert [found.epochs_to(0.5, q) for q in (0.25, 0.5, 0.75)] == [2, 2, None]
     with pytest.raises(InputError, match="not finite"):
         Forecast(3.0, trained, trained * np.inf, 0, "by hand")
+
+
+def test_pictures():
+    """Losses end with a mark that says whether they meet L_max; bars add up to what the certificate says."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from qopt import plots
+    from qopt.jqodi.estimators.plots import cut_cost, inference_costs
+
+    problem = qopt.load("jqodi/data1")
+    problem = problem.replace({"models[0].loss_limit": 0.5})
+    plan = qopt.solve(problem).plan
+    count = len(plan.cuts)
+    cost = qopt.jqodi.breakdown(problem, plan)
+    for what, total in (("energy", cost.energy), ("time", cost.time)):
+        assert sum(cut_cost(problem, plan, plan.cuts[0], what).values()) == pytest.approx(total)
+    request = inference_costs(problem, plan)[f"pi5 + {plan.servers[0]}"]
+    assert sum(request.values()) == pytest.approx(cost.inference.energy)
+    own = [curve(plan.bits, count, noise=0.0, model=plan.model, power=power) for power in (0.1, 0.9)]
+    for one, mark in zip(own, "so", strict=True):
+        ax = plots.plot_losses(problem, {"best": plan}, [one], "energy")
+        assert ax.lines[0].get_xdata()[-1] == pytest.approx(cost.energy)
+        assert ax.lines[1].get_marker() == mark
+    assert len(plots.plot_cuts(problem, plan).patches) > 5
+    assert len(plots.plot_inference(problem, {"best": plan}, "time").get_xticks()) == 3
+    found = estimator("power-law").forecast(own[1].first(5), count)
+    assert len(plots.plot_forecast(own[1], found, 0.5).collections) == 3
+    counted = Curve("net", 4, 1.0, (0.9,), (0.8,), (0.8,), accuracy=(0.7,))
+    assert len(plots.plot_accuracy({"one": counted}).lines) == 1
+    for ask, line in (
+        (lambda: plots.plot_accuracy({"none": own[0]}), "'none' without accuracies"),
+        (lambda: plots.plot_losses(problem, {"best": plan}, []), f"none of {plan.model} at {plan.bits} bits"),
+        (lambda: plots.plot_cuts(problem, plan, "money"), "what: found 'money'; allowed: energy, time"),
+        (lambda: plots.plot_inference(problem, {}), "plans: found {}"),
+    ):
+        with pytest.raises(InputError) as error:
+            ask()
+        assert line in str(error.value)

@@ -35,14 +35,14 @@ EXAMPLES = Examples(*data())
 
 def test_losses_of_an_epoch():
     """Quantizing twice is as once; at full precision nothing is quantized, and training is what the update keeps."""
-    tuned = Tuned(network(), 2, Settings(rate=0.01))
+    tuned = Tuned(network(), 2, Settings(lr=0.01))
     quantized, trained, updated, accuracy = tuned.epoch(EXAMPLES, EXAMPLES, 1)
     assert trained < quantized
     assert 0 <= accuracy <= 1
     assert updated != trained
     for weight in tuned.on(tuned.steps(), tuned.full):
         assert all(len(row.unique()) <= 4 for row in weight)
-    curve = tune(network(), EXAMPLES, EXAMPLES, FULL, 6, Settings(rate=0.01))
+    curve = tune(network(), EXAMPLES, EXAMPLES, FULL, 6, Settings(lr=0.01))
     assert curve.loss == curve.quantized[0]
     assert curve.trained == curve.updated
     np.testing.assert_allclose(curve.quantized[1:], curve.trained[:-1])
@@ -52,7 +52,7 @@ def test_losses_of_an_epoch():
 
 def test_small_steps_add_up():
     """Steps that are too small for a grid of one bit change the copy, and in time the quantized model."""
-    curve = tune(network(), EXAMPLES, EXAMPLES, 1, 12, Settings(rate=3e-3))
+    curve = tune(network(), EXAMPLES, EXAMPLES, 1, 12, Settings(lr=3e-3))
     assert min(curve.quantized[6:]) < curve.quantized[0]
 
 
@@ -75,7 +75,7 @@ def test_stopped_run_goes_on(tmp_path):
     """Stopped in the middle of a width, a run ends with the losses of one that was not; the module stays as it was."""
     module = network()
     before = [p.clone() for p in module.parameters()]
-    asked = {"bits": [2, 4], "epochs": 3, "rate": 0.01}
+    asked = {"bits": [2, 4], "epochs": 3, "lr": 0.01}
     whole = qopt.finetune(module, torch.zeros(1, 6), data(), **asked)
     assert all(torch.equal(a, b) for a, b in zip(before, module.parameters(), strict=True))
     assert [curve.bits for curve in whole] == [2, 4]
@@ -110,8 +110,8 @@ def test_stopped_run_goes_on(tmp_path):
         ({"bits": [17]}, "bits[0]: found 17; allowed: a whole number from 1 to 16, or 32"),
         ({"bits": [4, 4]}, "bits: found [4, 4]; allowed: at least one width, each once"),
         ({"epochs": 0}, "epochs: found 0"),
-        ({"rate": float("nan")}, "rate: found nan"),
-        ({"rate": 1e-3, "sizes": [100, 5]}, "sizes: found [100, 5]; allowed: two numbers >= 10"),
+        ({"lr": float("nan")}, "lr: found nan"),
+        ({"lr": 1e-3, "sizes": [100, 5]}, "sizes: found [100, 5]; allowed: two numbers >= 10"),
         ({"data": (torch.zeros(90, 6), torch.full((90,), 7))}, "classes from 7 to 7"),
         ({"module": nn.ReLU()}, "network: found no weights of two dimensions"),
         ({"loss": lambda out, _: out.sum() * torch.nan}, "a loss of nan after"),

@@ -40,7 +40,7 @@ ANGLE = 45.0
 
 CLOUD_EPOCHS = 12
 CLOUD_RATE = 2e-3
-SETTINGS = Settings(rate=5e-4, batch=50)
+SETTINGS = Settings(lr=5e-4, batch=50)
 
 
 def turned(x: torch.Tensor, degrees: float) -> torch.Tensor:

@@ -107,12 +107,12 @@ class Curve(Brief):
     @property
     def run(self) -> FloatArray:
         """gamma^run of each epoch, (epochs,)."""
-        return np.array(self.trained) - np.array(self.quantized)
+        return np.asarray(np.array(self.trained) - np.array(self.quantized))
 
     @property
     def update(self) -> FloatArray:
         """gamma^update of each epoch, (epochs,); 0 in the first."""
-        return np.array(self.quantized) - np.array((self.quantized[:1] + self.trained)[: self.epochs])
+        return np.asarray(np.array(self.quantized) - np.array((self.quantized[:1] + self.trained)[: self.epochs]))
 
     @property
     def after(self) -> FloatArray:
@@ -162,7 +162,7 @@ def save_curves(curves: Iterable[Curve], path: str | os.PathLike[str]) -> None:
 
     Parameters
     ----------
-    curves : in the order in which they are to stand there.
+    curves : list of curves, in the order in which they are to stand there.
     path : of a JSON file.
 
     Raises

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -22,6 +22,15 @@ LEAST = 1e-12
 
 LARGEST = 230.0
 """Logarithm of the largest loss that is forecast, some 1e100: beyond it all losses are hopeless alike."""
+
+FULL = 32
+"""Bits of full precision: nothing is quantized, and gamma is 0."""
+
+CALIBRATED = 0.8
+"""Level of the intervals that finished curves calibrate."""
+
+CALIBRATING = 60
+"""Finished curves that calibrate: more would take longer and say the same."""
 
 MAX_HORIZON = 10_000
 """Epochs that a forecast reaches at most."""
@@ -90,6 +99,9 @@ class Estimator(ABC):
         known = [other for other in history if other.epochs and other.loss > 0]
         if not known:
             raise InputError("history", "no curve with an epoch", "curves of other widths or models")
+        if curve.bits == FULL:
+            return np.zeros(whole("draws", draws, 2, 1_000_000))
+        known = [other for other in known if other.bits != FULL] or known
         own = [other for other in known if (other.model, other.data) == (curve.model, curve.data)]
         rng = np.random.default_rng(whole("seed", seed, 0))
         ratios = self._gamma(curve, own or known, draws, rng)
@@ -111,6 +123,49 @@ class Estimator(ABC):
     @abstractmethod
     def _gamma(self, curve: Curve, history: list[Curve], draws: int, rng: np.random.Generator) -> FloatArray:
         """(draws,) gamma over L_a, from other curves of which there is at least one."""
+
+
+def calibrated(losses: Callable[[Curve, list[Curve]], FloatArray], curve: Curve, history: list[Curve]) -> float:
+    """By how much deviations must be multiplied, at least 1, for 80 % intervals to hold on finished curves.
+
+    Each of them is forecast from its first epochs, as many as were seen of `curve`, and from history that knows as
+    little of it as the history knows of `curve`: nothing of its model, or else of its width. Errors count against the
+    half of the interval on their side, as logarithms. 1 without curves.
+
+    Parameters
+    ----------
+    losses : gives (draws, later epochs) trained losses of a curve with a history.
+    curve, history : for which the factor is wanted.
+    """
+    long = [other for other in history if other.epochs > curve.epochs]
+    if len(long) > CALIBRATING:
+        long = [long[i] for i in np.linspace(0, len(long) - 1, CALIBRATING).round().astype(int)]
+    new = all(other.model != curve.model for other in history) and len({other.model for other in history}) > 1
+    tail, ratios = (1.0 - CALIBRATED) / 2.0, []
+    for one in long:
+        rest = [o for o in history if (o.model != one.model if new else (o.bits, o.model) != (one.bits, one.model))]
+        found = losses(one.first(curve.epochs), rest)
+        if not len(found):
+            continue
+        reach = min(one.epochs - curve.epochs, found.shape[1])
+        low, middle, high = np.log(np.maximum(np.quantile(found[:, :reach], [tail, 0.5, 1.0 - tail], axis=0), LEAST))
+        errors = np.log(np.maximum(one.trained[curve.epochs :][:reach], LEAST)) - middle
+        half = np.where(errors > 0, high - middle, middle - low)
+        ratios.append(np.abs(errors) / np.maximum(half, 1e-3))
+    return max(1.0, float(np.quantile(np.concatenate(ratios), CALIBRATED))) if ratios else 1.0
+
+
+def widened(losses: FloatArray, factor: float) -> FloatArray:
+    """Deviations from the median of each epoch, as logarithms, times a factor.
+
+    Parameters
+    ----------
+    losses : (draws, epochs).
+    factor : at least 1.
+    """
+    logs = np.log(np.maximum(losses, LEAST))
+    middle = np.median(logs, axis=0)
+    return np.asarray(np.exp(np.minimum(middle + factor * (logs - middle), LARGEST)))
 
 
 def log_losses(curve: Curve) -> tuple[FloatArray, FloatArray]:

@@ -5,12 +5,18 @@ Steps are resampled as logarithms of factors, update and training of an epoch to
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
+
 import numpy as np
 
 from qopt.core.arrays import FloatArray
 from qopt.core.errors import InputError
 from qopt.jqodi.estimators.curves import Curve
-from qopt.jqodi.estimators.estimator import Estimator, resampled
+from qopt.jqodi.estimators.estimator import LEAST, Estimator, calibrated, resampled, widened
+
+CROWD = 5
+"""Curves that are enough for a spread of their own."""
 
 
 class LastValue(Estimator):
@@ -55,36 +61,53 @@ class MeanChange(Estimator):
 class OtherCurves(Estimator):
     """The loss changes by the factors that finished curves changed by from the same epoch on.
 
-    Curves of the same width come first if there are at least as many as `CROWD`, otherwise all count. Works from no
-    epoch on: gamma and the first epoch are then relative to L_a.
+    Curves of the same width come first if there are at least as many as `CROWD`, otherwise all count. Intervals are
+    calibrated as those of the power law. Works from no epoch on: gamma and the first epoch are then relative to L_a.
     """
 
     name = "others"
     least_seen = 0
     needs_history = True
 
-    CROWD = 5
-    """Curves of the same width that are enough for themselves."""
-
     def _later(
         self, curve: Curve, epochs: int, history: list[Curve], draws: int, rng: np.random.Generator
     ) -> tuple[FloatArray, FloatArray]:
-        long = [other for other in history if other.epochs >= epochs and other.loss > 0]
-        if not long:
-            longest = max(other.epochs for other in history)
-            raise InputError("epochs", str(epochs), f"at most {longest}, the length of the longest finished curve")
-        same = [other for other in long if other.bits == curve.bits]
-        chosen = same if len(same) >= self.CROWD else long
-        seen = curve.epochs
-        start = curve.trained[-1] if seen else curve.loss
-        factors = np.array(
-            [[*other.quantized[seen:epochs], *other.trained[seen:epochs]] for other in chosen]
-        ) / np.maximum(1e-12, [[other.trained[seen - 1] if seen else other.loss] for other in chosen])
-        rows = start * factors[rng.integers(len(chosen), size=draws)]
-        return rows[:, : epochs - seen], rows[:, epochs - seen :]
+        long = sum(other.epochs >= epochs for other in history)
+        if long < CROWD:
+            found = f"{long} curve{'' if long == 1 else 's'} of {epochs} epochs or more"
+            raise InputError("history", found, f"at least {CROWD}, as far as estimator {self.name} is to forecast")
+        rows = _continued(curve, epochs, history)
+        factor = _factor(tuple(history), curve.model, curve.bits, curve.epochs, epochs)
+        drawn = widened(rows[rng.integers(len(rows), size=draws)], factor)
+        return drawn[:, : epochs - curve.epochs], drawn[:, epochs - curve.epochs :]
 
     def _gamma(self, curve: Curve, history: list[Curve], draws: int, rng: np.random.Generator) -> FloatArray:
         return rng.choice(_ratios(_nearest(curve, history)), draws)
+
+
+def _continued(curve: Curve, epochs: int, history: Sequence[Curve]) -> FloatArray:
+    """(curves, 2 later epochs) quantized and trained losses if a curve went on as each of those finished did."""
+    long = [other for other in history if other.epochs >= epochs and other.loss > 0]
+    same = [other for other in long if other.bits == curve.bits]
+    chosen, seen = (same if len(same) >= CROWD else long), curve.epochs
+    start = curve.trained[-1] if seen else curve.loss
+    rows = [
+        np.array([*other.quantized[seen:epochs], *other.trained[seen:epochs]])
+        / max(LEAST, other.trained[seen - 1] if seen else other.loss)
+        for other in chosen
+    ]
+    return start * np.array(rows).reshape(len(chosen), 2 * (epochs - seen))
+
+
+@functools.lru_cache(maxsize=256)
+def _factor(history: tuple[Curve, ...], model: str, bits: int, seen: int, epochs: int) -> float:
+    """What finished curves say of the intervals of a model and width that the history knows or does not."""
+
+    def losses(curve: Curve, rest: list[Curve]) -> FloatArray:
+        return _continued(curve, epochs, rest)[:, epochs - seen :]
+
+    empty = (0.0,) * seen
+    return calibrated(losses, Curve(model, bits, 0.0, empty, empty, empty), list(history))
 
 
 def _ratios(curves: list[Curve]) -> FloatArray:
@@ -93,6 +116,10 @@ def _ratios(curves: list[Curve]) -> FloatArray:
 
 
 def _nearest(curve: Curve, history: list[Curve]) -> list[Curve]:
-    """The curves of the nearest width, all that are as near."""
-    least = min(abs(other.bits - curve.bits) for other in history)
-    return [other for other in history if abs(other.bits - curve.bits) == least]
+    """Curves of the nearest widths: as few widths as have `CROWD` different gammas."""
+    found: list[Curve] = []
+    for distance in sorted({abs(other.bits - curve.bits) for other in history}):
+        found += [other for other in history if abs(other.bits - curve.bits) == distance]
+        if len({other.gamma / other.loss for other in found}) >= CROWD:
+            break
+    return found

@@ -1,7 +1,8 @@
 """Losses as power laws of the epoch, c + a k^-b with a, b, c >= 0, and what a bootstrap says of them.
 
-Quantized and trained losses have a law each. Errors are relative. Least squares in a and c is closed for each b of a
-grid; a draw takes b by its likelihood, resamples the residuals, refits a and c, and adds noise to what it forecasts.
+Trained losses have a law; quantized ones follow from them by updates like those that were seen. Errors are relative.
+Least squares in a and c is closed for each b of a grid; a draw takes b by its likelihood, resamples the residuals,
+refits a and c, and adds noise to what it forecasts.
 Residuals of few epochs are widened, and never count as smaller than `FLOOR`: three points lie on many curves.
 
 With finished curves at hand the draws are calibrated: their deviations from the median, as logarithms, are multiplied
@@ -18,7 +19,7 @@ import numpy as np
 
 from qopt.core.arrays import FloatArray
 from qopt.jqodi.estimators.curves import Curve
-from qopt.jqodi.estimators.estimator import LARGEST, LEAST, Estimator, resampled
+from qopt.jqodi.estimators.estimator import LARGEST, LEAST, Estimator, calibrated, log_changes, resampled, widened
 
 EXPONENTS = np.geomspace(0.05, 4.0, 60)
 """Grid of b: slower is flat, faster is over after an epoch."""
@@ -26,17 +27,11 @@ EXPONENTS = np.geomspace(0.05, 4.0, 60)
 FLOOR = 0.02
 """Least relative standard deviation of a residual."""
 
-CALIBRATED = 0.8
-"""Level of the intervals that finished curves calibrate."""
-
 CALIBRATION_DRAWS = 200
-
-MOST = 60
-"""Finished curves that calibrate: more would take longer and say the same."""
 
 
 class PowerLaw(Estimator):
-    """A power law for each of the two losses, with bootstrap draws, calibrated by finished curves if there are any.
+    """A power law of the trained losses, with bootstrap draws, calibrated by finished curves if there are any.
 
     Of gamma: a power law of the number of levels, A (2^bits)^-p, over the other widths.
     """
@@ -47,42 +42,51 @@ class PowerLaw(Estimator):
     def _later(
         self, curve: Curve, epochs: int, history: list[Curve], draws: int, rng: np.random.Generator
     ) -> tuple[FloatArray, FloatArray]:
-        later = _draws(curve, epochs, draws, rng)
-        if (
-            curve.trained[-1] >= curve.trained[0]
-        ):  # it follows no falling law: in half of the draws it goes on as it did
-            for losses, walk in zip(later, resampled(curve, epochs, draws // 2, rng, drift=True), strict=True):
-                losses[: draws // 2] = walk
-        factor = _needed(tuple(history), curve.epochs, epochs)
-        return tuple(_widened(losses, factor) for losses in later)  # type: ignore[return-value]
+        trained = _trained(curve, epochs, draws, rng)
+        if curve.trained[-1] >= curve.trained[0]:  # no falling law: in half of the draws it goes on as it did
+            trained[: draws // 2] = resampled(curve, epochs, draws // 2, rng, drift=True)[1]
+        trained = widened(trained, _factor(tuple(history), curve.model, curve.epochs, epochs))
+        updates = log_changes(curve)[:, 0]
+        count = len(updates)
+        spread = (updates - updates.mean()) * np.sqrt(count / (count - 1))
+        drawn = spread[rng.integers(count, size=trained.shape)]
+        drawn += updates.mean() + spread[rng.integers(count, size=(draws, count))].mean(axis=1)[:, None]
+        before = np.hstack([np.full((draws, 1), curve.trained[-1]), trained[:, :-1]])
+        return before * np.exp(np.clip(drawn, -LARGEST, LARGEST)), trained
 
     def _gamma(self, curve: Curve, history: list[Curve], draws: int, rng: np.random.Generator) -> FloatArray:
+        powers = np.linspace(0.25, 3.0, 12)
         bits = np.array([other.bits for other in history], dtype=float)
         ratios = np.array([other.gamma / other.loss for other in history])
-        # sinh^-1 is a logarithm that takes both signs; the law is fitted where gammas are, not where they vanish
-        levels = 2.0 ** -np.outer(np.linspace(0.25, 3.0, 12), bits)
-        chosen = rng.integers(len(history), size=(draws, len(history)))
+        levels = 2.0 ** -np.outer(powers, bits)
+        near = np.flatnonzero(np.abs(bits - curve.bits) <= max(2.0, float(np.abs(bits - curve.bits).min())))
         found = np.empty(draws)
-        for d, rows in enumerate(chosen):
+        for d, rows in enumerate(rng.integers(len(history), size=(draws, len(history)))):
             x, y = levels[:, rows], ratios[rows]
-            slope = (x @ y) / np.maximum((x * x).sum(axis=1), 1e-300)
-            errors = ((y - slope[:, None] * x) ** 2).sum(axis=1)
-            best = int(errors.argmin())
-            law = slope[best] * 2.0 ** (-np.linspace(0.25, 3.0, 12)[best] * curve.bits)
-            other = int(rng.integers(len(history)))
-            residual = ratios[other] - slope[best] * levels[best, other]
-            scale = levels[best].mean()  # residuals shrink with the law: a gamma of 8 bits has no error of 1 bit
-            found[d] = law + residual * min(1.0, 2.0 ** (-np.linspace(0.25, 3.0, 12)[best] * curve.bits) / scale)
+            slopes = (x @ y) / np.maximum((x * x).sum(axis=1), 1e-300)
+            best = int(((y - slopes[:, None] * x) ** 2).sum(axis=1).argmin())
+            other = int(rng.choice(near))  # errors of a law are as large as at widths nearby
+            error = ratios[other] - slopes[best] * levels[best, other]
+            found[d] = slopes[best] * 2.0 ** (-powers[best] * curve.bits) + error * rng.choice((-1.0, 1.0))
         return found
 
 
-def _draws(curve: Curve, epochs: int, draws: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-    """(draws, epochs not seen) quantized and trained losses."""
-    seen = curve.epochs
+@functools.lru_cache(maxsize=64)
+def _factor(history: tuple[Curve, ...], model: str, seen: int, epochs: int) -> float:
+    """What finished curves say of the intervals; `model` says whether the history knows it."""
+
+    def losses(curve: Curve, rest: list[Curve]) -> FloatArray:
+        del rest
+        return _trained(curve, epochs, CALIBRATION_DRAWS, np.random.default_rng(0))
+
+    empty = (0.0,) * seen
+    return calibrated(losses, Curve(model, 1, 0.0, empty, empty, empty), list(history))
+
+
+def _trained(curve: Curve, epochs: int, draws: int, rng: np.random.Generator) -> FloatArray:
+    """(draws, epochs not seen) trained losses."""
     at = np.arange(1, epochs + 1, dtype=float)
-    # the first quantized loss is not that of an updated model, and follows no law with the others
-    first = _law(at[1:seen], np.array(curve.quantized[1:]), at[seen:], draws, rng)
-    return first, _law(at[:seen], np.array(curve.trained), at[seen:], draws, rng)
+    return _law(at[: curve.epochs], np.array(curve.trained), at[curve.epochs :], draws, rng)
 
 
 def _law(k: FloatArray, losses: FloatArray, later: FloatArray, draws: int, rng: np.random.Generator) -> FloatArray:
@@ -120,34 +124,3 @@ def _fitted(x: FloatArray, y: FloatArray, weights: FloatArray) -> tuple[FloatArr
     c = my - a * mx
     through = (weights * x * y).sum(axis=-1, keepdims=True) / (weights * x * x).sum(axis=-1, keepdims=True)
     return np.where(c < 0, through, a), np.maximum(c, 0.0)
-
-
-@functools.lru_cache(maxsize=64)
-def _needed(history: tuple[Curve, ...], seen: int, epochs: int) -> float:
-    """By how much deviations must be multiplied, at least 1, for 80 % intervals to hold on finished curves.
-
-    Errors beyond the seen epochs count, each against the half of the interval on its side. 1 without curves.
-    """
-    long = [curve for curve in history if curve.epochs > seen]
-    if len(long) > MOST:
-        long = [long[i] for i in np.linspace(0, len(long) - 1, MOST).round().astype(int)]
-    if not long:
-        return 1.0
-    tail = (1.0 - CALIBRATED) / 2.0
-    worst = []
-    for curve in long:
-        reach = min(curve.epochs, epochs)
-        _, trained = _draws(curve.first(seen), reach, CALIBRATION_DRAWS, np.random.default_rng(0))
-        low, middle, high = np.log(np.quantile(trained, [tail, 0.5, 1.0 - tail], axis=0))
-        errors = np.log(np.maximum(curve.trained[seen:reach], LEAST)) - middle
-        half = np.where(errors > 0, high - middle, middle - low)
-        worst.append(np.abs(errors) / np.maximum(half, 1e-9))
-    pooled = np.concatenate(worst)
-    return max(1.0, float(np.quantile(pooled, CALIBRATED)))
-
-
-def _widened(losses: FloatArray, factor: float) -> FloatArray:
-    """Deviations from the median of each epoch, as logarithms, times a factor."""
-    logs = np.log(losses)
-    middle = np.median(logs, axis=0)
-    return np.asarray(np.exp(np.minimum(middle + factor * (logs - middle), LARGEST)))

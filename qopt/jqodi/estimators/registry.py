@@ -8,7 +8,7 @@ from qopt.core.errors import MethodError, shown
 from qopt.jqodi.estimators.curves import Curve
 from qopt.jqodi.estimators.estimator import Estimator
 from qopt.jqodi.estimators.learned_torch import Learned
-from qopt.jqodi.estimators.naive import LastValue, MeanChange, OtherCurves
+from qopt.jqodi.estimators.naive import CROWD, LastValue, MeanChange, OtherCurves
 from qopt.jqodi.estimators.power_law import PowerLaw
 
 ESTIMATORS: dict[str, type[Estimator]] = {
@@ -37,13 +37,14 @@ def estimator(name: str) -> Estimator:
 def automatic(curve: Curve, epochs: int, history: Sequence[Curve]) -> Estimator:
     """The estimator that did best on curves that were left out, of those that can be asked (docs/learning.md).
 
+    The factors of other curves, where at least `CROWD` of them reach as far; otherwise a power law.
+
     Parameters
     ----------
     curve : what was seen.
     epochs : up to which epoch.
-    history : finished curves.
+    history : list of finished curves.
     """
-    long = [other for other in history if other.epochs >= epochs]
-    if curve.epochs < PowerLaw.least_seen and len(long) >= OtherCurves.CROWD:
-        return OtherCurves()
-    return PowerLaw()
+    del curve
+    reach = sum(other.epochs >= epochs for other in history)
+    return OtherCurves() if reach >= CROWD else PowerLaw()

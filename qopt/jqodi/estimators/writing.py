@@ -68,11 +68,8 @@ class Estimated(Brief):
     def __str__(self) -> str:
         lines = [
             f"{row.model} at {row.bits} bits: "
-            + (
-                f"K {_count(row.expected)} expected, {_count(row.robust)} robust ({row.estimator}, {row.seen} seen)"
-                if row.estimator
-                else "as it was"
-            )
+            + f"K {_count(row.expected)} expected, {_count(row.robust)} robust"
+            + (f" ({row.estimator}, {row.seen} seen)" if row.estimator else "")
             + (f"; {row.note}" if row.note else "")
             for row in self.rows
         ]
@@ -147,7 +144,8 @@ def forecast_losses(
     ----------
     problem : with models of the curves' names; a problem, a bundled name or a path.
     curves : list of what was seen of its models and widths, or a file of such curves; several of one model and width
-        count as equally likely. Widths without a curve stay as they are, and the answer says so.
+        count as equally likely. Widths without a curve keep their K, or loss changes if L_a and L_max are what they
+        were, and are left out otherwise; the answer says so.
     epochs : how far the forecasts reach; a loss that is not met by then is never met.
     quantile : of the robust estimate, from 0.5 to below 1.
     estimator : a name (power-law, learned, others, last, mean), or auto.
@@ -185,8 +183,10 @@ def forecast_losses(
             seen = [curve for curve in own if curve.bits == width.bits]
             if not seen or limit is None:
                 rows.append(Row(model.name, width.bits, 0, "", *model.epochs(width), note="no curve"))
-                if own and width.loss is not None:
-                    rows[-1] = replace(rows[-1], note="no curve, and its loss changes are those of another L_a")
+                if own and width.loss is not None and (model.loss != own[0].loss or model.loss_limit != limit):
+                    changes[f"models[{m}].widths[{w}].loss"] = None
+                    note = "no curve, and loss changes that went with another L_a or L_max: left out"
+                    rows[-1] = Row(model.name, width.bits, 0, "", None, None, note)
                 continue
             others = [curve for curve in (*given, *known) if curve not in seen]
             found = _pooled([_forecast(curve, epochs, others, estimator, draws, seed) for curve in seen])
