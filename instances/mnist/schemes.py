@@ -3,8 +3,8 @@
     python schemes.py FOLDER [--seeds 0,1,2,3,4] [--out FILE]     # train, measure, carry out; minutes a seed
 
 FOLDER holds MNIST's four ``.gz`` archives. Seed 0 is the kept network of qpart/table2; other seeds train theirs
-(train.py, 10 epochs in place of 30) and measure it anew, on 5000 images, so that a seed is a network, its auto-encoders and its plans. A seed that FILE has
-already is left out, so a run that was stopped goes on.
+(train.py, 10 epochs in place of 30) and measure it anew, on 5000 images, so that a seed is a network, its
+auto-encoders and its plans. A seed that FILE has already is left out, so a run that was stopped goes on.
 
 * no optimization: the network as it is, 32 bits.
 * auto-encoder: at a cut, an encoder (z to k values, linear) on the device and a decoder on the server, trained on
