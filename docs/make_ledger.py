@@ -46,7 +46,8 @@ study; the tests see that every test named here exists and that no claim is with
 * **contradicted**: by the paper itself, by mathematics, or by what was measured.
 * **cannot be tested here**: data, machines or samples that are not published or cannot be had, or no claim on numbers.
 
-What is measured on MNIST is of networks that we trained ([simulation.md](simulation.md)). See too [figure5.md](figure5.md), [placement-study.md](placement-study.md) and
+What is measured on MNIST is of networks that we trained ([simulation.md](simulation.md)). See too
+[figure5.md](figure5.md), [placement-study.md](placement-study.md) and
 [the study of JQODI](../instances/jqodi/study/README.md).
 """
 

@@ -128,8 +128,9 @@ def text() -> str:
     """The tables of the page."""
     found = [carried(entry) for entry in seeds()]
     n = len(found)
+    names = ", ".join(str(entry["seed"]) for entry in seeds())
     lines = [
-        f"{n} seed{'s' if n > 1 else ''} ({', '.join(str(e['seed']) for e in seeds())}). *Level lost*: the upper end of "
+        f"{n} seed{'s' if n > 1 else ''} ({names}). *Level lost*: the upper end of "
         "the paired loss exceeds one point on the calibration images.",
         "",
         "Table III, accuracy on the 10 000 test images [%]:",
