@@ -25,10 +25,10 @@ Every bundled instance under every method that can take it, 20 s at most each, g
 `python benchmarks/agreement.py --out docs/agreement.md`. *Agree* is a verified plan within 1e-6 of the best one found
 with the same sort of bits; *proved* where the certificate proves it, *by its word* where it is the claim of a solver or
 method alone. *Above* are methods that promise no optimum, and by how much; *open* is what the clock stopped.
-*Breaks a limit*: a rule as it was published (`qpart-paper`, `full-model`, `minimal-model`) that does not look at every
-limit and claims nothing. *Wrong* is a claim that the data refute: of a plan that breaks a limit, of an optimum where a
-better plan is known, of no plan where there is one, of a bound above a plan. How to read such a comparison:
-[comparing](comparing.md).
+*Breaks a limit*: a rule as it was published (`qpart-paper`, `qpart-published`, `full-model`, `minimal-model`) that does
+not look at every limit and claims nothing. *Wrong* is a claim that the data refute: of a plan that breaks a limit, of
+an optimum where a better plan is known, of no plan where there is one, of a bound above a plan. How to read such a
+comparison: [comparing](comparing.md).
 
 """
 

@@ -20,8 +20,8 @@ def table2() -> QPart:
     """Table II, cuts 1..6 (the paper's partition points 0..5), no scales: bits as Eq. 14 counts them."""
     network = load("qpart/mnist-mlp6")
     about = (
-        "Table II of the QPART paper, with its six fully connected layers 784-512-256-128-64-32-10 as we trained and "
-        "measured them (qpart/mnist-mlp6): the paper's own network is not published. 200 Mbit/s, one download for one "
+        "Table II of the QPART paper, with its six layers as we trained and measured them. The paper's own network "
+        "is not published: this is 784-512-256-128-64-32-10 of qpart/mnist-mlp6. 200 Mbit/s, one download for one "
         "inference, cuts 1..6, which are the paper's partition points 0..5. Scales and zero points are not counted, "
         "as in Eq. 14. Table II has no price, so it is 0; the server's energy is known and not charged, as in the text."
     )

@@ -3,12 +3,12 @@
     python schemes.py FOLDER [--seeds 0,1,2,3,4] [--out FILE]     # train, measure, carry out; minutes a seed
 
 FOLDER holds MNIST's four ``.gz`` archives. Seed 0 is the kept network of qpart/table2; other seeds train theirs
-(train.py, 10 epochs in place of 30) and measure it anew, on 5000 images, so that a seed is a network, its auto-encoders and its plans. A seed that FILE has
-already is left out, so a run that was stopped goes on.
+(train.py, 3 epochs in place of 30) and measure it anew, on 1500 and 4000 images, so that a seed is a network, its
+auto-encoders and its plans. A seed that FILE has already is left out, so a run that was stopped goes on.
 
 * no optimization: the network as it is, 32 bits.
 * auto-encoder: at a cut, an encoder (z to k values, linear) on the device and a decoder on the server, trained on
-  training images (40 000 for seed 0, 10 000 for the others: `images` in the file) so that the logits change least; k is
+  training images (40 000 for seed 0, 5000 for the others: `images` in the file) so that the logits change least; k is
   halved from z / 2 on for as long as the level is kept.
 * pruning: of each of layers 1..p the neurons whose incoming weights have the smallest norm; the share kept, the same in
   all layers, is found by halving an interval until it is 1/64 wide. Nothing is trained afterwards.
@@ -57,8 +57,10 @@ CUTS = range(1, 7)
 EPOCHS, BATCH, RATE = 4, 256, 2e-3
 """Of an auto-encoder: it is small, and the network around it is trained already."""
 IMAGES = {0: 40_000}
-FEWER, SHORTER = 10_000, 10
+FEWER, SHORTER = 5_000, 3
 """Images of the other seeds' auto-encoders, epochs of their networks."""
+MEASURED, CALIBRATED = 1_500, 4_000
+"""Images that the other seeds are measured and calibrated on: a level of one point takes at least 381."""
 FINEST = 1 / 64
 """How far the share of neurons is halved."""
 
@@ -210,9 +212,9 @@ def network_of(seed: int, parts: dict[str, Examples], say: Say) -> tuple[nn.Modu
     training.EPOCHS["mlp6"] = SHORTER
     module = training.train("mlp6", parts["training"], seed, say)
     network = trace(module, networks.example())
-    found = measure(network, parts["coefficients"][:5000], levels=(LEVEL,), grid=GRID, seed=seed, memory=MEMORY)
+    found = measure(network, parts["coefficients"][:MEASURED], levels=(LEVEL,), grid=GRID, seed=seed, memory=MEMORY)
     say(f"seed {seed}: measured")
-    cuts = calibrate_cuts(network, parts["calibration"], found, shared_by=(1,), seed=seed, memory=MEMORY)
+    cuts = calibrate_cuts(network, parts["calibration"][:CALIBRATED], found, shared_by=(1,), seed=seed, memory=MEMORY)
     problem = instance(network, found, cuts, name=f"table2-{seed}", level=LEVEL, input_bits=8)
     return module, problem.replace({**TABLE_II, "network.overhead": None}), found
 

@@ -12,8 +12,6 @@ from qopt.cli.common import AsJson, Changes, ExitCode, Instance, Level, print_js
 from qopt.core.errors import InputError, shown
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from qopt.qpart.problem import QPart
 
 FIGURES = ("3", "5", "5-energy", "5-price", "6", "7", "8", "9", "10")
@@ -63,7 +61,7 @@ def schemes(
     return ExitCode.FOUND
 
 
-def _draw(problem: QPart, table: pd.DataFrame, figure: str, stored: int, out: Path) -> None:
+def _draw(problem: QPart, table: Any, figure: str, stored: int, out: Path) -> None:
     """Write a figure."""
     from qopt import plots
 

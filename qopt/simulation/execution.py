@@ -56,6 +56,10 @@ def executed(
     sample : how many requests, those without a plan left out.
     seed : of the sample, and of which example each request brings.
 
+    Returns
+    -------
+    `Executed`: mean score with its interval, and how many plans ran.
+
     Raises
     ------
     InputError

@@ -59,9 +59,9 @@ class Execution:
 
     Attributes
     ----------
-    device_time, server_time : seconds.
-    device_energy, server_energy : joules; the server's only where it is charged.
-    price : of the server.
+    device_time, server_time : (n,) seconds.
+    device_energy, server_energy : (n,) joules; the server's only where it is charged.
+    price : (n,) of the server.
     """
 
     device_time: FloatArray
@@ -104,8 +104,8 @@ class Transmission:
 
     Attributes
     ----------
-    time : seconds of download and upload, a download's shared by its inferences.
-    energy : joules.
+    time : (n,) seconds of download and upload, a download's shared by its inferences.
+    energy : (n,) joules.
     """
 
     time: FloatArray

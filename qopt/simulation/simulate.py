@@ -53,6 +53,10 @@ def simulate(
     policy : list of names of policies: exact, published, restored, device, server, float.
     threads : of the processor.
 
+    Returns
+    -------
+    `Simulation`: columns of every policy, their distributions and misses as tables.
+
     Raises
     ------
     InputError

@@ -89,6 +89,10 @@ def draw_stream(
     levels : list of accuracy levels, each as likely as any; by default those of each network.
     channel : `Channel`, the same model for every device (Eqs. 11-13).
 
+    Returns
+    -------
+    `Stream`: requests as the server is told of them, and the rates at which each will be served.
+
     Raises
     ------
     InputError

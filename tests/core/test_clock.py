@@ -49,7 +49,7 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
 COMPARISONS = ("full-model", "minimal-model")
 """Methods that answer another question than the problem's: no other plan takes the place of theirs."""
 
-UNCHECKED = ("qpart-paper", *COMPARISONS)
+UNCHECKED = ("qpart-paper", "qpart-published", *COMPARISONS)
 """Methods that hand back plans whether they keep the limits or not."""
 
 

@@ -100,6 +100,7 @@ def solve(problem: QPart, options: Options) -> Outcome:
         if value < best_value:
             best, best_value, raw = plan, value, found
     if best is None or raw is None:
-        return Outcome(status, message=message if clock.over else "the published algorithm needs a cut p >= 1")
+        stopped = status == "time-limit"
+        return Outcome(status, message=message if stopped else "the published algorithm needs a cut p >= 1")
     details = {"raw": [float(b) if math.isfinite(b) else None for b in raw]}
     return Outcome(status, best, message=message, details=details)
