@@ -15,6 +15,7 @@ from . import measuring as measuring
 from . import placement as placement
 from . import plots as plots
 from . import qpart as qpart
+from . import reporting as reporting
 from . import runtime as runtime
 from .allocation.audit import Audit as Audit
 from .allocation.audit import audit as audit
@@ -68,6 +69,7 @@ from .qpart.serving.requests import Requests as Requests
 from .qpart.serving.requests import fading_rates as fading_rates
 from .qpart.serving.table import load_table as load_table
 from .qpart.serving.table import offline as offline
+from .reporting.page import report as report
 from .runtime.exits import exit_onnx as exit_onnx
 from .runtime.manifest import read_parts as read_parts
 from .runtime.manifest import run_parts as run_parts

@@ -32,6 +32,7 @@ from qopt.cli.pack import pack
 from qopt.cli.place import place
 from qopt.cli.profile import profile
 from qopt.cli.quantize import quantize
+from qopt.cli.report import report
 from qopt.cli.solve import solve
 from qopt.cli.solvers import solvers
 from qopt.cli.split import split
@@ -56,6 +57,7 @@ COMMANDS = (
     place,
     front,
     explain,
+    report,
     instances,
     methods,
     solvers,
