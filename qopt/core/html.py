@@ -87,7 +87,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequence[
 
     top = f"<thead><tr>{cells(head, 'th')}</tr></thead>" if head else ""
     body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in listed)
-    box = f"box {kind}".rstrip()
+    box = f"box {kind or ('' if head else 'facts')}".rstrip()
     return f'<div class="{box}" style="overflow-x:auto"><table>{top}<tbody>{body}</tbody></table></div>'
 
 

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from qopt.core.problem import Problem
 
 
+NOTHING = "–"
+"""The group of places at which nothing is decided."""
+
+
 @dataclass(frozen=True)
 class Slider:
     """A quantity on which the best plan depends.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qopt.core.plan import Plan
-from qopt.core.showing import Picture, Slider, Strip, limit_sliders
+from qopt.core.showing import NOTHING, Picture, Slider, Strip, limit_sliders
 from qopt.core.solution import Solution
 from qopt.qpart.plan import QPartPlan
 from qopt.qpart.problem import QPart
@@ -41,7 +41,7 @@ def strips(problem: QPart, plan: Plan) -> list[Strip]:
     widths = [f"{width:.4g} bit" for width in plan.weights]
     return [
         Strip("layers", tuple((side, count) for side, count in sides if count)),
-        Strip.of("weights", [*widths, *["float32, server"] * (n - plan.cut)]),
+        Strip.of("weights", [*widths, *[NOTHING] * (n - plan.cut)]),
     ]
 
 

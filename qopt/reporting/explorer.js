@@ -2,7 +2,7 @@
 // between two break-even values one plan is best, and its objective is a + b x, x the value or its inverse.
 "use strict";
 (function () {
-  const STEPS = 1000, WIDTH = 720, HEIGHT = 240, LEFT = 78, RIGHT = 14, TOP = 14, BOTTOM = 34, SAMPLES = 40, LABEL = 0.07;
+  const STEPS = 1000, WIDEST = 860, NARROWEST = 320, HEIGHT = 230, LEFT = 62, RIGHT = 14, TOP = 14, BOTTOM = 34, SAMPLES = 40, LABEL = 0.07;
   const PREFIXES = [[1e9, "G"], [1e6, "M"], [1e3, "k"], [1, ""], [1e-3, "m"], [1e-6, "µ"], [1e-9, "n"]];
 
   function number(x, digits) {
@@ -12,7 +12,7 @@
   }
 
   function quantity(d, x) {
-    if (!d.prefixed || x === 0) return (number(x, 6) + " " + d.unit).trim();
+    if (!d.prefixed || x === 0 || (d.whole && Math.abs(x) < 1)) return (number(x, 6) + " " + d.unit).trim();
     for (const [factor, prefix] of PREFIXES) if (Math.abs(x) >= factor) return number(x / factor, 5) + " " + prefix + d.unit;
     return number(x, 4) + " " + d.unit;
   }
@@ -68,6 +68,7 @@
 
   // The curve once: pieces, break-even values as ticks, the instance's own value; the point moves.
   function chart(d, parent) {
+    const WIDTH = Math.max(NARROWEST, Math.min(WIDEST, parent.clientWidth || WIDEST));  // so letters keep their size
     const xs = (x) => LEFT + shareOf(d, x) * (WIDTH - LEFT - RIGHT);
     const pieces = [];
     let least = Infinity, most = -Infinity;
@@ -141,7 +142,7 @@
       const strip = element("div", { class: "strip", role: "img", "aria-label": name + ": " + said + (runs.length > 12 ? ", …" : "") }, parent);
       for (const [group, count] of runs) {
         const label = d.groups[group] + (count > 1 ? " × " + count : "");
-        const cell = element("span", { class: "g" + (group % 8), style: "flex-grow:" + count, title: label }, strip);
+        const cell = element("span", { class: d.groups[group] === "–" ? "nothing" : "g" + (group % 8), style: "flex-grow:" + count, title: label }, strip);
         if (count / total >= LABEL) cell.textContent = label;
       }
     }
@@ -192,6 +193,8 @@
         if (listed) {
           if (shown >= 0) rows[shown].classList.remove("here");
           rows[k].classList.add("here");
+          const scrolled = rows[k].closest(".box");
+          if (scrolled.scrollHeight > scrolled.clientHeight) scrolled.scrollTop = rows[k].offsetTop - scrolled.clientHeight / 2;
         }
         shown = k;
       }

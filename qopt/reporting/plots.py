@@ -1,4 +1,4 @@
-"""Pictures inside a page: drawn by the families' functions, as SVG in the text, or as pixels where that would be large."""
+"""Pictures inside a page, drawn by the families' functions: SVG in the text, or pixels where that would be large."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 LARGEST = 150_000
 """Characters of an SVG; a larger one becomes pixels."""
+
+HEAD = ("Date", "Creator", "Type", "Format")
+"""What matplotlib would say of a file."""
 
 DOTS = 130
 """Dots per inch of such pixels."""
@@ -52,9 +55,7 @@ def figure(picture: Picture, name: str) -> str:
 def _svg(drawn: Figure, name: str) -> str:
     """A figure as an element: without what makes it a file, with ids of its own."""
     file = io.StringIO()
-    drawn.savefig(
-        file, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Type": None, "Format": None}
-    )
+    drawn.savefig(file, format="svg", transparent=True, metadata=dict.fromkeys(HEAD))
     text = file.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)

@@ -20,12 +20,15 @@ from qopt.reporting.plots import figure
 CHEAP_LAYERS = 200
 """Up to so many layers what the limits are worth is looked for."""
 
+LONG = 240
+"""Characters of a description that are read before the rest; a longer one unfolds."""
+
 CHEAP_LIMITS = 8
 """Up to so many limits as well: each takes some solves."""
 
 
 def article(
-    number_: int,
+    k: int,
     problem: Problem,
     solution: Solution,
     records: Sequence[dict[str, Any]],
@@ -37,7 +40,7 @@ def article(
 
     Parameters
     ----------
-    number_ : of the problem on the page, from 1.
+    k : number of the problem on the page, from 1.
     problem, solution : what was asked, and the answer.
     records : of its methods, as `qopt.comparison.tables.rows` gives them; none for no comparison.
     explore : whether there are sliders.
@@ -46,14 +49,14 @@ def article(
     parts = [
         ("Question", question(problem)),
         ("Plan", plan(solution)),
+        ("Explorer", sliders(problem, seconds) if explore else ""),
         ("Certificate", certificate(problem, solution)),
         ("What the limits are worth", worth(problem, seconds)),
         ("Methods beside each other", of(comparison_table(list(records))) if records else ""),
-        ("Explorer", sliders(problem, seconds) if explore else ""),
-        ("Pictures", pictures(problem, solution, f"p{number_}")),
+        ("Pictures", pictures(problem, solution, f"p{k}")),
     ]
     body = "".join(f"<section><h3>{title}</h3>{inner}</section>" for title, inner in parts if inner)
-    return f'<article id="instance-{number_}"><h2>{escaped(problem.name)}</h2>{body}</article>'
+    return f'<article id="instance-{k}"><h2>{escaped(problem.name)}</h2>{body}</article>'
 
 
 def question(problem: Problem) -> str:
@@ -65,7 +68,9 @@ def question(problem: Problem) -> str:
     if problem.best_known:
         rows.append(("best known", short(problem.best_known).strip("{}")))
     about = paragraph(problem.description) if problem.description else ""
-    return about + table((), rows, left=(0, 1), kind="facts")
+    if len(problem.description) > LONG:
+        about = f"<details><summary>Description</summary>{about}</details>"
+    return table((), rows, left=(0, 1), kind="facts") + about
 
 
 def plan(solution: Solution) -> str:
@@ -100,7 +105,8 @@ def worth(problem: Problem, seconds: float) -> str:
     if problem.layers > CHEAP_LAYERS or len(given) > CHEAP_LIMITS:
         return "<p class='note'>Not looked for, the problem is large; <code>qopt explain</code> says it.</p>"
     try:
-        return paragraph(explain(problem, time_limit=seconds))
+        _, *lines = str(explain(problem, time_limit=seconds)).splitlines()
+        return "".join(paragraph(line.strip()) for line in lines)
     except QoptError as error:
         return f"<p class='note'>Not known: {escaped(error)}</p>"
 
@@ -122,12 +128,8 @@ def overview(solutions: Sequence[Solution]) -> str:
     for k, solution in enumerate(solutions, 1):
         found = solution.certificate
         link = f'<a href="#instance-{k}">{escaped(solution.problem)}</a>'
-        cells = (number(solution.objective, 8), number(found.bound, 8))
+        cells = "".join(f'<td class="number">{number(x, 8)}</td>' for x in (solution.objective, found.bound))
         shades = of(verdict(found)).removeprefix("<p>").removesuffix("</p>")
-        rows.append(
-            f"<tr><td>{link}</td><td>{shades}</td>"
-            + "".join(f'<td class="number">{cell}</td>' for cell in cells)
-            + "</tr>"
-        )
+        rows.append(f"<tr><td>{link}</td><td>{shades}</td>{cells}</tr>")
     head = "".join(f"<th>{name}</th>" for name in ("instance", "verdict", "objective", "lower bound"))
     return f'<div class="box"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
