@@ -175,7 +175,8 @@ def _near(starts: list[float], now: float | None) -> slice:
 def _remarks(complete: bool, kept: int, of: int) -> list[str]:
     said = [] if complete else ["not complete: the time ran out, other plans may be better"]
     if kept < of:
-        said.append(f"{kept} of {of:,} pieces are shown, those around the present value".replace(",", " "))
+        whole = f"{of:,}".replace(",", " ")
+        said.append(f"{kept} of {whole} pieces are shown, those around the present value")
     return said
 
 

@@ -105,7 +105,7 @@ def worth(problem: Problem, seconds: float) -> str:
     if problem.layers > CHEAP_LAYERS or len(given) > CHEAP_LIMITS:
         return "<p class='note'>Not looked for, the problem is large; <code>qopt explain</code> says it.</p>"
     try:
-        _, *lines = str(explain(problem, time_limit=seconds)).splitlines()
+        lines = str(explain(problem, time_limit=seconds)).removeprefix(f"{problem.name}: ").splitlines()
         return "".join(paragraph(line.strip()) for line in lines)
     except QoptError as error:
         return f"<p class='note'>Not known: {escaped(error)}</p>"
