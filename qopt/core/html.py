@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.table import Table
-    from rich.text import Text
 
 MOST = 40
 """Rows of a table in a notebook; of a longer one the first and the last."""
 
 TAIL = 5
 """Of those, rows from the end."""
-
-COLORS = ("red", "yellow", "green")
-"""Colours of texts that become classes, for a page to give them a shade."""
 
 
 def escaped(text: object) -> str:
@@ -89,70 +80,6 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequence[
     body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in listed)
     box = f"box {kind or ('' if head else 'facts')}".rstrip()
     return f'<div class="{box}" style="overflow-x:auto"><table>{top}<tbody>{body}</tbody></table></div>'
-
-
-def of(shown: RenderableType) -> str:
-    """What the console would print, as HTML: texts, tables and groups of them.
-
-    Parameters
-    ----------
-    shown : as the reports of the families make them.
-    """
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    from qopt.core.report import Fitted, as_text
-
-    if isinstance(shown, Group):
-        return "".join(map(of, shown.renderables))
-    if isinstance(shown, Text):
-        return f"<p>{_styled(shown)}</p>" if shown.plain.strip() else ""
-    if isinstance(shown, Table):
-        return _rich_table(shown)
-    if isinstance(shown, Fitted):
-        rows = [[row[name] for name in shown.columns] for row in shown.rows]
-        left = [k for k, name in enumerate(shown.columns) if name in shown.left]
-        return table(shown.columns, rows, left=left)
-    return preformatted(shown if isinstance(shown, str) else as_text(shown))
-
-
-def _rich_table(shown: Table) -> str:
-    """A table of rich: its columns, and what stands in them."""
-    columns = shown.columns
-    head = [_plain(column.header) for column in columns] if shown.show_header else []
-    rows = [list(map(_plain, row)) for row in zip(*(column.cells for column in columns), strict=True)]
-    left = [k for k, column in enumerate(columns) if column.justify != "right"]
-    return table(head, rows, left=left)
-
-
-def _plain(cell: RenderableType) -> str:
-    """The text of a cell."""
-    from rich.text import Text
-
-    return cell.plain if isinstance(cell, Text) else str(cell)
-
-
-def _styled(text: Text) -> str:
-    """A text with what is bold of it, and its colour as a class."""
-    styles = str(text.style).split()
-    inner, at = "", 0
-    for span in sorted(text.spans, key=lambda span: span.start):
-        if span.start < at:
-            continue
-        inner += escaped(text.plain[at : span.start]) + _tagged(
-            text.plain[span.start : span.end], str(span.style).split()
-        )
-        at = span.end
-    rest = text.plain[at:]
-    return inner + escaped(rest) if inner else _tagged(rest, styles)
-
-
-def _tagged(text: str, styles: Sequence[str]) -> str:
-    color = next((style for style in styles if style in COLORS), None)
-    tag = "strong" if "bold" in styles else "span"
-    named = f' class="{color}"' if color else ""
-    return f"<{tag}{named}>{escaped(text)}</{tag}>" if named or tag == "strong" else escaped(text)
 
 
 class InNotebooks:

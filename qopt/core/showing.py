@@ -15,13 +15,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from qopt.core.limited import limits_of
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from qopt.core.problem import Problem
 
 
@@ -79,11 +77,11 @@ class Picture:
     Attributes
     ----------
     caption : what it shows, a sentence.
-    draw : makes the picture on axes of its own and returns them.
+    draw : makes the picture on matplotlib's axes of its own and returns them.
     """
 
     caption: str
-    draw: Callable[[], Axes]
+    draw: Callable[[], Any]
 
 
 def limit_sliders(problem: Problem, *besides: str) -> list[Slider]:

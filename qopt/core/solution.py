@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from qopt.core.certificate import Certificate, relative_gap
 from qopt.core.display import Brief, one_line
 from qopt.core.errors import InputError
-from qopt.core.html import InNotebooks, of, preformatted
+from qopt.core.html import InNotebooks, preformatted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -122,6 +122,8 @@ class Solution(InNotebooks):
         return as_text(self.rendered())
 
     def _parts(self) -> str:
+        from qopt.core.rich_html import of
+
         return preformatted(self) if self.instance is None else of(self.rendered())
 
     def rendered(self) -> RenderableType:

@@ -9,10 +9,11 @@ from qopt.core.display import number, short
 from qopt.core.errors import QoptError
 from qopt.core.explaining import explain
 from qopt.core.families import family_of
-from qopt.core.html import escaped, of, paragraph, table
+from qopt.core.html import escaped, paragraph, table
 from qopt.core.limited import limits_of
 from qopt.core.problem import Problem
 from qopt.core.report import certificate_table, comparison_table, scaled, verdict
+from qopt.core.rich_html import of
 from qopt.core.solution import Solution
 from qopt.reporting.explorer import sliders
 from qopt.reporting.plots import figure

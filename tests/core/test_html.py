@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 import qopt
-from qopt.core.html import cut_rows, of, table
+from qopt.core.html import cut_rows, table
+from qopt.core.rich_html import of
 
 MARKUP = "<b>&'\"</b>"
 
