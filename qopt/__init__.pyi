@@ -15,6 +15,7 @@ from . import measuring as measuring
 from . import placement as placement
 from . import plots as plots
 from . import qpart as qpart
+from . import reporting as reporting
 from . import runtime as runtime
 from . import simulation as simulation
 from .allocation.audit import Audit as Audit
@@ -81,6 +82,7 @@ from .qpart.serving.table import load_table as load_table
 from .qpart.serving.table import offline as offline
 from .qpart.shapes import Conv as Conv
 from .qpart.shapes import Linear as Linear
+from .reporting.page import report as report
 from .runtime.exits import exit_onnx as exit_onnx
 from .runtime.manifest import read_parts as read_parts
 from .runtime.manifest import run_parts as run_parts

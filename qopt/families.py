@@ -18,6 +18,7 @@ ROWS = (
         formulation="qopt.formulations.qpart",
         generate="qopt.qpart.generate:qpart",
         limited="qopt.qpart.limited",
+        showing="qopt.qpart.showing",
         proof="qopt.qpart.certificate.proof:proof",
         bits=("whole", "real"),
     ),
@@ -34,6 +35,7 @@ ROWS = (
         formulation="qopt.formulations.placement",
         generate="qopt.placement.generate:placement",
         limited="qopt.placement.limited",
+        showing="qopt.placement.showing",
         proof="qopt.placement.certificate.proof:proof",
     ),
     Family(
@@ -49,6 +51,7 @@ ROWS = (
         formulation="qopt.formulations.jqodi",
         generate="qopt.jqodi.generate:jqodi",
         limited="qopt.jqodi.limited",
+        showing="qopt.jqodi.showing",
         proof="qopt.jqodi.certificate.proof:proof",
     ),
     Family(
@@ -64,6 +67,7 @@ ROWS = (
         formulation="qopt.formulations.allocation",
         generate="qopt.allocation.generate:allocation",
         limited="qopt.allocation.limited",
+        showing="qopt.allocation.showing",
         proof="qopt.allocation.certificate.proof:proof",
     ),
     Family(
@@ -76,6 +80,7 @@ ROWS = (
         first="qopt.fleet.methods.first",
         formulation="qopt.formulations.fleet",
         generate="qopt.fleet.generate:fleet",
+        showing="qopt.fleet.showing",
         proof="qopt.fleet.certificate.proof:proof",
     ),
 )

@@ -39,6 +39,7 @@ from qopt.cli.replan import replan
 from qopt.cli.run_part import run_part
 from qopt.cli.schemes import schemes
 from qopt.cli.simulate import simulate
+from qopt.cli.report import report
 from qopt.cli.solve import solve
 from qopt.cli.solvers import solvers
 from qopt.cli.split import split
@@ -66,6 +67,7 @@ COMMANDS = (
     place,
     front,
     explain,
+    report,
     instances,
     methods,
     solvers,

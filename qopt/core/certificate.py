@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from qopt.core.display import number, one_line
+from qopt.core.display import gap_text, number, one_line
+from qopt.core.html import InNotebooks, cut_rows, escaped, paragraph, table
 
 
 def relative_gap(objective: float | None, bound: float | None) -> float | None:
@@ -108,7 +109,7 @@ STOPPED = {
 
 
 @dataclass(frozen=True, repr=False)
-class Certificate:
+class Certificate(InNotebooks):
     """What is true of a plan, or of the absence of one.
 
     Attributes
@@ -174,6 +175,28 @@ class Certificate:
         if self.objective is not None:
             lines.append(f"objective {number(self.objective, 12)}, proved bound {number(self.bound, 12)}")
         return "\n".join([*lines, *self.violations, *self.notes])
+
+    def _parts(self) -> str:
+        facts = [("objective", number(self.objective, 12)), ("lower bound", number(self.bound, 12))]
+        told = table((), [*facts, ("gap", gap_text(self.gap))], left=(0, 1)) if self.objective is not None else ""
+        notes = "".join(map(paragraph, (*self.violations, *self.notes)))
+        return f"<p><strong>{escaped(self.verdict)}</strong></p>{told}{self.limits_table()}{notes}"
+
+    def limits_table(self, most: int = 40) -> str:
+        """Every constraint with what is used, what is allowed, and what is left, as a table of HTML.
+
+        Parameters
+        ----------
+        most : rows; of more the first and the last, and first of all those that do not hold.
+        """
+        if not self.constraints:
+            return ""
+        rows = []
+        for row in sorted(self.constraints, key=lambda row: row.holds):
+            amounts = ("", "", "") if row.yes_no else tuple(number(x, 9) for x in (row.used, row.limit, row.slack))
+            allowed = f"at least {amounts[1]}" if row.at_least else amounts[1]
+            rows.append((row.name, amounts[0], allowed, amounts[2], "yes" if row.holds else "NO"))
+        return table(("constraint", "used", "limit", "left", "holds"), cut_rows(rows, most))
 
     @property
     def gap(self) -> float | None:

@@ -12,15 +12,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.display import Brief, number
 from qopt.core.errors import InputError, shown
+from qopt.core.html import InNotebooks, cut_rows, escaped, paragraph, table
 from qopt.core.limits import limit_with_slack, within
 from qopt.core.plan import Plan
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ROUNDING = 1e-12
 """Relative: the ends of a range may have been inverted twice, and are met by values that were not."""
@@ -77,7 +81,7 @@ class Piece(Brief):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Envelope:
+class Envelope(InNotebooks):
     """The best plan for every value of a parameter from `low` to `high`.
 
     Attributes
@@ -120,6 +124,42 @@ class Envelope:
         if not self.complete:
             lines.append("  not whole: the search was stopped, other plans may be better")
         return "\n".join(lines)
+
+    def _parts(self) -> str:
+        rows = cut_rows([[str(k)] for k in range(len(self.pieces))])  # the plans of rows left out are not made
+        shown = [self._row(int(row[0])) if row[0].isdigit() else row for row in rows]
+        said = f"<p><strong>{escaped(self.problem)}</strong>: the best plan by {escaped(self.axis)}</p>"
+        whole = "" if self.complete else paragraph("not whole: the search was stopped, other plans may be better")
+        return said + table(("from", "to", "objective", "plan"), shown, left=(3,)) + whole
+
+    def _row(self, k: int) -> tuple[str, str, str, str]:
+        """A piece for people: its ends, the objective at both, and the plan."""
+        piece = self.pieces[k]
+        ends = number(piece.start), number(piece.stop)
+        if piece.objective is None:
+            return (*ends, "–", "no plan" if self.complete else "no plan found")
+        values = list(dict.fromkeys(number(piece.objective(end)) for end in (piece.start, piece.stop)))
+        return (*ends, " to ".join(values), str(piece.plan)[:LINE])
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A row for every piece: start, stop, intercept, slope, inverse, plan (its print; None where there is none).
+
+        The objective is ``intercept + slope x``, x the parameter, or its inverse where ``inverse`` is true.
+        """
+        import pandas as pd
+
+        rows = [
+            {
+                "start": piece.start,
+                "stop": piece.stop,
+                "intercept": math.nan if piece.objective is None else piece.objective.intercept,
+                "slope": math.nan if piece.objective is None else piece.objective.slope,
+                "inverse": self.inverse,
+                "plan": None if piece.plan is None else str(piece.plan),
+            }
+            for piece in self.pieces
+        ]
+        return pd.DataFrame.from_records(rows)
 
     def __len__(self) -> int:
         return len(self.pieces)

@@ -15,6 +15,7 @@ from qopt.core.arguments import check_time_limit
 from qopt.core.clock import Clock
 from qopt.core.contradiction import Contradiction, contradiction
 from qopt.core.display import Brief, number
+from qopt.core.html import InNotebooks
 from qopt.core.limited import Limit, changed, limits_of, module_of, used
 from qopt.core.problem import Problem
 from qopt.core.reading import as_problem
@@ -127,7 +128,7 @@ class Relaxation(Brief):
 
 
 @dataclass(frozen=True, repr=False)
-class Explanation(Brief):
+class Explanation(InNotebooks, Brief):
     """Why a problem's answer is what it is.
 
     Attributes

@@ -43,6 +43,8 @@ class Family(Brief):
     generate : the function behind `qopt generate`: of a size, a seed and settings. Empty where there is none.
     limited : module that says what can be limited, for fronts and for `qopt.explain`: see `qopt.core.limited`; empty
         where there is none.
+    showing : module that says what a page shows of a problem: sliders, strips and pictures (`qopt.core.showing`);
+        empty where there is none.
     proof : function of a problem, a plan (None: there is none) and a gap, which hands back what
         `qopt.kernels.checker` reads as a proof; empty where there is none.
     bits : which sorts of bits its methods choose, the usual first; none for a family without bits.
@@ -60,6 +62,7 @@ class Family(Brief):
     formulation: str = ""
     generate: str = ""
     limited: str = ""
+    showing: str = ""
     proof: str = ""
     bits: tuple[Bits, ...] = ()
 

@@ -18,6 +18,7 @@ from qopt.core.certificate import SAME
 from qopt.core.display import Brief, number
 from qopt.core.errors import InputError, shown
 from qopt.core.files import write_text
+from qopt.core.html import InNotebooks, cut_rows, escaped, paragraph, table
 from qopt.core.limits import SLACK
 from qopt.core.solution import Solution
 
@@ -88,7 +89,7 @@ class FrontPoint(Brief):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Front:
+class Front(InNotebooks):
     """Non-dominated plans of one problem.
 
     Attributes
@@ -133,13 +134,26 @@ class Front:
             lines.append(f"  {point.name}: {values}{', proved' if point.proved else ''}")
         if len(shown) < len(self.points):
             lines.append(f"  … {len(self.points) - len(shown)} more")
+        return "\n".join([*lines, *(f"  {note}" for note in (*self.reserves, *self.notes))])
+
+    @property
+    def reserves(self) -> list[str]:
+        """What is not known of the whole front, in words; empty where all is."""
         if self.epsilon is not None:
             eps, eps0 = self.epsilon
-            lines.append(f"  an epsilon-front: no plan within a point's limit costs less by {eps:g} of it and {eps0:g}")
-        elif not self.complete:
-            left = "" if self.gap is None else f"; gap left {number(self.gap, 3)}"
-            lines.append(f"  not whole: the search was stopped{left}")
-        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
+            return [f"an epsilon-front: no plan within a point's limit costs less by {eps:g} of it and {eps0:g}"]
+        if self.complete:
+            return []
+        return ["not whole: the search was stopped" + ("" if self.gap is None else f"; gap left {number(self.gap, 3)}")]
+
+    def _parts(self) -> str:
+        units = {c.name: f"{c.name} [{c.unit}]" if c.unit else c.name for c in self.criteria}
+        head = self.columns
+        shown = cut_rows([[_cell(point.row.get(name)) for name in head] for point in self.points])
+        left = [k for k, name in enumerate(head) if name not in units]
+        said = f"<p><strong>{escaped(self.problem)}</strong>: front of {escaped(' and '.join(units.values()))}</p>"
+        notes = "".join(map(paragraph, (*self.reserves, *self.notes)))
+        return said + table([units.get(name, name) for name in head], shown, left=left) + notes
 
     def __len__(self) -> int:
         return len(self.points)
@@ -224,6 +238,13 @@ class Front:
             "points": [{**point.row, "plan": point.plan.to_dict()} for point in self.points],
             "dominated": [point.row for point in self.dominated],
         }
+
+
+def _cell(value: object) -> str:
+    """A value of a row for people."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return number(value) if isinstance(value, float) else "–" if value is None else str(value)
 
 
 def on_staircase(x: Sequence[float] | FloatArray, y: Sequence[float] | FloatArray) -> list[int]:

@@ -9,11 +9,12 @@ from qopt.core.display import short
 from qopt.core.errors import InputError, shown
 from qopt.core.families import FAMILIES, family_named, family_of
 from qopt.core.files import write_whole
+from qopt.core.html import InNotebooks, table
 from qopt.core.problem import Frozen, Problem
 from qopt.core.reading import read_json
 
 
-class Plan(Frozen):
+class Plan(InNotebooks, Frozen):
     """What plans of all families share: a format, and the name of the problem that they answer.
 
     Attributes
@@ -28,6 +29,12 @@ class Plan(Frozen):
     def __str__(self) -> str:
         decided = [(name, value) for name, value in self._shown() if name != "problem" and value is not None]
         return ", ".join(f"{name} {value if isinstance(value, str) else short(value)}" for name, value in decided)
+
+    def _parts(self) -> str:
+        decided = [(name, value) for name, value in self._shown() if value not in (None, "")]
+        return table(
+            (), [(name, value if isinstance(value, str) else short(value)) for name, value in decided], left=(0, 1)
+        )
 
     def to_dict(self) -> dict[str, object]:
         """Plain data for JSON."""

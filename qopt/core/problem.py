@@ -13,6 +13,7 @@ from qopt.core.columns import in_range, no_limit, not_free, positive_in_range, u
 from qopt.core.complaints import as_input_error
 from qopt.core.display import one_line
 from qopt.core.errors import InputError, shown
+from qopt.core.html import InNotebooks, escaped, paragraph
 
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True), AfterValidator(unsigned)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
@@ -52,7 +53,7 @@ class Frozen(BaseModel):
     __hash__ = None  # type: ignore[assignment]
 
 
-class Problem(Frozen):
+class Problem(InNotebooks, Frozen):
     """Head of every problem. Its `format` names the family (`qopt.families`).
 
     Attributes
@@ -82,6 +83,10 @@ class Problem(Frozen):
 
     def __str__(self) -> str:
         return "\n  ".join([f"{self.name} ({self.format})", *self.summary()])
+
+    def _parts(self) -> str:
+        lines = [*self.summary(), *filter(None, (self.description, self.source and f"source: {self.source}"))]
+        return f"<p><strong>{escaped(self.name)}</strong> ({escaped(self.format)})</p>" + "".join(map(paragraph, lines))
 
     def replace(self, changes: Mapping[str, object]) -> Self:
         """A copy with some fields changed, validated anew.

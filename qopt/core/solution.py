@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from qopt.core.certificate import Certificate, relative_gap
 from qopt.core.display import Brief, one_line
 from qopt.core.errors import InputError
+from qopt.core.html import InNotebooks, preformatted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -65,7 +66,7 @@ class Outcome(Brief):
 
 
 @dataclass(frozen=True, repr=False)
-class Solution:
+class Solution(InNotebooks):
     """A solved problem.
 
     Attributes
@@ -119,6 +120,11 @@ class Solution:
         from qopt.core.report import as_text
 
         return as_text(self.rendered())
+
+    def _parts(self) -> str:
+        from qopt.core.rich_html import of
+
+        return preformatted(self) if self.instance is None else of(self.rendered())
 
     def rendered(self) -> RenderableType:
         """The report for a console of rich; errors as `report`."""
