@@ -36,10 +36,10 @@ from qopt.cli.place import place
 from qopt.cli.profile import profile
 from qopt.cli.quantize import quantize
 from qopt.cli.replan import replan
+from qopt.cli.report import report
 from qopt.cli.run_part import run_part
 from qopt.cli.schemes import schemes
 from qopt.cli.simulate import simulate
-from qopt.cli.report import report
 from qopt.cli.solve import solve
 from qopt.cli.solvers import solvers
 from qopt.cli.split import split
