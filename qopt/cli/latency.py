@@ -11,8 +11,6 @@ from qopt.cli.common import AsJson, ExitCode, print_json
 from qopt.core.errors import InputError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from qopt.comparison.latencies import Agreement, Logs
 
 
@@ -57,7 +55,7 @@ def latency(
     return ExitCode.FOUND
 
 
-def _draw(requests: pd.DataFrame, path: Path) -> None:
+def _draw(requests: Any, path: Path) -> None:
     from qopt.comparison.plots import plot_latencies
 
     figure = plot_latencies(requests).get_figure(root=True)
@@ -68,11 +66,11 @@ def _draw(requests: pd.DataFrame, path: Path) -> None:
         raise InputError("--box", f"{path}: {error}", "a picture that can be written, such as box.png") from None
 
 
-def _plain(read: Logs, table: pd.DataFrame, tests: list[Any], found: Agreement | None) -> dict[str, Any]:
+def _plain(read: Logs, table: Any, tests: list[Any], found: Agreement | None) -> dict[str, Any]:
     """Everything as plain data; what is no number is null."""
     import json
 
-    def rows(frame: pd.DataFrame) -> Any:
+    def rows(frame: Any) -> Any:
         return json.loads(frame.to_json(orient="records", double_precision=15))
 
     data: dict[str, Any] = {"left_out": read.left_out, "reasons": read.reasons, "strategies": rows(table)}
@@ -93,7 +91,7 @@ def _plain(read: Logs, table: pd.DataFrame, tests: list[Any], found: Agreement |
     return data
 
 
-def _show(read: Logs, table: pd.DataFrame, tests: list[Any], untested: list[str], found: Agreement | None) -> None:
+def _show(read: Logs, table: Any, tests: list[Any], untested: list[str], found: Agreement | None) -> None:
     from rich.table import Column, Table
     from rich.text import Text
 

@@ -354,7 +354,7 @@ def agreement(requests: pd.DataFrame, predictions: Mapping[str, Mapping[str, flo
     if not known:
         there = f"none of {', '.join(map(str, table['strategy']))}"
         raise InputError("predictions", there, "a predicted total for a strategy of the logs")
-    records = []
+    records: list[dict[str, Any]] = []
     for row in table[table["strategy"].isin(list(known))].to_dict("records"):
         own: dict[str, Any] = {"strategy": row["strategy"]}
         for part in ("total", "compute", "link"):
@@ -366,8 +366,7 @@ def agreement(requests: pd.DataFrame, predictions: Mapping[str, Mapping[str, flo
     found = pd.DataFrame(records)
     least = found["measured_total"].min()
     near = found[found["measured_total"] <= 2 * least]
-    best = str(found.loc[found["measured_total"].idxmin(), "strategy"])
-    chosen = found.loc[found["predicted_total"].idxmin()]
+    best, chosen = (min(records, key=lambda row: row[f"{kind}_total"]) for kind in ("measured", "predicted"))
     rank = _rank(near["predicted_total"].to_numpy(float), near["measured_total"].to_numpy(float))
     interval = None
     if rank is not None:
@@ -382,7 +381,7 @@ def agreement(requests: pd.DataFrame, predictions: Mapping[str, Mapping[str, flo
         tuple(near["strategy"]),
         rank,
         interval,
-        best,
+        str(best["strategy"]),
         str(chosen["strategy"]),
         float(chosen["measured_total"] / least - 1),
     )

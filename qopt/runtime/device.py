@@ -12,21 +12,12 @@ import numpy as np
 import onnxruntime
 
 from qopt.core.errors import InputError, shown
-from qopt.runtime.manifest import MANIFEST, QUANTIZED, Part, Parts, read_parts
+from qopt.runtime.manifest import MANIFEST, QUANTIZED, Part, Parts, float_only, read_parts
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 LARGEST = 2**31 - 1
 """Bytes of a part's file; weights beyond that lie beside it."""
-
-
-def float_only(chosen: onnxruntime.SessionOptions) -> None:
-    """Let the runtime dequantize constants once, when the session opens, and compute in float32.
-
-    Without it the runtime keeps DequantizeLinear in the graph, to fuse it into kernels for whole numbers, which round
-    otherwise than a plan's grid.
-    """
-    chosen.add_session_config_entry("session.disable_quant_qdq", "1")
 
 
 class OpenPart:

@@ -19,6 +19,8 @@ from qopt.placement.graph import Name
 from qopt.placement.profile import Digest, Extent, Source
 
 if TYPE_CHECKING:
+    import onnxruntime
+
     from qopt.runtime.sessions import Array
 
 QUANTIZED = "quantized-segment"
@@ -161,6 +163,15 @@ def read_parts(folder: str | os.PathLike[str]) -> Parts:
     return found
 
 
+def float_only(chosen: onnxruntime.SessionOptions) -> None:
+    """Let the runtime dequantize constants once, when the session opens, and compute in float32.
+
+    Without it the runtime keeps DequantizeLinear in the graph, to fuse it into kernels for whole numbers, which round
+    otherwise than a plan's grid.
+    """
+    chosen.add_session_config_entry("session.disable_quant_qdq", "1")
+
+
 def run_parts(
     folder: str | os.PathLike[str],
     inputs: Mapping[str, Array],
@@ -191,7 +202,6 @@ def run_parts(
         if name not in inputs:
             raise InputError("inputs", f"nothing for {shown(name)}", "an array for each of " + ", ".join(parts.inputs))
     there = {name: inputs[name] for name in parts.inputs}
-    from qopt.runtime.device import float_only
     from qopt.runtime.reading import read_model
     from qopt.runtime.sessions import options, run, session
 

@@ -14,7 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -28,8 +28,6 @@ from qopt.runtime.parts import valid
 from qopt.runtime.reading import bits_of, weight_bytes
 
 if TYPE_CHECKING:
-    import torch
-
     from qopt.measuring.halves import Half
     from qopt.measuring.segment_file import SegmentFile, SentTensor
 
@@ -39,8 +37,8 @@ OPSETS = {8: (21, 10), 4: (21, 10), 2: (25, 13)}
 
 def export_parts(
     segment: SegmentFile | str | os.PathLike[str],
-    module: torch.nn.Module,
-    example: torch.Tensor | np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+    module: Any,
+    example: Any,
     folder: str | os.PathLike[str],
     *,
     tiers: Sequence[str] = ("mobile", "edge"),
@@ -54,7 +52,7 @@ def export_parts(
     Parameters
     ----------
     segment : what `qopt.pack` returned, or its file. Weights of 2, 4 or 8 bits, of per-tensor or per-channel grids.
-    module : the network that it was made from.
+    module : the torch module that it was made from.
     example : (n, ...) at least one input, as for `qopt.measure`.
     folder : to write; not there yet, or empty.
     tiers : names of device and server.
