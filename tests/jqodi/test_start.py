@@ -244,7 +244,7 @@ def test_features_and_gradients_by_hand() -> None:
 
 
 def test_features_do_not_fit_the_published_epoch() -> None:
-    """328 Mbit of LeNet-like's first layer at 8 bits, 6188 s, beside a printed epoch of 5.2 s; gradients come on top."""
+    """328 Mbit of LeNet-like's first layer, 6188 s, beside a printed epoch of 5.2 s; gradients come on top."""
     data1 = qopt.load("jqodi/data1")
     plan = qopt.solve(data1).plan
     one, two = (breakdown(problem, plan).epochs[0].time for problem in (data1, data1.replace({"traffic": {}})))
