@@ -237,7 +237,7 @@ def drawn_epochs(
         )
         below: BoolArray = begin + np.cumsum(factors * steps, axis=1)[:, :reached] <= limit
         first = np.argmax(below, axis=1) + 1
-        there = below.any(axis=1).tolist()
+        there: list[bool] = np.asarray(below.any(axis=1)).tolist()
         found += [int(k) if yes else None for k, yes in zip(first.tolist(), there, strict=True)]
     return found
 
