@@ -183,12 +183,12 @@ class Tuned:
         self.module.train()
         optimizer = Adam((p for p in self.module.parameters() if p.requires_grad), self.settings.lr)
         order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(self._order(epoch)))
-        for chosen in order.split(self.settings.batch):
+        for chosen in torch.split(order, self.settings.batch):
             if len(chosen) == 1 < self.settings.batch:
                 continue  # a normalization over one example has no variance
             self._put(self.on(steps, latent))
             optimizer.clear()
-            self.loss(self.module(examples.x[chosen]), examples.labels[chosen]).backward()
+            torch.autograd.backward(self.loss(self.module(examples.x[chosen]), examples.labels[chosen]))
             self._put(latent)
             optimizer.step()
             latent = [p.detach().clone() for p in self.weights]
@@ -220,7 +220,7 @@ class Tuned:
         """Mean loss on examples, and the share told rightly (0 where the outputs are no classes)."""
         self.module.eval()
         total, right, classes = 0.0, 0, self.settings.loss is None
-        for x, labels in zip(examples.x.split(EVALUATED), examples.labels.split(EVALUATED), strict=True):
+        for x, labels in zip(*(torch.split(part, EVALUATED) for part in (examples.x, examples.labels)), strict=True):
             output = self.module(x)
             total += float(self.loss(output, labels)) * len(labels)
             if classes:

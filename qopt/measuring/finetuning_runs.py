@@ -66,7 +66,8 @@ def run(
         "settings": [settings.lr, settings.batch, str(settings.grid), settings.seed],
         "loss": None if settings.loss is None else getattr(settings.loss, "__qualname__", "loss"),
     }
-    kept, found = Checkpoint(checkpoint, made_from), []
+    kept = Checkpoint(checkpoint, made_from)
+    curves: list[Curve] = []
     total = len(widths) * seeds * epochs
     for number, (seed, width) in enumerate((s, w) for s in range(seeds) for w in widths):
         done = number * epochs
@@ -83,11 +84,11 @@ def run(
             return {"curve": np.array(json.dumps(curve.to_dict()))}
 
         curve = Curve(**json.loads(str(kept.unit(f"curve-{width}-{seed}", compute)["curve"])))
-        found.append(replace(curve, model=name, data=label))
+        curves.append(replace(curve, model=name, data=label))
         advance("epochs", done + epochs, total)
         say(f"{width:2} bits, seed {own.seed}: loss {curve.loss:.4g}, quantized {curve.quantized[0]:.4g}, after epoch "
             f"{epochs} {curve.trained[-1]:.4g}")  # fmt: skip
-    return found
+    return curves
 
 
 def _width(where: str, bits: object) -> int:

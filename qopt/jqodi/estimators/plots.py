@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -267,7 +268,7 @@ def _spent(problem: Jqodi, name: str, plan: JqodiPlan, what: str) -> list[float]
         raise InputError("plans", f"{name}, impossible in epoch {cost.impossible[0]}", "plans that are possible")
     first = cost.setup_time if what == "time" else cost.setup_energy
     steps = [(row.time if what == "time" else row.energy) or 0.0 for row in cost.epochs]
-    return np.cumsum([first, *steps]).tolist()
+    return list(itertools.accumulate([first, *steps]))
 
 
 def _stacked(ax: Axes, rows: Mapping[str, Mapping[str, float]], label: str) -> Axes:

@@ -165,8 +165,8 @@ def forecast_losses(
         raise InputError("write", shown(write), "loss, epochs")
     given, known = _listed("curves", curves), _listed("history", history)
     names = [model.name for model in problem.models]
-    for where, found in (("curves", [curve.model for curve in given]), ("limits", list(limits or {}))):
-        for name in found:
+    for where, asked in (("curves", [curve.model for curve in given]), ("limits", list(limits or {}))):
+        for name in asked:
             if name not in names:
                 raise InputError(where, f"model {shown(name)}", "models of the problem: " + ", ".join(names))
     changes: dict[str, object] = {}
