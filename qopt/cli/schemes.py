@@ -49,15 +49,16 @@ def schemes(
     if figure is not None and out is not None:
         _draw(problem, table, figure, stored, out)
     plain = table.drop(columns="plan").astype(object).where(table.drop(columns="plan").notna(), None)
+    rows = [{str(name): value for name, value in row.items()} for row in plain.to_dict("records")]
     if as_json:
-        print_json([{str(k): v for k, v in row.items()} for row in plain.to_dict("records")])
+        print_json(rows)
     elif as_csv:
         sys.stdout.write(plain.to_csv(index=False, lineterminator="\n"))
     else:
         from qopt.core.report import console
         from qopt.qpart.report import schemes_table
 
-        console().print(schemes_table(plain.to_dict("records")))
+        console().print(schemes_table(rows))
     return ExitCode.FOUND
 
 

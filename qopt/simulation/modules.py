@@ -238,7 +238,8 @@ class PerformanceModule(Brief):
         requests : n.
         """
         cut, entry = (np.full(requests, -1, dtype=np.int64) for _ in range(2))
-        return cls(policy, cut, entry, *(np.full(requests, np.nan) for _ in range(6)))
+        time, energy, price, payload, objective, promised = (np.full(requests, np.nan) for _ in range(6))
+        return cls(policy, cut, entry, time, energy, price, payload, objective, promised)
 
     def __len__(self) -> int:
         return len(self.cut)

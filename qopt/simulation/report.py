@@ -23,6 +23,11 @@ def _interval(row: Mapping[str, Any], name: str) -> str:
     return f"{number(value)} [{number(low)}, {number(high)}]"
 
 
+def _rows(frame: Any) -> list[dict[str, Any]]:
+    """Rows of a DataFrame by column name."""
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], words: int) -> Table:
     table = Table(title_justify="left", header_style="bold", box=None, pad_edge=False)
     for k, heading in enumerate(columns):
@@ -39,20 +44,20 @@ def rendered(found: Simulation) -> RenderableType:
     ----------
     found : of `simulate`.
     """
-    rows = found.to_dataframe().to_dict("records")
-    ends = [key for key in rows[0] if str(key).startswith("q") and key != "quantity"]
+    rows = _rows(found.to_dataframe())
+    ends = [key for key in rows[0] if key.startswith("q") and key != "quantity"]
     spread = [
         [row["policy"], row["quantity"], _interval(row, "mean"), *(number(row[key]) for key in ends)] for row in rows
     ]
     misses = [
         [row["policy"], row["missed"], _interval(row, "share")]
-        for row in found.misses().to_dict("records")
+        for row in _rows(found.misses())
         if row["share"] or row["missed"] in ("level", "plan")
     ]
     parts: list[RenderableType] = [
         str(found.stream),
         "",
-        _table(("policy", "quantity", "mean, 95 % interval", *(f"{str(k)[1:]} %" for k in ends)), spread, 2),
+        _table(("policy", "quantity", "mean, 95 % interval", *(f"{k[1:]} %" for k in ends)), spread, 2),
         "",
         _table(("policy", "missed", "share of requests"), misses, 2),
     ]
@@ -60,10 +65,10 @@ def rendered(found: Simulation) -> RenderableType:
         lines = []
         for name in found.runs:
             if name != "exact":
-                for row in found.excess(name).to_dict("records"):
+                for row in _rows(found.excess(name)):
                     if row["count"]:
                         quantiles = (number(row[key]) for key in ends)
                         lines.append([name, row["requests"], f"{row['count']:,}", _interval(row, "mean"), *quantiles])
-        heads = ("policy", "requests", "how many", "J above exact, mean", *(f"{str(k)[1:]} %" for k in ends))
+        heads = ("policy", "requests", "how many", "J above exact, mean", *(f"{k[1:]} %" for k in ends))
         parts += ["", _table(heads, lines, 2)]
     return Group(*parts)

@@ -62,8 +62,8 @@ class Stream(Brief):
         for name, column in sorted(self.requests.columns.items()):
             found.update(name.encode() + column.tobytes())
         found.update("\0".join(self.requests.networks).encode() + self.requests.network.tobytes())
-        for column in (self.download_rate, self.upload_rate, self.device):
-            found.update(column.tobytes())
+        for part in (self.download_rate.tobytes(), self.upload_rate.tobytes(), self.device.tobytes()):
+            found.update(part)
         return found.hexdigest()
 
 

@@ -271,6 +271,8 @@ def test_no_option_is_ignored(
         return
     if option == "solver":
         value = known.solvers[0].name
+    if option == "formulation":
+        value = known.formulations[-1]
     seen: list[Options] = []
     monkeypatch.setattr(Method, "load", recording(seen))
     qopt.solve(small, method, **{option: value})
