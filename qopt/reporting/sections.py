@@ -57,7 +57,8 @@ def article(
         ("Pictures", pictures(problem, solution, f"p{k}")),
     ]
     body = "".join(f"<section><h3>{title}</h3>{inner}</section>" for title, inner in parts if inner)
-    return f'<article id="instance-{k}"><h2>{escaped(problem.name)}</h2>{body}</article>'
+    said = of(verdict(solution.certificate))
+    return f'<article id="instance-{k}"><h2>{escaped(problem.name)}</h2>{said}{body}</article>'
 
 
 def question(problem: Problem) -> str:
