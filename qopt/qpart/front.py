@@ -88,6 +88,9 @@ def _over_noise(problem: QPart, low: float | None, high: float | None, clock: Cl
     gap, complete = 0.0, True
     most = math.inf if high is None else high
     for p in problem.admissible_cuts.tolist():
+        if clock.over and found:  # of the other cuts nothing is known
+            complete, gap = False, math.inf
+            break
         own = table.at(p)
         if math.isinf(own.limit):
             found.append(_without_noise(own))
