@@ -177,7 +177,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--modes", default="path,choice")
+    parser.add_argument("--modes", default="schedule,choice")
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
     parts = ["# Runs in changing worlds", "", *(__doc__ or "").split("\n")[4:]]
