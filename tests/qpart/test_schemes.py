@@ -142,6 +142,7 @@ def test_the_command_draws(qopt_cli: Cli, tmp_path: Path) -> None:
     assert qopt_cli("schemes", "qpart/teaching-3", *odd).code == 2
 
 
+@pytest.mark.sweep
 def test_pictures_show_what_the_table_says() -> None:
     table = whole_table()
     ax = plots.plot_scheme_objective(table)
