@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from scripts import scripts
 
 
+@pytest.mark.sweep
 def test_figures_show_the_instances_beside_the_medians(tmp_path: Path) -> None:
     with scripts("instances/placement/study", "figures", "signs", "data") as study:
         assert {figure: len(names) for figure, names in study.figures.FIGURES.items()} == {4: 3, 5: 14, 6: 6, 7: 6}

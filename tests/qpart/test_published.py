@@ -103,7 +103,7 @@ def test_table_ii_is_bundled_and_its_script_still_makes_it() -> None:
 
 def test_widths_go_up_to_double_precision() -> None:
     """bits.hi = 64 changes no optimum, and a tensor that must be exact enough gets what it needs."""
-    law = load("qpart/mnist-mlp6").replace({"noise.model": "law"})
+    law = qpart(3, seed=2)
     assert qopt.solve(law.replace({"bits.hi": 64})).objective == qopt.solve(law).objective
     strict = qopt.load("qpart/teaching-3").replace({"bits.lo": 1, "bits.hi": 64, "cuts": [2]})
     strict = strict.replace({"accuracy.delta": [[4.0**-40] * 3]})

@@ -120,24 +120,29 @@ def test_tables_of_time_are_refused() -> None:
         qopt.schemes(measured)
 
 
-def test_the_command_prints_and_draws(qopt_cli: Cli, tmp_path: Path) -> None:
+def test_the_command(qopt_cli: Cli) -> None:
     told = qopt_cli("schemes", "qpart/table2", "--set", "cuts=[2]", "--json")
     assert told.code == 0
     rows = json.loads(told.out)
     assert [row["scheme"] for row in rows] == list(SCHEMES)
+    for arguments in (("--figure", "4", "--out", "x.png"), ("--figure", "7"), ("--csv", "--json")):
+        assert qopt_cli("schemes", "qpart/table2", *arguments).code == 2
+    assert qopt_cli("schemes", "placement/teaching-5").code == 2
+
+
+@pytest.mark.sweep
+def test_the_command_draws(qopt_cli: Cli, tmp_path: Path) -> None:
     assert "exact" in qopt_cli("schemes", "qpart/table2", "--set", "cuts=[1]").out
     for figure in ("5-energy",):
         path = tmp_path / f"{figure}.png"
         run = qopt_cli("schemes", "qpart/table2", "--set", "cuts=[1]", "--figure", figure, "--out", str(path), "--csv")
         assert run.code == 0
         assert path.stat().st_size > 1000
-    for arguments in (("--figure", "4", "--out", "x.png"), ("--figure", "7"), ("--csv", "--json")):
-        assert qopt_cli("schemes", "qpart/table2", *arguments).code == 2
-    assert qopt_cli("schemes", "placement/teaching-5").code == 2
     odd = ("--set", "cuts=[1]", "--figure", "7", "--out", str(tmp_path / "x.nothing"))
     assert qopt_cli("schemes", "qpart/teaching-3", *odd).code == 2
 
 
+@pytest.mark.sweep
 def test_pictures_show_what_the_table_says() -> None:
     table = whole_table()
     ax = plots.plot_scheme_objective(table)
