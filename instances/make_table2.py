@@ -35,7 +35,8 @@ def table2() -> QPart:
         "cuts": [1, 2, 3, 4, 5, 6],
         "server.charge_energy": False,
     }
-    return network.replace(changes)
+    request: QPart = network.replace(changes)
+    return request
 
 
 if __name__ == "__main__":

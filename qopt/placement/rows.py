@@ -89,6 +89,7 @@ class Alive(Brief):
 
         Parameters
         ----------
+        costs : whose tensors these are.
         labels : (n + 1,) tiers of all nodes.
         """
         there = self.there(costs, labels)
@@ -98,13 +99,26 @@ class Alive(Brief):
         return max(near, key=lambda v: math.fsum(self.terms(labels, there, v + 1))) + 1
 
     def there(self, costs: Labelling, labels: IntArray) -> BoolArray:
-        """(m,) which tensors are on the tier."""
+        """(m,) which tensors are on the tier.
+
+        Parameters
+        ----------
+        costs : whose tensors these are.
+        labels : (n + 1,) tiers of all nodes.
+        """
         low, high = costs.reads.reach(labels)
         found: BoolArray = self.always | ((low <= self.tier) & (self.tier <= high))[self.tensor]
         return found
 
     def terms(self, labels: IntArray, there: BoolArray, step: int) -> list[float]:
-        """Bytes of each tensor that is held at a step, and the scratch of the operation that runs then."""
+        """Bytes of each tensor that is held at a step, and the scratch of the operation that runs then.
+
+        Parameters
+        ----------
+        labels : (n + 1,) tiers of all nodes.
+        there : (m,) which tensors are on the tier.
+        step : the node that runs.
+        """
         now = there & (self.first <= step) & (step <= self.last)
         return [*self.size[now].tolist(), float(self.scratch[step]) if labels[step] == self.tier else 0.0]
 

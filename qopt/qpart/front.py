@@ -84,7 +84,8 @@ def front(
 def _over_noise(problem: QPart, low: float | None, high: float | None, clock: Clock) -> Front:
     """The staircase over all cuts of each cut's front."""
     begun = time.perf_counter()
-    table, found = subproblems(problem), []
+    table = subproblems(problem)
+    found: list[_AtCut] = []
     gap, complete = 0.0, True
     most = math.inf if high is None else high
     for p in problem.admissible_cuts.tolist():
