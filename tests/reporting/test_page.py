@@ -65,6 +65,7 @@ def test_without_a_script_all_break_even_values_stand_in_tables() -> None:
     page = Reader(teaching())
     envelope = qopt.breakpoints("allocation/teaching-4", "resources.bytes.budget")
     for piece in envelope:
+        assert piece.objective is not None
         assert f"{piece.start:g} B {piece.stop:g} B {piece.objective(piece.start):g} {piece.plan}" in page.text
     assert "0 bit/s 9.714 kbit/s ∞ to 121.412" in page.text
 
