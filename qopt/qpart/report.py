@@ -76,14 +76,14 @@ def plan_table(problem: QPart, plan: QPartPlan) -> RenderableType:
         moves = leaves_the_server(problem, plan.bits) if len(net) <= FEW_LAYERS else None
         where = f"A{moves[1:]}" if moves else 'At what rate that changes: qopt.breakpoints(problem, "rate")'
         return Text(f"{said} {where}.")
-    beside = net.sent_overhead
+    names, beside = net.names, net.sent_overhead  # all names are made anew when they are asked for
     rows = [
-        (f"{net.names[i]} weights", "down", b, float(net.sent[i]), float(beside[i])) for i, b in enumerate(plan.weights)
+        (f"{names[i]} weights", "down", b, float(net.sent[i]), float(beside[i])) for i, b in enumerate(plan.weights)
     ]
     crossing = crossing_activations(problem, plan.cut)
     beside = np.zeros(len(net)) if net.overhead_activations is None else net.overhead_activations
     rows += [
-        (f"{net.names[i - 1]} output", "up", b, float(net.activations[i - 1]), float(beside[i - 1]))
+        (f"{names[i - 1]} output", "up", b, float(net.activations[i - 1]), float(beside[i - 1]))
         if i
         else ("raw input", "up", b, net.input_size, 0.0)
         for i, b in zip(crossing, plan.activations, strict=True)
