@@ -82,7 +82,7 @@ class _Search:
         """Search one operator, node 0 on the tier `birth`; its tree goes to the witness."""
         tree: list[Node] = []
         self.rows = [row.member(0, (-1,) * len(row.groups)) for row in candidate.rows]
-        begin = best_prefixes(candidate, birth)
+        begin = best_prefixes(candidate, birth, self.clock)
         if begin is not None:
             self._point(candidate, begin)
         waiting = [_Open(np.ones(candidate.costs.unary.shape, dtype=bool))]

@@ -1,4 +1,4 @@
-"""A good plan to begin with: of all ways to cut the listed order twice, the cheapest that keeps the limits.
+"""A good plan to begin with: of the ways to cut the listed order twice, the cheapest that keeps the limits.
 
 The first a operations run on one tier, those up to b on a second, the others on a third. What that costs, or uses of a
 limit, is a sum over operations and over tensors that cross a or b, so all pairs a <= b are a matrix. Of graphs that are
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.clock import Clock
 from qopt.placement.costs import Labelling, paid
 from qopt.placement.limits import keeps_rows
 from qopt.placement.methods.candidates import Candidate
@@ -25,18 +26,25 @@ MOST = 5
 """Pairs of one triple of tiers that meet the exact test."""
 
 
-def best_prefixes(candidate: Candidate, birth: int) -> IntArray | None:
+MOST_TIERS = 12
+"""Tiers that are tried, evenly spread: their triples grow with the cube."""
+
+
+def best_prefixes(candidate: Candidate, birth: int, clock: Clock) -> IntArray | None:
     """Labels of all nodes, node 0 included; None where no such plan keeps everything, or the network is too long.
 
     Parameters
     ----------
     birth : tier of node 0.
+    clock : when it is over, the best so far counts.
     """
     costs, n = candidate.costs, len(candidate.own.names)
     if n > LONGEST or not candidate.costs.plain:
         return None
     best: tuple[float, IntArray] | None = None
     for labels in _cheapest(candidate, birth):
+        if clock.over:
+            break
         at = labels.tolist()
         value = math.fsum(paid(costs, at))
         better = math.isfinite(value) and (best is None or value < best[0])
@@ -54,7 +62,8 @@ def _goes_up(costs: Labelling, labels: IntArray) -> bool:
 
 def _cheapest(candidate: Candidate, birth: int) -> Iterator[IntArray]:
     n, tiers = len(candidate.own.names), candidate.costs.unary.shape[1]
-    known = range(birth, tiers)
+    spread = np.linspace(birth, tiers - 1, min(tiers - birth, MOST_TIERS))
+    known = np.rint(spread).astype(np.int64).tolist()
     triples = list(itertools.combinations(known, 3)) or [(known[0], known[-1], known[-1])]
     for triple in triples:
         value = _matrix(candidate.costs, candidate.costs.unary, candidate.costs.weight, birth, triple)
