@@ -22,7 +22,7 @@ from qopt.core.clock import Clock
 from qopt.core.errors import InputError
 from qopt.core.limited import Limit, changed, limits_of
 
-ROUNDS = int(os.environ.get("QOPT_TRADED", "60"))
+ROUNDS = int(os.environ.get("QOPT_TRADED", "40"))
 """Random problems of each family in the sweeps."""
 
 CHUNKS = swept([(family, chunk) for family in FAMILIES for chunk in range(10)], lambda case: case[1] > 0)

@@ -19,7 +19,7 @@ from qopt.placement.costs import breakdown
 from qopt.placement.methods.registry import METHODS
 from qopt.placement.problem import Placement
 
-GRAPHS = int(os.environ.get("QOPT_GRAPHS", "60"))
+GRAPHS = int(os.environ.get("QOPT_GRAPHS", "40"))
 """Random graphs of the sweep: 500 take minutes."""
 
 
