@@ -149,12 +149,29 @@ def test_samples_of_choices_are_all_looked_at() -> None:
         cost = breakdown(problem, plan)
         assert cost.time is not None
         assert cost.objective is not None
-        if within([cost.time], problem.time_limit) and in_time(problem, plan, some) >= 9:
+        if in_time(problem, plan, some) >= 9:
             best = min(best, cost.objective)
     assert (found.solution is None) == math.isinf(best)
     if found.solution is not None:
         assert found.solution.objective == pytest.approx(best)
         assert found.solution.status == "optimal-by-solver"
+
+
+def test_samples_decide_where_the_forecast_says_no() -> None:
+    """By the forecast each choice is late; in samples where all is ten times as fast the cheapest is in time."""
+    nominal = asked(1, "choice")
+    problem = nominal.replace({"time_limit": 0.9 * (qopt.jqodi.smallest_limits(nominal).time_limit or 0.0)})
+    assert qopt.solve(problem).status == "infeasible"
+    factors = {name: [10.0] * 40 for name in ("speed", "cloud_rate", "device_rate")}
+    conditions = {name: [10.0] * 40 for name in ("cloud_speed", "device_speed")}
+    world = problem.replace({"conditions": {**conditions, "servers": dict.fromkeys(problem.server_names, factors)}})
+    found = solve_sampled(problem, [world] * 3, 0.9)
+    assert found.solution is not None
+    assert found.share == 1.0
+    assert not found.solution.certificate.feasible
+    assert "by the forecast: time" in found.solution.message
+    late = problem.replace({"time_limit": 1e6})
+    assert found.solution.objective == pytest.approx(qopt.solve(late).objective)
 
 
 def test_samples_of_schedules_are_no_more_than_heuristic() -> None:
