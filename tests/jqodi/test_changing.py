@@ -193,9 +193,13 @@ def test_samples_of_schedules_are_no_more_than_heuristic() -> None:
 def test_what_cannot_be_followed_is_one_line() -> None:
     problem = asked()
     begun = problem.replace({"start": {"elapsed": 1.0}})
+    renamed = problem.replace({"servers[0].name": "other", "devices[0].links[0].server": "other"})
     for call, message in (
         (lambda: follow(problem, begun), "start: found a run that has begun"),
         (lambda: follow(problem, problem, decide="often"), "decide: found 'often'"),  # type: ignore[arg-type]
+        (lambda: follow(problem, renamed), "world: found no 'server1' among the servers; allowed: the servers of the"),
+        (lambda: solve_sampled(problem, [renamed], 0.5), "world: found no 'server1' among the servers"),
+        (lambda: follow(problem, problem.replace({"models[0].cuts": [3]})), "among the cuts of model1"),
         (lambda: worlds(begun, 1, seed=0, epochs=3), "a run that has begun"),
         (lambda: worlds(problem, 0, seed=0, epochs=3), "count: found 0"),
         (lambda: worlds(problem, 1, seed=0, epochs=3, drift=-1), "drift: found -1"),

@@ -394,6 +394,23 @@ def test_epochs_after_the_expected_ones_are_paid_for(estimate: str, done: int, e
         assert np.array_equal(own.energy, other.energy)
 
 
+def test_a_run_goes_on_after_a_plan_whose_chance_was_missed() -> None:
+    """Two epochs were enough with a chance of 1/2; given that they were not, two more are with 4/5."""
+    problem = past("chance", 0).replace({"confidence": 0.4})
+    plan = qopt.solve(problem).plan
+    assert len(plan.servers) == 2
+    again = qopt.replan(problem, plan, 2)
+    assert len(again.plan.servers) == 2
+    assert again.certificate.proved
+    assert again.certificate.cost.in_time == pytest.approx(0.8)
+    with pytest.raises(qopt.InputError, match="after: found 2; allowed: fewer than 2: the plan has no more"):
+        qopt.replan(again.instance, again.plan, 2)  # type: ignore[arg-type]
+    world = problem.replace({"estimate": "expected", "confidence": None, "models[0].widths[0].epochs": {"expected": 4}})
+    run = qopt.jqodi.follow(problem, world, decide="again")
+    assert run is not None
+    assert (run.reached, run.without_plan, len(run.states)) == (True, 0, 4)
+
+
 # --- what is refused ----------------------------------------------------------------------------------------------
 
 
