@@ -127,7 +127,7 @@ def settings(changes: list[str] | None, option: str = "--set", form: str = "FIEL
         if not equals or not name:
             raise InputError(option, repr(change), form)
         if name in fields:
-            raise InputError(option, f"{name} twice", "each once")
+            raise InputError(option, f"{name} twice", f"each {form.partition('=')[0].lower()} once")
         try:
             fields[name] = json.loads(text)
         except (ValueError, RecursionError):

@@ -136,6 +136,9 @@ def test_what_draws_promise_is_kept_by_fresh_ones() -> None:
     assert missed_at_most(7, 90) == pytest.approx(beta.ppf(0.975, 8, 83))
     assert promised_epochs([12] * 10, 0.9) is None
     assert promised_epochs([12] * 40, 0.9) == 12
+    for missed, of, sure in ((1, 2, 1 - 1e-16), (0, 1, math.nextafter(1.0, 0.0)), (3, 4, 0.9999999999999999)):
+        assert missed_at_most(missed, of, sure) == pytest.approx(beta.ppf(0.5 + 0.5 * sure, missed + 1, of - missed))
+    assert promised_epochs([1] * 50, 0.9, sure=1 - 1e-16) is None
 
 
 def test_samples_of_choices_are_all_looked_at() -> None:
