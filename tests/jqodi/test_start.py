@@ -326,9 +326,8 @@ def what_is_left_to_pay(problem: Jqodi) -> dict[tuple[str, ...], tuple[float, fl
     start, width = problem.start, problem.models[0].widths[0]
     assert start is not None
     assert width.epochs is not None
-    if problem.estimate == "robust":
-        last = width.epochs.robust or 0
-    else:
+    last = width.epochs.robust or 0
+    if problem.estimate == "chance":
         left = [(k, Fraction(p)) for k, p in width.epochs.chances or () if k > start.epochs]
         over = 1 - sum(Fraction(p) for k, p in width.epochs.chances or () if k <= start.epochs)
         sure = [k for k, _ in left if sum(p for i, p in left if i <= k) >= Fraction(problem.confidence or 1.0) * over]
@@ -350,16 +349,16 @@ def past(estimate: Any, done: int, expected: int = 2) -> Jqodi:
     """Two servers, the dear one first and faster; K is 2 as expected, 4 at the most, and so many epochs are done."""
     layers = {"macs": [10.0, 10.0], "weights": [5.0, 5.0], "cuts": [1]}
     epochs = {"expected": expected, "robust": 4, "chances": [[2, 0.5], [4, 0.4]]}
-    fresh = Jqodi(
-        name="past",
-        mode="schedule",
-        time_limit=200.0,
-        cloud={"speed": 1e3, "energy": 0.01},
-        servers=[
+    data: dict[str, Any] = {
+        "name": "past",
+        "mode": "schedule",
+        "time_limit": 200.0,
+        "cloud": {"speed": 1e3, "energy": 0.01},
+        "servers": [
             {"name": "dear", "speed": 200.0, "energy": 0.4, "cloud_rate": 100.0},
             {"name": "cheap", "speed": 100.0, "energy": 0.1, "cloud_rate": 100.0},
         ],
-        devices=[
+        "devices": [
             {
                 "name": "d",
                 "speed": 50.0,
@@ -368,10 +367,11 @@ def past(estimate: Any, done: int, expected: int = 2) -> Jqodi:
                 "links": [{"server": name, "rate": 50.0} for name in ("dear", "cheap")],
             }
         ],
-        models=[{"name": "M", **layers, "widths": [{"bits": 4, "epochs": epochs}]}],
-        estimate=estimate,
-        confidence=0.75 if estimate == "chance" else None,
-    )
+        "models": [{"name": "M", **layers, "widths": [{"bits": 4, "epochs": epochs}]}],
+        "estimate": estimate,
+        "confidence": 0.75 if estimate == "chance" else None,
+    }
+    fresh = Jqodi(**data)
     return fresh.replace({"start": {"epochs": done, "elapsed": 60.0, "model": "M", "bits": 4}}) if done else fresh
 
 
@@ -388,7 +388,7 @@ def test_epochs_after_the_expected_ones_are_paid_for(estimate: str, done: int, e
             solution = qopt.solve(asked, method)
             assert solution.certificate.proved
             assert solution.objective == pytest.approx(least, rel=1e-12)
-            assert solution.objective > 0
+            assert (solution.objective or 0.0) > 0
         assert set(qopt.solve(problem).plan.servers[: max(expected - done, 1)]) == {"cheap"}
         own, other = terms.candidates(asked)[0], arrays.every(asked)[0]
         assert np.array_equal(own.energy, other.energy)

@@ -205,8 +205,9 @@ def read(problem: Jqodi, model: Model, width: Width, epochs: int) -> Arrays:
     if epochs * len(servers) * len(cuts) > MAX_ENTRIES:
         raise InputError("epochs", f"{epochs} epochs of {model.name}", f"epochs times states up to {MAX_ENTRIES}")
     expected = problem.epochs(model, width)[0]
-    ahead = expected is not None and expected > 0  # else K^exp is behind, and what is planned is still to be paid for
-    counted = min(expected, epochs) if ahead else epochs
+    counted = epochs  # where K^exp is behind, or not known: what is planned is still to be paid for
+    if expected is not None and expected > 0:
+        counted = min(expected, epochs)
     with np.errstate(all="ignore"):  # what overflows is refused below
         work = _Work(problem, model, width)
         time, joules = _times(problem, work, epochs), _joules(problem, work)
