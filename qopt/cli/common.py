@@ -119,15 +119,15 @@ def load_instance(instance: str) -> Any:
     return load(instance) if instance != "-" else from_data(parse_json("standard input", sys.stdin.buffer))
 
 
-def settings(changes: list[str] | None) -> dict[str, object]:
-    """What ``--set`` gives: names, and values as JSON has them, or else texts."""
+def settings(changes: list[str] | None, option: str = "--set", form: str = "FIELD=VALUE") -> dict[str, object]:
+    """What ``--set`` or an option like it gives: names, and values as JSON has them, or else texts."""
     fields: dict[str, object] = {}
     for change in changes or []:
         name, equals, text = change.partition("=")
         if not equals or not name:
-            raise InputError("--set", repr(change), "FIELD=VALUE")
+            raise InputError(option, repr(change), form)
         if name in fields:
-            raise InputError("--set", f"{name} twice", "each field once")
+            raise InputError(option, f"{name} twice", f"each {form.partition('=')[0].lower()} once")
         try:
             fields[name] = json.loads(text)
         except (ValueError, RecursionError):

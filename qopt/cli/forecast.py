@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from qopt.cli.common import AsJson, Changes, ExitCode, Instance, print_json, read_problem, settings
-from qopt.core.errors import InputError
+from qopt.core.errors import InputError, one_line
 from qopt.core.reading import as_problem
 
 
@@ -30,16 +30,16 @@ def forecast(
 ) -> int:
     """Forecast losses of a JQODI instance from a few epochs, and write them into it: expected and robust."""
     from qopt.core.reading import save as write_problem
-    from qopt.jqodi.estimators.writing import forecast_losses
+    from qopt.jqodi.estimators.writing import forecast_losses, loss_limit
     from qopt.jqodi.problem import Jqodi
 
     problem = as_problem(read_problem(instance, change))
     if not isinstance(problem, Jqodi):
         raise InputError(instance, problem.format, "a JQODI instance")
-    limits = settings(limit)
-    for name, value in limits.items():
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise InputError("--limit", f"{name}={value}", "MODEL=L_MAX, a number")
+    limits = {
+        name: loss_limit(f"--limit {one_line(name, 60)}", value)
+        for name, value in settings(limit, "--limit", "MODEL=L_MAX").items()
+    }
     found = forecast_losses(
         problem,
         curves,
@@ -48,7 +48,7 @@ def forecast(
         estimator=estimator,
         history=() if history is None else history,
         write=write,  # type: ignore[arg-type]  # checked there, with its line
-        limits={name: float(value) for name, value in limits.items() if isinstance(value, int | float)},
+        limits=limits,
         seed=seed,
     )
     if save is not None:

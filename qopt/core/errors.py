@@ -61,5 +61,7 @@ def shown(value: object, width: int = 60) -> str:
         text = repr(value)
     except RecursionError:
         text = f"a deeply nested {type(value).__name__}"
+    except ValueError:  # Python writes out whole numbers of some thousand digits only
+        text = f"a value ({type(value).__name__}) too long to be written out"
     text = " ".join(text.split())
     return text if len(text) <= width else text[: width - 1] + "…"

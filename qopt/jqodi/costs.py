@@ -84,7 +84,7 @@ class JqodiCost(Brief):
     epochs : each of them.
     inference : None where the problem does not say what a request sends, or the numbers are too large.
     expected_losses, robust_losses : (1 + epochs,) after 0, 1, ... epochs; empty where only K is known.
-    expected_epochs, robust_epochs : K by both estimates from now on; None for never.
+    expected_epochs, robust_epochs : K by both estimates from now on; 0 where it has passed, None for never.
     in_time : probability, 0 to 1, that the loss is reached after at most these epochs, where chances of K are given:
         within T_max [s] if the plan keeps it. Else None.
     """
@@ -143,7 +143,7 @@ def breakdown(problem: Jqodi, plan: JqodiPlan) -> JqodiCost:
     elapsed = 0.0 if start is None else start.elapsed
     quantizing = (0.0, 0.0) if begun else (width.quantize_time, width.quantize_energy)
     epochs = len(plan.servers)
-    counted = epochs if expected is None else min(expected, epochs)
+    counted = problem.counted(model, width, epochs)
     rows: list[EpochCost] = []
     for k, (name, cut) in enumerate(zip(plan.servers, plan.cuts, strict=True)):
         previous = (plan.servers[k - 1], plan.cuts[k - 1]) if k else _before(problem, (name, cut))

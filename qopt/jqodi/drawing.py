@@ -313,6 +313,8 @@ def missed_at_most(missed: int, of: int, confidence: float = 0.95) -> float:
     low, high = missed / of, 1.0
     for _ in range(60):  # the chance of so few falls with the share
         share = 0.5 * (low + high)
+        if share in (low, high):  # neighbours: nearer to 1 a float does not tell more
+            break
         logs = ways + np.arange(missed + 1) * math.log(share) + (of - np.arange(missed + 1)) * math.log1p(-share)
         top = float(logs.max())
         below = top + math.log(float(np.exp(logs - top).sum())) <= math.log(tail)

@@ -216,8 +216,9 @@ class Jqodi(Problem):
     models : one of them is chosen.
     widths : list of admissible bit-widths; default all. Others serve comparisons only (full-model and minimal-model).
     estimate : ``expected``: K^exp epochs in time and energy. ``robust``: K^rob epochs must fit T_max, the energy of
-        the first K^exp counts. ``chance``: the same with the fewest epochs of which K needs no more with a chance of at
-        least `confidence`, by ``epochs.chances`` of every width: then T_max is kept with at least that chance.
+        the first K^exp counts, and of all that are left where K^exp has passed. ``chance``: the same with the fewest
+        epochs of which K needs no more with a chance of at least `confidence`, by ``epochs.chances`` of every width:
+        then T_max is kept with at least that chance.
     confidence : of ``chance``, between 0 and 1.
     conditions, switching, inference : what changes by epoch, what changing costs, what is served afterwards.
     start : where the run stands, if it has begun; default it has not.
@@ -445,8 +446,8 @@ class Jqodi(Problem):
     def epochs(self, model: Model, width: Width) -> tuple[int | None, int | None]:
         """K^exp and K^rob from now on; None where the loss is never reached.
 
-        Given numbers less the epochs done, down to 0; of losses the fewest, at least one, that bring down the loss as
-        it is known now.
+        Given numbers less the epochs done, down to 0 where they have passed; of losses the fewest, at least one, that
+        bring down the loss as it is known now.
         """
         if not self.under_way(model, width):
             return model.epochs(width)
@@ -457,6 +458,18 @@ class Jqodi(Problem):
         limit = model.loss_limit
         counts = [None if part is None or limit is None else fewest_epochs(*part, limit) for part in parts]
         return counts[0], counts[1]
+
+    def counted(self, model: Model, width: Width, epochs: int) -> int:
+        """How many of the next epochs are paid for in the objective: the first K^exp from now on, at least one.
+
+        Where K^exp has passed, or is not known, all of them: each that is planned is one that may still be needed.
+
+        Parameters
+        ----------
+        epochs : that are planned from now on, at least 1.
+        """
+        expected = self.epochs(model, width)[0]
+        return epochs if not expected else min(expected, epochs)
 
     def whole_epochs(self, model: Model, width: Width) -> int | None:
         """K by the estimate in force where it is given, from the beginning of the run; None where it has no end."""

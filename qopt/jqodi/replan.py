@@ -18,7 +18,7 @@ from qopt.core.reading import problem_of
 from qopt.core.solution import Solution
 from qopt.core.solving import solve
 from qopt.jqodi.costs import breakdown
-from qopt.jqodi.models import LARGEST
+from qopt.jqodi.models import LARGEST, Width
 from qopt.jqodi.plan import JqodiPlan, checked_plan
 from qopt.jqodi.problem import Jqodi, Start
 
@@ -40,7 +40,8 @@ def remaining(
     ----------
     problem : what was asked; it may have a start itself.
     plan : what was decided for it.
-    after : epochs of the plan that are done, from 0: then only time has passed.
+    after : epochs of the plan that are done, from 0: then only time has passed. All of them only where the loss may not
+        be reached yet: one was observed, or by the chances of K more may be needed.
     elapsed : seconds since the run began; default what the plan takes for these epochs.
     energy : joules spent since the run began; default likewise.
     observed : loss of the model after these epochs, in place of the forecast; only where K follows from losses.
@@ -68,7 +69,8 @@ def remaining(
     width = model.width(plan.bits)
     going_on = after > 0 or problem.under_way(model, width)
     behind = problem.behind(model, width) + after
-    if width.epochs is not None and after == len(plan.servers):
+    ended = after == len(plan.servers) and not _more_are_needed(problem, width, behind)
+    if width.epochs is not None and ended:
         allowed = f"fewer than {after}: the plan has no more epochs, and nothing is left to decide"
         raise InputError("after", str(after), allowed)
     start: dict[str, Any] = {**before.model_dump(), "anew": anew, "epochs": before.epochs + after}
@@ -99,13 +101,20 @@ def remaining(
             )
             raise InputError("observed", shown(observed), allowed)
         start |= {"loss": float(observed), "loss_after": None}
-    elif after == len(plan.servers):
+    elif ended:
         allowed = f"fewer than {after}, or a loss that was observed: by the forecast the run has ended"
         raise InputError("after", str(after), allowed)
     if changes:
         return problem.replace({"start": start, **changes})
     parts = {name: getattr(problem, name) for name in type(problem).model_fields}
     return Jqodi(**{**parts, "start": Start(**start)})  # what stays is not validated again
+
+
+def _more_are_needed(problem: Jqodi, width: Width, behind: int) -> bool:
+    """Whether, by the chances of K, a plan that has ended without success has more epochs to come with that chance."""
+    if problem.confidence is None or width.epochs is None or width.epochs.chances is None:
+        return False
+    return width.epochs.at(problem.confidence, behind) is not None
 
 
 def _spent(problem: Jqodi, plan: JqodiPlan, after: int) -> tuple[float | None, float | None]:

@@ -1,9 +1,11 @@
 """A chance constraint on finishing in time where rates, speeds and losses are known by samples only.
 
 A sample is a world (`qopt.jqodi.worlds`): what a run takes in it is followed, and the share of worlds in which it is in
-time must be at least the confidence asked for. In mode ``choice`` all servers and cuts are looked at: the answer is the
-best for these samples. Else the problem is solved with a smaller T_max, and the largest that works is looked for by
-bisection: a heuristic. What is promised of worlds that are not among the samples is an interval from fresh ones.
+time must be at least the confidence asked for. In mode ``choice`` all servers and cuts are looked at that are possible
+in every epoch of the forecast: the answer is the best of them for these samples, with the joules of the forecast, and
+the samples alone say whether it is in time. Else the problem is solved with a smaller T_max, and the largest that works
+is looked for by bisection: a heuristic. What is promised of worlds that are not among the samples is an interval from
+fresh ones.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from qopt.jqodi.drawing import missed_at_most
 from qopt.jqodi.plan import JqodiPlan
 from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.simulation import follow
-from qopt.jqodi.terms import Candidate, candidates, keeps_limit, plan_of, totals
+from qopt.jqodi.terms import Candidate, candidates, plan_of, totals
 
 STEPS = 12
 """Time limits that are tried, by default."""
@@ -38,8 +40,9 @@ class Sampled(Brief):
 
     Attributes
     ----------
-    solution : the plan; status ``heuristic``, and ``optimal-by-solver`` where all choices were looked at: the best for
-        these samples. None where no plan was found.
+    solution : the plan; status ``heuristic``, and ``optimal-by-solver`` where all choices that are possible in every
+        epoch of the forecast were looked at: the best of them for these samples. Its certificate is of the forecast,
+        which may miss T_max where the samples keep it; then the message says so. None where no plan was found.
     share : of the samples in which it is in time; None without a plan.
     missed_at_most : upper end of Clopper and Pearson's 95 % interval for the chance of not being in time, from fresh
         worlds; None without them or without a plan.
@@ -81,7 +84,7 @@ def solve_sampled(
     samples : list of worlds, as `qopt.jqodi.worlds` draws them.
     confidence : the share, above 0 and up to 1.
     fresh : other worlds, for an interval of what is promised.
-    method : as `qopt.solve` takes it; not in mode ``choice``, where all choices are looked at.
+    method : as `qopt.solve` takes it; not in mode ``choice``, where choices are looked at one by one.
     steps : time limits that are tried, at least 1; not in mode ``choice``.
 
     Raises
@@ -116,8 +119,7 @@ def _best_choice(problem: Jqodi, samples: Sequence[Jqodi], enough: int) -> tuple
     for candidate in candidates(problem):
         for s in np.flatnonzero(np.isfinite(candidate.time).all(axis=0)).tolist():
             states = np.full(candidate.epochs, s)
-            if keeps_limit(problem, candidate, states):
-                ranked.append((totals(candidate, states)[0], len(ranked), candidate, states))
+            ranked.append((totals(candidate, states)[0], len(ranked), candidate, states))
     for _, _, candidate, states in sorted(ranked, key=lambda each: each[:2]):
         plan = plan_of(problem, candidate, states)
         count = in_time(problem, plan, samples)
@@ -130,6 +132,11 @@ def _best_choice(problem: Jqodi, samples: Sequence[Jqodi], enough: int) -> tuple
 def _solution(problem: Jqodi, plan: JqodiPlan, status: Status, method: str, seconds: float) -> Solution:
     """A plan with the certificate of the problem as it is asked; nothing is proved of the samples."""
     certificate = certify(problem, plan)
+    message = "a plan for a smaller T_max"
+    if method == "enumeration":
+        message = "the least energy of choices that are possible throughout the forecast and in time in enough samples"
+    if certificate.violations:
+        message += f"; by the forecast: {certificate.violations[0]}"
     return Solution(
         problem=problem.name,
         method=method,
@@ -141,9 +148,7 @@ def _solution(problem: Jqodi, plan: JqodiPlan, status: Status, method: str, seco
         bound=None,
         seconds=seconds,
         certificate=certificate,
-        message="the least energy of choices that are in time in enough samples"
-        if method == "enumeration"
-        else "a plan for a smaller T_max",
+        message=message,
         instance=problem,
     )
 

@@ -119,8 +119,8 @@ def follow(
     Raises
     ------
     InputError
-        No JQODI problem, a plan that does not fit the forecast, a world that lacks its model or bit-width, or that is
-        a run under way.
+        No JQODI problem, a plan that does not fit the forecast, a world that lacks its model or bit-width, that has
+        other servers or cuts of it, or that is a run under way.
     """
     forecast, world = problem_of(Jqodi, forecast, field="forecast"), problem_of(Jqodi, world, field="world")
     if decide not in ("once", "again"):
@@ -135,6 +135,7 @@ def follow(
     checked_plan(forecast, plan)
     if not any(m.name == plan.model and w.bits == plan.bits for m in world.models for w in m.widths):
         raise InputError("world", f"no {plan.model} at {plan.bits} bits", "the models of the forecast")
+    _check_same_states(forecast, world, plan.model)
     now, left, followed, without = _World(world, plan), _seen(forecast, world, 0), 0, 0
     asked = plan  # what is followed; `left` is the problem that it answers
     for k in range(now.epochs):
@@ -162,6 +163,17 @@ def follow(
         solved=solved,
         without_plan=without,
     )
+
+
+def _check_same_states(forecast: Jqodi, world: Jqodi, model: str) -> None:
+    """Refuse a world whose servers, or cuts of a model, are not those of the forecast."""
+    cuts = (world.model(model).admissible_cuts, forecast.model(model).admissible_cuts)
+    pairs = ((world.server_names, forecast.server_names, "servers"), (*cuts, f"cuts of {model}"))
+    for there, asked, what in pairs:
+        for missing in [each for each in asked if each not in there]:
+            raise InputError("world", f"no {missing!r} among the {what}", f"the {what} of the forecast")
+        for more in [each for each in there if each not in asked]:
+            raise InputError("world", f"{more!r} among the {what}", f"the {what} of the forecast")
 
 
 def _solved(problem: Jqodi, method: str) -> JqodiPlan | None:

@@ -47,7 +47,7 @@ class Candidate(Brief):
     model, bits : which.
     states : (S,) pairs of server and cut: servers in their order, each with its cuts in order.
     epochs : K, the epochs that must fit T_max.
-    counted : epochs whose energy counts, the first K^exp.
+    counted : epochs whose energy counts, at least one: the first K^exp, all where K^exp has passed (`Jqodi.counted`).
     time : (K, S) seconds; infinite where a state is impossible.
     energy : (K, S) joules that count: 0 from `counted` on, inference requests in the last epoch; infinite where the
         time is. The first epoch's have the change from the state that the run is in.
@@ -127,7 +127,6 @@ def candidate_at(
         known = ", ".join(f"{m.name} at {w.bits}" for m in problem.models for w in m.widths)
         raise InputError("model", f"{shown(model)} at {bits!r} bits", known)
     chosen, width = pair
-    expected = None if all_count else problem.epochs(chosen, width)[0]
     needed = problem.needed(chosen, width) if epochs is None else whole("epochs", epochs, 1, MAX_EPOCHS)
     if needed is None:
         raise InputError("epochs", "nothing", f"a number, since {model} at {bits} bits never reaches its loss")
@@ -136,7 +135,7 @@ def candidate_at(
         raise InputError("conditions", f"{horizon} epochs", f"at least {needed}, the epochs of {model} at {bits} bits")
     if needed * len(problem.servers) * len(chosen.admissible_cuts) > MAX_ENTRIES:
         raise InputError("epochs", f"{needed} epochs of {model}", f"epochs times states up to {MAX_ENTRIES}")
-    counted = needed if expected is None else min(expected, needed)
+    counted = needed if all_count else problem.counted(chosen, width, needed)
     states = tuple((server.name, j) for server in problem.servers for j in chosen.admissible_cuts)
     time, energy = _tables(problem, chosen, width, needed)
     energy[counted:][np.isfinite(energy[counted:])] = 0.0
@@ -146,8 +145,7 @@ def candidate_at(
     switch = problem.switching
     of_time, of_energy = (switch.server_time, switch.cut_time), (switch.server_energy, switch.cut_energy)
     time[0] += _arrival(problem, chosen, *of_time)
-    if counted:
-        energy[0] += _arrival(problem, chosen, *of_energy)
+    energy[0] += _arrival(problem, chosen, *of_energy)
     energy[np.isinf(time)] = np.inf
     for what, table in (("time", time), ("energy", energy)):
         if not np.all(table[~np.isinf(time)] <= LARGEST / needed):

@@ -27,7 +27,7 @@ from qopt.core.arguments import real, whole
 from qopt.core.errors import InputError
 from qopt.core.files import write_whole
 from qopt.jqodi.estimators.adam_torch import Adam
-from qopt.jqodi.estimators.curves import Curve
+from qopt.jqodi.estimators.curves import LARGEST_LOSS, Curve
 from qopt.measuring.archives import read_arrays
 from qopt.measuring.examples import Examples
 from qopt.measuring.grids import MAX_BITS, Grid, Steps
@@ -161,7 +161,7 @@ class Tuned:
             self._put(self.full)
         updated, _ = self.evaluate(validation)
         for name, value in (("quantizing", quantized), ("training", trained), ("the update", updated)):
-            if not 0 <= value < float("inf"):
+            if not 0 <= value <= LARGEST_LOSS:
                 found = f"a loss of {value:g} after {name} in epoch {epoch} at {self.bits} bits"
                 raise InputError("loss", found, "a finite loss >= 0; a smaller learning rate may keep it so")
         return quantized, trained, updated, accuracy
@@ -188,7 +188,7 @@ class Tuned:
                 continue  # a normalization over one example has no variance
             self._put(self.on(steps, latent))
             optimizer.clear()
-            torch.autograd.backward(self.loss(self.module(examples.x[chosen]), examples.labels[chosen]))
+            torch.autograd.backward(self._mean(self.module(examples.x[chosen]), examples.labels[chosen]))
             self._put(latent)
             optimizer.step()
             latent = [p.detach().clone() for p in self.weights]
@@ -215,6 +215,18 @@ class Tuned:
         self.full = [p.detach().clone() for p in self.weights]
         return float(arrays["before"]), [tuple(map(float, row)) for row in arrays["rows"]]
 
+    def _mean(self, output: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The loss of a batch, refused in a line where it is no number or nothing can be trained with it."""
+        value: object = self.loss(output, labels)
+        allowed = "one number, the mean loss"
+        if not isinstance(value, torch.Tensor):
+            raise InputError("loss", f"a {type(value).__name__}", f"{allowed}, as a tensor")
+        if value.numel() != 1:
+            raise InputError("loss", f"a tensor of shape {tuple(value.shape)}", allowed)
+        if torch.is_grad_enabled() and not value.requires_grad:
+            raise InputError("loss", "a number that does not depend on the weights", f"{allowed}, with its gradient")
+        return value
+
     @torch.no_grad()
     def evaluate(self, examples: Examples) -> tuple[float, float]:
         """Mean loss on examples, and the share told rightly (0 where the outputs are no classes)."""
@@ -222,7 +234,7 @@ class Tuned:
         total, right, classes = 0.0, 0, self.settings.loss is None
         for x, labels in zip(*(torch.split(part, EVALUATED) for part in (examples.x, examples.labels)), strict=True):
             output = self.module(x)
-            total += float(self.loss(output, labels)) * len(labels)
+            total += float(self._mean(output, labels)) * len(labels)
             if classes:
                 one = output.numel() == len(output)
                 right += int(((output.flatten() > 0) if one else output.argmax(1)).eq(labels).sum())

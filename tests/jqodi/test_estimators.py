@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -135,6 +136,23 @@ def test_rising_losses_are_wide():
         (lambda: Curve("net", 4, 1.0, (1.0,), (float("nan"),), (1.0,)), "trained[0]: found nan; allowed: a finite"),
         (lambda: Curve("net", 4, 1.0, (1.0, 2.0), (1.0,), (1.0, 2.0)), "trained: found 1 entries; allowed: 2"),
         (lambda: Curve("net", 40, 1.0, (), (), ()), "bits: found 40"),
+        (lambda: Curve("net", 4, 10**400, (), (), ()), "loss: found 1000"),
+        (
+            lambda: Curve("net", 4, 10**5000, (), (), ()),
+            "loss: found a value (int) too long to be written out",
+        ),
+        (
+            lambda: Curve("net", 4, 1.0, (1e300,), (1.0,), (1.0,)),
+            "quantized[0]: found 1e+300; allowed: a finite",
+        ),
+        (
+            lambda: qopt.forecast_losses("jqodi/fig5", [curve(model="M1")], limits={"M1": 10**400}),
+            "limits['M1']: found 1000",
+        ),
+        (
+            lambda: qopt.forecast_losses("jqodi/fig5", [curve(model="M1")], limits={"M1": float("nan")}),
+            "limits['M1']: found nan; allowed: a number >= 0 and <= 1e+100",
+        ),
         (lambda: qopt.forecast_losses("jqodi/fig5", [curve()]), "model 'net'; allowed: models of the problem: M1"),
         (
             lambda: qopt.forecast_losses("jqodi/fig5", [curve(model="M1")], quantile=0.3),
@@ -151,6 +169,35 @@ def test_bad_input_is_one_line(ask, line):
         ask()
     assert line in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("limits", "line"),
+    [
+        (["M1"], "--limit: found 'M1'; allowed: MODEL=L_MAX"),
+        (["M1=1", "M1=2"], "--limit: found M1 twice; allowed: each model once"),
+        (["M1=1" + "0" * 400], "--limit M1: found 1000"),
+        (["M1=1e999"], "--limit M1: found inf; allowed: a number >= 0"),
+        (["M1=low"], "--limit M1: found 'low'; allowed: a number >= 0"),
+    ],
+)
+def test_limits_of_the_command_are_refused_by_its_name(tmp_path, qopt_cli, limits, line):
+    curves = tmp_path / "curves.json"
+    save_curves([curve(model="M1", bits=8)], curves)
+    code, _, error = qopt_cli("forecast", "jqodi/fig5", str(curves), *(w for each in limits for w in ("--limit", each)))
+    assert (code, error.count("\n")) == (2, 1)
+    assert line in error
+
+
+def test_the_largest_losses_are_forecast():
+    """Nothing overflows at the bounds of what is taken, and nothing is warned of."""
+    values = tuple(1e100 * x for x in (0.9, 0.8, 0.75, 0.7, 0.69))
+    seen = Curve("M1", 8, 1e100, values, values, values)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name in ("power-law", "last", "mean"):
+            found = qopt.forecast_losses("jqodi/fig5", [seen], limits={"M1": 6e99}, estimator=name, draws=50)
+            assert found.problem.models[0].loss == 1e100
 
 
 def test_unknown_estimator():

@@ -318,6 +318,99 @@ def test_promised_chances_hold_for_fresh_draws() -> None:
         assert beta.ppf(0.0005, missed, 10_001 - missed) <= 1.0 - confidence
 
 
+def what_is_left_to_pay(problem: Jqodi) -> dict[tuple[str, ...], tuple[float, float]]:
+    """Joules and seconds of every schedule of one model that is under way, K given, all epochs alike, cut 1.
+
+    In its own words: as long as the expected end is ahead, only epochs up to it are paid for; behind it, each one is.
+    """
+    start, width = problem.start, problem.models[0].widths[0]
+    assert start is not None
+    assert width.epochs is not None
+    last = width.epochs.robust or 0
+    if problem.estimate == "chance":
+        left = [(k, Fraction(p)) for k, p in width.epochs.chances or () if k > start.epochs]
+        over = 1 - sum(Fraction(p) for k, p in width.epochs.chances or () if k <= start.epochs)
+        sure = [k for k, _ in left if sum(p for i, p in left if i <= k) >= Fraction(problem.confidence or 1.0) * over]
+        last = sure[0]
+    numbers = range(start.epochs + 1, last + 1)
+    paid = [k for k in numbers if start.epochs >= width.epochs.expected or k <= width.epochs.expected]
+    one: dict[str, tuple[float, float]] = {}
+    for server in problem.server_names:
+        row = breakdown(problem, qopt.JqodiPlan(model="M", bits=4, servers=(server,), cuts=(1,))).epochs[0]
+        assert row.time is not None
+        one[server] = (math.fsum(row.energies), row.time)
+    return {
+        way: (sum(one[way[k - numbers[0]]][0] for k in paid), start.elapsed + sum(one[x][1] for x in way))
+        for way in itertools.product(problem.server_names, repeat=len(numbers))
+    }
+
+
+def past(estimate: Any, done: int, expected: int = 2) -> Jqodi:
+    """Two servers, the dear one first and faster; K is 2 as expected, 4 at the most, and so many epochs are done."""
+    layers = {"macs": [10.0, 10.0], "weights": [5.0, 5.0], "cuts": [1]}
+    epochs = {"expected": expected, "robust": 4, "chances": [[2, 0.5], [4, 0.4]]}
+    data: dict[str, Any] = {
+        "name": "past",
+        "mode": "schedule",
+        "time_limit": 200.0,
+        "cloud": {"speed": 1e3, "energy": 0.01},
+        "servers": [
+            {"name": "dear", "speed": 200.0, "energy": 0.4, "cloud_rate": 100.0},
+            {"name": "cheap", "speed": 100.0, "energy": 0.1, "cloud_rate": 100.0},
+        ],
+        "devices": [
+            {
+                "name": "d",
+                "speed": 50.0,
+                "energy": 0.02,
+                "training": 10,
+                "links": [{"server": name, "rate": 50.0} for name in ("dear", "cheap")],
+            }
+        ],
+        "models": [{"name": "M", **layers, "widths": [{"bits": 4, "epochs": epochs}]}],
+        "estimate": estimate,
+        "confidence": 0.75 if estimate == "chance" else None,
+    }
+    fresh = Jqodi(**data)
+    return fresh.replace({"start": {"epochs": done, "elapsed": 60.0, "model": "M", "bits": 4}}) if done else fresh
+
+
+@pytest.mark.parametrize("estimate", ["robust", "chance"])
+@pytest.mark.parametrize(("done", "expected"), [(1, 2), (2, 2), (3, 2), (3, 1), (2, 3)])
+def test_epochs_after_the_expected_ones_are_paid_for(estimate: str, done: int, expected: int) -> None:
+    """What is left when K^exp has passed costs what its epochs cost, in every reading of the equations."""
+    problem = past(estimate, done, expected)
+    ways = what_is_left_to_pay(problem)
+    for limit in (200.0, sum(sorted(time for _, time in ways.values())[:2]) / 2):
+        asked = problem.replace({"time_limit": limit})
+        least = min(energy for energy, time in ways.values() if time <= limit)
+        for method in ("auto", "rcsp", "mckp", "brute-force"):
+            solution = qopt.solve(asked, method)
+            assert solution.certificate.proved
+            assert solution.objective == pytest.approx(least, rel=1e-12)
+            assert (solution.objective or 0.0) > 0
+        assert set(qopt.solve(problem).plan.servers[: max(expected - done, 1)]) == {"cheap"}
+        own, other = terms.candidates(asked)[0], arrays.every(asked)[0]
+        assert np.array_equal(own.energy, other.energy)
+
+
+def test_a_run_goes_on_after_a_plan_whose_chance_was_missed() -> None:
+    """Two epochs were enough with a chance of 1/2; given that they were not, two more are with 4/5."""
+    problem = past("chance", 0).replace({"confidence": 0.4})
+    plan = qopt.solve(problem).plan
+    assert len(plan.servers) == 2
+    again = qopt.replan(problem, plan, 2)
+    assert len(again.plan.servers) == 2
+    assert again.certificate.proved
+    assert again.certificate.cost.in_time == pytest.approx(0.8)
+    with pytest.raises(qopt.InputError, match="after: found 2; allowed: fewer than 2: the plan has no more"):
+        qopt.replan(again.instance, again.plan, 2)  # type: ignore[arg-type]
+    world = problem.replace({"estimate": "expected", "confidence": None, "models[0].widths[0].epochs": {"expected": 4}})
+    run = qopt.jqodi.follow(problem, world, decide="again")
+    assert run is not None
+    assert (run.reached, run.without_plan, len(run.states)) == (True, 0, 4)
+
+
 # --- what is refused ----------------------------------------------------------------------------------------------
 
 

@@ -115,6 +115,10 @@ def test_stopped_run_goes_on(tmp_path):
         ({"data": (torch.zeros(90, 6), torch.full((90,), 7))}, "classes from 7 to 7"),
         ({"module": nn.ReLU()}, "network: found no weights of two dimensions"),
         ({"loss": lambda out, _: out.sum() * torch.nan}, "a loss of nan after"),
+        ({"loss": lambda out, _: out.double().square().sum() * 1e120}, "a loss of"),
+        ({"loss": lambda out, _: out}, "loss: found a tensor of shape (12, 3); allowed: one number, the mean loss"),
+        ({"loss": lambda *_: 1.0}, "loss: found a float; allowed: one number, the mean loss, as a tensor"),
+        ({"loss": lambda *_: torch.tensor(1.0)}, "loss: found a number that does not depend on the weights"),
         ({"example": torch.zeros(1, 6).long()}, "example: found torch.int64"),
     ],
 )

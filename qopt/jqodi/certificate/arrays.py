@@ -11,7 +11,7 @@ wrong, plans that are proved would show it. The last digit decides whether a pla
   and joules end in + H_j / v_xd and + H_j e_xd.
 * The last epoch's joules take those of all requests, requests x ((MACs e_d + MACs e_x) + bits e_xd).
 * A change costs a server's part + a cut's part. That from the state in which a run stands is added to the first
-  epoch's numbers at last, to its joules if they count. Quantizing's seconds are those + the time that has passed.
+  epoch's numbers at last, to its joules too. Quantizing's seconds are those + the time that has passed.
 
 Work or bits of 0 take no time. What a rate of 0 has to carry, or a server without link that is gone, is impossible.
 """
@@ -84,7 +84,7 @@ class Arrays:
     model, bits : which.
     servers, cuts : lists of the X servers in the problem's order, and of the J admissible cuts, ascending.
     epochs : K, the epochs that must fit T_max.
-    counted : the first so many epochs' energy counts: K^exp.
+    counted : the first so many epochs' energy counts: K^exp, or all where so many are done already.
     time : (K, S) seconds; infinite where a state is impossible.
     energy : (K, S) joules that count, those of inference requests in the last epoch; infinite where the time is.
     setup_time, setup_energy : seconds and joules of quantizing, once.
@@ -205,7 +205,9 @@ def read(problem: Jqodi, model: Model, width: Width, epochs: int) -> Arrays:
     if epochs * len(servers) * len(cuts) > MAX_ENTRIES:
         raise InputError("epochs", f"{epochs} epochs of {model.name}", f"epochs times states up to {MAX_ENTRIES}")
     expected = problem.epochs(model, width)[0]
-    counted = epochs if expected is None else min(expected, epochs)
+    counted = epochs  # where K^exp is behind, or not known: what is planned is still to be paid for
+    if expected is not None and expected > 0:
+        counted = min(expected, epochs)
     with np.errstate(all="ignore"):  # what overflows is refused below
         work = _Work(problem, model, width)
         time, joules = _times(problem, work, epochs), _joules(problem, work)
@@ -214,7 +216,7 @@ def read(problem: Jqodi, model: Model, width: Width, epochs: int) -> Arrays:
         if problem.inference.requests > 0:
             energy[-1] += problem.inference.requests * _request(problem, model, width)
         time[0] += _arrival(problem, cuts, "time")
-        energy[0] += _arrival(problem, cuts, "energy") if counted else 0.0
+        energy[0] += _arrival(problem, cuts, "energy")
     energy[np.isinf(time)] = np.inf
     tables = []
     for what, table in (("time", time), ("energy", energy)):

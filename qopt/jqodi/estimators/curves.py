@@ -13,7 +13,6 @@ by definition:
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +32,9 @@ FORMAT = "qopt/curves"
 PARTS = ("quantized", "trained", "updated")
 """The three losses of an epoch, in order."""
 
+LARGEST_LOSS = 1e100
+"""Losses beyond this are refused: fits square them."""
+
 DIGITS = 6
 """Significant digits of a loss in a file: float32 sums have no more."""
 
@@ -47,7 +49,7 @@ class Curve(Brief):
     bits : width q, 1 to 32; 32 is full precision.
     loss : L_a, of the full-precision model before anything is done, on the device's validation data.
     quantized, trained, updated : (epochs,) losses in each epoch: after quantizing, after training, and of the
-        full-precision copy after its update; numbers >= 0.
+        full-precision copy after its update; numbers from 0 to `LARGEST_LOSS`.
     seed : of the run, for telling repetitions apart.
     data : which data it was tuned on, a name.
     parameters : how many weights are quantized; 0 where it is not known.
@@ -149,8 +151,8 @@ class Curve(Brief):
 
 
 def _check_loss(where: str, value: object) -> None:
-    if not is_number(value) or not 0 <= value < math.inf:
-        raise InputError(where, shown(value), "a finite number >= 0")
+    if not is_number(value) or not 0 <= value <= LARGEST_LOSS:
+        raise InputError(where, shown(value), f"a finite number >= 0 and <= {LARGEST_LOSS:g}")
 
 
 def _rounded(value: float) -> float:

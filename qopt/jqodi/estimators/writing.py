@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from qopt.core.arguments import real
 from qopt.core.display import Brief, listed
 from qopt.core.errors import InputError, one_line, shown
 from qopt.core.reading import problem_of
-from qopt.jqodi.estimators.curves import Curve, read_curves
+from qopt.jqodi.estimators.curves import LARGEST_LOSS, Curve, read_curves
 from qopt.jqodi.estimators.forecast import Forecast, robust_quantile
 from qopt.jqodi.estimators.registry import automatic, estimator
 from qopt.jqodi.problem import Jqodi
@@ -169,11 +170,12 @@ def forecast_losses(
         for name in asked:
             if name not in names:
                 raise InputError(where, f"model {shown(name)}", "models of the problem: " + ", ".join(names))
+    asked_limits = {name: loss_limit(f"limits[{shown(name)}]", value) for name, value in (limits or {}).items()}
     changes: dict[str, object] = {}
     rows = []
     for m, model in enumerate(problem.models):
         own = [curve for curve in given if curve.model == model.name]
-        limit = (limits or {}).get(model.name, model.loss_limit)
+        limit = asked_limits.get(model.name, model.loss_limit)
         if own:
             _check_same_start(model.name, own)
             if limit is None:
@@ -207,6 +209,21 @@ def forecast_losses(
     if write == "loss":
         rows = [_as_written(changed, row) for row in rows]
     return Estimated(changed, tuple(rows), quantile, epochs)
+
+
+def loss_limit(field: str, value: object) -> float:
+    """L_max as a float, from 0 to the largest loss of a curve.
+
+    Parameters
+    ----------
+    field, value : what is complained about, and what was given.
+
+    Raises
+    ------
+    InputError
+        It is no number, or out of range.
+    """
+    return real(field, value, 0.0, LARGEST_LOSS)
 
 
 def _as_written(problem: Jqodi, row: Row) -> Row:
