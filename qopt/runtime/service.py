@@ -156,6 +156,7 @@ class Node:
             "model": self.part.parts.source.file,
             "operator": self.part.parts.operator,
             "tiers": self._tiers,
+            "parts": [own.tier for own in self.part.parts.parts],
             "strategy": self.strategy,
             "plan": self.part.plan[:16],
             "rate": None if self.link is None else self.link.rate,
