@@ -23,8 +23,11 @@ from aiohttp import web
 
 from qopt.core.errors import InputError, QoptError, shown
 from qopt.runtime.device import Array, OpenPart
-from qopt.runtime.link import Link, PeerError
+from qopt.runtime.link import Link, PeerError, PeerTimeout, aside
 from qopt.runtime.messages import decode, encode
+
+BODIES = 4
+"""Messages of the largest size whose bytes may be in flight at once, together; more are refused."""
 
 LINE = "qopt/latency"
 """Format of a line of the log."""
@@ -82,7 +85,7 @@ class Node:
         self.strategy = settings.strategy or f"{part.parts.operator} on {tiers}"
         self._tiers = tiers
         self._one = ThreadPoolExecutor(1, thread_name_prefix="part")
-        self._waiting, self._last = 0, 0.0
+        self._waiting, self._bytes, self._last = 0, 0, 0.0
 
     async def answer(self, raw: Mapping[str, Array], request: str) -> tuple[dict[str, Array], Any, dict[str, Any]]:
         """Run this part, and the rest of the model by way of the link.
@@ -121,8 +124,8 @@ class Node:
             seconds["compute"][self.part.role] = computing
         if self.link is not None:
             said = {"request": request, "plan": self.part.plan}
-            body = encode(said, {name: tensors[name] for name in self.part.forwards or tensors}, self.part.bits)
-            hop = await self.link.ask(body)
+            body = await self._packed(said, {name: tensors[name] for name in self.part.forwards or tensors})
+            hop = await self.link.ask(body, self.part.crossing)
             theirs, role = _their_times(hop.said)
             name = f"{self.part.role}-{role}"
             seconds["compute"] |= theirs["compute"]
@@ -133,6 +136,10 @@ class Node:
         result = outputs if self.settings.post is None else _called(self.settings.post, (outputs,), "--post")
         end = time.perf_counter()
         return outputs, result, {"seconds": seconds | {"post": end - ready, "total": end - start}, "bytes": sizes}
+
+    async def _packed(self, said: Mapping[str, object], tensors: Mapping[str, Array]) -> bytes:
+        size = sum(value.nbytes for value in tensors.values())
+        return await aside(size, lambda: encode(said, tensors, self.part.bits))
 
     def _timed(self, tensors: Mapping[str, Array]) -> tuple[dict[str, Array], float]:
         start = time.perf_counter()
@@ -177,7 +184,7 @@ class Node:
 
     async def _infer(self, request: web.Request) -> web.Response:
         """Answer a request or refuse it with a reason, and log it, whatever becomes of it."""
-        number = uuid.uuid4().hex
+        number, held = uuid.uuid4().hex, 0
         self._waiting += 1
         said: dict[str, Any] = {}
         try:
@@ -188,13 +195,17 @@ class Node:
                 return self._refused(number, 411, "a body of unknown length")
             if size > self.settings.limit:
                 return self._refused(number, 413, f"{size} bytes, of at most {self.settings.limit}")
+            if self._bytes + size > BODIES * self.settings.limit:
+                return self._refused(number, 503, f"{self._bytes} bytes of other requests are in flight")
+            held = size
+            self._bytes += held
             try:
                 body = await asyncio.wait_for(request.read(), self.settings.timeout)
             except TimeoutError:
                 return self._refused(number, 408, f"the body did not come within {self.settings.timeout:g} s")
             start = time.perf_counter()
             try:
-                said, tensors = decode(body)
+                said, tensors = await aside(len(body), lambda: decode(body, self.part.crossing))
             except InputError as error:
                 return self._refused(number, 400, str(error))
             if isinstance(said.get("request"), str):
@@ -207,11 +218,11 @@ class Node:
             reply = {"request": number, "role": self.part.role, "bytes": times["bytes"]} | {
                 "seconds": {"compute": seconds["compute"], "link": seconds["link"], "own": time.perf_counter() - start}
             }
-            data = encode(reply, outputs, self.part.bits)
+            data = await self._packed(reply, outputs)
             self.line(number, status="answered", **times)
             return web.Response(body=data, content_type="application/octet-stream")
         except PeerError as error:
-            return self._refused(number, 504 if "within" in str(error) else 502, str(error))
+            return self._refused(number, 504 if isinstance(error, PeerTimeout) else 502, str(error))
         except InputError as error:
             return self._refused(number, 422, str(error))
         except web.RequestPayloadError as error:
@@ -223,12 +234,13 @@ class Node:
             return self._refused(number, 500, f"{type(error).__name__}: {error}")
         finally:
             self._waiting -= 1
+            self._bytes -= held
 
     def _refused(self, number: str, status: int, reason: str) -> web.Response:
         reason = " ".join(reason.split())[:500]
         self.line(number, status="refused", reason=reason)
         found = web.json_response({"error": reason, "request": number}, status=status)
-        if status in (408, 411, 413):
+        if status in (408, 411, 413, 503):
             found.force_close()  # what is left of the body is not read
         return found
 
@@ -277,7 +289,8 @@ async def serve(node: Node, host: str, port: int, say: Callable[[str], None], st
     InputError
         The address cannot be listened on.
     """
-    runner = web.AppRunner(node.application(), access_log=None, keepalive_timeout=60.0)
+    # a body is taken as it comes: unpacked by HTTP it would be larger than it said
+    runner = web.AppRunner(node.application(), access_log=None, keepalive_timeout=60.0, auto_decompress=False)
     await runner.setup()
     try:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
 import json
 import os
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from itertools import pairwise
@@ -24,6 +26,7 @@ from onnx_networks import node, saved, small
 pytest.importorskip("aiohttp")
 
 import aiohttp
+from aiohttp import web
 
 from qopt.core.errors import InputError
 from qopt.placement.plan import PlacementPlan
@@ -134,6 +137,7 @@ def test_every_bad_request_is_refused_with_a_reason_and_logged(parts: Callable[.
         (message(type="object"), 400, "type"),
         (message(shape=[2**40, 2**40]), 400, "as many as its shape needs"),
         (message(shape=[-4]), 400, "extents"),
+        (message(shape=[0, 2**40, 2**40]), 400, "of a product of at most"),
         (message(bits=3), 400, "bits"),
         (message(name="q"), 422, "nothing for 'x'"),
         (encode({}, {"x": X.astype(np.float64)}, {}), 422, "runtime refuses"),
@@ -258,3 +262,84 @@ def test_a_part_that_is_killed_and_restarted_loses_no_request(parts: Callable[..
     assert all("cannot be reached" in reason for reason in refused)
     assert f"{len(lines) - len(refused)} answered, {len(refused)} refused" in out
     print(out)
+
+
+def test_a_peer_that_bombs_redirects_nests_or_drips_is_one_line() -> None:
+    """Answers that grow when they are unpacked, lead elsewhere, or keep the link busy for longer than the timeout."""
+    answers = [
+        web.Response(body=gzip.compress(bytes(2**22)), headers={"Content-Encoding": "gzip"}),
+        web.Response(status=307, headers={"Location": "/elsewhere"}),
+        web.Response(body=encode({}, {"y": np.zeros(400, np.float32)}, {})),
+        web.Response(body=encode({}, {"y": np.zeros(8, np.uint8)}, {"y": 1})),
+    ]
+    left = list(answers)
+
+    async def infer(request: web.Request) -> web.Response:
+        await request.read()
+        return left.pop(0)
+
+    async def nested(_: web.Request) -> web.Response:
+        return web.Response(body=b"[" * 60000)
+
+    async def work() -> None:
+        app = web.Application()
+        app.router.add_post("/infer", infer)
+        app.router.add_post("/elsewhere", infer)
+        app.router.add_get("/", nested)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        try:
+            async with Link(url, rate=1e9, down_rate=800.0, timeout=0.2, limit=2**20) as way:
+                for why in ("no message: message: found", "refuses", "does not answer within 0.2 s"):
+                    with pytest.raises(PeerError, match=why):
+                        await way.ask(encode({}, {}, {}))
+                with pytest.raises(PeerError, match=r"tensors\[0\].bits: found 1; allowed: 2"):
+                    await way.ask(encode({}, {}, {}), {"y": ("uint8", None, 2)})
+                with pytest.raises(PeerError, match="cannot be reached"):
+                    await way.who()
+            assert left == []
+        finally:
+            await runner.cleanup()
+
+    asyncio.run(work())
+
+
+def test_bodies_in_flight_are_bounded_together(parts: Callable[..., Path]) -> None:
+    chain = Chain(parts("edge", "edge", "edge"), ["edge"], Settings(limit=4096, timeout=0.4))
+    head = b"POST /infer HTTP/1.1\r\nHost: a\r\nContent-Length: 4000\r\n\r\n"
+
+    async def work() -> None:
+        port, writers = int(chain.urls["edge"].rpartition(":")[2]), []
+        for _ in range(4):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(head)
+            writers.append(writer)
+        await asyncio.sleep(0.05)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head)
+        assert b" 503 " in await reader.readline()
+        for each in (*writers, writer):
+            each.close()
+
+    asyncio.run(chain.run(work))
+    assert "16000 bytes of other requests are in flight" in chain.lines("edge")[0]["reason"]
+
+
+def test_codes_are_unpacked_in_bounded_memory_and_only_as_the_manifest_says() -> None:
+    kind, bits = np.uint16, 3
+    codes = np.random.default_rng(0).integers(0, 8, 2**19 + 5).astype(kind)
+    body = encode({}, {"a": codes}, {"a": bits})
+    tracemalloc.start()
+    try:
+        np.testing.assert_array_equal(decode(body)[1]["a"], codes)
+        assert tracemalloc.get_traced_memory()[1] < 6 * codes.nbytes
+    finally:
+        tracemalloc.stop()
+    for wanted in (("uint16", (None,), 4), ("uint8", None, 3), ("uint16", (5,), 3), ("uint16", (None, 1), 3)):
+        with pytest.raises(InputError, match="allowed"):
+            decode(body, {"a": wanted})
+    with pytest.raises(InputError, match="bits"):
+        decode(body, {})
+    assert decode(body, {"a": ("uint16", (None,), 3)})[1]["a"].size == codes.size
