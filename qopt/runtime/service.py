@@ -29,6 +29,9 @@ from qopt.runtime.messages import decode, encode
 BODIES = 4
 """Messages of the largest size whose bytes may be in flight at once, together; more are refused."""
 
+LINGER = 1.0
+"""Seconds in which the rest of a refused body is thrown away, so that its sender reads the reason; at most."""
+
 LINE = "qopt/latency"
 """Format of a line of the log."""
 
@@ -290,7 +293,13 @@ async def serve(node: Node, host: str, port: int, say: Callable[[str], None], st
         The address cannot be listened on.
     """
     # a body is taken as it comes: unpacked by HTTP it would be larger than it said
-    runner = web.AppRunner(node.application(), access_log=None, keepalive_timeout=60.0, auto_decompress=False)
+    runner = web.AppRunner(
+        node.application(),
+        access_log=None,
+        keepalive_timeout=60.0,
+        auto_decompress=False,
+        lingering_time=min(LINGER, node.settings.timeout),
+    )
     await runner.setup()
     try:
         try:

@@ -321,7 +321,7 @@ def test_bodies_in_flight_are_bounded_together(parts: Callable[..., Path]) -> No
         writer.write(head)
         assert b" 503 " in await reader.readline()
         for each in (*writers, writer):
-            each.close()
+            each.transport.abort()
 
     asyncio.run(chain.run(work))
     assert "16000 bytes of other requests are in flight" in chain.lines("edge")[0]["reason"]
