@@ -19,7 +19,7 @@ import numpy as np
 
 from qopt.comparison.statistics import SMALLEST, compare, signed_rank, summarize
 from qopt.core.arrays import FloatArray
-from qopt.core.errors import InputError, shown
+from qopt.core.errors import InputError, printable, shown
 from qopt.core.reading import read_json
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _read(line: bytes) -> tuple[str, dict[str, Any] | None]:
     if not isinstance(data.get("repetition"), int):
         return "of the warm-up", None
     if data.get("status") != "answered":
-        return f"refused: {_printable(str(data.get('reason'))[:200])}", None
+        return f"refused: {printable(str(data.get('reason'))[:200])}", None
     way = _way(data)
     seconds = data.get("seconds")
     if way is None or not isinstance(seconds, dict) or not {"total", "compute"} <= seconds.keys():
@@ -160,13 +160,8 @@ def _way(data: Mapping[str, Any]) -> dict[str, Any] | None:
         listed = str(words["tiers"]).split("-")
     if not isinstance(listed, list) or not listed:
         return None
-    clean = {name: None if word is None else _printable(word) for name, word in words.items()}
+    clean = {name: None if word is None else printable(word) for name, word in words.items()}
     return clean | {"parts": len(listed), "rate": None if rate is None else float(rate)}
-
-
-def _printable(text: str) -> str:
-    """A text with what moves a terminal's cursor, or is no character, escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def medians(requests: pd.DataFrame) -> pd.DataFrame:
@@ -335,7 +330,7 @@ def read_predictions(path: str | os.PathLike[str]) -> dict[str, dict[str, float]
 
 
 def _plain(name: str) -> str:
-    return _printable(name).replace(" split on ", " on ")
+    return printable(name).replace(" split on ", " on ")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from qopt.core.errors import QoptError, shown
+from qopt.core.errors import QoptError, printable, shown
 from qopt.runtime.messages import Array, Expected, decode, tensor_bytes
 
 Result = TypeVar("Result")
@@ -195,10 +195,10 @@ async def until(moment: float) -> None:
 def _reason(found: bytes) -> str:
     try:
         data = json.loads(found)
-        return " ".join(str(data["error"]).split())[:300]
+        return printable(" ".join(str(data["error"]).split())[:300])
     except (ValueError, KeyError, TypeError, RecursionError):
         return shown(found[:60].decode(errors="replace"))
 
 
 def _told(error: Exception) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:120]
+    return printable((" ".join(str(error).split()) or type(error).__name__)[:120])

@@ -135,6 +135,26 @@ def file_digest(path: str | os.PathLike[str]) -> str:
     return found.hexdigest()
 
 
+def check_free(folder: str | os.PathLike[str]) -> None:
+    """Refuse to write parts where something is: before anything that takes long.
+
+    Parameters
+    ----------
+    folder : to be written.
+
+    Raises
+    ------
+    InputError
+        It is there and not empty, or no folder can be made there.
+    """
+    target = Path(folder)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InputError(os.fspath(folder), "something that is there already", "a folder that is empty, or not there")
+    beside = Path(os.path.abspath(target)).parent
+    if not os.access(beside, os.W_OK | os.X_OK) or not beside.is_dir():
+        raise InputError(os.fspath(folder), "no folder to write it in", "a folder that can be written")
+
+
 def read_parts(folder: str | os.PathLike[str]) -> Parts:
     """Read the manifest of a folder of parts, and check that the files are those it names.
 

@@ -12,6 +12,7 @@ import json
 import os
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from qopt.core.errors import InputError, QoptError, shown
 from qopt.runtime.device import Array, OpenPart
 from qopt.runtime.link import Link, PeerError, PeerTimeout, aside
 from qopt.runtime.messages import decode, encode
+
+IN_A_ROW = 5
+"""Requests of an experiment that are given up one after the other, until it ends: each takes the whole timeout."""
 
 BODIES = 4
 """Messages of the largest size whose bytes may be in flight at once, together; more are refused."""
@@ -277,6 +281,16 @@ def _called(function: Callable[..., Any], arguments: tuple[Any, ...], option: st
         raise InputError(option, f"{type(error).__name__}: {error}", "a function that runs") from None
 
 
+def address(host: str, port: int) -> str:
+    """The URL of a service; of IPv6 the host stands in brackets.
+
+    Parameters
+    ----------
+    host, port : where it listens.
+    """
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 async def serve(node: Node, host: str, port: int, say: Callable[[str], None], stop: asyncio.Event) -> None:
     """Listen until told to stop.
 
@@ -307,7 +321,7 @@ async def serve(node: Node, host: str, port: int, say: Callable[[str], None], st
             await site.start()
         except OSError as error:
             raise InputError("--port", f"{host}:{port}: {error.strerror or error}", "an address that is free") from None
-        say(f"http://{host}:{runner.addresses[0][1]}")
+        say(address(host, runner.addresses[0][1]))
         await stop.wait()
     finally:
         await runner.cleanup()
@@ -342,7 +356,13 @@ async def check_next(node: Node, patience: float) -> None:
         raise InputError("--next", found, f"one of this plan, {node.part.plan[:16]}")
 
 
-async def experiment(node: Node, examples: list[dict[str, Array]], repetitions: int, warmup: int) -> dict[str, int]:
+async def experiment(
+    node: Node,
+    examples: list[dict[str, Array]],
+    repetitions: int,
+    warmup: int,
+    reasons: Counter[str] | None = None,
+) -> dict[str, int]:
     """The study's protocol (section 4.3): warm-up, then the examples one after the other, several times over.
 
     Parameters
@@ -351,24 +371,39 @@ async def experiment(node: Node, examples: list[dict[str, Array]], repetitions: 
     examples : raw inputs, or the model's inputs by name.
     repetitions : how often each is asked.
     warmup : requests before that count for nothing; they are logged without a repetition.
+    reasons : where why requests that count were refused is counted.
 
     Returns
     -------
     How many were answered and refused, of those that count.
+
+    Raises
+    ------
+    PeerError
+        Five in a row were not answered in time, or nothing was answered in the warm-up.
     """
     counts = {"answered": 0, "refused": 0}
+    warm, late = 0, 0
     plan: list[tuple[int | None, int]] = [(None, i % len(examples)) for i in range(warmup)]
     plan += [(r, i) for r in range(repetitions) for i in range(len(examples))]
-    for repetition, example in plan:
+    for at, (repetition, example) in enumerate(plan):
         number = uuid.uuid4().hex
         place = {"example": example} if repetition is None else {"repetition": repetition, "example": example}
         try:
             _, _, times = await node.answer(examples[example], number)
             node.line(number, status="answered", **place, **times)
-            status = "answered"
+            status, late = "answered", 0
+            warm += repetition is None
         except QoptError as error:
-            node.line(number, status="refused", reason=" ".join(str(error).split())[:500], **place)
-            status = "refused"
+            reason = " ".join(str(error).split())[:500]
+            node.line(number, status="refused", reason=reason, **place)
+            status, late = "refused", late + 1 if isinstance(error, PeerTimeout) else 0
+            if late == IN_A_ROW:
+                raise PeerError(f"{IN_A_ROW} requests in a row were given up: {reason}") from None
+            if at + 1 == warmup and not warm:
+                raise PeerError(f"no request of the warm-up was answered: {reason}") from None
+            if repetition is not None and reasons is not None:
+                reasons[reason] += 1
         if repetition is not None:
             counts[status] += 1
     return counts

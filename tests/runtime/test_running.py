@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from itertools import pairwise
@@ -28,12 +29,14 @@ pytest.importorskip("aiohttp")
 import aiohttp
 from aiohttp import web
 
-from qopt.core.errors import InputError
+from qopt.core.errors import InputError, QoptError
 from qopt.placement.plan import PlacementPlan
 from qopt.runtime.device import OpenPart
+from qopt.runtime.functions import load_function
 from qopt.runtime.link import Link, PeerError
 from qopt.runtime.messages import decode, encode
-from qopt.runtime.service import Node, Settings, check_next, experiment, open_log, serve
+from qopt.runtime.processes import _alive, _command, _read
+from qopt.runtime.service import Node, Settings, address, check_next, experiment, open_log, serve
 from qopt.runtime.splitting import split_onnx
 
 X = np.arange(4, dtype=np.float32).reshape(1, 4)
@@ -343,3 +346,80 @@ def test_codes_are_unpacked_in_bounded_memory_and_only_as_the_manifest_says() ->
     with pytest.raises(InputError, match="bits"):
         decode(body, {})
     assert decode(body, {"a": ("uint16", (None,), 3)})[1]["a"].size == codes.size
+
+
+async def drips(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(0.5)
+    writer.close()
+
+
+def test_an_experiment_ends_when_nobody_answers(parts: Callable[..., Path]) -> None:
+    part, log = OpenPart(parts("mobile", "edge", "edge"), "mobile"), io.StringIO()
+
+    async def hangs() -> None:
+        server = await asyncio.start_server(drips, "127.0.0.1", 0)
+        url = address(*server.sockets[0].getsockname())
+        async with server, Link(url, timeout=0.02, limit=2**20) as way:
+            with pytest.raises(PeerError, match=r"5 requests in a row were given up: .* within 0.02 s"):
+                await experiment(Node(part, way, Settings(), log), [{"x": X}], 100, 0)
+        async with Link(url, timeout=0.5, limit=2**20) as way:
+            with pytest.raises(PeerError, match=r"no request of the warm-up was answered: .* cannot be reached"):
+                await experiment(Node(part, way, Settings(), log), [{"x": X}], 1, 7)
+            reasons = Counter[str]()
+            await experiment(Node(part, way, Settings(), log), [{"x": X}], 7, 0, reasons)
+            assert list(reasons.values()) == [7]
+
+    asyncio.run(hangs())
+    assert log.getvalue().count("\n") == 5 + 7 + 7
+    assert json.loads(log.getvalue().splitlines()[0])["parts"] == ["mobile", "edge"]
+
+
+def test_processes_end_with_the_one_that_started_them() -> None:
+    """Its end of the pipe is closed when it is gone, however it was ended."""
+    code = "from qopt.cli.run_part import _end_with_input as wait; wait()"
+    with _alive() as given:
+        process = subprocess.Popen([sys.executable, "-c", code], stdin=given)
+        assert process.poll() is None
+    assert process.wait(30) == 130
+    assert "--end-with-input" in _command("parts", "edge", 1, None, None)
+
+
+def test_a_process_that_broke_off_is_no_measurement(tmp_path: Path) -> None:
+    way = {"strategy": "s", "operator": "o", "tiers": "t", "repetition": 0, "status": "answered"}
+    seconds = {"total": 1.0, "compute": 1.0}
+    rows = [{"format": "qopt/latency", "example": e, "seconds": seconds} | way for e in range(2)]
+    log = tmp_path / "log"
+    log.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def done(code: int, out: str, errors: str = "") -> Any:
+        return subprocess.CompletedProcess([], code, out, errors)
+
+    assert len(_read("mobile", done(0, "s: 2 answered, 0 refused\n"), log).requests) == 2
+    for found, why in (
+        (done(1, "", "Traceback\nMemoryError"), "mobile: Traceback\nMemoryError"),
+        (done(-9, ""), "mobile: it ended with code -9"),
+        (done(1, "s: 2 answered, 0 refused\n", "disk full"), "disk full"),
+        (done(0, "s: 3 answered, 0 refused\n"), "2 and 0 lines of 3 answered and 0 refused"),
+    ):
+        with pytest.raises(QoptError, match=why):
+            _read("mobile", found, log)
+
+
+def test_functions_of_files_with_dataclasses_and_addresses_of_ipv6(tmp_path: Path) -> None:
+    file = tmp_path / "json.py"  # as a module is called that is there
+    file.write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n@dataclass\n"
+        "class A:\n    a: int = 0\ndef post(o): return A(o)\n"
+    )
+    assert load_function(f"{file}:post", "--post")(3).a == 3
+    assert sys.modules["json"] is json
+    assert address("::1", 8000) == "http://[::1]:8000"
+    assert address("127.0.0.1", 8000) == "http://127.0.0.1:8000"
+
+
+def test_a_folder_that_is_full_is_refused_before_anything_is_packed(qopt_cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").touch()
+    asked = ("pack", tmp_path / "i", tmp_path / "p", "no.py:net", "--out", tmp_path / "o")
+    for folder, why in (("full", "there already"), ("no/where", "no folder to write it in")):
+        assert why in check_refusal(qopt_cli(*asked, "--parts", tmp_path / folder))
