@@ -45,9 +45,12 @@ def pack(
 
     Of a folder of archives, --ranges reads the training examples. With --check the file is read back and run.
     """
-    need_torch()
     if parts is not None:
+        from qopt.runtime.manifest import check_free
+
+        check_free(parts)
         need_onnx()
+    need_torch()
     from qopt.measuring import delivery, report
 
     record = delivery.deliver(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
+import threading
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qopt.cli.common import ExitCode
-from qopt.core.errors import InputError
+from qopt.core.errors import InputError, printable
 from qopt.runtime.extra import need_service
 
 if TYPE_CHECKING:
@@ -53,8 +56,13 @@ def run_part(
     ] = None,
     repetitions: Annotated[int, typer.Option(min=1, help="Times that each example is run.")] = 5,
     warmup: Annotated[int, typer.Option(min=0, help="Requests before that count for nothing.")] = 100,
+    end_with_input: Annotated[
+        bool, typer.Option("--end-with-input", hidden=True, help="End when standard input ends: who started it has.")
+    ] = False,
 ) -> int:
     """Run one part of a model: listen for requests, or (--examples) ask, once after the other, and log the times."""
+    if end_with_input:
+        threading.Thread(target=_end_with_input, daemon=True).start()
     need_service()
     for name, value in (("--link", link), ("--down-link", down_link), ("--timeout", timeout)):
         if value is not None and not 0 < value < float("inf"):
@@ -94,6 +102,12 @@ def run_part(
             lines.close()
 
 
+def _end_with_input() -> None:
+    while os.read(0, 2**12):
+        pass
+    os._exit(ExitCode.INTERRUPTED)  # at once, whatever it waits for; of a log every line is written
+
+
 async def _run(
     node: Node, host: str, port: int, rows: list[dict[str, Array]] | None, repetitions: int, warmup: int
 ) -> int:
@@ -101,8 +115,11 @@ async def _run(
 
     if rows is not None:
         await check_next(node, node.settings.timeout)
-        counts = await experiment(node, rows, repetitions, warmup)
+        reasons = Counter[str]()
+        counts = await experiment(node, rows, repetitions, warmup, reasons)
         _say(f"{node.strategy}: {counts['answered']} answered, {counts['refused']} refused")
+        for reason, times in reasons.most_common(1):
+            _say(f"refused {times} times: {printable(reason)}")
         return ExitCode.FOUND if counts["answered"] else ExitCode.BAD_INPUT
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -7,6 +7,7 @@ what was warm-up, what a service passed on and what is no whole line is counted 
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ import numpy as np
 
 from qopt.comparison.statistics import SMALLEST, compare, signed_rank, summarize
 from qopt.core.arrays import FloatArray
-from qopt.core.errors import InputError, shown
+from qopt.core.errors import InputError, printable, shown
 from qopt.core.reading import read_json
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ LONGEST = 2**20
 PARTS = ("pre", "compute", "link", "post", "total")
 """Section 4.4.1: pre-processing, computing, transmission, post-processing, and the whole, which is timed by itself."""
 
+WAY = ("operator", "tiers", "model", "plan", "rate")
+"""What a way of running is: requests that differ in one of these are of two experiments."""
+
 DRAWS = 1000
 """Bootstrap samples of the interval of a rank correlation."""
 
@@ -43,8 +47,8 @@ class Logs:
 
     Attributes
     ----------
-    requests : a row for each request that counts: strategy, operator, tiers, repetition, example, and the seconds of
-        `PARTS`.
+    requests : a row for each request that counts: strategy, operator, tiers, how many parts they are, model, plan and
+        rate (None where the log does not say), repetition, example, and the seconds of `PARTS`.
     left_out : how many lines were not such requests, by the reason.
     reasons : how many requests were refused, by what the log says of it.
     """
@@ -102,10 +106,12 @@ def read_logs(paths: Sequence[str | os.PathLike[str]]) -> Logs:
         raise InputError("logs", found, "requests of an experiment: `qopt run-part --examples --log`")
     requests = pd.DataFrame(rows)
     for name, group in requests.groupby("strategy", sort=False):
-        kinds = group[["operator", "tiers"]].drop_duplicates()
+        kinds = group[list(WAY)].drop_duplicates()
         if len(kinds) > 1:
-            found = " and ".join(f"{k.operator} on {k.tiers}" for k in kinds.itertuples())
-            raise InputError(f"strategy {shown(name)}", found, "one way of running for each name (--strategy)")
+            differ = [field for field in WAY if len(kinds[[field]].drop_duplicates()) > 1]
+            ways = [", ".join(f"{f} {shown(row[f])}" for f in differ) for row in kinds.head(2).to_dict("records")]
+            found = f"{len(kinds) if len(kinds) > 2 else 'two'} ways of running ({'; '.join(ways)})"
+            raise InputError(f"strategy {shown(name)}", found, "one for each name: give each a --strategy")
     return Logs(requests, dict(left_out), dict(reasons))
 
 
@@ -124,10 +130,10 @@ def _read(line: bytes) -> tuple[str, dict[str, Any] | None]:
     if not isinstance(data.get("repetition"), int):
         return "of the warm-up", None
     if data.get("status") != "answered":
-        return f"refused: {str(data.get('reason'))[:200]}", None
+        return f"refused: {printable(str(data.get('reason'))[:200])}", None
+    way = _way(data)
     seconds = data.get("seconds")
-    words = {name: data.get(name) for name in ("strategy", "operator", "tiers")}
-    if not isinstance(seconds, dict) or not all(isinstance(word, str) for word in words.values()):
+    if way is None or not isinstance(seconds, dict) or not {"total", "compute"} <= seconds.keys():
         return "cut off or broken", None
     row = {}
     for name in PARTS:
@@ -136,7 +142,26 @@ def _read(line: bytes) -> tuple[str, dict[str, Any] | None]:
         if not all(type(v) in (int, float) and 0 <= v < 1e9 for v in values):
             return "cut off or broken", None
         row[name] = float(sum(values))
-    return "", words | {"repetition": data["repetition"], "example": data["example"]} | row
+    return "", way | {"repetition": data["repetition"], "example": data["example"]} | row
+
+
+def _way(data: Mapping[str, Any]) -> dict[str, Any] | None:
+    """How a request was run, with names that a terminal can print; None where it is broken."""
+    words = {name: data.get(name) for name in ("strategy", "operator", "tiers")}
+    if not all(isinstance(word, str) for word in words.values()):
+        return None
+    words |= {name: data.get(name) for name in ("model", "plan")}
+    rate, listed = data.get("rate"), data.get("parts")
+    if not all(word is None or isinstance(word, str) for word in words.values()):
+        return None
+    if rate is not None and (type(rate) not in (int, float) or not 0 < rate < math.inf):
+        return None
+    if listed is None:  # older logs have the tiers as one word alone
+        listed = str(words["tiers"]).split("-")
+    if not isinstance(listed, list) or not listed:
+        return None
+    clean = {name: None if word is None else printable(word) for name, word in words.items()}
+    return clean | {"parts": len(listed), "rate": None if rate is None else float(rate)}
 
 
 def medians(requests: pd.DataFrame) -> pd.DataFrame:
@@ -148,8 +173,8 @@ def medians(requests: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    ``strategy, operator, tiers, n, repetitions``, seconds of `PARTS`, and ``low, high``: the least and the largest
-    repetition of the total.
+    ``strategy, operator, tiers, parts, n, repetitions``, seconds of `PARTS`, and ``low, high``: the least and the
+    largest repetition of the total.
     """
     import pandas as pd
 
@@ -159,6 +184,7 @@ def medians(requests: pd.DataFrame) -> pd.DataFrame:
         whole = by_repetition["total"]
         records.append(
             {"strategy": name, "operator": group["operator"].iloc[0], "tiers": group["tiers"].iloc[0]}
+            | {"parts": int(group["parts"].min())}  # of older logs, a hyphen in a tier's name counts too
             | {"n": len(group), "repetitions": len(by_repetition)}
             | by_repetition.median().to_dict()
             | {"low": float(whole.min()), "high": float(whole.max())}
@@ -192,8 +218,7 @@ def comparisons(table: pd.DataFrame) -> list[Compared]:
     ----------
     table : of `medians`.
     """
-    single = table[~table["tiers"].str.contains("-")]
-    split = table[table["tiers"].str.contains("-")]
+    single, split = table[table["parts"] == 1], table[table["parts"] > 1]
     found = []
     for operator in dict.fromkeys(table["operator"]):
         alone = tuple(single.loc[single["operator"] == operator, "strategy"])
@@ -305,7 +330,7 @@ def read_predictions(path: str | os.PathLike[str]) -> dict[str, dict[str, float]
 
 
 def _plain(name: str) -> str:
-    return name.replace(" split on ", " on ")
+    return printable(name).replace(" split on ", " on ")
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ class InputError(QoptError, ValueError):
     def __init__(self, field: str, found: str, allowed: str, *, every: Sequence[InputError] = ()) -> None:
         self.field, self.found, self.allowed, self.every = (
             one_line(field),
-            _printable(found),
-            _printable(allowed),
+            printable(found),
+            printable(allowed),
             tuple(every),
         )
         super().__init__(f"{self.field}: {self.text}" if field else self.text)
@@ -44,7 +44,7 @@ def one_line(field: str, width: int = 200) -> str:
     return field if field.isprintable() and len(field) <= width else shown(field, width)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """A text with what would break its line, from a name in it perhaps, escaped."""
     if text.isprintable():
         return text

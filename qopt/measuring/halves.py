@@ -114,7 +114,8 @@ class _Steps(torch.nn.Module):
             number = self.steps[index].layer
             if self.steps[index].weighted:
                 self.leaders[number] = leader = str(first.get(number, number))
-                self.weight[leader] = self._filled(network.weight(number))
+                if leader not in self.weight:  # filled again, its number would be the next one's too
+                    self.weight[leader] = self._filled(network.weight(number))
                 bias = network.bias(number)
                 if bias is not None:
                     self.bias[str(number)] = self._filled(bias)

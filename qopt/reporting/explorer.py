@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -192,15 +193,16 @@ def _halved(found: Curve) -> Curve:
 
 def ends(found: Curve) -> tuple[float, float]:
     """(low, high) of the slider, finite: the range of the pieces, and where that has no end some way beyond them."""
-    inner = [stretch.start for stretch in found.stretches[1:]]
-    now = found.slider.now
-    anchors = [value for value in (*inner, *([] if now is None else [now])) if 0 < value < math.inf] or [1.0]
     low, high = found.stretches[0].start, found.stretches[-1].stop
+    now = found.slider.now
+    inside = (*(stretch.start for stretch in found.stretches[1:]), *([] if now is None else [now]))
+    anchors = [value for value in inside if low <= value <= high and 0 < value < math.inf]
+    anchors = anchors or [min(high, max(low, 1.0)) if high > 0 else 1.0]
     if not math.isfinite(high):
-        high = max(anchors) * BEYOND
+        high = min(max(anchors) * BEYOND, sys.float_info.max)
     if low <= 0:
-        low = min(anchors) / BEYOND
-    return low, max(high, low * (1 + 1e-9))
+        low = max(min(anchors) / BEYOND, sys.float_info.min)
+    return low, (high if low < high else low * (1 + 1e-9))  # the latter of a range without any width
 
 
 def data(problem: Problem, found: Curve) -> dict[str, Any]:

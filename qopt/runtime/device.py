@@ -13,6 +13,7 @@ import onnxruntime
 
 from qopt.core.errors import InputError, shown
 from qopt.runtime.manifest import MANIFEST, QUANTIZED, Part, Parts, float_only, read_parts
+from qopt.runtime.messages import Expected
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -44,6 +45,7 @@ class OpenPart:
         order = [part.tier for part in self.parts.parts]
         self.later = self.parts.parts[order.index(role) + 1 :] if own else self.parts.parts
         self.bits = {row.name: row.bits for row in self.parts.tensors}
+        self.crossing: dict[str, Expected] = {row.name: (row.type, row.shape, row.bits) for row in self.parts.tensors}
         self._session = None if self.part is None else _session(Path(folder) / self.part.file, self.parts, threads)
 
     @property

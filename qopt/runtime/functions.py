@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,12 @@ def load_function(text: str, option: str) -> Callable[..., Any]:
     path, _, name = text.rpartition(":")
     if not path or not Path(path).is_file():
         raise InputError(option, shown(text), "seconds, or FILE.py:FUNCTION")
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    called = f"_qopt_{option.strip('-')}_{Path(path).stem}"  # no other module's name
+    spec = importlib.util.spec_from_file_location(called, path)
     if spec is None or spec.loader is None:
         raise InputError(option, shown(text), "a file of Python")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses, pickle and others look for it there
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # whatever a stranger's file raises

@@ -10,14 +10,19 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 
-from qopt.core.errors import QoptError, shown
-from qopt.runtime.messages import Array, decode, tensor_bytes
+from qopt.core.errors import QoptError, printable, shown
+from qopt.runtime.messages import Array, Expected, decode, tensor_bytes
+
+Result = TypeVar("Result")
+
+LARGE = 2**18
+"""Bytes from which a message is packed or unpacked in a thread: meanwhile other requests go on."""
 
 PIECE = 0.001
 """Seconds of link time of a piece, about; at least 256 bytes and at most 64 KiB."""
@@ -28,6 +33,10 @@ CLOSE = 0.002
 
 class PeerError(QoptError):
     """The next part did not answer, or refused: why."""
+
+
+class PeerTimeout(PeerError):
+    """The next part, or one behind it, did not answer in time."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,11 @@ class Link:
 
     async def __aenter__(self) -> Link:
         connector = aiohttp.TCPConnector(limit=0)
-        self._session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=self.timeout))
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=self.timeout),
+            auto_decompress=False,  # what comes is bounded as it comes
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -86,22 +99,23 @@ class Link:
         """
         assert self._session is not None
         try:
-            async with self._session.get(f"{self.url}/") as response:
+            async with self._session.get(f"{self.url}/", allow_redirects=False) as response:
                 found = json.loads(await response.content.read(2**16))
         except TimeoutError:
-            raise PeerError(f"{self.url} does not answer within {self.timeout:g} s") from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise PeerTimeout(f"{self.url} does not answer within {self.timeout:g} s") from None
+        except (aiohttp.ClientError, OSError, ValueError, RecursionError) as error:
             raise PeerError(f"{self.url} cannot be reached ({_told(error)})") from None
         if not isinstance(found, dict) or found.get("format") != "qopt/part":
             raise PeerError(f"{self.url} is no service of a part")
         return found
 
-    async def ask(self, body: bytes) -> Hop:
-        """Send a message, and wait for the answer.
+    async def ask(self, body: bytes, expected: Mapping[str, Expected] | None = None) -> Hop:
+        """Send a message, and wait for the answer: all of it takes at most `timeout`.
 
         Parameters
         ----------
         body : the message.
+        expected : what is known of the answer's tensors, as for `decode`.
 
         Raises
         ------
@@ -109,41 +123,52 @@ class Link:
             The peer is not there, refuses, hangs, or answers with something else.
         """
         try:
-            return await self._ask(body)
-        except aiohttp.ServerDisconnectedError:  # it had closed a connection kept open: an inference may be asked twice
-            try:
-                return await self._ask(body)
-            except (aiohttp.ClientError, OSError) as error:
-                raise self._failed(error) from None
+            async with asyncio.timeout(self.timeout):
+                try:
+                    return await self._ask(body, expected)
+                except aiohttp.ServerDisconnectedError:  # of a connection kept open: an inference may be asked twice
+                    return await self._ask(body, expected)
         except (aiohttp.ClientError, OSError) as error:
             raise self._failed(error) from None
 
-    async def _ask(self, body: bytes) -> Hop:
+    async def _ask(self, body: bytes, expected: Mapping[str, Expected] | None) -> Hop:
         assert self._session is not None
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(len(body))}
         start = time.perf_counter()
         data = body if self.rate is None else _paced(body, self.rate)
-        async with self._session.post(f"{self.url}/infer", data=data, headers=headers) as response:
+        way = f"{self.url}/infer"
+        async with self._session.post(way, data=data, headers=headers, allow_redirects=False) as response:
             begun = time.perf_counter()
             size = response.content_length
             if size is None or size > self.limit:
                 raise PeerError(f"{self.url} answers with {size} bytes, of at most {self.limit}")
             found = await response.read()
             if response.status != 200:
-                raise PeerError(f"{self.url} refuses: {_reason(found)}")
+                raise (PeerTimeout if response.status == 504 else PeerError)(f"{self.url} refuses: {_reason(found)}")
             if self.down_rate is not None:
                 await until(begun + 8 * tensor_bytes(found) / self.down_rate)
         seconds = time.perf_counter() - start
         try:
-            said, tensors = decode(found)
+            said, tensors = await aside(len(found), lambda: decode(found, expected))
         except QoptError as error:
             raise PeerError(f"{self.url} answers with no message: {error}") from None
         return Hop(said, tensors, seconds, tensor_bytes(body), tensor_bytes(found))
 
     def _failed(self, error: Exception) -> PeerError:
         if isinstance(error, TimeoutError):
-            return PeerError(f"{self.url} does not answer within {self.timeout:g} s")
+            return PeerTimeout(f"{self.url} does not answer within {self.timeout:g} s")
         return PeerError(f"{self.url} cannot be reached ({_told(error)})")
+
+
+async def aside(size: int, work: Callable[[], Result]) -> Result:
+    """What some work gives, done in a thread where it is large.
+
+    Parameters
+    ----------
+    size : bytes that it is about.
+    work : to do.
+    """
+    return work() if size < LARGE else await asyncio.get_running_loop().run_in_executor(None, work)
 
 
 async def _paced(body: bytes, rate: float) -> AsyncIterator[bytes]:
@@ -170,10 +195,10 @@ async def until(moment: float) -> None:
 def _reason(found: bytes) -> str:
     try:
         data = json.loads(found)
-        return " ".join(str(data["error"]).split())[:300]
+        return printable(" ".join(str(data["error"]).split())[:300])
     except (ValueError, KeyError, TypeError, RecursionError):
         return shown(found[:60].decode(errors="replace"))
 
 
 def _told(error: Exception) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:120]
+    return printable((" ".join(str(error).split()) or type(error).__name__)[:120])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from qopt.core.problem import Frozen
 from qopt.core.reading import read_json
 from qopt.placement.graph import Name
 from qopt.placement.profile import Digest, Extent, Source
+from qopt.runtime.wire import BrokenFile, beside
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -135,6 +137,42 @@ def file_digest(path: str | os.PathLike[str]) -> str:
     return found.hexdigest()
 
 
+def _check_beside(path: Path) -> None:
+    """Refuse weights in a file that the fingerprint does not cover, and that may be anywhere."""
+    if not path.stat().st_size:
+        return
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held:
+        if held.find(b"location") < 0:
+            return
+        with memoryview(held) as data:
+            try:
+                others = beside(data) - {f"{path.name}.data"}
+            except BrokenFile as error:
+                raise InputError(os.fspath(path), error.found, error.allowed) from None
+    if others:
+        raise InputError(os.fspath(path), f"weights in {shown(min(others))}", f"in the file, or in {path.name}.data")
+
+
+def check_free(folder: str | os.PathLike[str]) -> None:
+    """Refuse to write parts where something is: before anything that takes long.
+
+    Parameters
+    ----------
+    folder : to be written.
+
+    Raises
+    ------
+    InputError
+        It is there and not empty, or no folder can be made there.
+    """
+    target = Path(folder)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InputError(os.fspath(folder), "something that is there already", "a folder that is empty, or not there")
+    beside = Path(os.path.abspath(target)).parent
+    if not os.access(beside, os.W_OK | os.X_OK) or not beside.is_dir():
+        raise InputError(os.fspath(folder), "no folder to write it in", "a folder that can be written")
+
+
 def read_parts(folder: str | os.PathLike[str]) -> Parts:
     """Read the manifest of a folder of parts, and check that the files are those it names.
 
@@ -160,6 +198,7 @@ def read_parts(folder: str | os.PathLike[str]) -> Parts:
         if not path.is_file() or file_digest(path) != part.fingerprint:
             what = "another file than the manifest names" if path.is_file() else "no file"
             raise InputError(os.fspath(path), what, "the part as it was written")
+        _check_beside(path)
     return found
 
 

@@ -32,6 +32,15 @@ MAX_HEADER = 2**20
 
 MAX_AXES = 32
 
+MAX_ENTRIES = 2**40
+"""Of a tensor without entries, the product of its other extents: numpy makes no array beyond some such bound."""
+
+BLOCK = 2**16
+"""Codes that are packed and unpacked at once, a multiple of 8: what that takes beside them does not grow with them."""
+
+Expected = tuple[str, tuple[int | None, ...] | None, int | None]
+"""Type, shape (None, or None for an extent, where the data decide) and bits of a tensor that is to come."""
+
 
 def pack_codes(codes: Array, bits: int) -> bytes:
     """Codes of b bits without gaps, as `qopt.measuring.packing` lays them: ceil(n b / 8) bytes.
@@ -44,8 +53,12 @@ def pack_codes(codes: Array, bits: int) -> bytes:
     flat = codes.reshape(-1)
     if bits in (8, 16) and flat.dtype.itemsize * 8 == bits:
         return flat.tobytes()
-    each = (flat[:, None] >> np.arange(bits, dtype=flat.dtype)) & flat.dtype.type(1)
-    return np.packbits(each.astype(bool), bitorder="little").tobytes()
+    places, packed = np.arange(bits, dtype=flat.dtype), np.empty(-(-flat.size * bits // 8), np.uint8)
+    for at in range(0, flat.size, BLOCK):
+        each = (flat[at : at + BLOCK, None] >> places) & flat.dtype.type(1)
+        block = np.packbits(each.astype(bool), bitorder="little")
+        packed[at * bits // 8 :][: block.size] = block
+    return packed.tobytes()
 
 
 def unpack_codes(data: bytes | memoryview, bits: int, count: int, kind: str) -> Array:
@@ -60,8 +73,11 @@ def unpack_codes(data: bytes | memoryview, bits: int, count: int, kind: str) -> 
     raw = np.frombuffer(data, np.uint8)
     if bits in (8, 16) and np.dtype(kind).itemsize * 8 == bits:
         return raw.view(kind)
-    each = np.unpackbits(raw, count=count * bits, bitorder="little").reshape(count, bits)
-    codes: Array = (each.astype(kind) << np.arange(bits, dtype=kind)).sum(axis=1, dtype=kind)
+    places, codes = np.arange(bits, dtype=kind), np.empty(count, kind)
+    for at in range(0, count, BLOCK):
+        here = codes[at : at + BLOCK]
+        each = np.unpackbits(raw[at * bits // 8 :], count=here.size * bits, bitorder="little").reshape(-1, bits)
+        np.sum(each.astype(kind) << places, axis=1, dtype=kind, out=here)
     return codes
 
 
@@ -105,12 +121,13 @@ def tensor_bytes(body: bytes) -> int:
     return max(0, len(body) - 4 - int.from_bytes(body[:4], "little"))
 
 
-def decode(body: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
+def decode(body: bytes, expected: Mapping[str, Expected] | None = None) -> tuple[dict[str, Any], dict[str, Array]]:
     """Header and tensors of a message that nobody vouches for.
 
     Parameters
     ----------
     body : all of it; its size is the caller's to bound.
+    expected : what is known of the tensors that may come, by name; others come without bits. By default nothing.
 
     Raises
     ------
@@ -131,6 +148,8 @@ def decode(body: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
     for i, row in enumerate(rows):
         where = f"message.tensors[{i}]"
         name, kind, shape, bits = _row(row, where)
+        if expected is not None:
+            _check(where, (kind, shape, row.get("bits")), expected.get(name))
         count = math.prod(shape)
         size = -(-count * bits // 8)
         if name in found:
@@ -145,6 +164,22 @@ def decode(body: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
     if at != len(body):
         raise InputError("message", f"{len(body) - at} bytes behind the last tensor", "none")
     return said, found
+
+
+def _check(where: str, found: tuple[str, tuple[int, ...], int | None], wanted: Expected | None) -> None:
+    """Refuse a tensor that is another one than the manifest says, before anything is made of it."""
+    kind, shape, bits = found
+    if bits != (None if wanted is None else wanted[2]):
+        raise InputError(f"{where}.bits", shown(bits), "none" if wanted is None else shown(wanted[2]))
+    if wanted is None:
+        return
+    if kind != wanted[0]:
+        raise InputError(f"{where}.type", kind, wanted[0])
+    fixed = wanted[1]
+    if fixed is not None and (
+        len(shape) != len(fixed) or any(e not in (None, n) for n, e in zip(shape, fixed, strict=True))
+    ):
+        raise InputError(f"{where}.shape", shown(list(shape)), shown(list(fixed)))
 
 
 def _row(row: object, where: str) -> tuple[str, str, tuple[int, ...], int]:
@@ -162,6 +197,8 @@ def _row(row: object, where: str) -> tuple[str, str, tuple[int, ...], int]:
         or not all(type(extent) is int and 0 <= extent <= 2**40 for extent in shape)
     ):
         raise InputError(f"{where}.shape", shown(shape), f"at most {MAX_AXES} extents >= 0")
+    if 0 in shape and math.prod(extent for extent in shape if extent) > MAX_ENTRIES:
+        raise InputError(f"{where}.shape", shown(shape), f"extents beside 0 of a product of at most {MAX_ENTRIES}")
     if bits is None:
         return name, kind, tuple(shape), 8 * np.dtype(kind).itemsize
     if type(bits) is not int or not 1 <= bits <= 8 * np.dtype(kind).itemsize or kind not in ("uint8", "uint16"):

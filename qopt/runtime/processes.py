@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -41,7 +42,8 @@ def time_parts(
 ) -> Logs:
     """Run the parts as processes, ask them for every example, and measure the latency (section 4.3 of the study).
 
-    The first role asks; each other one is a service on a socket of 127.0.0.1. Processes are gone afterwards.
+    The first role asks; each other one is a service on a socket of 127.0.0.1. Processes are gone afterwards, and when
+    this one is ended.
 
     Parameters
     ----------
@@ -62,11 +64,9 @@ def time_parts(
     ------
     InputError
         The folder is not as it was written, lists of other lengths, no request was answered. QoptError where a process
-        does not start, or aiohttp is not installed.
+        does not start or breaks off, lines are missing, or aiohttp is not installed.
     """
     need_service()
-    from qopt.comparison.latencies import read_logs
-
     tiers = tuple(part.tier for part in read_parts(folder).parts)
     names = tuple(tiers if roles is None else roles)
     ways = (None,) * (len(names) - 1) if rates is None else tuple(rates)
@@ -78,10 +78,10 @@ def time_parts(
             raise InputError(field, f"{found} entries", f"{wanted}, for roles {', '.join(names)}")
     with tempfile.TemporaryDirectory(prefix="qopt-") as scratch, contextlib.ExitStack() as stack:
         lines = Path(scratch) / "requests.jsonl"
-        url = None
+        alive, url = stack.enter_context(_alive()), None
         for at in range(len(names) - 1, 0, -1):
             rate = ways[at] if at < len(ways) else None
-            url = stack.enter_context(_service(folder, names[at], wide[at], url, rate))
+            url = stack.enter_context(_service(folder, names[at], wide[at], url, rate, alive))
         if isinstance(examples, Mapping):
             file = Path(scratch) / "examples.npz"
             with zipfile.ZipFile(file, "w") as archive:  # np.savez would take some names for its own
@@ -94,17 +94,41 @@ def time_parts(
         command += ["--examples", os.fspath(file), "--log", os.fspath(lines)]
         command += ["--repetitions", str(repetitions), "--warmup", str(warmup)]
         command += [] if strategy is None else ["--strategy", strategy]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode and not lines.exists():
-            raise QoptError(f"{names[0]}: {done.stderr.strip()[-300:] or 'it did not run'}")
-        if log is not None:
+        done = subprocess.run(command, stdin=alive, capture_output=True, text=True, check=False)
+        if log is not None and lines.exists():
             with open(log, "ab") as kept:
                 kept.write(lines.read_bytes())
-        return read_logs([lines])
+        return _read(names[0], done, lines)
+
+
+def _read(role: str, done: subprocess.CompletedProcess[str], lines: Path) -> Logs:
+    """What a process that asked has logged, if it ran to its end and no line is missing."""
+    from qopt.comparison.latencies import read_logs
+
+    said = re.search(r": (\d+) answered, (\d+) refused$", done.stdout, re.MULTILINE)
+    if said is None or (done.returncode and int(said[1])):
+        raise QoptError(f"{role}: {done.stderr.strip()[-300:] or f'it ended with code {done.returncode}'}")
+    found = read_logs([lines])
+    there = len(found.requests), found.left_out.get("refused", 0)
+    if there != (int(said[1]), int(said[2])):
+        raise QoptError(f"{role}: {there[0]} and {there[1]} lines of {said[1]} answered and {said[2]} refused requests")
+    return found
+
+
+@contextlib.contextmanager
+def _alive() -> Iterator[int]:
+    """The end of a pipe for the processes' standard input: at its end they end, this one ended how it may."""
+    read, write = os.pipe()
+    try:
+        yield read
+    finally:
+        os.close(read)
+        os.close(write)
 
 
 def _command(folder: str | os.PathLike[str], role: str, threads: int, url: str | None, rate: float | None) -> list[str]:
     command = [sys.executable, "-m", "qopt", "run-part", os.fspath(folder), "--role", role, "--threads", str(threads)]
+    command.append("--end-with-input")
     if url is not None:
         command += ["--next", url]
         command += [] if rate is None else ["--link", f"{rate:.17g}"]
@@ -113,11 +137,15 @@ def _command(folder: str | os.PathLike[str], role: str, threads: int, url: str |
 
 @contextlib.contextmanager
 def _service(
-    folder: str | os.PathLike[str], role: str, threads: int, url: str | None, rate: float | None
+    folder: str | os.PathLike[str], role: str, threads: int, url: str | None, rate: float | None, alive: int
 ) -> Iterator[str]:
     """A service in a process of its own: its address, once it listens."""
     process = subprocess.Popen(
-        _command(folder, role, threads, url, rate), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        _command(folder, role, threads, url, rate),
+        stdin=alive,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     timer = threading.Timer(PATIENCE, process.kill)
     try:

@@ -23,7 +23,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from qopt.core.errors import InputError, shown
 from qopt.core.files import write_text
 from qopt.placement.profile import Source
-from qopt.runtime.manifest import MANIFEST, QUANTIZED, Crossing, Part, Parts, file_digest
+from qopt.runtime.manifest import MANIFEST, QUANTIZED, Crossing, Part, Parts, check_free, file_digest
 from qopt.runtime.parts import valid
 from qopt.runtime.reading import bits_of, weight_bytes
 
@@ -100,8 +100,7 @@ def export_network(
         raise InputError("tiers", shown(list(tiers)), "two names, of the device and of the server")
     _check_widths(own)
     target = Path(folder)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise InputError(os.fspath(folder), "something that is there already", "a folder that is empty, or not there")
+    check_free(target)
     sent = {entry.tensor: entry for entry in own.header.activations}
     cut, layers = own.header.plan.cut, len(network)
     kept = cut == layers and layers not in sent

@@ -12,6 +12,7 @@ import json
 import os
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,8 +24,17 @@ from aiohttp import web
 
 from qopt.core.errors import InputError, QoptError, shown
 from qopt.runtime.device import Array, OpenPart
-from qopt.runtime.link import Link, PeerError
+from qopt.runtime.link import Link, PeerError, PeerTimeout, aside
 from qopt.runtime.messages import decode, encode
+
+IN_A_ROW = 5
+"""Requests of an experiment that are given up one after the other, until it ends: each takes the whole timeout."""
+
+BODIES = 4
+"""Messages of the largest size whose bytes may be in flight at once, together; more are refused."""
+
+LINGER = 1.0
+"""Seconds in which the rest of a refused body is thrown away, so that its sender reads the reason; at most."""
 
 LINE = "qopt/latency"
 """Format of a line of the log."""
@@ -82,7 +92,7 @@ class Node:
         self.strategy = settings.strategy or f"{part.parts.operator} on {tiers}"
         self._tiers = tiers
         self._one = ThreadPoolExecutor(1, thread_name_prefix="part")
-        self._waiting, self._last = 0, 0.0
+        self._waiting, self._bytes, self._last = 0, 0, 0.0
 
     async def answer(self, raw: Mapping[str, Array], request: str) -> tuple[dict[str, Array], Any, dict[str, Any]]:
         """Run this part, and the rest of the model by way of the link.
@@ -121,8 +131,8 @@ class Node:
             seconds["compute"][self.part.role] = computing
         if self.link is not None:
             said = {"request": request, "plan": self.part.plan}
-            body = encode(said, {name: tensors[name] for name in self.part.forwards or tensors}, self.part.bits)
-            hop = await self.link.ask(body)
+            body = await self._packed(said, {name: tensors[name] for name in self.part.forwards or tensors})
+            hop = await self.link.ask(body, self.part.crossing)
             theirs, role = _their_times(hop.said)
             name = f"{self.part.role}-{role}"
             seconds["compute"] |= theirs["compute"]
@@ -133,6 +143,10 @@ class Node:
         result = outputs if self.settings.post is None else _called(self.settings.post, (outputs,), "--post")
         end = time.perf_counter()
         return outputs, result, {"seconds": seconds | {"post": end - ready, "total": end - start}, "bytes": sizes}
+
+    async def _packed(self, said: Mapping[str, object], tensors: Mapping[str, Array]) -> bytes:
+        size = sum(value.nbytes for value in tensors.values())
+        return await aside(size, lambda: encode(said, tensors, self.part.bits))
 
     def _timed(self, tensors: Mapping[str, Array]) -> tuple[dict[str, Array], float]:
         start = time.perf_counter()
@@ -156,6 +170,7 @@ class Node:
             "model": self.part.parts.source.file,
             "operator": self.part.parts.operator,
             "tiers": self._tiers,
+            "parts": [own.tier for own in self.part.parts.parts],
             "strategy": self.strategy,
             "plan": self.part.plan[:16],
             "rate": None if self.link is None else self.link.rate,
@@ -176,7 +191,7 @@ class Node:
 
     async def _infer(self, request: web.Request) -> web.Response:
         """Answer a request or refuse it with a reason, and log it, whatever becomes of it."""
-        number = uuid.uuid4().hex
+        number, held = uuid.uuid4().hex, 0
         self._waiting += 1
         said: dict[str, Any] = {}
         try:
@@ -187,13 +202,17 @@ class Node:
                 return self._refused(number, 411, "a body of unknown length")
             if size > self.settings.limit:
                 return self._refused(number, 413, f"{size} bytes, of at most {self.settings.limit}")
+            if self._bytes + size > BODIES * self.settings.limit:
+                return self._refused(number, 503, f"{self._bytes} bytes of other requests are in flight")
+            held = size
+            self._bytes += held
             try:
                 body = await asyncio.wait_for(request.read(), self.settings.timeout)
             except TimeoutError:
                 return self._refused(number, 408, f"the body did not come within {self.settings.timeout:g} s")
             start = time.perf_counter()
             try:
-                said, tensors = decode(body)
+                said, tensors = await aside(len(body), lambda: decode(body, self.part.crossing))
             except InputError as error:
                 return self._refused(number, 400, str(error))
             if isinstance(said.get("request"), str):
@@ -206,11 +225,11 @@ class Node:
             reply = {"request": number, "role": self.part.role, "bytes": times["bytes"]} | {
                 "seconds": {"compute": seconds["compute"], "link": seconds["link"], "own": time.perf_counter() - start}
             }
-            data = encode(reply, outputs, self.part.bits)
+            data = await self._packed(reply, outputs)
             self.line(number, status="answered", **times)
             return web.Response(body=data, content_type="application/octet-stream")
         except PeerError as error:
-            return self._refused(number, 504 if "within" in str(error) else 502, str(error))
+            return self._refused(number, 504 if isinstance(error, PeerTimeout) else 502, str(error))
         except InputError as error:
             return self._refused(number, 422, str(error))
         except web.RequestPayloadError as error:
@@ -222,12 +241,13 @@ class Node:
             return self._refused(number, 500, f"{type(error).__name__}: {error}")
         finally:
             self._waiting -= 1
+            self._bytes -= held
 
     def _refused(self, number: str, status: int, reason: str) -> web.Response:
         reason = " ".join(reason.split())[:500]
         self.line(number, status="refused", reason=reason)
         found = web.json_response({"error": reason, "request": number}, status=status)
-        if status in (408, 411, 413):
+        if status in (408, 411, 413, 503):
             found.force_close()  # what is left of the body is not read
         return found
 
@@ -261,6 +281,16 @@ def _called(function: Callable[..., Any], arguments: tuple[Any, ...], option: st
         raise InputError(option, f"{type(error).__name__}: {error}", "a function that runs") from None
 
 
+def address(host: str, port: int) -> str:
+    """The URL of a service; of IPv6 the host stands in brackets.
+
+    Parameters
+    ----------
+    host, port : where it listens.
+    """
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 async def serve(node: Node, host: str, port: int, say: Callable[[str], None], stop: asyncio.Event) -> None:
     """Listen until told to stop.
 
@@ -276,7 +306,14 @@ async def serve(node: Node, host: str, port: int, say: Callable[[str], None], st
     InputError
         The address cannot be listened on.
     """
-    runner = web.AppRunner(node.application(), access_log=None, keepalive_timeout=60.0)
+    # a body is taken as it comes: unpacked by HTTP it would be larger than it said
+    runner = web.AppRunner(
+        node.application(),
+        access_log=None,
+        keepalive_timeout=60.0,
+        auto_decompress=False,
+        lingering_time=min(LINGER, node.settings.timeout),
+    )
     await runner.setup()
     try:
         try:
@@ -284,7 +321,7 @@ async def serve(node: Node, host: str, port: int, say: Callable[[str], None], st
             await site.start()
         except OSError as error:
             raise InputError("--port", f"{host}:{port}: {error.strerror or error}", "an address that is free") from None
-        say(f"http://{host}:{runner.addresses[0][1]}")
+        say(address(host, runner.addresses[0][1]))
         await stop.wait()
     finally:
         await runner.cleanup()
@@ -319,7 +356,13 @@ async def check_next(node: Node, patience: float) -> None:
         raise InputError("--next", found, f"one of this plan, {node.part.plan[:16]}")
 
 
-async def experiment(node: Node, examples: list[dict[str, Array]], repetitions: int, warmup: int) -> dict[str, int]:
+async def experiment(
+    node: Node,
+    examples: list[dict[str, Array]],
+    repetitions: int,
+    warmup: int,
+    reasons: Counter[str] | None = None,
+) -> dict[str, int]:
     """The study's protocol (section 4.3): warm-up, then the examples one after the other, several times over.
 
     Parameters
@@ -328,24 +371,39 @@ async def experiment(node: Node, examples: list[dict[str, Array]], repetitions: 
     examples : raw inputs, or the model's inputs by name.
     repetitions : how often each is asked.
     warmup : requests before that count for nothing; they are logged without a repetition.
+    reasons : where why requests that count were refused is counted.
 
     Returns
     -------
     How many were answered and refused, of those that count.
+
+    Raises
+    ------
+    PeerError
+        Five in a row were not answered in time, or nothing was answered in the warm-up.
     """
     counts = {"answered": 0, "refused": 0}
+    warm, late = 0, 0
     plan: list[tuple[int | None, int]] = [(None, i % len(examples)) for i in range(warmup)]
     plan += [(r, i) for r in range(repetitions) for i in range(len(examples))]
-    for repetition, example in plan:
+    for at, (repetition, example) in enumerate(plan):
         number = uuid.uuid4().hex
         place = {"example": example} if repetition is None else {"repetition": repetition, "example": example}
         try:
             _, _, times = await node.answer(examples[example], number)
             node.line(number, status="answered", **place, **times)
-            status = "answered"
+            status, late = "answered", 0
+            warm += repetition is None
         except QoptError as error:
-            node.line(number, status="refused", reason=" ".join(str(error).split())[:500], **place)
-            status = "refused"
+            reason = " ".join(str(error).split())[:500]
+            node.line(number, status="refused", reason=reason, **place)
+            status, late = "refused", late + 1 if isinstance(error, PeerTimeout) else 0
+            if late == IN_A_ROW:
+                raise PeerError(f"{IN_A_ROW} requests in a row were given up: {reason}") from None
+            if at + 1 == warmup and not warm:
+                raise PeerError(f"no request of the warm-up was answered: {reason}") from None
+            if repetition is not None and reasons is not None:
+                reasons[reason] += 1
         if repetition is not None:
             counts[status] += 1
     return counts

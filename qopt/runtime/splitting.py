@@ -15,7 +15,7 @@ from qopt.core.reading import read_json
 from qopt.placement.plan import PlacementPlan
 from qopt.placement.profile import Profile, Source, read_profile
 from qopt.runtime.folding import Folded, fold
-from qopt.runtime.manifest import MANIFEST, Crossing, Part, Parts, file_digest
+from qopt.runtime.manifest import MANIFEST, Crossing, Part, Parts, check_free, file_digest
 from qopt.runtime.network import short_name
 from qopt.runtime.parts import Piece, cut, valid
 from qopt.runtime.reading import weight_bytes
@@ -63,8 +63,7 @@ def split_onnx(
     if shapes is None and known is not None:
         shapes = known.sizes[0]
     target = Path(folder)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise InputError(os.fspath(folder), "something that is there already", "a folder that is empty, or not there")
+    check_free(target)
     folded = fold(model, shapes, optimize=optimize)
     if known is not None and known.source.fingerprint != folded.model.fingerprint:
         raise InputError("profile", f"that of another file, {known.source.file}", f"a profile of {folded.name}")

@@ -170,3 +170,49 @@ def count(data: memoryview) -> Counted:
                 found.check()
     found.check()
     return found
+
+
+def beside(data: memoryview) -> frozenset[str]:
+    """Files in which a model says that constants lie, as it names them.
+
+    Parameters
+    ----------
+    data : the file's bytes.
+
+    Raises
+    ------
+    BrokenFile
+        It is no protobuf, or cut off.
+    """
+    found = set()
+    todo = [("model", 0, len(data))]
+    while todo:
+        kind, at, end = todo.pop()
+        word, value = b"", b""
+        while at < end:
+            key, at = _varint(data, at, end)
+            number, wire = key >> 3, key & 7
+            length = 0
+            if wire == 0:
+                _, at = _varint(data, at, end)
+            elif wire in (1, 5):
+                length = 8 if wire == 1 else 4
+            elif wire == 2:
+                length, at = _varint(data, at, end)
+            else:
+                raise BrokenFile("bytes that are no protobuf", "an ONNX file")
+            if at + length > end:
+                raise BrokenFile("a file that is cut off or damaged", "a whole ONNX file")
+            if wire == 2:
+                if kind == "entry":
+                    word, value = (
+                        bytes(data[at : at + length]) if number == n else v for n, v in ((1, word), (2, value))
+                    )
+                elif (kind, number) == (_TENSOR, 13):
+                    todo.append(("entry", at, at + length))
+                elif number in _INNER[kind]:
+                    todo.append((_INNER[kind][number], at, at + length))
+            at += length
+        if word == b"location":
+            found.add(value.decode(errors="replace"))
+    return frozenset(found)

@@ -131,8 +131,45 @@ def test_the_command_prints_all_of_it(log: Path, tmp_path: Path, qopt_cli: Cli) 
     for arguments, why in (
         ((tmp_path / "no.jsonl",), "no such file"),
         ((tmp_path / "empty.jsonl",), "1 lines cut off or broken"),
-        ((two,), "one way of running for each name"),
+        ((two,), "one for each name: give each a --strategy"),
         ((log, "--predicted", predicted), "identity on edge.wait"),
         ((log, "--adjust", "none"), "adjust"),
     ):
         assert why in check_refusal(qopt_cli("latency", *arguments))
+
+
+@pytest.mark.parametrize("other", [{"model": "b"}, {"plan": "b"}, {"rate": 1e9}, {"rate": None}])
+def test_experiments_of_one_name_are_not_pooled(tmp_path: Path, other: dict[str, Any]) -> None:
+    own = {"model": "a", "plan": "a", "rate": 1e6}
+    rows = [line("q", "edge", 0.1, repetition=0, example=e, **(own | o)) for e in range(3) for o in ({}, other)]
+    (tmp_path / "log").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(InputError, match=r"two ways of running .* give each a --strategy"):
+        latencies.read_logs([tmp_path / "log"])
+
+
+def test_a_tier_with_a_hyphen_is_no_partition(tmp_path: Path) -> None:
+    rows = [
+        line(o, t, 0.1 + 0.01 * e, repetition=0, example=e, parts=[t])
+        for o in ("a", "b")
+        for t in ("edge-1", "mobile")
+        for e in range(4)
+    ]
+    (tmp_path / "log").write_text("\n".join(map(json.dumps, rows)))
+    tests = latencies.comparisons(latencies.medians(latencies.read_logs([tmp_path / "log"]).requests))
+    assert [(t.dimension, t.name) for t in tests] == [
+        ("tier", "a"),
+        ("tier", "b"),
+        ("operator", "edge-1"),
+        ("operator", "mobile"),
+    ]
+    assert all(len(t.strategies) == 2 for t in tests)
+
+
+def test_lines_without_times_are_broken_and_names_are_printable(tmp_path: Path) -> None:
+    rows = [line("q", "e", 0.1, repetition=0, example=0, strategy="a\ud800\x1b[31m")]
+    rows += [line("q", "e", 0.1, repetition=0, example=e, seconds=s) for e, s in enumerate(({}, {"total": 1.0}))]
+    rows += [line("q", "e", 0.1, repetition=0, example=0, status="refused", reason="x\ud800\x1b[2J")]
+    (tmp_path / "log").write_text("\n".join(map(json.dumps, rows)))
+    found = latencies.read_logs([tmp_path / "log"])
+    assert found.left_out == {"cut off or broken": 2, "refused": 1}
+    assert all(text.isprintable() for text in (*found.requests["strategy"], *found.reasons))

@@ -19,7 +19,7 @@ import qopt
 from qopt.core.envelope import Envelope, Line, Piece
 from qopt.core.limited import changed
 from qopt.core.showing import Slider
-from qopt.reporting.explorer import MOST, _of_envelope, curve, data, embedded
+from qopt.reporting.explorer import MOST, Curve, Stretch, _of_envelope, curve, data, embedded, ends
 
 MARKUP = "</script><img src=x onerror=alert(1)> & \"'"
 """A name that would be markup, were it not escaped."""
@@ -207,3 +207,15 @@ def test_the_command_writes_the_page(qopt_cli: Cli, tmp_path: Path) -> None:
     assert call.out.startswith("teaching-4: feasible and optimal, proved\n")
     _check_whole(path.read_text(encoding="utf-8"))
     check_refusal(qopt_cli("report", "allocation/teaching-4", "-o", tmp_path / "page.txt"))
+
+
+@pytest.mark.parametrize("now", [None, 0.01, 3.0, 1e6, 1e308])
+@pytest.mark.parametrize(("start", "stop"), [(0.0, 0.05), (0.0, 100.0), (2.0, 7.0), (1.0, math.inf), (0.0, math.inf)])
+def test_a_slider_stays_on_its_curve(start: float, stop: float, now: float | None) -> None:
+    stretch = Stretch(start, stop, (1.0, 0.0), None)
+    low, high = ends(Curve(Slider("breakpoints", "r", "r", now), "", "o", (stretch,)))
+    assert start <= low < high <= stop
+    assert low > 0
+    assert math.isfinite(high)
+    if now is not None and start <= now <= stop:
+        assert low <= now <= high

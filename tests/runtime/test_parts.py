@@ -29,7 +29,7 @@ from onnx_networks import (
 from qopt.core.errors import InputError
 from qopt.placement.plan import PlacementPlan
 from qopt.runtime.folding import Folded
-from qopt.runtime.manifest import read_parts, run_parts
+from qopt.runtime.manifest import file_digest, read_parts, run_parts
 from qopt.runtime.splitting import split_onnx
 
 
@@ -171,3 +171,28 @@ def test_parts_that_changed_are_not_run(chain: Path, tmp_path: Path) -> None:
         manifest.write_text(json.dumps({**kept, "parts": [{**kept["parts"][0], **change}, *kept["parts"][1:]]}))
         with pytest.raises(InputError, match=why):
             run_parts(tmp_path / "parts", {"x": np.zeros((1, 4), np.float32)})
+
+
+@pytest.mark.parametrize("place", ["other.bin", "../w.bin", "{file}.data"])
+def test_weights_lie_in_no_file_that_the_fingerprint_does_not_cover(place: str, tmp_path: Path) -> None:
+    model = saved(small([node("Mul", "x w", "y")], {"x": [1, 4]}, "y", {"w": [1, 2, 3, 4]}), tmp_path)
+    folder = tmp_path / "parts"
+    split_onnx(model, PlacementPlan(operator="identity", tiers={"y": "edge"}), folder)
+    (file,) = (part.file for part in read_parts(folder).parts)
+    place = place.format(file=file)
+    (folder / place).write_bytes(np.ones(4, np.float32).tobytes())
+    proto = onnx.load(folder / file)
+    (weight,) = proto.graph.initializer
+    weight.ClearField("raw_data")
+    weight.ClearField("float_data")
+    weight.data_location = onnx.TensorProto.EXTERNAL
+    weight.external_data.add(key="location", value=place)
+    (folder / file).write_bytes(proto.SerializeToString())
+    manifest = json.loads((folder / "parts.json").read_text())
+    manifest["parts"][0]["fingerprint"] = file_digest(folder / file)
+    (folder / "parts.json").write_text(json.dumps(manifest))
+    if place.endswith(".data"):
+        assert read_parts(folder).parts[0].file == file
+    else:
+        with pytest.raises(InputError, match="weights in"):
+            read_parts(folder)

@@ -168,3 +168,24 @@ def test_codes_travel_as_the_segments_file_packs_them(bits: int) -> None:
     data = pack_codes(codes, bits)
     assert data == pack(torch.from_numpy(codes.astype(np.int32)), bits).numpy().tobytes()
     np.testing.assert_array_equal(unpack_codes(data, bits, 13, kind), codes)
+
+
+class Tied(nn.Module):
+    """A weight that comes again behind another layer, of the shape of both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.d = (nn.Linear(4, 4, bias=False) for _ in range(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.d(torch.relu(self.a(torch.relu(self.b(torch.relu(self.a(x)))))))
+
+
+@pytest.mark.parametrize("cut", [0, 4])
+def test_tied_layers_keep_their_weights_apart(cut: int, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network, x = trace(Tied().eval(), torch.zeros(1, 4)), torch.randn(1, 4)
+    own = segment_of(network, cut, Grid(), x)
+    export_network(own, network, tmp_path / "parts")
+    want = ServerSegment(own, network).run(DeviceSegment(own, network).run(x)).numpy()
+    np.testing.assert_allclose(run_parts(tmp_path / "parts", {"input": x.numpy()})["output"], want, atol=1e-6)

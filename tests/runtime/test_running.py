@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
 import json
 import os
@@ -10,6 +11,8 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from itertools import pairwise
@@ -24,13 +27,16 @@ from onnx_networks import node, saved, small
 pytest.importorskip("aiohttp")
 
 import aiohttp
+from aiohttp import web
 
-from qopt.core.errors import InputError
+from qopt.core.errors import InputError, QoptError
 from qopt.placement.plan import PlacementPlan
 from qopt.runtime.device import OpenPart
+from qopt.runtime.functions import load_function
 from qopt.runtime.link import Link, PeerError
 from qopt.runtime.messages import decode, encode
-from qopt.runtime.service import Node, Settings, check_next, experiment, open_log, serve
+from qopt.runtime.processes import _alive, _command, _read
+from qopt.runtime.service import Node, Settings, address, check_next, experiment, open_log, serve
 from qopt.runtime.splitting import split_onnx
 
 X = np.arange(4, dtype=np.float32).reshape(1, 4)
@@ -134,6 +140,7 @@ def test_every_bad_request_is_refused_with_a_reason_and_logged(parts: Callable[.
         (message(type="object"), 400, "type"),
         (message(shape=[2**40, 2**40]), 400, "as many as its shape needs"),
         (message(shape=[-4]), 400, "extents"),
+        (message(shape=[0, 2**40, 2**40]), 400, "of a product of at most"),
         (message(bits=3), 400, "bits"),
         (message(name="q"), 422, "nothing for 'x'"),
         (encode({}, {"x": X.astype(np.float64)}, {}), 422, "runtime refuses"),
@@ -258,3 +265,161 @@ def test_a_part_that_is_killed_and_restarted_loses_no_request(parts: Callable[..
     assert all("cannot be reached" in reason for reason in refused)
     assert f"{len(lines) - len(refused)} answered, {len(refused)} refused" in out
     print(out)
+
+
+def test_a_peer_that_bombs_redirects_nests_or_drips_is_one_line() -> None:
+    """Answers that grow when they are unpacked, lead elsewhere, or keep the link busy for longer than the timeout."""
+    answers = [
+        web.Response(body=gzip.compress(bytes(2**22)), headers={"Content-Encoding": "gzip"}),
+        web.Response(status=307, headers={"Location": "/elsewhere"}),
+        web.Response(body=encode({}, {"y": np.zeros(400, np.float32)}, {})),
+        web.Response(body=encode({}, {"y": np.zeros(8, np.uint8)}, {"y": 1})),
+    ]
+    left = list(answers)
+
+    async def infer(request: web.Request) -> web.Response:
+        await request.read()
+        return left.pop(0)
+
+    async def nested(_: web.Request) -> web.Response:
+        return web.Response(body=b"[" * 60000)
+
+    async def work() -> None:
+        app = web.Application()
+        app.router.add_post("/infer", infer)
+        app.router.add_post("/elsewhere", infer)
+        app.router.add_get("/", nested)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        try:
+            async with Link(url, rate=1e9, down_rate=800.0, timeout=0.2, limit=2**20) as way:
+                for why in ("no message: message: found", "refuses", "does not answer within 0.2 s"):
+                    with pytest.raises(PeerError, match=why):
+                        await way.ask(encode({}, {}, {}))
+                with pytest.raises(PeerError, match=r"tensors\[0\].bits: found 1; allowed: 2"):
+                    await way.ask(encode({}, {}, {}), {"y": ("uint8", None, 2)})
+                with pytest.raises(PeerError, match="cannot be reached"):
+                    await way.who()
+            assert left == []
+        finally:
+            await runner.cleanup()
+
+    asyncio.run(work())
+
+
+def test_bodies_in_flight_are_bounded_together(parts: Callable[..., Path]) -> None:
+    chain = Chain(parts("edge", "edge", "edge"), ["edge"], Settings(limit=4096, timeout=0.4))
+    head = b"POST /infer HTTP/1.1\r\nHost: a\r\nContent-Length: 4000\r\n\r\n"
+
+    async def work() -> None:
+        port, writers = int(chain.urls["edge"].rpartition(":")[2]), []
+        for _ in range(4):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(head)
+            writers.append(writer)
+        await asyncio.sleep(0.05)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head)
+        assert b" 503 " in await reader.readline()
+        for each in (*writers, writer):
+            each.transport.abort()
+
+    asyncio.run(chain.run(work))
+    assert "16000 bytes of other requests are in flight" in chain.lines("edge")[0]["reason"]
+
+
+def test_codes_are_unpacked_in_bounded_memory_and_only_as_the_manifest_says() -> None:
+    kind, bits = np.uint16, 3
+    codes = np.random.default_rng(0).integers(0, 8, 2**19 + 5).astype(kind)
+    body = encode({}, {"a": codes}, {"a": bits})
+    tracemalloc.start()
+    try:
+        np.testing.assert_array_equal(decode(body)[1]["a"], codes)
+        assert tracemalloc.get_traced_memory()[1] < 6 * codes.nbytes
+    finally:
+        tracemalloc.stop()
+    for wanted in (("uint16", (None,), 4), ("uint8", None, 3), ("uint16", (5,), 3), ("uint16", (None, 1), 3)):
+        with pytest.raises(InputError, match="allowed"):
+            decode(body, {"a": wanted})
+    with pytest.raises(InputError, match="bits"):
+        decode(body, {})
+    assert decode(body, {"a": ("uint16", (None,), 3)})[1]["a"].size == codes.size
+
+
+async def drips(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(0.5)
+    writer.close()
+
+
+def test_an_experiment_ends_when_nobody_answers(parts: Callable[..., Path]) -> None:
+    part, log = OpenPart(parts("mobile", "edge", "edge"), "mobile"), io.StringIO()
+
+    async def hangs() -> None:
+        server = await asyncio.start_server(drips, "127.0.0.1", 0)
+        url = address(*server.sockets[0].getsockname())
+        async with server, Link(url, timeout=0.02, limit=2**20) as way:
+            with pytest.raises(PeerError, match=r"5 requests in a row were given up: .* within 0.02 s"):
+                await experiment(Node(part, way, Settings(), log), [{"x": X}], 100, 0)
+        async with Link(url, timeout=0.5, limit=2**20) as way:
+            with pytest.raises(PeerError, match=r"no request of the warm-up was answered: .* cannot be reached"):
+                await experiment(Node(part, way, Settings(), log), [{"x": X}], 1, 7)
+            reasons = Counter[str]()
+            await experiment(Node(part, way, Settings(), log), [{"x": X}], 7, 0, reasons)
+            assert list(reasons.values()) == [7]
+
+    asyncio.run(hangs())
+    assert log.getvalue().count("\n") == 5 + 7 + 7
+    assert json.loads(log.getvalue().splitlines()[0])["parts"] == ["mobile", "edge"]
+
+
+def test_processes_end_with_the_one_that_started_them() -> None:
+    """Its end of the pipe is closed when it is gone, however it was ended."""
+    code = "from qopt.cli.run_part import _end_with_input as wait; wait()"
+    with _alive() as given:
+        process = subprocess.Popen([sys.executable, "-c", code], stdin=given)
+        assert process.poll() is None
+    assert process.wait(30) == 130
+    assert "--end-with-input" in _command("parts", "edge", 1, None, None)
+
+
+def test_a_process_that_broke_off_is_no_measurement(tmp_path: Path) -> None:
+    way = {"strategy": "s", "operator": "o", "tiers": "t", "repetition": 0, "status": "answered"}
+    seconds = {"total": 1.0, "compute": 1.0}
+    rows = [{"format": "qopt/latency", "example": e, "seconds": seconds} | way for e in range(2)]
+    log = tmp_path / "log"
+    log.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def done(code: int, out: str, errors: str = "") -> Any:
+        return subprocess.CompletedProcess([], code, out, errors)
+
+    assert len(_read("mobile", done(0, "s: 2 answered, 0 refused\n"), log).requests) == 2
+    for found, why in (
+        (done(1, "", "Traceback\nMemoryError"), "mobile: Traceback\nMemoryError"),
+        (done(-9, ""), "mobile: it ended with code -9"),
+        (done(1, "s: 2 answered, 0 refused\n", "disk full"), "disk full"),
+        (done(0, "s: 3 answered, 0 refused\n"), "2 and 0 lines of 3 answered and 0 refused"),
+    ):
+        with pytest.raises(QoptError, match=why):
+            _read("mobile", found, log)
+
+
+def test_functions_of_files_with_dataclasses_and_addresses_of_ipv6(tmp_path: Path) -> None:
+    file = tmp_path / "json.py"  # as a module is called that is there
+    file.write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n@dataclass\n"
+        "class A:\n    a: int = 0\ndef post(o): return A(o)\n"
+    )
+    assert load_function(f"{file}:post", "--post")(3).a == 3
+    assert sys.modules["json"] is json
+    assert address("::1", 8000) == "http://[::1]:8000"
+    assert address("127.0.0.1", 8000) == "http://127.0.0.1:8000"
+
+
+def test_a_folder_that_is_full_is_refused_before_anything_is_packed(qopt_cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").touch()
+    asked = ("pack", tmp_path / "i", tmp_path / "p", "no.py:net", "--out", tmp_path / "o")
+    for folder, why in (("full", "there already"), ("no/where", "no folder to write it in")):
+        assert why in check_refusal(qopt_cli(*asked, "--parts", tmp_path / folder))
