@@ -31,11 +31,13 @@ class Policy:
     name : how it is called.
     table : plans of every network and level.
     looks : whether memory and limits of a request are seen; Algorithm 2 sees neither.
+    exempt : whether its plans are the network as it is, stored at 32 bits, so that no level is missed.
     """
 
     name: str
     table: Table
     looks: bool = False
+    exempt: bool = False
 
 
 def _at_one_cut(name: str, networks: Mapping[str, QPart], last: bool) -> Table:
@@ -90,7 +92,7 @@ def policies(networks: Mapping[str, QPart], names: Sequence[str]) -> list[Policy
         elif name in ("device", "server"):
             found.append(Policy(name, _at_one_cut(name, networks, name == "device")))
         elif name == "float":
-            found.append(Policy(name, _float_table(networks)))
+            found.append(Policy(name, _float_table(networks), exempt=True))
         else:
             raise InputError("policies", shown(name), ", ".join(POLICIES))
     return found
