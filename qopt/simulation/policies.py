@@ -80,6 +80,9 @@ def policies(networks: Mapping[str, QPart], names: Sequence[str]) -> list[Policy
     InputError
         An unknown name, a name twice, or one that a network does not admit.
     """
+    unnamed = next((name for name in names if not isinstance(name, str)), None)
+    if unnamed is not None:
+        raise InputError("policies", shown(unnamed), ", ".join(POLICIES))
     if not names or len(set(names)) < len(names):
         raise InputError("policies", shown(list(names)), "names, at least one and none twice")
     found = []

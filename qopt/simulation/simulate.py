@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -66,9 +66,7 @@ def simulate(
     measured = next((name for name, network in stream.networks.items() if network.tables is not None), None)
     if measured is not None:
         raise InputError("networks", f"{measured} with tables", "networks whose layers take MACs times a constant")
-    names = [policy] if isinstance(policy, str) else policy
-    if not isinstance(names, Sequence):
-        raise InputError("policies", shown(policy), "names of policies")
+    names = [policy] if isinstance(policy, str) else list(policy) if isinstance(policy, Iterable) else [policy]
     return Simulation(stream, {p.name: _run(stream, p, threads) for p in policies(stream.networks, names)})
 
 

@@ -195,7 +195,7 @@ def _levels(
     networks: Mapping[str, QPart], asked: IntArray, levels: Sequence[float] | None, rng: np.random.Generator
 ) -> FloatArray:
     """(n,) the level of each request."""
-    if levels is not None and (isinstance(levels, str) or not isinstance(levels, Sequence | np.ndarray)):
+    if levels is not None and np.ndim(np.asarray(levels, dtype=object)) != 1:
         raise InputError("levels", shown(levels), "a list of accuracy levels")
     if levels is not None and not len(levels):
         raise InputError("levels", "none", "at least one accuracy level")

@@ -255,6 +255,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"devices": {"a": {"inferences": 1.5}}}, "devices.a.inferences: found 1.5"),
     ({"devices": {"a": {"count": 2}, "a-1": {}}}, "devices: found two devices 'a-1'"),
     ({"networks": 5}, "networks: found 5"),
+    ({"levels": "ab"}, "levels: found 'ab'; allowed: a list of accuracy levels"),
     ({"levels": 5}, "levels: found 5; allowed: a list of accuracy levels"),
     ({"channel": "block"}, "channel: found 'block'; allowed: a qopt.Channel"),
     ({"devices": {"a": {"count": 0}}}, "devices.a.count: found 0"),
@@ -291,7 +292,7 @@ def test_policies_that_cannot_be_are_one_line() -> None:
     held = qopt.draw_stream(5, NETWORKS[0].replace({"cuts": [1]}))
     with pytest.raises(InputError, match="does not admit cut 0"):
         simulate(held, ["server"])
-    with pytest.raises(InputError, match="policies: found 5; allowed: names of policies"):
+    with pytest.raises(InputError, match="policies: found 5; allowed: exact, published"):
         simulate(stream, 5)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="problems: found 5"):
         qopt.published_table(5)  # type: ignore[arg-type]

@@ -58,9 +58,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("figure", type=int, choices=sorted(FIGURES))
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
+    if not options.out.resolve().parent.is_dir():
+        parser.error(f"--out {options.out}: no such folder")
     try:
         draw(options.figure).figure.savefig(options.out, dpi=120)
-    except (OSError, ValueError) as reason:  # no such folder, or no format of pictures
+    except (OSError, ValueError) as reason:  # no format of pictures, or nothing can be written there
         parser.error(f"--out {options.out}: {one_line(str(reason))}")
     return 0
 
