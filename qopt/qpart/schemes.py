@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 SCHEMES = ("no optimization", "auto-encoder", "pruning", "qpart-paper", "exact")
 """In the order of a table's rows at a cut."""
 
+CARRIED = (*SCHEMES, "qpart-published")
+"""Schemes that rows of what was carried out may name."""
+
 COLUMNS = (
     "cut", "scheme", "status", "size", "objective", "time", "energy", "price", "payload", "download", "upload",
     "device_macs", "server_macs", "breaks", "plan",
@@ -148,14 +151,18 @@ def read_carried(source: str | os.PathLike[str] | Sequence[Mapping[str, Any]]) -
 
     Parameters
     ----------
-    source : rows with `scheme`, `cut` and `size` (null: infeasible), or a JSON file of them, a list or in ``rows``.
+    source : rows with `scheme`, `cut` and `size` (null: infeasible), or a JSON file of them: a list, in ``rows``, or of
+        `instances/mnist/schemes.py`, in the ``rows`` of the first of its ``seeds``. A size counts for auto-encoder and
+        pruning; plans of the other schemes are worked out anew. A row whose ``status`` is ``infeasible`` has no size.
 
     Raises
     ------
     InputError
-        A file that is no such list, or a size that is none.
+        A file that is no such list, an unknown scheme, a scheme twice at a cut, or a size that is none.
     """
     data: Any = read_json(source) if isinstance(source, str | os.PathLike) else source
+    if isinstance(data, Mapping) and isinstance(data.get("seeds"), list) and data["seeds"]:
+        data = data["seeds"][0]
     rows = data.get("rows") if isinstance(data, Mapping) else data
     if not isinstance(rows, Sequence) or isinstance(rows, str):
         raise InputError("carried", shown(data), "rows with scheme, cut and size, or a JSON file of them")
@@ -164,12 +171,19 @@ def read_carried(source: str | os.PathLike[str] | Sequence[Mapping[str, Any]]) -
         if not isinstance(row, Mapping) or not {"scheme", "cut", "size"} <= set(row):
             raise InputError(f"carried[{k}]", shown(row), "an object with scheme, cut and size")
         scheme, cut, size = row["scheme"], whole(f"carried[{k}].cut", row["cut"], 1), row["size"]
-        if scheme == "auto-encoder" and size is not None:
+        if not isinstance(scheme, str) or scheme not in CARRIED:
+            raise InputError(f"carried[{k}].scheme", shown(scheme), ", ".join(CARRIED))
+        if scheme not in ("auto-encoder", "pruning"):
+            continue
+        if (scheme, cut) in found:
+            raise InputError(f"carried[{k}]", f"{scheme} at cut {cut} twice", "one size for each scheme and cut")
+        if row.get("status") == "infeasible":
+            size = None
+        if size is not None and scheme == "auto-encoder":
             size = whole(f"carried[{k}].size", size, 1)
-        if scheme == "pruning" and size is not None:
+        elif size is not None:
             size = real(f"carried[{k}].size", size, 0, 1, above=True)
-        if scheme in ("auto-encoder", "pruning"):
-            found[scheme, cut] = size
+        found[scheme, cut] = size
     return found
 
 
@@ -190,7 +204,7 @@ def schemes(
     code : share of the activation's values that the auto-encoder sends, in (0, 1], where nothing was carried out.
     keep : share of the neurons that pruning keeps, in (0, 1], where nothing was carried out.
     carried : sizes that were found by carrying the schemes out: rows with `scheme`, `cut` and `size` (None:
-        infeasible), or a JSON file of them.
+        infeasible), or a JSON file of them, that of `instances/mnist/schemes.py` too (its first seed).
     stored : bits of a parameter as it is stored, 32 or 64.
     time_limit : seconds for the exact plan of each cut.
 

@@ -146,7 +146,7 @@ def network_of(layers: Sequence[Linear | Conv], names: Sequence[str] | None = No
     Raises
     ------
     InputError
-        No layers, something that is no layer, or a layer that does not fit the one before.
+        No layers, something that is no layer, names that are no list, or a layer that does not fit the one before.
     """
     if not isinstance(layers, list | tuple) or not layers:
         raise InputError("layers", shown(layers), "a list of Linear and Conv, at least one")
@@ -156,6 +156,8 @@ def network_of(layers: Sequence[Linear | Conv], names: Sequence[str] | None = No
         if k and layer.values_in != layers[k - 1].values_out:
             found = f"{layer.values_in} values in, behind {layers[k - 1].values_out} out"
             raise InputError(f"layers[{k}]", found, "as many as the layer before gives")
+    if names is not None and (isinstance(names, str) or not isinstance(names, Sequence)):
+        raise InputError("names", shown(names), "a list of names, one for each layer")
     kinds = ["conv" if isinstance(layer, Conv) else "fc" for layer in layers]
     return {
         "macs": [layer.macs for layer in layers],

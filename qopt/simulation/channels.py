@@ -20,11 +20,16 @@ import numpy as np
 
 from qopt.core.arguments import real, whole
 from qopt.core.arrays import FloatArray
+from qopt.core.columns import MOST
 from qopt.core.errors import InputError, shown
 
 MODELS = ("transmission", "block", "markov")
 MOMENTS = 3
 """Of a request: made, downloaded for, uploaded from."""
+FORGOTTEN = 10
+"""Of (1 + r) / (1 - r) moments, twice the correlation time: a stretch so long is all but independent of the next."""
+HIGHEST = 1e3
+"""No fading drawn is as high: e^-1000."""
 LEAST = 1e-12
 """Of a fading: below it, once in 10^12 draws, the channel would be off."""
 
@@ -61,11 +66,29 @@ class Channel:
             if not 0.0 < value < math.inf:
                 found = f"{value:g}, a channel that is off" if value == 0 else f"{value:g}"
                 raise InputError(f"channel.{name}", found, "a finite number > 0")
-        if self.model not in MODELS:
+        best = math.log(self.transmit_power) + math.log(self.gain) - math.log(self.noise_power) + math.log(HIGHEST)
+        rate = self.bandwidth / math.log(2.0) * max(best, 1.0) * 2.0  # more than the best fading gives
+        if best > math.log(MOST) or rate > MOST:
+            allowed = f"bandwidth, gain, noise_power and transmit_power whose SNR and rate stay below {MOST:g}"
+            raise InputError("channel", f"an SNR of e^{best:.3g} and a bandwidth of {self.bandwidth:g}", allowed)
+        if not isinstance(self.model, str) or self.model not in MODELS:
             raise InputError("channel.model", shown(self.model), ", ".join(MODELS))
         whole("channel.block", self.block, 1, 2**31)
         for name in ("bad_gain", "to_bad", "to_good"):
             real(f"channel.{name}", getattr(self, name), 0.0, 1.0, above=True)
+
+    def stretch(self) -> int:
+        """Requests of a device after which the channel has forgotten: 1, a block, or 20 correlation times (`markov`).
+
+        What two states are at a distance of m moments correlates by ``(1 - to_bad - to_good)^m``.
+        """
+        if self.model == "block":
+            return self.block
+        if self.model == "transmission":
+            return 1
+        kept = abs(1.0 - self.to_bad - self.to_good)
+        moments = FORGOTTEN * (1.0 + kept) / max(1.0 - kept, math.ulp(1.0))
+        return min(math.ceil(moments / MOMENTS), 2**31)
 
     def rates(self, requests: int, rng: np.random.Generator) -> FloatArray:
         """(n, 3) rates [bit/s] of one device at the moments of its requests.

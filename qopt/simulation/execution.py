@@ -88,4 +88,4 @@ def executed(
         if plan not in scores:
             scores[plan] = np.asarray(run(plan), dtype=np.float64)
         found[k] = scores[plan][rng.integers(0, len(scores[plan]))]
-    return Executed(policy, network, len(rows), len(scores), figure(found))
+    return Executed(policy, network, len(rows), len(scores), figure(found, stream.units.of(rows)))

@@ -10,15 +10,12 @@ from statistics import NormalDist
 
 import numpy as np
 
-from qopt.core.arrays import FloatArray, IntArray
+from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.display import Brief
 from qopt.qpart.problem import QPart
 
-BATCHES = 32
-"""Runs of requests that follow each other, whose means give the intervals: a channel's memory is within a batch."""
-
 FEWEST = 8
-"""Batches from which an interval is given."""
+"""Independent units from which an interval is given."""
 
 QUANTILES = (0.05, 0.5, 0.95, 0.99)
 
@@ -139,13 +136,36 @@ class CommunicationModule:
 
 
 @dataclass(frozen=True)
+class Units:
+    """Which requests depend on each other.
+
+    Attributes
+    ----------
+    unit : (n,) number of the unit of each request; units are independent of each other (`Channel.stretch`).
+    kind : (n,) number of its class of devices; a unit is of one class.
+    """
+
+    unit: IntArray
+    kind: IntArray
+
+    def of(self, rows: IntArray | BoolArray) -> Units:
+        """Those of some requests.
+
+        Parameters
+        ----------
+        rows : positions, or (n,) which.
+        """
+        return Units(self.unit[rows], self.kind[rows])
+
+
+@dataclass(frozen=True)
 class Figure:
-    """A mean or a share with its interval; None for the ends of what too few requests say.
+    """A mean or a share with its interval; None for the ends of what too few independent units say.
 
     Attributes
     ----------
     value : the figure.
-    low, high : ends of its 95 % interval, from the means of batches.
+    low, high : ends of its 95 % interval, from the sums of independent units.
     """
 
     value: float
@@ -153,7 +173,7 @@ class Figure:
     high: float | None
 
 
-def student(freedom: int, confidence: float = 0.95) -> float:
+def student(freedom: float, confidence: float = 0.95) -> float:
     """Quantile of Student's distribution for a two-sided interval, by its expansion about the normal's (from 7 on).
 
     Parameters
@@ -168,35 +188,59 @@ def student(freedom: int, confidence: float = 0.95) -> float:
     return z + first / freedom + second / freedom**2 + third / freedom**3
 
 
-def figure(values: FloatArray) -> Figure:
-    """A mean with the interval of batch means, which allows for requests that depend on their neighbours.
+def figure(values: FloatArray, units: Units | None = None) -> Figure:
+    """A mean with its interval: requests of a unit may depend on each other, units do not.
+
+    The variance is that of the units' sums about their class's mean, and of which classes happened to ask; classes with
+    fewer than `FEWEST` units are taken together.
 
     Parameters
     ----------
-    values : (n,) in the order of the requests.
+    values : (n,) of requests.
+    units : of the same requests; without, each is a unit.
     """
-    if not len(values):
+    n = len(values)
+    if not n:
         return Figure(math.nan, None, None)
     mean = float(values.mean())
-    batches = min(BATCHES, len(values))
-    if batches < FEWEST:
+    numbers = np.arange(n) if units is None else units.unit
+    _, first, unit = np.unique(numbers, return_index=True, return_inverse=True)
+    if len(first) < FEWEST:
         return Figure(mean, None, None)
-    means = np.array([part.mean() for part in np.array_split(values, batches)])
-    half = student(batches - 1) * float(means.std(ddof=1)) / math.sqrt(batches)
+    kind = _strata(np.zeros(len(first), dtype=np.int64) if units is None else units.kind[first])
+    asked, held = kind[unit], np.bincount(kind)
+    own = np.bincount(asked, weights=values) / np.bincount(asked)
+    sums = np.bincount(unit, weights=values - own[asked])
+    within = np.bincount(kind, weights=sums * sums) * held / (held - 1)
+    spread = float(within.sum())
+    # Welch and Satterthwaite: a class of few units has its say in the degrees of freedom.
+    freedom = 1.0 / float(((within / spread) ** 2 / (held - 1)).sum()) if spread > 0.0 else float(len(first) - 1)
+    half = student(freedom) * math.sqrt(spread + float(((own[asked] - mean) ** 2).sum())) / n
     return Figure(mean, mean - half, mean + half)
 
 
-def share(seen: FloatArray) -> Figure:
-    """A share with its interval; where none or all were seen, an end from the binomial: 3.7 / n (97.5 %).
+def _strata(kind: IntArray) -> IntArray:
+    """(u,) the class of each unit, 0, 1, ...; small classes are one, and all are where that is small too."""
+    _, found, counts = np.unique(kind, return_inverse=True, return_counts=True)
+    small = counts[found] < FEWEST
+    if 0 < int(small.sum()) < FEWEST:
+        return np.zeros(len(kind), dtype=np.int64)
+    stratum: IntArray = np.unique(np.where(small, -1, found), return_inverse=True)[1].astype(np.int64)
+    return stratum
+
+
+def share(seen: FloatArray, units: Units | None = None) -> Figure:
+    """A share with its interval; where none or all were seen, an end from the binomial of u units: 3.7 / u (97.5 %).
 
     Parameters
     ----------
-    seen : (n,) 0 or 1, in the order of the requests.
+    seen : (n,) 0 or 1, of requests.
+    units : of the same requests; without, each is a unit.
     """
-    found = figure(seen)
+    found = figure(seen, units)
     if found.low is None or found.high is None:
         return found
-    room = min(1.0, 3.7 / len(seen))
+    room = min(1.0, 3.7 / (len(seen) if units is None else len(np.unique(units.unit))))
     low = 1.0 - room if found.value == 1.0 else max(0.0, found.low)
     high = room if found.value == 0.0 else min(1.0, found.high)
     return Figure(found.value, low, high)
@@ -215,6 +259,7 @@ class PerformanceModule(Brief):
         number where there was no plan.
     promised : (n,) J at the rate that the server was told.
     misses : (n,) of each kind, 1 where a request missed: ``level``, ``time``, ``memory``, ``plan``, ...
+    units : which requests depend on each other, for intervals; None where none do.
     """
 
     policy: str
@@ -227,26 +272,30 @@ class PerformanceModule(Brief):
     objective: FloatArray
     promised: FloatArray
     misses: dict[str, FloatArray] = field(default_factory=dict)
+    units: Units | None = None
 
     @classmethod
-    def empty(cls, policy: str, requests: int) -> PerformanceModule:
+    def empty(cls, policy: str, requests: int, units: Units | None = None) -> PerformanceModule:
         """Columns to be filled.
 
         Parameters
         ----------
         policy : its name.
         requests : n.
+        units : which of them depend on each other.
         """
         cut, entry = (np.full(requests, -1, dtype=np.int64) for _ in range(2))
         time, energy, price, payload, objective, promised = (np.full(requests, np.nan) for _ in range(6))
-        return cls(policy, cut, entry, time, energy, price, payload, objective, promised)
+        return cls(policy, cut, entry, time, energy, price, payload, objective, promised, units=units)
 
     def __len__(self) -> int:
         return len(self.cut)
 
     def __str__(self) -> str:
         missed = ", ".join(f"{name} {100 * float(column.mean()):.3g} %" for name, column in self.misses.items())
-        return f"{self.policy}: mean J {np.nanmean(self.objective):.6g} of {len(self)} requests; missed: {missed}"
+        served = self.objective[np.isfinite(self.objective)]
+        mean = f"mean J {served.mean():.6g}" if served.size else "no plan"
+        return f"{self.policy}: {mean} of {len(self)} requests; missed: {missed}"
 
     def collect(self, rows: IntArray, cut: IntArray, entry: IntArray, columns: Mapping[str, FloatArray]) -> None:
         """Take in what some requests came to.
@@ -280,10 +329,11 @@ class PerformanceModule(Brief):
         quantity : time, energy, price, payload or objective.
         """
         values: FloatArray = getattr(self, quantity)
-        served = values[np.isfinite(values)]
+        had = np.isfinite(values)
+        served = values[had]
         if not served.size:
             return figure(served), np.full(len(QUANTILES), np.nan)
-        return figure(served), np.quantile(served, QUANTILES)
+        return figure(served, None if self.units is None else self.units.of(had)), np.quantile(served, QUANTILES)
 
     def digest(self) -> str:
         """SHA-256 of all columns."""

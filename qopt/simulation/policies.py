@@ -31,11 +31,13 @@ class Policy:
     name : how it is called.
     table : plans of every network and level.
     looks : whether memory and limits of a request are seen; Algorithm 2 sees neither.
+    exempt : whether its plans are the network as it is, stored at 32 bits, so that no level is missed.
     """
 
     name: str
     table: Table
     looks: bool = False
+    exempt: bool = False
 
 
 def _at_one_cut(name: str, networks: Mapping[str, QPart], last: bool) -> Table:
@@ -78,6 +80,9 @@ def policies(networks: Mapping[str, QPart], names: Sequence[str]) -> list[Policy
     InputError
         An unknown name, a name twice, or one that a network does not admit.
     """
+    unnamed = next((name for name in names if not isinstance(name, str)), None)
+    if unnamed is not None:
+        raise InputError("policies", shown(unnamed), ", ".join(POLICIES))
     if not names or len(set(names)) < len(names):
         raise InputError("policies", shown(list(names)), "names, at least one and none twice")
     found = []
@@ -90,7 +95,7 @@ def policies(networks: Mapping[str, QPart], names: Sequence[str]) -> list[Policy
         elif name in ("device", "server"):
             found.append(Policy(name, _at_one_cut(name, networks, name == "device")))
         elif name == "float":
-            found.append(Policy(name, _float_table(networks)))
+            found.append(Policy(name, _float_table(networks), exempt=True))
         else:
             raise InputError("policies", shown(name), ", ".join(POLICIES))
     return found

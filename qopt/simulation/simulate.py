@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 QUANTITIES = ("objective", "time", "energy", "price", "payload")
-FLOAT = 32
-"""Widths from here on are the network as it is: no noise."""
 
 
 def simulate(
@@ -68,7 +66,7 @@ def simulate(
     measured = next((name for name, network in stream.networks.items() if network.tables is not None), None)
     if measured is not None:
         raise InputError("networks", f"{measured} with tables", "networks whose layers take MACs times a constant")
-    names = [policy] if isinstance(policy, str) else list(policy)
+    names = [policy] if isinstance(policy, str) else list(policy) if isinstance(policy, Iterable) else [policy]
     return Simulation(stream, {p.name: _run(stream, p, threads) for p in policies(stream.networks, names)})
 
 
@@ -96,7 +94,7 @@ def _run(stream: Stream, policy: Policy, threads: int) -> PerformanceModule:
     """One policy on the stream."""
     executing, communication = ExecutingModule(), CommunicationModule()
     decisions = decide(policy.table, _told(stream, policy), threads=threads)
-    found = PerformanceModule.empty(policy.name, len(stream))
+    found = PerformanceModule.empty(policy.name, len(stream), stream.units)
     found.miss("plan", np.arange(len(stream)), (decisions.cut < 0).astype(float))
     for name, network, level, rows in _groups(stream):
         rows = rows[decisions.cut[rows] >= 0]
@@ -117,7 +115,8 @@ def _run(stream: Stream, policy: Policy, threads: int) -> PerformanceModule:
         j = weights[0] * used["time"] + weights[1] * used["energy"] + weights[2] * used["price"]
         promised = decisions.objective[rows]
         found.collect(rows, decisions.cut[rows], entry, {**used, "objective": j, "promised": promised})
-        found.miss("level", rows, over_level(policy.table, name, level)[entry].astype(float))
+        over = np.zeros(len(table), dtype=bool) if policy.exempt else over_level(policy.table, name, level)
+        found.miss("level", rows, over[entry].astype(float))
         _limits(found, rows, said, network, used, down)
     return found
 
@@ -150,7 +149,7 @@ def over_level(table: Table, name: str, level: int) -> BoolArray:
 
     Parameters
     ----------
-    table : of plans of whole bits; widths of 32 and more are the network as it is.
+    table : of plans of whole bits, all of them widths whose noise is known.
     name : of the network.
     level : row of the level.
     """
@@ -161,7 +160,7 @@ def over_level(table: Table, name: str, level: int) -> BoolArray:
     found = np.zeros(len(plans), dtype=bool)
     for e in range(len(plans)):
         widths = plans.widths[plans.start[e] : plans.start[e + 1]]
-        if not len(widths) or widths.min() >= FLOAT:
+        if not len(widths):
             continue
         one = at.at(int(plans.cut[e]))
         if math.isinf(one.limit):
@@ -194,7 +193,7 @@ class Simulation(Brief):
     def to_dataframe(self) -> pd.DataFrame:
         """Distributions: a row for each policy and quantity, mean with its 95 % interval, and quantiles.
 
-        Time in seconds, energy in joules, payload in bits. Intervals are those of the means of 32 runs of requests.
+        Time in seconds, energy in joules, payload in bits. Intervals are those of independent stretches of devices.
         """
         import pandas as pd
 
@@ -215,7 +214,7 @@ class Simulation(Brief):
         import pandas as pd
 
         rows = [
-            {"policy": name, "missed": kind, **_figure("share", share(column))}
+            {"policy": name, "missed": kind, **_figure("share", share(column, self.stream.units))}
             for name, run in self.runs.items()
             for kind, column in run.misses.items()
         ]
@@ -240,14 +239,17 @@ class Simulation(Brief):
             if name not in self.runs:
                 raise InputError("policy", shown(name), ", ".join(self.runs))
         mine, other = self.runs[policy], self.runs[than]
-        more = mine.objective / other.objective - 1.0
+        with np.errstate(invalid="ignore", divide="ignore"):  # nothing over nothing is no excess
+            more = mine.objective / other.objective - 1.0
+        more[(mine.objective == 0.0) & (other.objective == 0.0)] = 0.0
         both, missed = np.isfinite(more), mine.misses.get("level", np.zeros(len(mine))) > 0
         rows = []
         for kind, chosen in (("level kept", both & ~missed), ("level missed", both & missed), ("all", both)):
             values = more[chosen]
+            mean = figure(values, self.stream.units.of(chosen))
             ends = np.quantile(values, QUANTILES).tolist() if values.size else [math.nan] * len(QUANTILES)
             named = {f"q{100 * q:g}": v for q, v in zip(QUANTILES, ends, strict=True)}
-            rows.append({"requests": kind, "count": int(chosen.sum()), **_figure("mean", figure(values)), **named})
+            rows.append({"requests": kind, "count": int(chosen.sum()), **_figure("mean", mean), **named})
         return pd.DataFrame.from_records(rows)
 
     def digest(self) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from qopt.core.arguments import real, whole
+from qopt.core.arguments import is_number, real, whole
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.display import Brief, listed
 from qopt.core.errors import InputError, shown
@@ -18,6 +19,7 @@ from qopt.core.reading import problem_of
 from qopt.qpart.problem import QPart
 from qopt.qpart.serving.requests import FIELDS, Requests
 from qopt.simulation.channels import MOMENTS, Channel
+from qopt.simulation.modules import Units
 
 MOST = 10**8
 """Requests of a stream: some 100 bytes each."""
@@ -38,6 +40,7 @@ class Stream(Brief):
     devices : name of each device.
     networks : asked for, by name.
     seed : that it was drawn with.
+    units : which requests depend on each other: a device's, within a stretch of its channel.
     """
 
     requests: Requests
@@ -47,6 +50,7 @@ class Stream(Brief):
     devices: tuple[str, ...]
     networks: dict[str, QPart]
     seed: int
+    units: Units
 
     def __len__(self) -> int:
         return len(self.device)
@@ -101,7 +105,11 @@ def draw_stream(
     n = whole("requests", requests, 1, MOST)
     seed = whole("seed", seed, 0)
     channel = Channel() if channel is None else channel
-    given = [networks] if isinstance(networks, Frozen | str | os.PathLike) else list(networks)
+    if not isinstance(channel, Channel):
+        raise InputError("channel", shown(channel), "a qopt.Channel")
+    given = [networks] if isinstance(networks, Frozen | str | os.PathLike) else networks
+    if not isinstance(given, Iterable):
+        raise InputError("networks", shown(networks), "a network, its name or path, or several of them")
     known: dict[str, QPart] = {}
     for one in given:
         problem = problem_of(QPart, one, field="networks", named=True)
@@ -110,7 +118,7 @@ def draw_stream(
         known[problem.name] = problem
     if not known:
         raise InputError("networks", "none", "at least one")
-    names, fields = _devices(devices)
+    names, classes, fields = _devices(devices)
     rng = np.random.default_rng(seed)
     asked = rng.integers(0, len(known), n)
     device = rng.integers(0, len(names), n)
@@ -119,21 +127,29 @@ def draw_stream(
     rates = np.empty((n, MOMENTS))
     order = np.argsort(device, kind="stable")  # a device's requests in their order
     ends = np.cumsum(np.bincount(device, minlength=len(names)))
+    unit = np.empty(n, dtype=np.int64)
+    used = 0
     for rows in np.split(order, ends[:-1]):
         rates[rows] = channel.rates(len(rows), rng)
+        unit[rows] = used + np.arange(len(rows)) // channel.stretch()
+        used += len(rows)  # more than it has units, so that no two devices share one
     columns["channel.rate"] = rates[:, 0].copy()
     columns["channel.transmit_power"] = np.full(n, channel.transmit_power)
     order_of_names = sorted(known)
     position = np.array([order_of_names.index(name) for name in known])[asked]
     made = Requests.of(columns)  # checks every value, with its row
     told = Requests(made.columns, position.astype(np.int64), tuple(order_of_names))
-    return Stream(told, rates[:, 1].copy(), rates[:, 2].copy(), device, names, known, seed)
+    return Stream(
+        told, rates[:, 1].copy(), rates[:, 2].copy(), device, names, known, seed, Units(unit, classes[device])
+    )
 
 
-def _devices(classes: Mapping[str, Mapping[str, float]] | None) -> tuple[tuple[str, ...], dict[str, FloatArray]]:
-    """Names of all devices, and a column for each field that classes say, (devices,)."""
+def _devices(
+    classes: Mapping[str, Mapping[str, float]] | None,
+) -> tuple[tuple[str, ...], IntArray, dict[str, FloatArray]]:
+    """Names of all devices, number of each one's class, and a column for each field that classes say, (devices,)."""
     if classes is None:
-        return ("device",), {}
+        return ("device",), np.zeros(1, dtype=np.int64), {}
     if not isinstance(classes, Mapping) or not classes:
         raise InputError("devices", shown(classes), "classes of devices by name, at least one")
     names: list[str] = []
@@ -143,26 +159,44 @@ def _devices(classes: Mapping[str, Mapping[str, float]] | None) -> tuple[tuple[s
         if not isinstance(said, Mapping):
             raise InputError(f"devices.{name}", shown(said), "fields of requests, and perhaps count")
         count = whole(f"devices.{name}.count", said.get("count", 1), 1, 10**6)
-        for field in said:
-            if field != "count" and (field not in FIELDS or field in OWN):
+        for field, value in said.items():
+            if field == "count":
+                continue
+            if field not in FIELDS or field in OWN:
                 allowed = ", ".join(f for f in FIELDS if f not in OWN)
                 raise InputError(f"devices.{name}.{field}", "an unknown field", allowed)
+            _device_value(f"devices.{name}.{field}", field, value)
         names += [name if count == 1 else f"{name}-{k}" for k in range(1, count + 1)]
         counts.append(count)
         fields += [field for field in said if field != "count" and field not in fields]
+    if len(set(names)) < len(names):
+        twice = next(name for name, times in Counter(names).items() if times > 1)
+        raise InputError("devices", f"two devices {twice!r}", "names that no device of another class has")
     columns = {}
     for field in fields:
         missing = next((name for name, said in classes.items() if field not in said), None)
         if missing is not None:
             raise InputError(f"devices.{missing}.{field}", "nothing", "a value, as another class has one")
         columns[field] = np.repeat([float(said[field]) for said in classes.values()], counts)
-    return tuple(names), columns
+    return tuple(names), np.repeat(np.arange(len(counts)), counts), columns
+
+
+def _device_value(where: str, field: str, value: object) -> None:
+    """Refuse what no request may say of a field, by the requests' own check."""
+    if not is_number(value):
+        raise InputError(where, shown(value), "a number")
+    try:
+        Requests.of({field: np.array([float(value)])})
+    except InputError as reason:
+        raise InputError(where, reason.found, reason.allowed) from None
 
 
 def _levels(
     networks: Mapping[str, QPart], asked: IntArray, levels: Sequence[float] | None, rng: np.random.Generator
 ) -> FloatArray:
     """(n,) the level of each request."""
+    if levels is not None and np.ndim(np.asarray(levels, dtype=object)) != 1:
+        raise InputError("levels", shown(levels), "a list of accuracy levels")
     if levels is not None and not len(levels):
         raise InputError("levels", "none", "at least one accuracy level")
     draw = rng.random(len(asked))

@@ -80,7 +80,9 @@ def test_what_quantization_saves_at_every_cut(figure: Any) -> None:
     assert np.all(full["time"] / quantized["time"] > 5.2)
     assert np.all(full["energy"] / quantized["energy"] > 14)
     assert np.all(full["energy with the server's"] / quantized["energy with the server's"] > 6)
-    assert np.all(1 - quantized["payload"] / full["payload"] > 0.9)
+    left = quantized["payload"] / full["payload"]
+    assert 0.934 < 1 - left.max() < 1 - left.min() < 0.9365
+    assert 0.967 < 1 - left.max() / 2 < 1 - left.min() / 2 < 0.9685  # of 64 bits
     for energy in ("energy", "energy with the server's"):
         j, j_full = (c["time"] + c[energy] + c["price"] for c in (quantized, full))
         assert np.all(j < j_full)
@@ -115,7 +117,12 @@ def test_verdicts(figure: Any) -> None:
         ("each layer's parameters shrink by 62 to 84 %", "our network, cut 6"),
         ("the model's size falls exponentially as the noise allowed grows", "law, real-valued bits"),
     }
-    assert sum(verdict == figure.OPEN for verdict in judged.values()) == 4
+    assert [text for (text, _), verdict in judged.items() if verdict == figure.OPEN] == [
+        "the same, as the accuracy accepted falls"
+    ]
+    carried = [s for s in figure.statements() if s.verdict == figure.CARRIED]
+    assert {s.where for s in carried} == {"Figs. 7-10", "Fig. 10", "Table III"}
+    assert all("simulation.md" in s.number for s in carried)
 
 
 def test_the_page_and_its_data_are_current(figure: Any) -> None:

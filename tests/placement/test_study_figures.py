@@ -17,3 +17,10 @@ def test_figures_show_the_instances_beside_the_medians(tmp_path: Path) -> None:
         path = tmp_path / "figure.png"
         assert study.figures.main(["4", "--out", str(path)]) == 0
         assert path.stat().st_size > 1000
+
+
+def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with scripts("instances/placement/study", "figures", "signs", "data") as study, pytest.raises(SystemExit) as left:
+        study.figures.main(["4", "--out", str(tmp_path / "none" / "figure.png")])
+    assert left.value.code == 2
+    assert capsys.readouterr().err.rstrip().endswith("figure.png: no such folder")

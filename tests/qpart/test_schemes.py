@@ -17,7 +17,7 @@ from qopt import plots
 from qopt.core.errors import InputError, MethodError
 from qopt.qpart.costs import breakdown
 from qopt.qpart.generate import qpart
-from qopt.qpart.schemes import SCHEMES, Segment, as_it_is, cost_of, pruned, with_encoder
+from qopt.qpart.schemes import SCHEMES, Segment, as_it_is, cost_of, pruned, read_carried, with_encoder
 
 SIZES = (784, 512, 256, 128, 64, 32, 10)
 TABLE_II = qopt.load("qpart/table2")
@@ -96,6 +96,16 @@ def test_sizes_that_were_carried_out_and_those_that_cannot_be() -> None:
     assert "memory" in small.loc["no optimization", "breaks"]
 
 
+def test_the_file_of_what_was_carried_out_is_taken() -> None:
+    path = Path(__file__).parents[2] / "instances" / "mnist" / "schemes.json"
+    at = qopt.schemes(TABLE_II.replace({"cuts": [1, 6]}), carried=path).set_index(["cut", "scheme"])
+    assert at.loc[(1, "auto-encoder"), ["status", "size"]].tolist() == ["kept", 8]
+    assert at.loc[(1, "pruning"), ["status", "size"]].tolist() == ["kept", 0.78125]
+    assert at.loc[(6, "auto-encoder"), "status"] == "infeasible"
+    lost = [{"scheme": "auto-encoder", "cut": 1, "size": 8, "status": "infeasible"}]
+    assert read_carried(lost) == {("auto-encoder", 1): None}
+
+
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"code": 0}, "code: found 0"),
     ({"keep": 1.5}, "keep: found 1.5"),
@@ -104,6 +114,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"carried": [{"cut": 1}]}, r"carried\[0\]"),
     ({"carried": [{"scheme": "pruning", "cut": 1, "size": 2}]}, r"carried\[0\].size: found 2"),
     ({"carried": [{"scheme": "auto-encoder", "cut": 1, "size": 999}]}, "at most the 512"),
+    ({"carried": [{"scheme": "autoencoder", "cut": 1, "size": 9}]}, r"carried\[0\].scheme: found 'autoencoder'"),
+    ({"carried": [{"scheme": "pruning", "cut": 1, "size": 0.5}] * 2}, r"carried\[1\]: found pruning at cut 1 twice"),
     ({"time_limit": -1}, "time_limit"),
 ]
 

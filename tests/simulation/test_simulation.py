@@ -18,7 +18,7 @@ from qopt.core.errors import InputError
 from qopt.qpart.costs import breakdown
 from qopt.qpart.generate import qpart
 from qopt.simulation.execution import executed
-from qopt.simulation.modules import figure, share, student
+from qopt.simulation.modules import Units, figure, share, student
 from qopt.simulation.policies import policies
 from qopt.simulation.simulate import Simulation, over_level, simulate
 from qopt.simulation.streams import Stream
@@ -142,21 +142,77 @@ def test_distributions_misses_and_excess_are_tables(ran: Simulation) -> None:
     assert "mean J" in str(ran)
 
 
-def test_intervals_hold_what_they_promise() -> None:
-    """Batch means of a sequence that remembers: the mean is inside in about 95 % of the runs."""
-    assert student(31) == pytest.approx(2.0395, abs=2e-4)
-    assert student(7) == pytest.approx(2.3646, abs=2e-3)
-    rng, inside = np.random.default_rng(0), 0
-    for _ in range(400):
-        stays = np.repeat(rng.normal(size=400), 5)  # each value five times
-        found = figure(stays)
+@pytest.mark.parametrize(("devices", "block"), [(1, 50), (40, 50)])
+def test_intervals_hold_what_they_promise(devices: int, block: int) -> None:
+    """Means of a channel that remembers: the true mean is inside in about 95 % of the runs, however requests mix."""
+    rng, inside, stays = np.random.default_rng(0), 0, 2000
+    for _ in range(300):
+        device = rng.integers(0, devices, stays)
+        unit = np.empty(stays, dtype=np.int64)
+        for d in range(devices):
+            rows = np.flatnonzero(device == d)
+            unit[rows] = d * stays + np.arange(len(rows)) // block
+        _, number = np.unique(unit, return_inverse=True)
+        kind = device % 2  # two classes of devices, far apart
+        found = figure(rng.normal(size=stays)[number] + 5.0 * kind, Units(unit, kind))
         assert found.low is not None
         assert found.high is not None
-        inside += found.low <= 0 <= found.high
-    assert 0.91 <= inside / 400 <= 0.98
+        inside += found.low <= (2.5 if devices > 1 else 0.0) <= found.high
+    assert 0.91 <= inside / 300 <= 0.98
+
+
+def test_ends_of_intervals() -> None:
+    assert student(31) == pytest.approx(2.0395, abs=2e-4)
+    assert student(7) == pytest.approx(2.3646, abs=2e-3)
     assert figure(np.ones(3)).low is None
     assert math.isnan(figure(np.empty(0)).value)
     assert share(np.zeros(100)).high == pytest.approx(0.037)
+    ten = Units(np.arange(100) // 10, np.zeros(100, dtype=np.int64))
+    assert share(np.zeros(100), ten).high == pytest.approx(0.37)
+    assert figure(np.arange(100.0), ten.of(np.arange(100) < 70)).low is None  # seven units
+
+
+def test_a_stream_knows_what_depends_on_what() -> None:
+    """Blocks are a device's, and slow states leave a device a unit or two."""
+    block = drawn(channel=qopt.Channel(model="block", block=7))
+    for d in range(4):
+        mine = block.upload_rate[block.device == d]
+        unit = block.units.unit[block.device == d]
+        assert len(np.unique(mine)) == len(np.unique(unit)) == -(-len(mine) // 7)
+        assert len(np.unique(block.units.unit)) == sum(-(-int((block.device == k).sum()) // 7) for k in range(4))
+    assert set(block.units.kind[block.device == 3]) == {1}
+    slow = drawn(channel=qopt.Channel(model="markov", to_bad=1e-3, to_good=4e-3))
+    assert len(np.unique(slow.units.unit)) == 4
+    table = simulate(slow, ["server"]).to_dataframe()
+    assert table["low"].isna().all()
+    assert len(np.unique(drawn().units.unit)) == 300
+
+
+def test_widths_of_32_bits_have_their_noise_too() -> None:
+    """Only a network as it is stored is exempt: a plan of 32 bits and more under a huge noise misses its level."""
+    network = qopt.load("qpart/teaching-3")
+    loud = {"noise.s_weights": [1e30] * 3, "noise.s_activations": [1e30] * 3}
+    loud = network.replace({"bits.lo": 32, "bits.hi": 64, "cuts": [3], **loud})
+    found = simulate(qopt.draw_stream(20, loud), ["published", "float"])
+    assert not found.runs["float"].misses["level"].any()
+    run = found.runs["published"]
+    table = qopt.published_table(loud).whole[loud.name, loud.level_row]
+    widths = [table.widths[table.start[e] : table.start[e + 1]].astype(float).tolist() for e in run.entry.tolist()]
+    kept = [
+        qopt.certify(loud, qopt.QPartPlan(cut=3, weights=tuple(w[:3]), activations=tuple(w[3:]))).feasible
+        for w in widths
+    ]
+    assert min(min(w) for w in widths) >= 32
+    assert run.misses["level"].tolist() == [float(not k) for k in kept]
+    assert run.misses["level"].all()
+
+
+def test_nothing_to_tell_is_told_without_a_warning() -> None:
+    free = NETWORKS[0].replace({"objective.time": 0.0, "objective.energy": 0.0, "objective.price": 0.0})
+    found = simulate(qopt.draw_stream(20, free), ["exact", "server"])
+    assert (found.excess("server")["mean"].dropna() == 0.0).all()
+    nothing = simulate(qopt.draw_stream(20, NETWORKS[0].replace({"device.memory": 1e-3, "cuts": [3]})), ["exact"])
+    assert "no plan" in str(nothing)
 
 
 def test_real_execution_of_a_sample(ran: Simulation) -> None:
@@ -191,7 +247,17 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"devices": {}}, "devices"),
     ({"devices": {"a": {"channel.rate": 1}}}, "devices.a.channel.rate: found an unknown field"),
     ({"devices": {"a": {"device.clock": 1e8}, "b": {}}}, "devices.b.device.clock: found nothing"),
-    ({"devices": {"a": {"device.clock": -1.0}}}, r"requests.device.clock\[0\]: found -1"),
+    ({"devices": {"a": {"device.clock": -1.0}}}, "devices.a.device.clock: found -1"),
+    ({"devices": {"a": {"device.clock": "fast"}}}, "devices.a.device.clock: found 'fast'; allowed: a number"),
+    ({"devices": {"a": {"device.clock": None}}}, "devices.a.device.clock: found None"),
+    ({"devices": {"a": {"device.clock": [1e9]}}}, "devices.a.device.clock: found \\[1000000000.0\\]"),
+    ({"devices": {"a": {"inferences": True}}}, "devices.a.inferences: found True"),
+    ({"devices": {"a": {"inferences": 1.5}}}, "devices.a.inferences: found 1.5"),
+    ({"devices": {"a": {"count": 2}, "a-1": {}}}, "devices: found two devices 'a-1'"),
+    ({"networks": 5}, "networks: found 5"),
+    ({"levels": "ab"}, "levels: found 'ab'; allowed: a list of accuracy levels"),
+    ({"levels": 5}, "levels: found 5; allowed: a list of accuracy levels"),
+    ({"channel": "block"}, "channel: found 'block'; allowed: a qopt.Channel"),
     ({"devices": {"a": {"count": 0}}}, "devices.a.count: found 0"),
 ]
 
@@ -207,6 +273,7 @@ def test_bad_streams_are_one_line(arguments: dict[str, Any], line: str) -> None:
     [
         ("gain", 0.0, "channel.gain: found 0, a channel that is off; allowed: a finite number > 0"),
         ("bandwidth", math.inf, "channel.bandwidth"),
+        ("bandwidth", 1e308, "channel: found an SNR of"),
         ("model", "awgn", "channel.model: found 'awgn'"),
         ("block", 0, "channel.block"),
         ("to_bad", 0.0, "channel.to_bad"),
@@ -225,6 +292,12 @@ def test_policies_that_cannot_be_are_one_line() -> None:
     held = qopt.draw_stream(5, NETWORKS[0].replace({"cuts": [1]}))
     with pytest.raises(InputError, match="does not admit cut 0"):
         simulate(held, ["server"])
+    with pytest.raises(InputError, match="policies: found 5; allowed: exact, published"):
+        simulate(stream, 5)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="problems: found 5"):
+        qopt.published_table(5)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="names: found 5"):
+        qopt.QPart.from_layers([qopt.Linear(2, 2)], names=5, noise={}, accuracy={}, level=0.01)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="stream: found 3"):
         simulate(3)  # type: ignore[arg-type]
     measured = NETWORKS[1].replace({"tables": {"server_time": [1.0] * 4}})

@@ -15,6 +15,7 @@ from typing import Any
 import signs
 from data import SUBJECTS, read
 
+from qopt.core.errors import one_line
 from qopt.core.plot_style import INK, SEQUENCE, axes_for
 
 TIERS = ("M", "E", "C")
@@ -57,7 +58,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("figure", type=int, choices=sorted(FIGURES))
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
-    draw(options.figure).figure.savefig(options.out, dpi=120)
+    if not options.out.resolve().parent.is_dir():
+        parser.error(f"--out {options.out}: no such folder")
+    try:
+        draw(options.figure).figure.savefig(options.out, dpi=120)
+    except (OSError, ValueError) as reason:  # no format of pictures, or nothing can be written there
+        parser.error(f"--out {options.out}: {one_line(str(reason))}")
     return 0
 
 

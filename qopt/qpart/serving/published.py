@@ -84,6 +84,8 @@ def published_table(
     if equation not in PRINTED_FIRST:
         raise InputError("equation", shown(equation), " or ".join(PRINTED_FIRST))
     given = [problems] if isinstance(problems, Frozen | str | os.PathLike) else problems
+    if not isinstance(given, Iterable):
+        raise InputError("problems", shown(problems), "a network, its name or path, or several of them")
     networks: dict[str, QPart] = {}
     whole: dict[tuple[str, int], Entries] = {}
     refuses = next(method for method in METHODS if method.name == "qpart-published").refuses
