@@ -105,6 +105,7 @@ def test_prediction_beside_measurement(log: Path, tmp_path: Path) -> None:
         latencies.agreement(requests, {"other": {"total": 1.0}})
 
 
+@pytest.mark.sweep
 def test_the_command_prints_all_of_it(log: Path, tmp_path: Path, qopt_cli: Cli) -> None:
     predicted, box = tmp_path / "p.json", tmp_path / "box.png"
     predicted.write_text(json.dumps({f"{o} on {t}": {"total": v, "compute": v / 4} for (o, t), v in MEDIANS.items()}))

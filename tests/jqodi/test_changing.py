@@ -46,6 +46,7 @@ def test_where_nothing_differs_a_run_is_the_plan(mode: Any) -> None:
             assert again.energy == pytest.approx(solution.objective)
 
 
+@pytest.mark.sweep
 def test_what_a_run_takes_is_what_the_world_says() -> None:
     """The states of a run as a plan of the world cost what the run has cost, missing servers made up for."""
     problem = asked(3, "path", requests=0.0)

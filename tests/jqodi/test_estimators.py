@@ -67,6 +67,7 @@ def test_every_estimator(name):
     assert (again.trained == found.trained).all()
 
 
+@pytest.mark.sweep
 def test_learned():
     """The LSTM and its networks forecast curves like those they were trained on, the same each time."""
     pytest.importorskip("torch")
