@@ -65,7 +65,9 @@ def segment_of(network: Network, cut: int, grid: Grid, x: Any, first: int = 0, k
 GRIDS = [Grid(per, symmetric) for per in ("tensor", "channel") for symmetric in (False, True)]  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("grid", "first"), swept([(g, f) for g in GRIDS for f in range(3)], lambda c: c[1] > 0 or c[0] != GRIDS[0]))
+@pytest.mark.parametrize(
+    ("grid", "first"), swept([(g, f) for g in GRIDS for f in range(3)], lambda c: c[1] > 0 or c[0] != GRIDS[0])
+)
 def test_every_cut_gives_what_the_plans_quantizer_gives(grid: Grid, first: int, tmp_path: Path) -> None:
     network = traced()
     x = torch.randn(3, 1, 6, 6, generator=torch.Generator().manual_seed(1))
