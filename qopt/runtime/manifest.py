@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import mmap
 import os
@@ -168,9 +169,10 @@ def check_free(folder: str | os.PathLike[str]) -> None:
     target = Path(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(os.fspath(folder), "something that is there already", "a folder that is empty, or not there")
-    beside = Path(os.path.abspath(target)).parent
-    if not os.access(beside, os.W_OK | os.X_OK) or not beside.is_dir():
-        raise InputError(os.fspath(folder), "no folder to write it in", "a folder that can be written")
+    around = Path(os.path.abspath(target)).parent
+    if not around.is_dir() or not os.access(around, os.W_OK | os.X_OK):
+        why = errno.EACCES if around.is_dir() else errno.ENOTDIR if around.exists() else errno.ENOENT
+        raise InputError(os.fspath(folder), os.strerror(why).lower(), "a folder that can be written")
 
 
 def read_parts(folder: str | os.PathLike[str]) -> Parts:

@@ -421,5 +421,5 @@ def test_a_folder_that_is_full_is_refused_before_anything_is_packed(qopt_cli: Cl
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()
     asked = ("pack", tmp_path / "i", tmp_path / "p", "no.py:net", "--out", tmp_path / "o")
-    for folder, why in (("full", "there already"), ("no/where", "no folder to write it in")):
+    for folder, why in (("full", "there already"), ("no/where", "no such file")):
         assert why in check_refusal(qopt_cli(*asked, "--parts", tmp_path / folder))
