@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import math
@@ -547,11 +548,15 @@ def test_interrupted(tmp_path: Path, method: str) -> None:
         assert running.stdout is not None
         assert running.stdout.readline() == "ready\n"
         time.sleep(0.5)
-        running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=60)
+        for _ in range(3):  # Python drops what is raised while it frees an object or a lock of an import
+            running.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                out, err = running.communicate(timeout=20)
+                break
     assert running.returncode == 130
     assert out == ""
-    assert err == "qopt: interrupted\n"
+    assert err.splitlines()[-1] == "qopt: interrupted"
+    assert "Traceback" not in err or "Exception ignored" in err
 
 
 def test_numbers_in_json_are_finite(qopt_cli: Cli, instance: Path) -> None:
