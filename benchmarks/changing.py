@@ -27,7 +27,8 @@ from scipy.special import betaincinv
 import qopt
 from qopt.core.files import write_whole
 from qopt.jqodi.drawing import chances, drawn_epochs
-from qopt.jqodi.problem import Inference, Jqodi
+from qopt.jqodi.parts import Inference
+from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.simulation import Decide, Run, follow
 
 OUT = Path(__file__).with_suffix(".md")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qopt.cli.common import AsJson, Changes, ExitCode, Instance, print_json, read_problem, told
+from qopt.cli.common import AsJson, Changes, ExitCode, Instance, print_rows, read_problem, told
 from qopt.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,16 +29,7 @@ def strategies(
     if as_csv and as_json:
         raise InputError("--csv", "--csv beside --json", "one or the other")
     table = cost(_placement(instance, change), split=None if split is None else split.split(","))
-    plain = table.drop(columns="plan")
-    rows = [{str(name): value for name, value in row.items()} for row in plain.to_dict("records")]
-    if as_json:
-        print_json(rows)
-    elif as_csv:
-        sys.stdout.write(plain.to_csv(index=False, lineterminator="\n"))
-    else:
-        from qopt.core.report import console
-
-        console().print(strategies_table(rows))
+    print_rows(table.drop(columns="plan"), as_json, as_csv, strategies_table)
     return ExitCode.FOUND
 
 

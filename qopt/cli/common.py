@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from collections.abc import Callable
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -155,6 +156,24 @@ def told(solution: Solution, save_plan: Path | None, as_json: bool) -> ExitCode:
 
         console().print(solution.rendered())
     return exit_code(solution.plan is not None and solution.certificate.feasible, solution.certificate.infeasible)
+
+
+def print_rows(table: Any, as_json: bool, as_csv: bool, rendered: Callable[[list[dict[str, Any]]], Any]) -> None:
+    """Print a DataFrame's rows as JSON, as CSV, or as a person likes to read them; what is missing is null or empty."""
+    if as_json:
+        print_json(records(table))
+    elif as_csv:
+        sys.stdout.write(table.to_csv(index=False, lineterminator="\n"))
+    else:
+        from qopt.core.report import console
+
+        console().print(rendered(records(table)))
+
+
+def records(table: Any) -> list[dict[str, Any]]:
+    """A DataFrame's rows by column name, every digit of them; what is missing is None."""
+    plain = table.astype(object).where(table.notna(), None)
+    return [{str(name): value for name, value in row.items()} for row in plain.to_dict("records")]
 
 
 def print_json(data: object) -> None:

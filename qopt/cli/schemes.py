@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qopt.cli.common import AsJson, Changes, ExitCode, Instance, Level, print_json, read_problem
+from qopt.cli.common import AsJson, Changes, ExitCode, Instance, Level, print_rows, read_problem
 from qopt.core.errors import InputError, shown
 
 if TYPE_CHECKING:
@@ -34,6 +33,7 @@ def schemes(
 ) -> int:
     """Cost the QPART paper's schemes at every cut: no optimization, auto-encoder, pruning, its rule, the optimum."""
     from qopt.qpart.problem import QPart
+    from qopt.qpart.report import schemes_table
     from qopt.qpart.schemes import schemes as cost
 
     if as_csv and as_json:
@@ -48,17 +48,7 @@ def schemes(
     table = cost(problem, code=code, keep=keep, carried=carried, stored=stored)
     if figure is not None and out is not None:
         _draw(problem, table, figure, stored, out)
-    plain = table.drop(columns="plan").astype(object).where(table.drop(columns="plan").notna(), None)
-    rows = [{str(name): value for name, value in row.items()} for row in plain.to_dict("records")]
-    if as_json:
-        print_json(rows)
-    elif as_csv:
-        sys.stdout.write(plain.to_csv(index=False, lineterminator="\n"))
-    else:
-        from qopt.core.report import console
-        from qopt.qpart.report import schemes_table
-
-        console().print(schemes_table(rows))
+    print_rows(table.drop(columns="plan"), as_json, as_csv, schemes_table)
     return ExitCode.FOUND
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from qopt.cli.common import AsJson, Changes, ExitCode, load_instance, print_json, settings
+from qopt.cli.common import AsJson, Changes, ExitCode, load_instance, print_json, records, settings
 from qopt.core.errors import InputError
 
 
@@ -64,12 +63,12 @@ def simulate(
             "requests": len(stream),
             "seed": seed,
             "stream": stream.digest(),
-            "distributions": json.loads(found.to_dataframe().to_json(orient="records")),
-            "misses": json.loads(found.misses().to_json(orient="records")),
+            "distributions": records(found.to_dataframe()),
+            "misses": records(found.misses()),
         }
         if "exact" in found.runs:
             others = [name for name in found.runs if name != "exact"]
-            data["excess"] = {n: json.loads(found.excess(n).to_json(orient="records")) for n in others}
+            data["excess"] = {n: records(found.excess(n)) for n in others}
         print_json(data)
     else:
         from qopt.core.report import console

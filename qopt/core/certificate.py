@@ -182,13 +182,8 @@ class Certificate(InNotebooks):
         notes = "".join(map(paragraph, (*self.violations, *self.notes)))
         return f"<p><strong>{escaped(self.verdict)}</strong></p>{told}{self.limits_table()}{notes}"
 
-    def limits_table(self, most: int = 40) -> str:
-        """Every constraint with what is used, what is allowed, and what is left, as a table of HTML.
-
-        Parameters
-        ----------
-        most : rows; of more the first and the last, and first of all those that do not hold.
-        """
+    def limits_table(self) -> str:
+        """Every constraint with what is used, allowed and left, as a table of HTML; what does not hold comes first."""
         if not self.constraints:
             return ""
         rows = []
@@ -196,7 +191,7 @@ class Certificate(InNotebooks):
             amounts = ("", "", "") if row.yes_no else tuple(number(x, 9) for x in (row.used, row.limit, row.slack))
             allowed = f"at least {amounts[1]}" if row.at_least else amounts[1]
             rows.append((row.name, amounts[0], allowed, amounts[2], "yes" if row.holds else "NO"))
-        return table(("constraint", "used", "limit", "left", "holds"), cut_rows(rows, most))
+        return table(("constraint", "used", "limit", "left", "holds"), cut_rows(rows))
 
     @property
     def gap(self) -> float | None:

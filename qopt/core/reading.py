@@ -10,6 +10,7 @@ import difflib
 import json
 import os
 import re
+from collections.abc import Iterable
 from importlib import resources
 from typing import IO, Any, NoReturn, TypeVar
 
@@ -174,6 +175,34 @@ def problem_of(
     of = f"{shown(given.name)}, {_a_problem(type(given))}" if isinstance(given, Problem) else shown(given)
     allowed = _a_problem(kind) + (", a bundled name, or the path of an instance file" if named else "")
     raise InputError(field, of, f"{allowed}; {instead}" if instead else allowed)
+
+
+def problems_of(kind: type[Kind], given: object, *, field: str = "problems") -> dict[str, Kind]:
+    """One or several problems of one family, or their names or paths, by name.
+
+    Parameters
+    ----------
+    kind : the family's class of problems.
+    given : what was handed in.
+    field : what the caller calls it.
+
+    Raises
+    ------
+    InputError
+        None, two of one name, another family, or no problem at all.
+    """
+    several = [given] if isinstance(given, Problem | str | os.PathLike) else given
+    if not isinstance(several, Iterable):
+        raise InputError(field, shown(given), f"{_a_problem(kind)}, its name or path, or several of them")
+    found: dict[str, Kind] = {}
+    for one in several:
+        problem = problem_of(kind, one, field=field, named=True)
+        if problem.name in found:
+            raise InputError(field, f"{problem.name!r} twice", "different names")
+        found[problem.name] = problem
+    if not found:
+        raise InputError(field, "none", "at least one")
+    return found
 
 
 def _a_problem(kind: type[Problem]) -> str:

@@ -14,8 +14,9 @@ from typing import Any, ClassVar
 from qopt.core.display import Brief, listed, number
 from qopt.core.reading import problem_of
 from qopt.jqodi.losses import losses
+from qopt.jqodi.parts import Link, Server
 from qopt.jqodi.plan import JqodiPlan
-from qopt.jqodi.problem import Jqodi, Link, Model, Server, Width
+from qopt.jqodi.problem import Jqodi, Model, Width
 
 NODES = ("device", "edge", "cloud", "device link", "cloud link")
 """Where time and energy go: three nodes that compute, and the edge server's links with device and cloud."""

@@ -91,19 +91,15 @@ def _world(
                 own["epochs"] = {"expected": needed, "robust": needed}
     data["conditions"] = _conditions(rng, problem, epochs, drift, moves)
     data |= {"estimate": "expected", "confidence": None, "name": f"{problem.name}-world-{number}"}
-    needs = [k for model in problem.models for width in model.widths if (k := _needed(data, model, width)) is not None]
-    if max(needs, default=0) > epochs:  # a run ends with the conditions; what needs longer never gets there
-        for model, entry in zip(problem.models, data["models"], strict=True):
-            for width, own in zip(model.widths, entry["widths"], strict=True):
-                if (_needed(data, model, width) or 0) > epochs:
-                    own |= {"epochs": None, "loss": None}
+    for model, entry in zip(problem.models, data["models"], strict=True):
+        for own in entry["widths"]:
+            if (_needed(model, own) or 0) > epochs:  # a run ends with the conditions: it never gets there
+                own |= {"epochs": None, "loss": None}
     return Jqodi(**data)
 
 
-def _needed(data: Any, model: Model, width: Width) -> int | None:
-    """K of a model at a width by drawn data."""
-    entry = next(each for each in data["models"] if each["name"] == model.name)
-    own = next(each for each in entry["widths"] if each["bits"] == width.bits)
+def _needed(model: Model, own: Any) -> int | None:
+    """K of a model by the drawn data of one of its widths."""
     if own["epochs"] is not None:
         return int(own["epochs"]["expected"])
     if own["loss"] is None or model.loss is None or model.loss_limit is None:

@@ -25,8 +25,9 @@ from qopt.core.limits import within
 from qopt.core.reading import problem_of
 from qopt.core.solving import solve
 from qopt.jqodi.losses import losses
+from qopt.jqodi.parts import Conditions, Inference, ServerConditions
 from qopt.jqodi.plan import JqodiPlan, checked_plan
-from qopt.jqodi.problem import Conditions, Inference, Jqodi, ServerConditions
+from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.replan import remaining
 from qopt.jqodi.terms import Candidate, candidate_at
 

@@ -31,6 +31,7 @@ from qopt.jqodi.estimators.curves import LARGEST_LOSS, Curve
 from qopt.measuring.archives import read_arrays
 from qopt.measuring.examples import Examples
 from qopt.measuring.grids import MAX_BITS, Grid, Steps
+from qopt.measuring.scores import correct
 
 FULL = 32
 """Bits of full precision: nothing is quantized."""
@@ -84,8 +85,6 @@ def class_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     InputError
         Outputs of another shape, or labels that are no classes.
     """
-    from qopt.measuring.scores import correct
-
     correct(logits, labels)  # says in one line what does not fit
     if logits.numel() == len(logits):
         return nn.functional.binary_cross_entropy_with_logits(logits.flatten(), labels.to(logits.dtype))
@@ -236,8 +235,7 @@ class Tuned:
             output = self.module(x)
             total += float(self._mean(output, labels)) * len(labels)
             if classes:
-                one = output.numel() == len(output)
-                right += int(((output.flatten() > 0) if one else output.argmax(1)).eq(labels).sum())
+                right += int(correct(output, labels).sum())
         return total / len(examples), right / len(examples)
 
 
@@ -274,10 +272,11 @@ def tune(
     """
     settings, epochs = settings or Settings(), whole("epochs", epochs, 1)
     tuned = Tuned(module, bits, settings)
-    before, _ = tuned.evaluate(validation)
     rows: list[tuple[float, ...]] = []
     if running is not None and running.exists():
         before, rows = tuned.restore(running)
+    else:
+        before, _ = tuned.evaluate(validation)
     for epoch in range(len(rows) + 1, epochs + 1):
         rows.append(tuned.epoch(training, validation, epoch))
         if running is not None:

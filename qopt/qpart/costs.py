@@ -234,10 +234,13 @@ class Cost(Brief):
         return {**self.__dict__, "payload": self.payload, "time": self.time, "energy": self.energy}
 
 
+Effort = tuple[float, float]
+"""Seconds and joules of computing, for one inference."""
+
+
 def breakdown(problem: QPart, plan: QPartPlan) -> Cost:
     """Cost of a plan by Eqs. 5-8 and 14-17, term by term."""
-    net, d, s, ch, w = problem.network, problem.device, problem.server, problem.channel, problem.objective
-    p = plan.cut
+    net, p = problem.network, plan.cut
     macs_device, macs_server = float(np.sum(net.macs[:p])), float(np.sum(net.macs[p:]))
     crossing = net.crossing(p)
     up = 0.0
@@ -251,12 +254,7 @@ def breakdown(problem: QPart, plan: QPartPlan) -> Cost:
                 up += float(net.overhead_activations[tensor - 1])
     down = float(np.dot(plan.weights, net.sent[:p])) + float(net.sent_overhead[:p].sum())
 
-    device_time = macs_device * d.cycles_per_mac / d.clock
-    device_energy = d.energy_coefficient * d.clock * d.clock * macs_device * d.cycles_per_mac
-    server_time = macs_server * s.cycles_per_mac / s.clock
-    server_energy = (
-        s.energy_coefficient * s.clock * s.clock * macs_server * s.cycles_per_mac if s.charge_energy else 0.0
-    )
+    (device_time, device_energy), (server_time, server_energy) = computing(problem, macs_device, macs_server)
     if problem.tables is not None:
         # What a table says stands in place of the four figures above.
         tables = problem.tables
@@ -267,13 +265,46 @@ def breakdown(problem: QPart, plan: QPartPlan) -> Cost:
         if tables.server_time is not None:
             server_time = float(tables.server_time[p:].sum())
         if tables.server_energy is not None:
-            server_energy = float(tables.server_energy[p:].sum()) if s.charge_energy else 0.0
-    price = s.price * server_time
+            server_energy = float(tables.server_energy[p:].sum()) if problem.server.charge_energy else 0.0
+    return account(problem, down, up, (device_time, device_energy), (server_time, server_energy))
+
+
+def computing(problem: QPart, device_macs: float, server_macs: float) -> tuple[Effort, Effort]:
+    """Seconds and joules of the device, and of the server where its energy is charged (Eqs. 5-8).
+
+    Parameters
+    ----------
+    problem : whose device and server compute; its tables are not looked at.
+    device_macs, server_macs : O_1 and O_2 [MACs].
+    """
+    d, s = problem.device, problem.server
+    device_time = device_macs * d.cycles_per_mac / d.clock
+    device_energy = d.energy_coefficient * d.clock * d.clock * device_macs * d.cycles_per_mac
+    server_time = server_macs * s.cycles_per_mac / s.clock
+    server_energy = (
+        s.energy_coefficient * s.clock * s.clock * server_macs * s.cycles_per_mac if s.charge_energy else 0.0
+    )
+    return (device_time, device_energy), (server_time, server_energy)
+
+
+def account(problem: QPart, down: float, up: float, device: Effort, server: Effort) -> Cost:
+    """Cost of what is sent and computed (Eqs. 14-17).
+
+    Parameters
+    ----------
+    problem : whose channel, price and weights count.
+    down, up : bits in either direction; what is sent down serves all of the request's inferences.
+    device, server : seconds and joules of an inference.
+    """
+    ch, w = problem.channel, problem.objective
+    device_time, device_energy = device
+    server_time, server_energy = server
+    price = problem.server.price * server_time
     down_time, up_time = down / ch.downlink / problem.inferences, up / ch.uplink
     down_energy = ch.transmit_power * down_time if ch.charge_download else 0.0
     up_energy = ch.transmit_power * up_time
     transmission = w.time * (down_time + up_time) + w.energy * (down_energy + up_energy)
-    computing = w.time * (device_time + server_time) + w.energy * (device_energy + server_energy) + w.price * price
+    computed = w.time * (device_time + server_time) + w.energy * (device_energy + server_energy) + w.price * price
     return Cost(
         download=down,
         upload=up,
@@ -284,7 +315,7 @@ def breakdown(problem: QPart, plan: QPartPlan) -> Cost:
         transmission_energy=down_energy + up_energy,
         server_energy=server_energy,
         price=price,
-        objective=computing + transmission,
+        objective=computed + transmission,
         transmission_cost=transmission,
     )
 

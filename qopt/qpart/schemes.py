@@ -25,7 +25,7 @@ from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.limits import within
 from qopt.core.reading import problem_of, read_json
 from qopt.core.solving import solve
-from qopt.qpart.costs import Cost, breakdown, fixed_upload, split_macs
+from qopt.qpart.costs import Cost, account, breakdown, computing, fixed_upload, split_macs
 from qopt.qpart.plan import QPartPlan, crossing_activations
 from qopt.qpart.problem import QPart
 
@@ -70,30 +70,8 @@ def cost_of(problem: QPart, segment: Segment) -> Cost:
     ----------
     problem : whose device, server, channel and weights price it; without tables.
     """
-    d, s, ch, w = problem.device, problem.server, problem.channel, problem.objective
-    device_time = segment.device_macs * d.cycles_per_mac / d.clock
-    device_energy = d.energy_coefficient * d.clock * d.clock * segment.device_macs * d.cycles_per_mac
-    server_time = segment.server_macs * s.cycles_per_mac / s.clock
-    charged = s.energy_coefficient * s.clock * s.clock * segment.server_macs * s.cycles_per_mac
-    server_energy = charged if s.charge_energy else 0.0
-    down, up = segment.download / ch.downlink / problem.inferences, segment.upload / ch.uplink
-    sending = ch.transmit_power * (up + (down if ch.charge_download else 0.0))
-    price = s.price * server_time
-    transmission = w.time * (down + up) + w.energy * sending
-    computing = w.time * (device_time + server_time) + w.energy * (device_energy + server_energy) + w.price * price
-    return Cost(
-        download=segment.download,
-        upload=segment.upload,
-        device_time=device_time,
-        server_time=server_time,
-        transmission_time=down + up,
-        device_energy=device_energy,
-        transmission_energy=sending,
-        server_energy=server_energy,
-        price=price,
-        objective=computing + transmission,
-        transmission_cost=transmission,
-    )
+    device, server = computing(problem, segment.device_macs, segment.server_macs)
+    return account(problem, segment.download, segment.upload, device, server)
 
 
 def as_it_is(problem: QPart, cut: int, stored: int = 32) -> Segment:

@@ -75,6 +75,7 @@ class Curve:
     inverse, limit : as in `Envelope`.
     complete : whether nothing better is left to be found.
     remarks : a line each.
+    whole : pieces there are; those shown are fewer where a page would be too large.
     """
 
     slider: Slider
@@ -85,6 +86,14 @@ class Curve:
     limit: bool = False
     complete: bool = True
     remarks: tuple[str, ...] = ()
+    whole: int = 0
+
+    @property
+    def said(self) -> list[str]:
+        """The remarks, and of how many pieces some are shown."""
+        kept, whole = len(self.stretches), f"{self.whole:,}".replace(",", " ")
+        shown = f"{kept} of {whole} pieces are shown, those around the present value"
+        return [*self.remarks, *([shown] if kept < self.whole else [])]
 
 
 def quantity(value: float | None, unit: str) -> str:
@@ -133,8 +142,9 @@ def _of_envelope(slider: Slider, found: Envelope) -> Curve:
         )
         for piece in found.pieces[shown]
     )
-    remarks = _remarks(found.complete, len(stretches), len(found.pieces))
-    return Curve(slider, found.unit, "objective", stretches, found.inverse, found.limit, found.complete, tuple(remarks))
+    remarks = () if found.complete else ("not complete: the time ran out, other plans may be better",)
+    whole = len(found.pieces)
+    return Curve(slider, found.unit, "objective", stretches, found.inverse, found.limit, found.complete, remarks, whole)
 
 
 def _of_front(slider: Slider, found: Front) -> Curve:
@@ -157,38 +167,26 @@ def _of_front(slider: Slider, found: Front) -> Curve:
         stretches.insert(0, Stretch(0.0, xs[0], None, None))
     if stretches and reaching and shown.stop == len(xs) and xs[-1] < 1.0:
         stretches.append(Stretch(xs[-1], 1.0, None, None))
-    remarks = [*found.reserves, *_remarks(True, len(stretches), len(points)), *found.notes]
+    remarks = [*found.reserves, *found.notes]
     unit = f"{up.name} [{up.unit}]" if up.unit else up.name
-    return Curve(
-        slider, across.unit, unit, tuple(stretches), False, not reaching, found.complete, tuple(dict.fromkeys(remarks))
-    )
+    said = tuple(dict.fromkeys(remarks))
+    whole = len(points) - (shown.stop - shown.start) + len(stretches)
+    return Curve(slider, across.unit, unit, tuple(stretches), False, not reaching, found.complete, said, whole)
 
 
-def _near(starts: list[float], now: float | None) -> slice:
+def _near(starts: list[float], now: float | None, most: int = MOST) -> slice:
     """Which pieces a page carries: all, or as many as it may around the present value."""
-    if len(starts) <= MOST:
+    if len(starts) <= most:
         return slice(0, len(starts))
     at = 0 if now is None else max(sum(start <= now for start in starts) - 1, 0)
-    first = min(max(at - MOST // 2, 0), len(starts) - MOST)
-    return slice(first, first + MOST)
-
-
-def _remarks(complete: bool, kept: int, of: int) -> list[str]:
-    said = [] if complete else ["not complete: the time ran out, other plans may be better"]
-    if kept < of:
-        whole = f"{of:,}".replace(",", " ")
-        said.append(f"{kept} of {whole} pieces are shown, those around the present value")
-    return said
+    first = min(max(at - most // 2, 0), len(starts) - most)
+    return slice(first, first + most)
 
 
 def _halved(found: Curve) -> Curve:
     """The curve with half of its pieces, those around the present value."""
-    keep = len(found.stretches) // 2
     starts = [stretch.start for stretch in found.stretches]
-    at = 0 if found.slider.now is None else max(sum(start <= found.slider.now for start in starts) - 1, 0)
-    first = min(max(at - keep // 2, 0), len(starts) - keep)
-    remark = f"{keep} pieces are shown, those around the present value"
-    return replace(found, stretches=found.stretches[first : first + keep], remarks=(*found.remarks, remark))
+    return replace(found, stretches=found.stretches[_near(starts, found.slider.now, len(starts) // 2)])
 
 
 def ends(found: Curve) -> tuple[float, float]:
@@ -317,7 +315,7 @@ def rendered(problem: Problem, slider: Slider, seconds: float) -> str:
         span = quantity(stretch.start, found.unit), quantity(stretch.stop, found.unit)
         rows.append((*span, _objective(found, stretch), _cut(str(stretch.plan or "no plan"))))
     listed = table(("from", "to", found.objective, "plan"), cut_rows(rows, MOST), left=(3,), kind="tall")
-    notes = "".join(f"<p class='note'>{escaped(remark)}</p>" for remark in found.remarks)
+    notes = "".join(f"<p class='note'>{escaped(remark)}</p>" for remark in found.said)
     now = "" if slider.now is None else paragraph(f"In the instance: {quantity(slider.now, found.unit)}")
     return f'<div class="explorer">{title}<script type="application/json">{content}</script>{now}{notes}{listed}</div>'
 

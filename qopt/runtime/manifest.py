@@ -6,6 +6,7 @@ import errno
 import hashlib
 import mmap
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
@@ -125,6 +126,11 @@ class Parts(Frozen):
     def __str__(self) -> str:
         files = ", ".join(f"{part.file} on {part.tier}" for part in self.parts)
         return f"{self.source.file}: {files}; {len(self.tensors)} tensors cross"
+
+
+def file_name(number: int, tier: str) -> str:
+    """Name of a part's file: its place, and what of the tier's name any system takes."""
+    return f"{number}-{re.sub('[^A-Za-z0-9._-]', '_', tier)[:80]}.onnx"
 
 
 def file_digest(path: str | os.PathLike[str]) -> str:

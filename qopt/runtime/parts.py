@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -107,7 +108,7 @@ def _part(folded: Folded, tier: str, rows: list[Operation], reads: list[str], wr
     return found
 
 
-def valid(path: str, name: str) -> None:
+def valid(path: str | os.PathLike[str], name: str) -> None:
     """Refuse a written file, with the data beside it, that ONNX's own checker does not accept.
 
     Parameters

@@ -10,8 +10,6 @@ part is opened.
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,9 +19,9 @@ import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from qopt.core.errors import InputError, shown
-from qopt.core.files import write_text
+from qopt.core.files import new_folder, write_text
 from qopt.placement.profile import Source
-from qopt.runtime.manifest import MANIFEST, QUANTIZED, Crossing, Part, Parts, check_free, file_digest
+from qopt.runtime.manifest import MANIFEST, QUANTIZED, Crossing, Part, Parts, check_free, file_digest, file_name
 from qopt.runtime.parts import valid
 from qopt.runtime.reading import bits_of, weight_bytes
 
@@ -132,7 +130,7 @@ def export_network(
         parts=tuple(
             Part(
                 tier=tier,
-                file=f"{i}-{_plain(tier)}.onnx",
+                file=file_name(i, tier),
                 fingerprint="0" * 64,
                 reads=tuple(entry.name for entry in model.graph.input),
                 writes=tuple(entry.name for entry in model.graph.output),
@@ -151,33 +149,16 @@ def export_network(
 
 def _write(parts: Parts, models: list[ModelProto], target: Path) -> Parts:
     """All files into a new folder beside the target, which takes its place when complete."""
-    temporary = None
-    try:
-        temporary = tempfile.mkdtemp(prefix=f".{target.name}.", dir=Path(os.path.abspath(target)).parent)
-        found = []
+    found = []
+    with new_folder(target) as folder:
         for part, model in zip(parts.parts, models, strict=True):
-            path = os.path.join(temporary, part.file)
-            Path(path).write_bytes(model.SerializeToString(deterministic=True))
+            path = folder / part.file
+            path.write_bytes(model.SerializeToString(deterministic=True))
             valid(path, part.file)
             found.append(part.model_copy(update={"fingerprint": file_digest(path)}))
         parts = parts.model_copy(update={"parts": tuple(found)})
-        write_text(os.path.join(temporary, MANIFEST), parts.model_dump_json(indent=1) + "\n")
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o777 & ~umask)
-        os.replace(temporary, target)
-        temporary = None
-    except OSError as error:
-        why = (error.strerror or "cannot be written").lower()
-        raise InputError(os.fspath(target), why, "a folder that can be written") from None
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+        write_text(folder / MANIFEST, parts.model_dump_json(indent=1) + "\n")
     return parts
-
-
-def _plain(tier: str) -> str:
-    return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in tier)[:80]
 
 
 def _check_widths(own: SegmentFile) -> None:

@@ -136,7 +136,7 @@ def stored(proto: ModelProto) -> int:
     return sum(len(entry.raw_data) or entry.ByteSize() for entry in proto.graph.initializer)
 
 
-def write_model(proto: ModelProto, path: str, *, large: int = LARGE) -> list[str]:
+def write_model(proto: ModelProto, path: str | os.PathLike[str], *, large: int = LARGE) -> list[str]:
     """Write a model; from `large` bytes of constants on, these go into ``path.data`` beside it.
 
     Returns

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from qopt.core.errors import InputError, shown
-from qopt.core.files import write_text
+from qopt.core.files import new_folder, write_text
 from qopt.core.reading import read_json
 from qopt.placement.plan import PlacementPlan
 from qopt.placement.profile import Profile, Source, read_profile
 from qopt.runtime.folding import Folded, fold
-from qopt.runtime.manifest import MANIFEST, Crossing, Part, Parts, check_free, file_digest
+from qopt.runtime.manifest import MANIFEST, Crossing, Part, Parts, check_free, file_digest, file_name
 from qopt.runtime.network import short_name
 from qopt.runtime.parts import Piece, cut, valid
 from qopt.runtime.reading import weight_bytes
@@ -129,20 +126,17 @@ def assigned(folded: Folded, plan: PlacementPlan, profile: Profile | None = None
 
 def _write(folded: Folded, plan: PlacementPlan, pieces: list[Piece], target: Path, large: int) -> Parts:
     """Everything into a new folder beside the target, which takes its place when complete."""
-    parent = Path(os.path.abspath(target)).parent
-    temporary = None
-    try:
-        temporary = tempfile.mkdtemp(prefix=f".{target.name}.", dir=parent)
-        parts = []
+    parts = []
+    with new_folder(target) as into:
         for number, piece in enumerate(pieces):
-            file = f"{number}-{re.sub('[^A-Za-z0-9._-]', '_', piece.tier)[:80]}.onnx"
-            write_model(piece.proto, os.path.join(temporary, file), large=large)
-            valid(os.path.join(temporary, file), file)
+            file = file_name(number, piece.tier)
+            write_model(piece.proto, into / file, large=large)
+            valid(into / file, file)
             parts.append(
                 Part(
                     tier=piece.tier,
                     file=file,
-                    fingerprint=file_digest(os.path.join(temporary, file)),
+                    fingerprint=file_digest(into / file),
                     reads=piece.reads,
                     writes=piece.writes,
                     operations=len(piece.proto.graph.node),
@@ -157,23 +151,8 @@ def _write(folded: Folded, plan: PlacementPlan, pieces: list[Piece], target: Pat
             inputs=folded.network.inputs,
             outputs=folded.network.outputs,
         )
-        write_text(os.path.join(temporary, MANIFEST), found.model_dump_json(indent=1) + "\n")
-        os.chmod(temporary, 0o777 & ~_umask())
-        os.replace(temporary, target)
-        temporary = None
-    except OSError as error:
-        why = (error.strerror or "cannot be written").lower()
-        raise InputError(os.fspath(target), why, "a folder that can be written") from None
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+        write_text(into / MANIFEST, found.model_dump_json(indent=1) + "\n")
     return found
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def source_of(folded: Folded) -> Source:

@@ -6,6 +6,7 @@ ends at the first limit that is passed, so a file that declares a billion nodes 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 MAX_NODES = 100_000
@@ -187,32 +188,35 @@ def beside(data: memoryview) -> frozenset[str]:
     found = set()
     todo = [("model", 0, len(data))]
     while todo:
-        kind, at, end = todo.pop()
+        kind, begin, end = todo.pop()
         word, value = b"", b""
-        while at < end:
-            key, at = _varint(data, at, end)
-            number, wire = key >> 3, key & 7
-            length = 0
-            if wire == 0:
-                _, at = _varint(data, at, end)
-            elif wire in (1, 5):
-                length = 8 if wire == 1 else 4
-            elif wire == 2:
-                length, at = _varint(data, at, end)
-            else:
-                raise BrokenFile("bytes that are no protobuf", "an ONNX file")
-            if at + length > end:
-                raise BrokenFile("a file that is cut off or damaged", "a whole ONNX file")
-            if wire == 2:
-                if kind == "entry":
-                    word, value = (
-                        bytes(data[at : at + length]) if number == n else v for n, v in ((1, word), (2, value))
-                    )
-                elif (kind, number) == (_TENSOR, 13):
-                    todo.append(("entry", at, at + length))
-                elif number in _INNER[kind]:
-                    todo.append((_INNER[kind][number], at, at + length))
-            at += length
+        for number, at, stop in _chunks(data, begin, end):
+            if kind == "entry":
+                text = bytes(data[at:stop])
+                word, value = (text if number == 1 else word), (text if number == 2 else value)
+            elif (kind, number) == (_TENSOR, 13):
+                todo.append(("entry", at, stop))
+            elif number in _INNER[kind]:
+                todo.append((_INNER[kind][number], at, stop))
         if word == b"location":
             found.add(value.decode(errors="replace"))
     return frozenset(found)
+
+
+def _chunks(data: memoryview, at: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Number, begin and end of every field of a message that has a length."""
+    while at < end:
+        key, at = _varint(data, at, end)
+        number, wire = key >> 3, key & 7
+        length = 8 if wire == 1 else 4 if wire == 5 else 0
+        if wire in (0, 2):
+            length, at = _varint(data, at, end)
+        if number == 0 or wire not in (0, 1, 2, 5):
+            raise BrokenFile("bytes that are no protobuf", "an ONNX file")
+        if wire == 0:
+            continue
+        if at + length > end:
+            raise BrokenFile("a file that is cut off or damaged", "a whole ONNX file")
+        if wire == 2:
+            yield number, at, at + length
+        at += length

@@ -12,7 +12,6 @@ from qopt.core.arrays import FloatArray
 from qopt.core.errors import InputError, shown
 from qopt.qpart.plan import QPartPlan
 from qopt.simulation.modules import Figure, figure
-from qopt.simulation.policies import policies
 from qopt.simulation.simulate import Simulation
 
 
@@ -77,7 +76,7 @@ def executed(
     if not rows.size:
         raise InputError("network", f"{network}, of whose requests none has a plan", "a network that was served")
     rows = np.sort(rng.choice(rows, min(sample, rows.size), replace=False))
-    table = policies(stream.networks, [policy])[0].table
+    table = simulation.policies[policy].table
     levels = [stream.requests.problem(int(row), stream.networks[network]).level_row for row in rows]
     scores: dict[QPartPlan, FloatArray] = {}
     found = np.empty(len(rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -67,7 +68,8 @@ def simulate(
     if measured is not None:
         raise InputError("networks", f"{measured} with tables", "networks whose layers take MACs times a constant")
     names = [policy] if isinstance(policy, str) else list(policy) if isinstance(policy, Iterable) else [policy]
-    return Simulation(stream, {p.name: _run(stream, p, threads) for p in policies(stream.networks, names)})
+    known = {p.name: p for p in policies(stream.networks, names)}
+    return Simulation(stream, {name: _run(stream, p, threads) for name, p in known.items()}, known)
 
 
 def _told(stream: Stream, policy: Policy) -> Requests:
@@ -155,14 +157,14 @@ def over_level(table: Table, name: str, level: int) -> BoolArray:
     """
     network = table.networks[name]
     asked = network.replace({"level": float(network.accuracy.levels[level]), "device.memory": None, "limits": None})
-    at = subproblems(asked)
+    at = functools.cache(subproblems(asked).at)
     plans = table.whole[name, level]
     found = np.zeros(len(plans), dtype=bool)
     for e in range(len(plans)):
         widths = plans.widths[plans.start[e] : plans.start[e + 1]]
         if not len(widths):
             continue
-        one = at.at(int(plans.cut[e]))
+        one = at(int(plans.cut[e]))
         if math.isinf(one.limit):
             continue
         items = np.empty(len(one.tensors), dtype=np.int64)
@@ -182,10 +184,12 @@ class Simulation(Brief):
     ----------
     stream : the requests.
     runs : what each policy came to, by its name.
+    policies : these, with their tables.
     """
 
     stream: Stream
     runs: dict[str, PerformanceModule]
+    policies: dict[str, Policy]
 
     def __str__(self) -> str:
         return listed(f"simulation of {len(self.stream)} requests", [str(run) for run in self.runs.values()])

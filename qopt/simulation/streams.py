@@ -14,8 +14,7 @@ from qopt.core.arguments import is_number, real, whole
 from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.display import Brief, listed
 from qopt.core.errors import InputError, shown
-from qopt.core.problem import Frozen
-from qopt.core.reading import problem_of
+from qopt.core.reading import problems_of
 from qopt.qpart.problem import QPart
 from qopt.qpart.serving.requests import FIELDS, Requests
 from qopt.simulation.channels import MOMENTS, Channel
@@ -107,17 +106,7 @@ def draw_stream(
     channel = Channel() if channel is None else channel
     if not isinstance(channel, Channel):
         raise InputError("channel", shown(channel), "a qopt.Channel")
-    given = [networks] if isinstance(networks, Frozen | str | os.PathLike) else networks
-    if not isinstance(given, Iterable):
-        raise InputError("networks", shown(networks), "a network, its name or path, or several of them")
-    known: dict[str, QPart] = {}
-    for one in given:
-        problem = problem_of(QPart, one, field="networks", named=True)
-        if problem.name in known:
-            raise InputError("networks", f"{problem.name!r} twice", "networks of different names")
-        known[problem.name] = problem
-    if not known:
-        raise InputError("networks", "none", "at least one")
+    known = problems_of(QPart, networks, field="networks")
     names, classes, fields = _devices(devices)
     rng = np.random.default_rng(seed)
     asked = rng.integers(0, len(known), n)

@@ -155,3 +155,19 @@ def test_several_problems() -> None:
         qopt.offline([SMALL["qpart"], SMALL["placement"]])
     with pytest.raises(InputError, match=r"^problems\[1\]: found .*, a jqodi problem; allowed: a qpart problem"):
         qopt.plots.plot_published([qopt.load(SMALL["qpart"]), qopt.load(SMALL["jqodi"])])
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        (5, "problems: found 5; allowed: a qpart problem, its name or path, or several of them"),
+        ([], "problems: found none; allowed: at least one"),
+        (["qpart/teaching-3"] * 2, "problems: found 'teaching-3' twice; allowed: different names"),
+        (["jqodi/fig5"], "problems: found 'fig5', a jqodi problem"),
+    ],
+)
+def test_networks_by_name(given: Any, line: str) -> None:
+    for ask in (qopt.offline, qopt.published_table):
+        with pytest.raises(InputError) as caught:
+            ask(given)
+        assert str(caught.value).startswith(line)

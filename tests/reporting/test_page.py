@@ -19,7 +19,7 @@ import qopt
 from qopt.core.envelope import Envelope, Line, Piece
 from qopt.core.limited import changed
 from qopt.core.showing import Slider
-from qopt.reporting.explorer import MOST, Curve, Stretch, _of_envelope, curve, data, embedded, ends
+from qopt.reporting.explorer import MOST, Curve, Stretch, _halved, _of_envelope, curve, data, embedded, ends
 
 MARKUP = "</script><img src=x onerror=alert(1)> & \"'"
 """A name that would be markup, were it not escaped."""
@@ -139,7 +139,11 @@ def test_of_too_many_pieces_those_around_the_present_value_are_kept_exactly() ->
     now = 30.0
     found = _of_envelope(Slider("breakpoints", "budget", "budget", now), envelope)
     assert len(found.stretches) == MOST
-    assert "200 of 2 000 pieces are shown, those around the present value" in found.remarks
+    assert "200 of 2 000 pieces are shown, those around the present value" in found.said
+    half = _halved(found)  # a page that is still too large says one number of pieces, not two
+    assert [remark for remark in half.said if "pieces are shown" in remark] == [
+        "100 of 2 000 pieces are shown, those around the present value"
+    ]
     assert found.stretches[0].start < now < found.stretches[-1].stop
     for stretch in found.stretches:
         assert stretch.line == (envelope.objective(stretch.start), 0.0)

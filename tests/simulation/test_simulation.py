@@ -332,3 +332,12 @@ def test_many_networks_on_one_stream() -> None:
             kept = run.misses["level"] == 0
             assert (run.objective[kept] >= best.objective[kept] * (1 - 1e-9)).all()
         assert over_level(qopt.offline(networks), "n0", 0).sum() == 0
+
+
+def test_json_has_every_digit(qopt_cli: Cli) -> None:
+    """Energies and prices are small: none is printed as 0."""
+    call = qopt_cli("simulate", "qpart/teaching-3", "-n", "50", "--policy", "exact", "--json")
+    rows = {row["quantity"]: row for row in json.loads(call.out)["distributions"]}
+    found = qopt.simulate(qopt.draw_stream(50, "qpart/teaching-3"), "exact").to_dataframe().set_index("quantity")
+    for name, row in rows.items():
+        assert row["mean"] == found["mean"][name]

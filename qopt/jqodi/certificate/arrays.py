@@ -28,8 +28,9 @@ import numpy as np
 
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.errors import InputError
+from qopt.jqodi.parts import Server, ServerConditions
 from qopt.jqodi.plan import JqodiPlan
-from qopt.jqodi.problem import LARGEST, Jqodi, Model, Server, ServerConditions, Width
+from qopt.jqodi.problem import LARGEST, Jqodi, Model, Width
 
 MAX_ENTRIES = 50_000_000
 """Epochs times states of one candidate, at most."""

@@ -9,7 +9,7 @@ on curves drawn with replacement; K is read from the draws, as of every estimato
 
 from __future__ import annotations
 
-import hashlib
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +37,6 @@ SPREADS = (-6.0, 1.0)
 KEPT = 16
 """Ensembles that are kept for the next forecast from the same curves."""
 
-_TRAINED: dict[tuple[str, int], list[dict[str, Any]]] = {}
-
 
 class Learned(Estimator):
     """An LSTM over the epochs seen, with small networks for gamma, gamma^update and gamma^run."""
@@ -51,7 +49,7 @@ class Learned(Estimator):
         self, curve: Curve, epochs: int, history: list[Curve], draws: int, rng: np.random.Generator
     ) -> tuple[FloatArray, FloatArray]:
         torch = _torch()
-        members = _members([other for other in history if other.loss > 0])
+        members = _members(tuple(other for other in history if other.loss > 0))
         steps, found = epochs - curve.epochs, []
         for part, member in zip(_parts(draws, len(members)), members, strict=True):
             rows = torch.from_numpy(_features(curve)).float()[None].repeat(part, 1, 1)
@@ -75,7 +73,7 @@ class Learned(Estimator):
     def _gamma(self, curve: Curve, history: list[Curve], draws: int, rng: np.random.Generator) -> FloatArray:
         torch = _torch()
         found = []
-        members = _members(history)
+        members = _members(tuple(history))
         for part, member in zip(_parts(draws, len(members)), members, strict=True):
             with torch.no_grad():
                 mean, spread = _normal(member["gamma"](torch.from_numpy(_static(curve)).float()[None]))
@@ -125,15 +123,10 @@ def _normal(output: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return mean, spread.clamp(*SPREADS)
 
 
-def _members(history: Sequence[Curve]) -> list[dict[str, Any]]:
+@functools.lru_cache(maxsize=KEPT)
+def _members(history: tuple[Curve, ...]) -> list[dict[str, Any]]:
     """The ensemble of these curves, trained once."""
-    text = repr([(c.bits, c.parameters, c.loss, c.quantized, c.trained) for c in history])
-    key = hashlib.sha256(text.encode()).hexdigest(), MEMBERS
-    if key not in _TRAINED:
-        if len(_TRAINED) >= KEPT:
-            del _TRAINED[next(iter(_TRAINED))]
-        _TRAINED[key] = [_member(history, seed) for seed in range(MEMBERS)]
-    return _TRAINED[key]
+    return [_member(history, seed) for seed in range(MEMBERS)]
 
 
 def _member(history: Sequence[Curve], seed: int) -> dict[str, Any]:

@@ -34,17 +34,15 @@ def estimator(name: str) -> Estimator:
     return ESTIMATORS[name]()
 
 
-def automatic(curve: Curve, epochs: int, history: Sequence[Curve]) -> Estimator:
+def automatic(epochs: int, history: Sequence[Curve]) -> Estimator:
     """The estimator that did best on curves that were left out, of those that can be asked (docs/learning.md).
 
     The factors of other curves, where at least `CROWD` of them reach as far; otherwise a power law.
 
     Parameters
     ----------
-    curve : what was seen.
     epochs : up to which epoch.
     history : list of finished curves.
     """
-    del curve
     reach = sum(other.epochs >= epochs for other in history)
     return OtherCurves() if reach >= CROWD else PowerLaw()

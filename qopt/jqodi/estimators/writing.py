@@ -122,7 +122,7 @@ def forecast(
 
 
 def _forecast(curve: Curve, epochs: int, history: Sequence[Curve], name: str, draws: int, seed: int) -> Forecast:
-    made = automatic(curve, epochs, history) if name == "auto" else estimator(name)
+    made = automatic(epochs, history) if name == "auto" else estimator(name)
     return made.forecast(curve, epochs, history, draws=draws, seed=seed)
 
 

@@ -23,7 +23,8 @@ from qopt.jqodi.limits import smallest_limits
 from qopt.jqodi.losses import MAX_EPOCHS
 from qopt.jqodi.methods.first import first_plan
 from qopt.jqodi.methods.registry import METHODS
-from qopt.jqodi.problem import Inference, Jqodi
+from qopt.jqodi.parts import Inference
+from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.terms import Candidate, candidate_at, candidates, loosest_limit, plan_of
 
 

@@ -33,7 +33,8 @@ from qopt.core.method import Options
 from qopt.core.solution import Outcome, Status
 from qopt.jqodi.losses import losses
 from qopt.jqodi.models import Model, Width
-from qopt.jqodi.problem import Inference, Jqodi
+from qopt.jqodi.parts import Inference
+from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.terms import Candidate, candidate_at, plan_of, terms_of
 
 MAX_PATHS = 1_000_000

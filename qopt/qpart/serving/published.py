@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from qopt.core.errors import InputError, MethodError, shown
-from qopt.core.problem import Frozen
-from qopt.core.reading import problem_of
+from qopt.core.reading import problems_of
 from qopt.qpart.costs import breakdown, split_macs
 from qopt.qpart.methods.published import PRINTED_FIRST, offline_widths
 from qopt.qpart.methods.registry import METHODS
@@ -83,23 +82,14 @@ def published_table(
     """
     if equation not in PRINTED_FIRST:
         raise InputError("equation", shown(equation), " or ".join(PRINTED_FIRST))
-    given = [problems] if isinstance(problems, Frozen | str | os.PathLike) else problems
-    if not isinstance(given, Iterable):
-        raise InputError("problems", shown(problems), "a network, its name or path, or several of them")
-    networks: dict[str, QPart] = {}
+    networks = problems_of(QPart, problems)
     whole: dict[tuple[str, int], Entries] = {}
     refuses = next(method for method in METHODS if method.name == "qpart-published").refuses
-    for one in given:
-        problem = problem_of(QPart, one, field="problems", named=True)
-        if problem.name in networks:
-            raise InputError("problems", f"{problem.name!r} twice", "networks of different names")
+    for problem in networks.values():
         if refuses is not None and (why := refuses(problem)) is not None:
             raise MethodError(f"{problem.name}: {why}")
-        networks[problem.name] = problem
         for row, level in enumerate(problem.accuracy.levels.tolist()):
             at_level = problem.replace({"level": level})
             plans = [plan for plan, _ in offline_widths(at_level, condition, equation)]
             whole[problem.name, row] = entries_of(problem, plans)
-    if not networks:
-        raise InputError("problems", "none", "at least one network")
     return Table("whole", networks, whole, {})

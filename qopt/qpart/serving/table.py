@@ -18,8 +18,7 @@ from qopt.core.arrays import FloatArray, IntArray
 from qopt.core.clock import Clock
 from qopt.core.display import Brief, listed, number
 from qopt.core.errors import InputError, MethodError, shown
-from qopt.core.problem import Frozen
-from qopt.core.reading import problem_of
+from qopt.core.reading import problems_of
 from qopt.qpart.methods.kkt import at_cut
 from qopt.qpart.plan import QPartPlan
 from qopt.qpart.problem import QPart, serving_rows
@@ -120,15 +119,7 @@ def offline(problems: Problem | Iterable[Problem], bits: Literal["whole", "real"
         Real-valued bits for noise that does not follow the law, or for menus, tables by width or limits beside memory;
         tables by width with more plans than serving takes (`qopt.qpart.serving.fronts`).
     """
-    networks: dict[str, QPart] = {}
-    given = [problems] if isinstance(problems, Frozen | str | os.PathLike) else problems
-    for one in given:
-        problem = problem_of(QPart, one, field="problems", named=True)
-        if problem.name in networks:
-            raise InputError("problems", f"{problem.name!r} twice", "networks of different names")
-        networks[problem.name] = problem
-    if not networks:
-        raise InputError("problems", "none", "at least one network")
+    networks = problems_of(QPart, problems)
     if bits not in ("whole", "real"):
         raise InputError("bits", shown(bits), "whole or real")
     whole: dict[tuple[str, int], Entries] = {}
