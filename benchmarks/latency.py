@@ -30,7 +30,8 @@ import onnx
 from onnx import TensorProto, helper
 
 import qopt
-from qopt.comparison.latencies import agreement, read_logs
+from qopt.comparison.agreement import agreement
+from qopt.comparison.latencies import read_logs
 from qopt.core.report import scaled
 from qopt.placement.costs import breakdown
 from qopt.placement.merge import merge

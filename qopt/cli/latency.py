@@ -11,7 +11,8 @@ from qopt.cli.common import AsJson, ExitCode, print_json
 from qopt.core.errors import InputError
 
 if TYPE_CHECKING:
-    from qopt.comparison.latencies import Agreement, Logs
+    from qopt.comparison.agreement import Agreement
+    from qopt.comparison.latencies import Logs
 
 
 def latency(
@@ -29,6 +30,7 @@ def latency(
 ) -> int:
     """Medians of medians, tests and effects of measured latencies, and predictions beside them."""
     from qopt.comparison import latencies
+    from qopt.comparison.agreement import agreement, read_predictions
     from qopt.core.files import write_text
 
     read = latencies.read_logs(logs)
@@ -43,7 +45,7 @@ def latency(
             untested.append(f"{test.dimension} {test.name}: {error}")
     found = None
     if predicted is not None:
-        found = latencies.agreement(read.requests, latencies.read_predictions(predicted))
+        found = agreement(read.requests, read_predictions(predicted))
     if csv is not None:
         write_text(csv, table.to_csv(index=False))
     if box is not None:

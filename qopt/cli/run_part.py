@@ -111,7 +111,8 @@ def _end_with_input() -> None:
 async def _run(
     node: Node, host: str, port: int, rows: list[dict[str, Array]] | None, repetitions: int, warmup: int
 ) -> int:
-    from qopt.runtime.service import check_next, experiment, serve
+    from qopt.runtime.experiment import check_next, experiment
+    from qopt.runtime.service import serve
 
     if rows is not None:
         await check_next(node, node.settings.timeout)

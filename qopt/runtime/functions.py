@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -42,3 +42,33 @@ def load_function(text: str, option: str) -> Callable[..., Any]:
         raise InputError(option, f"no function {shown(name)} in {path}", "a function of that file")
     function: Callable[..., Any] = found
     return function
+
+
+def called(function: Callable[..., Any], arguments: tuple[Any, ...], option: str) -> Any:
+    """What a user's function gives.
+
+    Parameters
+    ----------
+    function, arguments : called once.
+    option : what messages call it.
+
+    Raises
+    ------
+    InputError
+        Whatever it raises.
+    """
+    try:
+        return function(*arguments)
+    except Exception as error:  # whatever a stranger's function raises
+        raise InputError(option, f"{type(error).__name__}: {error}", "a function that runs") from None
+
+
+def feeds(found: Any, names: Iterable[str]) -> dict[str, Any]:
+    """A model's inputs by name, of what pre-processing gives: these, or the only one.
+
+    Parameters
+    ----------
+    found : what it gives.
+    names : of the model's inputs.
+    """
+    return found if isinstance(found, dict) else dict(zip(names, [found], strict=False))

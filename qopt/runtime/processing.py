@@ -10,6 +10,7 @@ import numpy as np
 
 from qopt.core.arguments import is_number
 from qopt.core.errors import InputError, shown
+from qopt.runtime.functions import called, feeds
 from qopt.runtime.sessions import Array
 from qopt.runtime.timing import Interval, Protocol, clocked
 
@@ -57,17 +58,16 @@ def before(
     protocol : how often.
     option : what messages call it.
     """
-    made = _called(function, (dict(shapes),), option)
+    made = called(function, (dict(shapes),), option)
     if not isinstance(made, tuple) or len(made) != 2 or not callable(made[0]):
         raise InputError(option, shown(made), "a function of shapes that gives (callable, raw input)")
     call, raw = made
-    found = _called(call, (raw,), option)
-    feeds = found if isinstance(found, dict) else dict(zip(shapes, [found], strict=False))
+    found = feeds(called(call, (raw,), option), shapes)
     for name, shape in shapes.items():
-        if name not in feeds or tuple(np.shape(feeds[name])) != tuple(shape):
-            there = list(np.shape(feeds[name])) if name in feeds else "nothing"
+        if name not in found or tuple(np.shape(found[name])) != tuple(shape):
+            there = list(np.shape(found[name])) if name in found else "nothing"
             raise InputError(option, f"{there} for input {shown(name)}", f"shape {list(shape)}")
-    arrays = {name: np.asarray(feeds[name]) for name in shapes}
+    arrays = {name: np.asarray(found[name]) for name in shapes}
     return Processed(clocked(lambda: call(raw), protocol), size_of(raw), arrays)
 
 
@@ -81,7 +81,7 @@ def after(function: Callable[..., Any], outputs: Mapping[str, Array], protocol: 
     protocol : how often.
     option : what messages call it.
     """
-    result = _called(function, (dict(outputs),), option)
+    result = called(function, (dict(outputs),), option)
     return Processed(clocked(lambda: function(dict(outputs)), protocol), size_of(result))
 
 
@@ -96,10 +96,3 @@ def size_of(value: Any) -> int:
     if isinstance(value, list | tuple):
         return sum(size_of(entry) for entry in value)
     return int(np.asarray(value).nbytes)
-
-
-def _called(function: Callable[..., Any], arguments: tuple[Any, ...], option: str) -> Any:
-    try:
-        return function(*arguments)
-    except Exception as error:  # whatever a stranger's function raises
-        raise InputError(option, f"{type(error).__name__}: {error}", "a function that runs") from None

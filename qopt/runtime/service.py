@@ -12,7 +12,6 @@ import json
 import os
 import time
 import uuid
-from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,13 +21,14 @@ from typing import IO, Any
 import numpy as np
 from aiohttp import web
 
-from qopt.core.errors import InputError, QoptError, shown
+from qopt.core.errors import InputError, shown
 from qopt.runtime.device import Array, OpenPart
+from qopt.runtime.functions import called, feeds
 from qopt.runtime.link import Link, PeerError, PeerTimeout, aside
 from qopt.runtime.messages import decode, encode
 
-IN_A_ROW = 5
-"""Requests of an experiment that are given up one after the other, until it ends: each takes the whole timeout."""
+WAITING = 64
+"""Requests that may wait; more are refused."""
 
 BODIES = 4
 """Messages of the largest size whose bytes may be in flight at once, together; more are refused."""
@@ -52,14 +52,12 @@ class Settings:
     ----------
     strategy : what the log calls this way of running the model; by default the operator and its tiers.
     limit : bytes of a message.
-    queue : requests that may wait; more are refused.
     timeout : seconds in which a request's body has come.
     pre, post : of the first part: raw input to the model's inputs, and outputs to the result.
     """
 
     strategy: str | None = None
     limit: int = 2**26
-    queue: int = 64
     timeout: float = 30.0
     pre: Callable[..., Any] | None = None
     post: Callable[..., Any] | None = None
@@ -140,7 +138,7 @@ class Node:
             sizes = {name: [hop.up, hop.down]} | theirs["bytes"]
             outputs |= {name: hop.tensors[name] for name in self.part.parts.outputs if name in hop.tensors}
         ready = time.perf_counter()
-        result = outputs if self.settings.post is None else _called(self.settings.post, (outputs,), "--post")
+        result = outputs if self.settings.post is None else called(self.settings.post, (outputs,), "--post")
         end = time.perf_counter()
         return outputs, result, {"seconds": seconds | {"post": end - ready, "total": end - start}, "bytes": sizes}
 
@@ -195,8 +193,8 @@ class Node:
         self._waiting += 1
         said: dict[str, Any] = {}
         try:
-            if self._waiting > self.settings.queue:
-                return self._refused(number, 503, f"{self.settings.queue} requests are waiting")
+            if self._waiting > WAITING:
+                return self._refused(number, 503, f"{WAITING} requests are waiting")
             size = request.content_length
             if size is None:
                 return self._refused(number, 411, "a body of unknown length")
@@ -269,16 +267,8 @@ def _their_times(said: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
 
 def _processed(pre: Callable[..., Any], raw: Mapping[str, Array], names: tuple[str, ...]) -> dict[str, Array]:
     """The model's inputs, from a raw one: the only array, or all of them by name."""
-    found = _called(pre, (next(iter(raw.values())) if len(raw) == 1 else dict(raw),), "--pre")
-    rows = found if isinstance(found, dict) else dict(zip(names, [found], strict=False))
-    return {str(name): np.asarray(value) for name, value in rows.items()}
-
-
-def _called(function: Callable[..., Any], arguments: tuple[Any, ...], option: str) -> Any:
-    try:
-        return function(*arguments)
-    except Exception as error:  # whatever a stranger's function raises
-        raise InputError(option, f"{type(error).__name__}: {error}", "a function that runs") from None
+    found = called(pre, (next(iter(raw.values())) if len(raw) == 1 else dict(raw),), "--pre")
+    return {str(name): np.asarray(value) for name, value in feeds(found, names).items()}
 
 
 def address(host: str, port: int) -> str:
@@ -325,88 +315,6 @@ async def serve(node: Node, host: str, port: int, say: Callable[[str], None], st
         await stop.wait()
     finally:
         await runner.cleanup()
-
-
-async def check_next(node: Node, patience: float) -> None:
-    """Wait until the next part is there, and see that it is of the same plan.
-
-    Parameters
-    ----------
-    node : this part.
-    patience : seconds to wait for it.
-
-    Raises
-    ------
-    PeerError
-        It is not there in time. InputError where it is of another plan.
-    """
-    if node.link is None:
-        return
-    end = time.monotonic() + patience
-    while True:
-        try:
-            there = await node.link.who()
-            break
-        except PeerError:
-            if time.monotonic() >= end:
-                raise
-            await asyncio.sleep(0.1)
-    if there.get("plan") != node.part.plan:
-        found = f"{node.link.url}: a part of another plan ({shown(there.get('plan'))[:18]})"
-        raise InputError("--next", found, f"one of this plan, {node.part.plan[:16]}")
-
-
-async def experiment(
-    node: Node,
-    examples: list[dict[str, Array]],
-    repetitions: int,
-    warmup: int,
-    reasons: Counter[str] | None = None,
-) -> dict[str, int]:
-    """The study's protocol (section 4.3): warm-up, then the examples one after the other, several times over.
-
-    Parameters
-    ----------
-    node : the first part.
-    examples : raw inputs, or the model's inputs by name.
-    repetitions : how often each is asked.
-    warmup : requests before that count for nothing; they are logged without a repetition.
-    reasons : where why requests that count were refused is counted.
-
-    Returns
-    -------
-    How many were answered and refused, of those that count.
-
-    Raises
-    ------
-    PeerError
-        Five in a row were not answered in time, or nothing was answered in the warm-up.
-    """
-    counts = {"answered": 0, "refused": 0}
-    warm, late = 0, 0
-    plan: list[tuple[int | None, int]] = [(None, i % len(examples)) for i in range(warmup)]
-    plan += [(r, i) for r in range(repetitions) for i in range(len(examples))]
-    for at, (repetition, example) in enumerate(plan):
-        number = uuid.uuid4().hex
-        place = {"example": example} if repetition is None else {"repetition": repetition, "example": example}
-        try:
-            _, _, times = await node.answer(examples[example], number)
-            node.line(number, status="answered", **place, **times)
-            status, late = "answered", 0
-            warm += repetition is None
-        except QoptError as error:
-            reason = " ".join(str(error).split())[:500]
-            node.line(number, status="refused", reason=reason, **place)
-            status, late = "refused", late + 1 if isinstance(error, PeerTimeout) else 0
-            if late == IN_A_ROW:
-                raise PeerError(f"{IN_A_ROW} requests in a row were given up: {reason}") from None
-            if at + 1 == warmup and not warm:
-                raise PeerError(f"no request of the warm-up was answered: {reason}") from None
-            if repetition is not None and reasons is not None:
-                reasons[reason] += 1
-        if repetition is not None:
-            counts[status] += 1
-    return counts
 
 
 def open_log(path: str | os.PathLike[str]) -> IO[str]:

@@ -11,6 +11,7 @@ import pytest
 from command_line import Cli, check_refusal
 
 from qopt.comparison import latencies
+from qopt.comparison.agreement import agreement, read_predictions
 from qopt.core.errors import InputError
 
 pytest.importorskip("scikit_posthocs")
@@ -90,7 +91,7 @@ def test_medians_of_medians_and_who_enters_which_test(log: Path) -> None:
 def test_prediction_beside_measurement(log: Path, tmp_path: Path) -> None:
     requests = latencies.read_logs([log]).requests
     said = {name: {"total": MEDIANS[tuple(name.split(" on "))]} for name in requests["strategy"].unique()}
-    found = latencies.agreement(requests, said)
+    found = agreement(requests, said)
     assert found.rank == 1.0
     assert found.rank_interval is not None
     assert found.rank_interval[0] > 0.5
@@ -99,10 +100,10 @@ def test_prediction_beside_measurement(log: Path, tmp_path: Path) -> None:
     assert found.table["error_total"].abs().max() < 0.05
     path = tmp_path / "p.json"
     path.write_text(json.dumps([{"strategy": "identity split on mobile-edge", "latency": 0.01}]))
-    assert latencies.read_predictions(path) == {"identity on mobile-edge": {"total": 0.01}}
-    assert latencies.agreement(requests, latencies.read_predictions(path)).rank is None
+    assert read_predictions(path) == {"identity on mobile-edge": {"total": 0.01}}
+    assert agreement(requests, read_predictions(path)).rank is None
     with pytest.raises(InputError, match="a predicted total for a strategy of the logs"):
-        latencies.agreement(requests, {"other": {"total": 1.0}})
+        agreement(requests, {"other": {"total": 1.0}})
 
 
 @pytest.mark.sweep

@@ -83,7 +83,7 @@ def test_learned():
         assert estimator("learned").gamma(whole, HISTORY, draws=50).shape == (50,)
     finally:
         learned_torch.STEPS = steps
-        learned_torch._TRAINED.clear()
+        learned_torch._members.cache_clear()
 
 
 def test_power_law_is_found():

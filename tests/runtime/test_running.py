@@ -32,11 +32,12 @@ from aiohttp import web
 from qopt.core.errors import InputError, QoptError
 from qopt.placement.plan import PlacementPlan
 from qopt.runtime.device import OpenPart
+from qopt.runtime.experiment import check_next, experiment
 from qopt.runtime.functions import load_function
 from qopt.runtime.link import Link, PeerError
 from qopt.runtime.messages import decode, encode
 from qopt.runtime.processes import _alive, _command, _read
-from qopt.runtime.service import Node, Settings, address, check_next, experiment, open_log, serve
+from qopt.runtime.service import Node, Settings, address, open_log, serve
 from qopt.runtime.splitting import split_onnx
 
 X = np.arange(4, dtype=np.float32).reshape(1, 4)
