@@ -20,6 +20,9 @@ def place(
     ] = None,
     shares: Annotated[str | None, typer.Option(help="How often each size of the input comes: 3,1.")] = None,
     output_tier: Annotated[str | None, typer.Option(help="The tier that wants the result; default the first.")] = None,
+    deployed: Annotated[
+        bool, typer.Option("--deployed", help="Times as parts run: shares of the whole, rewritten in full.")
+    ] = False,
     method: Annotated[
         str, typer.Option(help="A name from `qopt methods`, or auto.", autocompletion=method_names)
     ] = "auto",
@@ -45,6 +48,7 @@ def place(
         mixtures=[_pairs(text) for text in mix or []],
         shares=None if shares is None else _numbers("--shares", shares),
         output_tier=output_tier,
+        deployed=deployed,
     )
     fields = settings(change)
     problem = problem.replace(fields) if fields else problem

@@ -58,6 +58,10 @@ def profile(
     repetitions: Annotated[int | None, typer.Option(help="Repetitions [5].", rich_help_panel=ONNX)] = None,
     runs: Annotated[int | None, typer.Option(help="Runs of a repetition [100].", rich_help_panel=ONNX)] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of an operation [1].", rich_help_panel=ONNX)] = None,
+    pause: Annotated[
+        float | None,
+        typer.Option(help="Seconds before each run of the whole as it is deployed [0].", rich_help_panel=ONNX),
+    ] = None,
     optimization: Annotated[
         str | None,
         typer.Option(help="What is rewritten while it is timed: off, basic, extended.", rich_help_panel=ONNX),
@@ -83,6 +87,7 @@ def profile(
         "repetitions": repetitions,
         "runs": runs,
         "threads": threads,
+        "pause": pause,
         "optimization": optimization,
         "unfolded": unfolded or None,
     }

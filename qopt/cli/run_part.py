@@ -56,6 +56,7 @@ def run_part(
     ] = None,
     repetitions: Annotated[int, typer.Option(min=1, help="Times that each example is run.")] = 5,
     warmup: Annotated[int, typer.Option(min=0, help="Requests before that count for nothing.")] = 100,
+    pause: Annotated[float, typer.Option(min=0, max=60, help="Seconds before each of these requests.")] = 0.0,
     end_with_input: Annotated[
         bool, typer.Option("--end-with-input", hidden=True, help="End when standard input ends: who started it has.")
     ] = False,
@@ -91,9 +92,9 @@ def run_part(
         way = None if next_url is None else Link(next_url, link, down_link, timeout=timeout, limit=limit)
         node = Node(part, way, settings, lines)
         if way is None:
-            return await _run(node, host, port, rows, repetitions, warmup)
+            return await _run(node, host, port, rows, repetitions, warmup, pause)
         async with way:
-            return await _run(node, host, port, rows, repetitions, warmup)
+            return await _run(node, host, port, rows, repetitions, warmup, pause)
 
     try:
         return asyncio.run(run())
@@ -109,7 +110,7 @@ def _end_with_input() -> None:
 
 
 async def _run(
-    node: Node, host: str, port: int, rows: list[dict[str, Array]] | None, repetitions: int, warmup: int
+    node: Node, host: str, port: int, rows: list[dict[str, Array]] | None, repetitions: int, warmup: int, pause: float
 ) -> int:
     from qopt.runtime.experiment import check_next, experiment
     from qopt.runtime.service import serve
@@ -117,7 +118,7 @@ async def _run(
     if rows is not None:
         await check_next(node, node.settings.timeout)
         reasons = Counter[str]()
-        counts = await experiment(node, rows, repetitions, warmup, reasons)
+        counts = await experiment(node, rows, repetitions, warmup, reasons, pause)
         _say(f"{node.strategy}: {counts['answered']} answered, {counts['refused']} refused")
         for reason, times in reasons.most_common(1):
             _say(f"refused {times} times: {printable(reason)}")

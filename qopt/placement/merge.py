@@ -21,6 +21,9 @@ from qopt.placement.profile import Profile
 BITS = 8.0
 """Bits of a byte."""
 
+DESCRIPTION = "Times are medians of runs on every machine; nothing is scaled from another."
+SHARES = " Operations have their shares of the whole as it is deployed."
+
 
 def merge(
     profiles: Mapping[str, Profile],
@@ -29,6 +32,7 @@ def merge(
     mixtures: Sequence[Mapping[str, str]] = (),
     shares: Sequence[float] | None = None,
     output_tier: str | None = None,
+    deployed: bool = False,
 ) -> Placement:
     """A placement of the network that some profiles are of.
 
@@ -43,13 +47,14 @@ def merge(
         least of theirs.
     shares : how often each size of the input comes; default equally often.
     output_tier : the tier that wants the results; default the first, where the input is born.
+    deployed : whether operations' times are taken to the whole as it is deployed (`Profile.as_deployed`).
 
     Raises
     ------
     InputError
         No profile, profiles of different files, or what does not fit together: a tier or an operator twice.
     """
-    files = _Files(profiles)
+    files = _Files({name: own.as_deployed() for name, own in profiles.items()} if deployed else profiles)
     tiers = files.tiers
     if len(links) != len(tiers) - 1:
         found = f"{len(links)} links for the tiers {', '.join(tiers)}"
@@ -61,7 +66,7 @@ def merge(
     inputs = network.inputs(shares)
     data: dict[str, Any] = {
         "name": files.first.name,
-        "description": "Times are medians of runs on every machine; nothing is scaled from another.",
+        "description": DESCRIPTION + (SHARES if deployed else ""),
         "source": ", ".join(f"{name}: {p.operator} on {p.tier}" for name, p in profiles.items()),
         "graph": network.graph(),
         "outputs": network.outputs(),

@@ -16,6 +16,7 @@ import os
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from qopt.core.checks import check_length, twice, unknown
@@ -30,6 +31,10 @@ Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$", strict=True)]
 Count = Annotated[int, Field(ge=1, strict=True)]
 Extent = Annotated[int, Field(ge=0, le=2**53, strict=True)]
 Shape = tuple[Extent, ...]
+
+
+PROCESSING = ("python", "given")
+"""Kinds of operations that are pre- or post-processing, measured or stated."""
 
 
 class Timing(Frozen):
@@ -124,6 +129,7 @@ class Measuring(Frozen):
     ----------
     warmup, repetitions, runs : runs thrown away; repetitions of so many runs each.
     threads : of one operation.
+    pause : seconds before each run of the whole as it is deployed.
     confidence : that the median of repetitions lies between ``low`` and ``high``: 1 - 2^(1 - repetitions).
     runtime, provider, optimization, machine : what ran it.
     """
@@ -132,6 +138,7 @@ class Measuring(Frozen):
     repetitions: Count
     runs: Count
     threads: Count
+    pause: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     confidence: Annotated[float, Field(ge=0, le=1)]
     runtime: str = ""
     provider: str = ""
@@ -155,6 +162,7 @@ class Profile(Frozen):
     tensors, weights : a row for each that operations read, write or hold.
     together : groups, each a list of operations that this machine runs as one (fused) and that cannot be parted.
     whole : seconds of a run of the whole, the runtime's own work between operations included; without processing.
+    deployed : the same as parts run: the runtime rewrites what it can, and each run comes after a pause.
     measuring : how times were taken.
     """
 
@@ -174,6 +182,7 @@ class Profile(Frozen):
     weights: tuple[ProfiledWeight, ...] = ()
     together: tuple[Names, ...] = ()
     whole: Timing | None = None
+    deployed: Timing | None = None
     measuring: Measuring
 
     @model_validator(mode="after")
@@ -201,7 +210,7 @@ class Profile(Frozen):
 
     def _check_times(self) -> None:
         timings = [(f".operations[{o}].time", own.time) for o, own in enumerate(self.operations)]
-        for where, timing in (*timings, (".whole", self.whole)):
+        for where, timing in (*timings, (".whole", self.whole), (".deployed", self.deployed)):
             if timing is not None:
                 for column in ("seconds", "low", "high"):
                     check_length(f"{where}.{column}", getattr(timing, column), len(self.sizes), "input size")
@@ -249,6 +258,37 @@ class Profile(Frozen):
         sizes = [sorted((name, list(shape)) for name, shape in size.items()) for size in self.sizes]
         text = json.dumps([rows, self.inputs, self.outputs, sizes])
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def as_deployed(self) -> Profile:
+        """The profile with operations' times that add up to the whole as it is deployed.
+
+        One by one operations take longer than together: the runtime joins them, and orders what is in memory anew.
+        Their shares of the whole are kept; pre- and post-processing, which the whole leaves out, is as it was.
+
+        Returns
+        -------
+        A profile in which the sums are `deployed`, in seconds.
+
+        Raises
+        ------
+        InputError
+            The whole was not timed as it is deployed, or all operations took no time.
+        """
+        own = [row.time for row in self.operations if row.time is not None and row.kind not in PROCESSING]
+        sums = np.sum([time.seconds for time in own], axis=0)
+        if self.deployed is None or not np.all(sums > 0):
+            found = "no time" if self.deployed is None else "operations that take no time"
+            raise InputError(f"{self.name}: deployed", found, "a profile of `qopt profile MODEL.onnx`, of this version")
+        factor = np.asarray(self.deployed.seconds) / sums
+
+        def scaled(time: Timing) -> Timing:
+            return Timing(seconds=factor * time.seconds, low=factor * time.low, high=factor * time.high)
+
+        rows = tuple(
+            row if row.time is None or row.kind in PROCESSING else row.model_copy(update={"time": scaled(row.time)})
+            for row in self.operations
+        )
+        return self.model_copy(update={"operations": rows})
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the profile as a JSON file.

@@ -51,6 +51,7 @@ async def experiment(
     repetitions: int,
     warmup: int,
     reasons: Counter[str] | None = None,
+    pause: float = 0.0,
 ) -> dict[str, int]:
     """The study's protocol (section 4.3): warm-up, then the examples one after the other, several times over.
 
@@ -61,6 +62,7 @@ async def experiment(
     repetitions : how often each is asked.
     warmup : requests before that count for nothing; they are logged without a repetition.
     reasons : where why requests that count were refused is counted.
+    pause : seconds before each request.
 
     Returns
     -------
@@ -77,6 +79,8 @@ async def experiment(
     plan += [(r, i) for r in range(repetitions) for i in range(len(examples))]
     for at, (repetition, example) in enumerate(plan):
         number = uuid.uuid4().hex
+        if pause:
+            await asyncio.sleep(pause)
         place = {"example": example} if repetition is None else {"repetition": repetition, "example": example}
         try:
             _, _, times = await node.answer(examples[example], number)

@@ -37,6 +37,7 @@ def time_parts(
     threads: Sequence[int] | None = None,
     repetitions: int = 5,
     warmup: int = 100,
+    pause: float = 0.0,
     strategy: str | None = None,
     log: str | os.PathLike[str] | None = None,
 ) -> Logs:
@@ -53,6 +54,7 @@ def time_parts(
     rates : list of the links' bits per second, one for each link between two roles; None for no limit.
     threads : list of the threads of an operation, one for each role; by default 1 each.
     repetitions, warmup : how often all examples are run, and requests before that count for nothing.
+    pause : seconds before each request; a profile with the same pause says what a part then takes.
     strategy : what the log calls it; by default the operator and its tiers.
     log : file to append the requests to; by default none is kept.
 
@@ -92,7 +94,7 @@ def time_parts(
             file = Path(examples)
         command = _command(folder, names[0], wide[0], url, ways[0] if ways else None)
         command += ["--examples", os.fspath(file), "--log", os.fspath(lines)]
-        command += ["--repetitions", str(repetitions), "--warmup", str(warmup)]
+        command += ["--repetitions", str(repetitions), "--warmup", str(warmup), "--pause", f"{pause:.17g}"]
         command += [] if strategy is None else ["--strategy", strategy]
         done = subprocess.run(command, stdin=alive, capture_output=True, text=True, check=False)
         if log is not None and lines.exists():

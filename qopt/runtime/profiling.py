@@ -65,6 +65,7 @@ def profile_onnx(
     repetitions: int = 5,
     runs: int = 100,
     threads: int = 1,
+    pause: float = 0.0,
     optimization: str | None = None,
     optimize: bool = True,
     seed: int = 0,
@@ -87,6 +88,7 @@ def profile_onnx(
         run where the result is wanted; otherwise their tier is part of the decision.
     warmup, repetitions, runs : runs that count for nothing; repetitions of so many runs.
     threads : of one operation.
+    pause : seconds before each run of the whole as it is deployed: what passes between two requests.
     optimization : what the runtime may rewrite of the folded graph while it is timed: off, basic, extended; by default
         off, and extended for a quantized file, which runs as one only so.
     optimize : False leaves the file's operations as they are; then parts must be cut the same way.
@@ -102,7 +104,7 @@ def profile_onnx(
     InputError
         The file is none, an input is open, sizes fold to different graphs, or the runtime refuses something.
     """
-    protocol = Protocol(warmup, repetitions, runs, threads)
+    protocol = Protocol(warmup, repetitions, runs, threads, pause)
     for name in pinned:
         if name not in ("pre", "post") or (pre if name == "pre" else post) is None:
             raise InputError("pinned", shown(name), "pre or post, where there is such a step")
@@ -232,11 +234,13 @@ def _profile(
         weights=tuple(ProfiledWeight(name=name, bytes=bytes_of[name]) for name in held),
         together=tuple(tuple(map(short_name, group)) for group in (*found.together(), *_untensored(base))),
         whole=_timing([size.times.whole for size in sizes]),
+        deployed=_timing([size.times.deployed for size in sizes]),
         measuring=Measuring(
             warmup=protocol.warmup,
             repetitions=protocol.repetitions,
             runs=protocol.runs,
             threads=protocol.threads,
+            pause=protocol.pause,
             confidence=protocol.confidence,
             runtime=f"onnxruntime {onnxruntime.__version__}",
             provider="CPUExecutionProvider",

@@ -84,6 +84,9 @@ def show_profile(found: Profile) -> None:
         seconds, interval = _spread(found.whole, size)
         _line(f"whole    {seconds} ({interval}), with what the runtime does between operations")
     how = found.measuring
+    if found.deployed is not None:
+        seconds, interval = _spread(found.deployed, size)
+        _line(f"deployed {seconds} ({interval}), as parts run: rewritten in full, every {scaled(how.pause, 's')} a run")
     _line(f"weights  {scaled(sum(weights.values()), 'B')}, those that are shared once")
     _line(
         f"times    medians of {how.repetitions} x {how.runs} runs after {how.warmup}, threads: {how.threads}; "

@@ -10,7 +10,7 @@ from qopt.core.errors import InputError, shown
 from qopt.core.files import new_folder, write_text
 from qopt.core.reading import read_json
 from qopt.placement.plan import PlacementPlan
-from qopt.placement.profile import Profile, Source, read_profile
+from qopt.placement.profile import PROCESSING, Profile, Source, read_profile
 from qopt.runtime.folding import Folded, fold
 from qopt.runtime.manifest import MANIFEST, Crossing, Part, Parts, check_free, file_digest, file_name
 from qopt.runtime.network import short_name
@@ -106,7 +106,7 @@ def assigned(folded: Folded, plan: PlacementPlan, profile: Profile | None = None
     if profile is not None:
         own_nodes = {own.name: own.nodes if profile.base else (own.name,) for own in profile.operations}
     names = {short_name(row.name): row.name for row in rows}
-    processing = {own.name for own in profile.operations if own.kind in ("python", "given")} if profile else set()
+    processing = {own.name for own in profile.operations if own.kind in PROCESSING} if profile else set()
     for name, tier in plan.tiers.items():
         if name in processing or name in folded.network.inputs or name.startswith("post:"):
             continue  # what surrounds the model is no part of it

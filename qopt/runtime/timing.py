@@ -4,6 +4,9 @@ After `warmup` runs that count for nothing, each repetition runs the whole model
 slows it) and as often with it. A figure of a repetition is the median of its runs; the figure is the median of the
 repetitions, its interval from the least to the largest of them, which holds the median of their distribution with
 probability 1 - 2^(1 - repetitions), whatever that is. The runtime counts whole microseconds.
+
+What a part takes in service is something else than the sum of its operations: so the whole is also timed as it will be
+deployed, with everything that the runtime can rewrite, and a pause before each run (`qopt.runtime.deployed`).
 """
 
 from __future__ import annotations
@@ -20,8 +23,9 @@ from typing import Any
 import onnxruntime
 from onnx import ModelProto
 
-from qopt.core.arguments import whole
+from qopt.core.arguments import real, whole
 from qopt.core.errors import InputError
+from qopt.runtime.deployed import served
 from qopt.runtime.sessions import ENDLESS, Array, options, run, scratch, session
 
 EVENTS = 60_000
@@ -39,18 +43,21 @@ class Protocol:
     ----------
     warmup, repetitions, runs : runs that count for nothing; repetitions of so many runs.
     threads : of one operation.
+    pause : seconds before each run of the deployed whole, at most 60: what passes between two requests.
     """
 
     warmup: int = 100
     repetitions: int = 5
     runs: int = 100
     threads: int = 1
+    pause: float = 0.0
 
     def __post_init__(self) -> None:
         whole("warmup", self.warmup, 0, 10**6)
         whole("repetitions", self.repetitions, 1, 10**4)
         whole("runs", self.runs, 1, 10**6)
         whole("threads", self.threads, 1, 4096)
+        real("pause", self.pause, 0, 60)
 
     @property
     def confidence(self) -> float:
@@ -84,11 +91,13 @@ class Timed:
     Attributes
     ----------
     whole : a run of the whole.
+    deployed : a run of the whole as it is deployed.
     nodes : of each node of the rewritten graph, by the first tensor it writes.
     shapes : largest shapes seen of what a node writes, by the same name.
     """
 
     whole: Interval
+    deployed: Interval
     nodes: dict[str, Interval]
     shapes: dict[str, list[tuple[int, ...]]] = field(default_factory=dict)
 
@@ -99,19 +108,21 @@ def clocked(call: Callable[[], object], protocol: Protocol) -> Interval:
     Parameters
     ----------
     call : what is timed.
-    protocol : how often.
+    protocol : how often; without its pause.
     """
     for _ in range(protocol.warmup):
         call()
-    medians = []
-    for _ in range(protocol.repetitions):
-        spent = []
-        for _ in range(protocol.runs):
-            start = time.perf_counter()
-            call()
-            spent.append(time.perf_counter() - start)
-        medians.append(statistics.median(spent))
-    return Interval.of(medians)
+    return Interval.of([_median(call, protocol.runs) for _ in range(protocol.repetitions)])
+
+
+def _median(call: Callable[[], object], runs: int) -> float:
+    """Median seconds of some runs."""
+    spent = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        call()
+        spent.append(time.perf_counter() - start)
+    return statistics.median(spent)
 
 
 def timed(
@@ -144,20 +155,19 @@ def timed(
     known = {node.name: node.output[0] for node in proto.graph.node} if nodes is None else dict(nodes)
     plain = session(proto, name, options(optimization, protocol.threads), fused=False)
     run(plain, name, feeds, limit=ENDLESS)
+    ready = session(proto, name, options("all", protocol.threads))
     for _ in range(1, protocol.warmup):
         run(plain, name, feeds)
+        run(ready, name, feeds)
     whole_runs: list[float] = []
+    deployed: list[float] = []
     medians: dict[str, list[float]] = {}
     shapes: dict[str, list[tuple[int, ...]]] = {}
     for repetition in range(protocol.repetitions):
         if say is not None:
             say(f"repetition {repetition + 1} of {protocol.repetitions}")
-        spent = []
-        for _ in range(protocol.runs):
-            start = time.perf_counter()
-            run(plain, name, feeds)
-            spent.append(time.perf_counter() - start)
-        whole_runs.append(statistics.median(spent))
+        whole_runs.append(_median(lambda: run(plain, name, feeds), protocol.runs))
+        deployed.append(served(ready, feeds, protocol.runs, protocol.pause))
         own: dict[str, list[float]] = {}
         left = protocol.runs
         while left > 0:  # at least one run less each time
@@ -167,7 +177,7 @@ def timed(
         for node, seconds in own.items():
             medians.setdefault(node, []).append(statistics.median(seconds))
     found = {node: Interval.of(rows) for node, rows in medians.items()}
-    return Timed(Interval.of(whole_runs), found, shapes)
+    return Timed(Interval.of(whole_runs), Interval.of(deployed), found, shapes)
 
 
 def _profiled(

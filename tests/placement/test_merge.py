@@ -91,6 +91,20 @@ def test_a_mixture_of_measured_operators() -> None:
         merge(all_profiles(), [{"rate": 1.0}], mixtures=[{"mobile": "identity", "edge": "quantized"}])
 
 
+def test_shares_of_the_whole_as_it_is_deployed() -> None:
+    """Two convolutions of 8 and 16 s each take 4 and 24 s together; processing is as it was."""
+    slow, fast = profile("mobile", deployed=timing(4.0, 24.0)), profile("edge", deployed=timing(2.0, 2.0))
+    found = merge({"m.json": slow, "e.json": fast}, [{"rate": 32.0}], deployed=True).operator("identity")
+    assert found.time_at is not None
+    assert found.time_at[0].tolist() == [[1, 1], [2, 1], [2, 1], [0.5, 0.5]]
+    assert found.time_at[1].tolist() == [[2, 2], [12, 1], [12, 1], [0.5, 0.5]]
+    assert slow.as_deployed().as_deployed() == slow.as_deployed()
+    with pytest.raises(InputError, match="deployed: found no time"):
+        merge({"m.json": profile("mobile")}, [], deployed=True)
+    with pytest.raises(InputError, match="deployed.seconds"):
+        profile("mobile", deployed=timing(4.0))
+
+
 OTHER = {"file": "other.onnx", "fingerprint": "5" * 64, "folded": "4" * 64}
 
 

@@ -70,7 +70,7 @@ def test_operations_bytes_and_shared_weights(tmp_path: Path) -> None:
     ]
     assert [(w.name, w.bytes) for w in found.weights] == [("w", 64)]  # held twice, counted once
     assert (found.inputs, found.outputs, found.tier, found.accuracy) == (("x",), ("y",), "mobile", 0.5)
-    for timing in [found.whole, *(own.time for own in found.operations)]:
+    for timing in [found.whole, found.deployed, *(own.time for own in found.operations)]:
         assert timing is not None
         assert np.all(timing.low <= timing.seconds)
         assert np.all(timing.seconds <= timing.high)
@@ -323,6 +323,7 @@ def test_from_a_file_to_parts_at_the_command_line(files: dict[str, Path], tmp_pa
     [
         ({"runs": 0}, "runs: found 0"),
         ({"threads": True}, "threads: found True"),
+        ({"pause": -1.0}, "pause: found -1.0"),
         ({"pinned": ("pre",)}, "pinned: found 'pre'"),
         ({"optimization": "most"}, "optimization: found 'most'"),
         ({"pre": -1.0}, "pre: found -1.0"),
