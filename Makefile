@@ -15,7 +15,7 @@ NEEDED := pyproject.toml constraints.txt qopt/__init__.py
 
 COVERAGE := --cov=qopt --cov-report=term:skip-covered
 
-.PHONY: solve test test-all lint notebooks formulations bench figures clean
+.PHONY: solve test test-all coverage lint notebooks formulations bench figures clean
 
 solve: $(VENV)/.solve  ## solve the bundled request, print its plan and certificate, and the other methods beside it
 	@$(BIN)/qopt solve $(REQUEST)
@@ -33,7 +33,10 @@ solve: $(VENV)/.solve  ## solve the bundled request, print its plan and certific
 test: $(VENV)/.test  ## run the tests, all but the sweeps
 	$(PYTEST) -m "not sweep"
 
-test-all: $(VENV)/.test  ## run every test, sweeps over many instances too, and measure coverage
+test-all: $(VENV)/.test  ## run every test, sweeps over many instances too
+	$(PYTEST)
+
+coverage: $(VENV)/.test  ## the same, and which lines no test runs: half as long again
 	$(PYTEST) $(COVERAGE)
 
 lint: $(VENV)/.dev  ## ruff, codespell; the walls between the rooms and mypy on the package as it installs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,9 @@ class OpenPart:
         self.bits = {row.name: row.bits for row in self.parts.tensors}
         self.crossing: dict[str, Expected] = {row.name: (row.type, row.shape, row.bits) for row in self.parts.tensors}
         self._session = None if self.part is None else _session(Path(folder) / self.part.file, self.parts, threads)
+        self._writes = [] if self._session is None else [entry.name for entry in self._session.get_outputs()]
 
-    @property
+    @cached_property
     def reads(self) -> tuple[str, ...]:
         """Tensors that this part and those behind it need from before it; nothing is known of a tier without a part."""
         if self.part is None:
@@ -61,7 +63,7 @@ class OpenPart:
         entries = () if self._session is None else self._session.get_inputs()
         return {e.name: tuple(n if isinstance(n, int) else 1 for n in e.shape) for e in entries}
 
-    @property
+    @cached_property
     def forwards(self) -> tuple[str, ...]:
         """Tensors that the parts behind this one need from it; without a part none, all is sent."""
         return () if self.part is None else _wanted(self.later)
@@ -83,14 +85,13 @@ class OpenPart:
         for name in self.part.reads:
             if name not in tensors:
                 raise InputError("tensors", f"nothing for {shown(name)}", ", ".join(self.part.reads))
-        names = [entry.name for entry in self._session.get_outputs()]
         try:
-            found = self._session.run(names, {name: tensors[name] for name in self.part.reads})
+            found = self._session.run(self._writes, {name: tensors[name] for name in self.part.reads})
         except Exception as error:  # the runtime's errors share no class
             raise InputError(
                 self.part.file, f"inputs that the runtime refuses ({_told(error)})", "what it reads"
             ) from None
-        return dict(zip(names, found, strict=True))
+        return dict(zip(self._writes, found, strict=True))
 
 
 def _wanted(parts: Sequence[Part]) -> tuple[str, ...]:
