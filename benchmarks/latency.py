@@ -3,7 +3,7 @@
     python benchmarks/latency.py [--rates 2e6,20e6,200e6] [--examples 20] [--repetitions 5] [--runs 100] [--pause 0.02]
         [--only residual] [--out FOLDER]
 
-For each network (the two of instances/networks, and one as large as ResNet-18 on 64 x 64 pixels, untrained) four
+For each network (the two of instances/networks, one with the stages of ResNet-18, untrained) four
 operators are made (as it is, quantized, early exit, both) and profiled on this machine with one thread as the mobile
 and with two as the edge. `qopt.strategies` predicts: each operator on either tier, and the largest and the smallest
 model in halves. Each is then cut, run by `qopt.time_parts` and measured: the mobile asks the edge, both processes on
@@ -48,7 +48,7 @@ HERE = Path(__file__).parents[1] / "instances" / "networks"
 sys.path.insert(0, str(HERE))
 import models as networks  # noqa: E402
 
-SHAPES = {"residual": (1, 1, 28, 28), "segmenter": (1, 3, 64, 64), "wide": (1, 1, 64, 64)}
+SHAPES = {"residual": (1, 1, 28, 28), "segmenter": (1, 3, 64, 64), "wide": (1, 1, 28, 28)}
 STAGES = ((64, 2, 1), (128, 2, 2), (256, 2, 2), (512, 2, 2))
 """Of the wide network, as ResNet-18's."""
 THREADS = {"mobile": 1, "edge": 2}
