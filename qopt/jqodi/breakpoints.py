@@ -142,13 +142,14 @@ def _schedules(
 
 def _paths(problem: Jqodi, max_labels: int | None, clock: Clock) -> Iterator[Point]:
     """The whole front of paths."""
-    from qopt.jqodi.front import MAX_LABELS, reached
+    from qopt.jqodi.front import MAX_LABELS, SEARCHING, reached
 
     most = MAX_LABELS if max_labels is None else max(max_labels, 1)
-    found = reached(problem, False, most, clock)
+    search = clock.part(SEARCHING)
+    found = reached(problem, False, most, search)
     for each in found:
-        if not each.proved and not clock.over:
+        if not each.proved and not search.over:
             raise InputError("max_labels", f"{most}, and still no end", "more of them")
         yield each.time, each.energy, partial(each.plan, problem)
-    if clock.over and not all(each.proved for each in found):
+    if search.over and not all(each.proved for each in found):
         raise OutOfTime("not all steps of a front are known")

@@ -37,6 +37,9 @@ CRITERIA = {criterion.name: criterion for criterion in (ENERGY, TIME, LOSS)}
 MAX_LABELS = 100_000_000
 """Partial plans made for a front, by default: some minutes."""
 
+SEARCHING = 0.7
+"""Share of the time in which is searched: completing what was begun and reading plans from it takes the rest."""
+
 SAME = 1e-12
 """Share by which the search's sums may differ from a plan's own."""
 
@@ -113,13 +116,14 @@ def front(
     wanted = _criteria(("energy", "time", "loss") if against == "loss" else criteria)
     whole("max_labels", max_labels, 1, 10**12)
     begun = wall.perf_counter()
-    found = reached(asked, LOSS in wanted, max_labels, clock)
+    search = clock.part(SEARCHING)
+    found = reached(asked, LOSS in wanted, max_labels, search)
     share = (wall.perf_counter() - begun) / max(len(found), 1)
-    points = [_point(asked, each, LOSS in wanted, share, clock.over) for each in found]
+    points = [_point(asked, each, LOSS in wanted, share, search.over) for each in found]
     first = wanted[0].name
     points.sort(key=lambda point: [point.values[first] or 0.0, *(point.values[c.name] or 0.0 for c in wanted)])
     complete = all(each.proved for each in found)
-    stopped = "the time limit is reached" if clock.over else f"more than {max_labels} partial plans"
+    stopped = "the time limit is reached" if search.over else f"more than {max_labels} partial plans"
     notes = () if complete else (stopped,)
     return Front(asked.name, wanted, tuple(points), complete=complete, notes=notes)
 
@@ -147,6 +151,9 @@ def reached(problem: Jqodi, with_loss: bool, max_labels: int, clock: Clock) -> l
     known, left, complete = Staircase(), max_labels, True
     found: list[tuple[float, float, float, Arrays, IntArray]] = []
     for loss, candidate in _levels(problem) if with_loss else ((0.0, one) for one in arrays.every(problem)):
+        if clock.over and found:
+            complete = False
+            break
         if problem.mode == "choice":
             found += [(*each, loss, candidate, states) for each, states in _choices(candidate)]
             continue

@@ -152,6 +152,9 @@ class Steps(Clock):
         self.steps -= 1
         return self.steps < 0
 
+    def part(self, share: float) -> Clock:
+        return self
+
 
 def test_what_was_found_is_kept() -> None:
     asked = generate.jqodi(16, seed=4, servers=3, cuts=3, models=1, widths=(8,))
