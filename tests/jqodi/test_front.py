@@ -152,7 +152,7 @@ class Steps(Clock):
         self.steps -= 1
         return self.steps < 0
 
-    def part(self, share: float) -> Clock:
+    def part(self, _: float) -> Clock:
         return self
 
 

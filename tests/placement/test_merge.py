@@ -101,7 +101,7 @@ def test_shares_of_the_whole_as_it_is_deployed() -> None:
     assert slow.as_deployed().as_deployed() == slow.as_deployed()
     with pytest.raises(InputError, match="deployed: found no time"):
         merge({"m.json": profile("mobile")}, [], deployed=True)
-    with pytest.raises(InputError, match="deployed.seconds"):
+    with pytest.raises(InputError, match=r"deployed\.seconds"):
         profile("mobile", deployed=timing(4.0))
 
 
