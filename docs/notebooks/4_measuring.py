@@ -161,8 +161,9 @@ for few in (False, True):
     print(f"{which}: {len(ratio)} plans, {min(ratio):.2f} to {max(ratio):.2f} times the sum")
 
 # %% [markdown]
-# With three bits or more, the sum is right within a half. With fewer, errors are large: a layer no longer passes on
-# the noise of the one before it as it would alone, and errors that follow the same values do not average out.
+# With three bits or more, the sum is right within a half or so. With fewer, errors are large: a layer no longer
+# passes on the noise of the one before it as it would alone, and errors that follow the same values do not average
+# out.
 #
 # So $\Delta(a, p)$ is found by trying, on images that were used for nothing else: a limit holds where its *optimal*
 # plans lose at most $a$, at the upper end of their intervals. The promise is about images that nobody has looked at.
@@ -238,8 +239,9 @@ for bits in (1, 2, 3, 4):
 # %% [markdown] [solution]
 # The mean factor by which a law is off, over or under, falls where a grid has few steps and the minimum and the
 # maximum are its ends. It does not fall to 1: clipped grids have another range at every width, and with two or four
-# points errors follow the values. *Learned*: a better formula shortens the list of exceptions, and a table of what
-# was measured has none. The knapsack of [notebook 3](3_whole_bits.ipynb) takes either.
+# points errors follow the values. At four bits it rises, since $s$ was fitted with $4^{-b}$. *Learned*: a better
+# formula shortens the list of exceptions, and a table of what was measured has none. The knapsack of [notebook
+# 3](3_whole_bits.ipynb) takes either.
 
 # %% [markdown]
 # ### Exercise 3: write a clipped grid

@@ -107,7 +107,7 @@ plt.show()
 # ## 8.3 A status after a time limit
 #
 # PuLP hands a model to CBC and returns a status. Correlated data (a cost that is a constant less the weight, nearly)
-# keep a branch and bound busy for minutes; it is stopped after half a second.
+# keep a branch and bound busy for minutes; it is stopped after two seconds.
 
 
 # %%
@@ -128,7 +128,7 @@ for row in x:
     model += pulp.lpSum(row) == 1
 with tempfile.TemporaryDirectory() as folder:
     log = Path(folder) / "cbc.log"
-    model.solve(pulp.PULP_CBC_CMD(msg=False, timeLimit=0.5, threads=1, logPath=str(log)))
+    model.solve(pulp.PULP_CBC_CMD(msg=False, timeLimit=2, threads=1, logPath=str(log)))
     stopped = "Stopped on time" in log.read_text()
 print(f"CBC's log says 'Stopped on time': {stopped}")
 print(f"PuLP's status: {pulp.LpStatus[model.status]}; its second status: {pulp.LpSolution[model.sol_status]}")
