@@ -4,11 +4,16 @@ Each notebook has a plain Python source beside it, ``notebooks/NAME.py``, whose 
 ``# %% [markdown]``; what stands before the first is left out. Edit the source; this writes ``NAME.ipynb`` with fresh
 outputs. The same code gives the same bytes: no execution times, no kernel versions, cell ids by number. With --check
 nothing is written.
+
+``# %% [solution]`` and ``# %% [markdown] [solution]`` are cells of a solution to an exercise. They run with all others
+and are folded: code with its outputs by what JupyterLab (``source_hidden``, ``outputs_hidden``) and MyST-NB
+(``hide-cell``) read, text as a ``<details>`` that opens with a click wherever Markdown is shown.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import os
 import re
 from pathlib import Path
@@ -23,7 +28,11 @@ FOLDER = Path(__file__).parent / "notebooks"
 TIMEOUT = 120
 """Seconds for one cell."""
 
-MARK = re.compile(r"^# %%(?P<markdown> \[markdown\])?\s*$", re.MULTILINE)
+MARK = re.compile(r"^# %%(?P<markdown> \[markdown\])?(?P<solution> \[solution\])?\s*$", re.MULTILINE)
+FOLDED = {"jupyter": {"outputs_hidden": True, "source_hidden": True}, "tags": ["hide-cell"]}
+"""Metadata of the code of a solution."""
+DETAILS = "<details>\n<summary>Solution</summary>\n\n{}\n\n</details>"
+"""A solution's text; blank lines, so that what is inside is Markdown."""
 
 
 def cells(source: str) -> list[Any]:
@@ -37,9 +46,10 @@ def cells(source: str) -> list[Any]:
         text = source[mark.end() : end].strip("\n")
         if mark["markdown"]:
             lines = [line.removeprefix("#").removeprefix(" ") for line in text.splitlines()]
-            cell = nbformat.v4.new_markdown_cell("\n".join(lines))
+            told = "\n".join(lines)
+            cell = nbformat.v4.new_markdown_cell(DETAILS.format(told) if mark["solution"] else told)
         else:
-            cell = nbformat.v4.new_code_cell(text)
+            cell = nbformat.v4.new_code_cell(text, metadata=copy.deepcopy(FOLDED) if mark["solution"] else {})
         cell["id"] = f"cell-{k + 1:02d}"
         found.append(cell)
     return found

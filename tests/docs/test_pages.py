@@ -221,7 +221,7 @@ def _pictures(cell: Any) -> int:
 
 @pytest.mark.parametrize(
     "path",
-    swept(NOTEBOOKS, lambda path: path.stem != "qpart_closed_form"),
+    swept(NOTEBOOKS, lambda path: path.stem != "1_closed_form"),
     ids=lambda path: path.stem,
 )
 def test_notebook_runs_in_a_fresh_kernel_and_its_outputs_are_committed(path: Path) -> None:
@@ -240,10 +240,44 @@ def test_notebook_runs_in_a_fresh_kernel_and_its_outputs_are_committed(path: Pat
     assert not any(c.metadata.get("execution") for c in committed.cells)
 
 
-def test_every_notebook_has_its_source() -> None:
-    assert NOTEBOOKS
+def test_every_notebook_has_its_source_and_its_place_in_the_order() -> None:
     folder = ROOT / "docs" / "notebooks"
     assert {p.stem for p in NOTEBOOKS} == {p.stem for p in folder.glob("*.py")}
+    assert [p.stem.partition("_")[0] for p in NOTEBOOKS] == [str(k) for k in range(1, 10)]
+
+
+def _folded(cell: Any) -> bool:
+    """Whether a cell is hidden until somebody asks for it, in JupyterLab and on the site."""
+    if cell.cell_type == "markdown":
+        return bool(re.fullmatch(r"<details>\n<summary>[^<]+</summary>\n\n.*\n\n</details>", cell.source, re.DOTALL))
+    hidden = cell.metadata.get("jupyter", {})
+    return bool(hidden.get("source_hidden") and hidden.get("outputs_hidden")) and "hide-cell" in cell.metadata["tags"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_ends_with_three_exercises_whose_solutions_are_folded_and_run(path: Path) -> None:
+    nbformat = pytest.importorskip("nbformat", reason="the extra 'notebooks' is not installed")
+    cells = nbformat.read(path, as_version=4).cells
+    heads = [re.search(r"^### Exercise (\d)", cell.source, re.MULTILINE) for cell in cells]
+    starts = [k for k, head in enumerate(heads) if head and cells[k].cell_type == "markdown"]
+    assert [heads[k][1] for k in starts] == ["1", "2", "3"]  # type: ignore[index]
+    assert 10 <= starts[0] <= 20, "cells of the lecture"
+    assert cells[0].source.startswith(f"# {path.stem[0]}. ")
+    assert "After this notebook the reader can" in cells[0].source
+    assert not any(map(_folded, cells[: starts[0]]))
+    for start, stop in zip(starts, [*starts[1:], len(cells)], strict=True):
+        solution = cells[start + 1 : stop]
+        code = [cell for cell in solution if cell.cell_type == "code"]
+        assert all(map(_folded, solution))
+        assert any("*Learned*" in cell.source for cell in solution)
+        assert code
+        assert all(cell.execution_count and cell.outputs for cell in code)
+
+
+def test_links_of_notebooks_lead_somewhere() -> None:
+    for path in NOTEBOOKS:
+        for target in re.findall(r"\]\(([^)#\s]+)\)", path.with_suffix(".py").read_text(encoding="utf-8")):
+            assert re.match(r"[a-z]+:", target) or (path.parent / target).exists(), f"{path.stem}: {target}"
 
 
 def fill(path: Path) -> None:
