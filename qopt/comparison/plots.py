@@ -80,6 +80,7 @@ def plot_comparison(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.set_ylim(len(methods) - 0.5, -0.5)
     _readable_log(ax)
     ax.set_xlabel("time [s]")
+    ax.set_ylabel("method")
     gap_ax.set_xscale("symlog", linthresh=0.01)
     worst = float(np.nan_to_num(rows["gap"].astype(float).max(skipna=True)))
     gap_ax.set_xlim(-0.002, max(100.0 * worst * 2, 1.0))

@@ -259,6 +259,7 @@ def plot_breakdown(
     ax.invert_yaxis()
     ax.margins(x=0.12)
     ax.set_xlim(left=0.0)
+    ax.set_ylabel("plan")
     ax.set_xlabel("energy [J]" if what == "energy" else "time [s]")
     legend_beside(ax)
     return ax

@@ -386,13 +386,9 @@ def sliders(problem: Problem, seconds: float | None) -> str:
     listed: list[Slider] = [] if known is None else known(problem)
     if not listed:
         return f"<p class='note'>For {escaped(family.a_problem)} no exact curve is known to move along.</p>"
-    large = problem.layers > LARGE
-    if seconds is None and large:
-        out = [slider for slider in listed if slider.call != "breakpoints"]
-        listed = [slider for slider in listed if slider.call == "breakpoints"]
-        names = escaped(", ".join(slider.words for slider in out))
-        note = (
-            f"<p class='note'>Left out, the problem is large: {names}. A time limit asks for them.</p>" if out else ""
-        )
-        return "".join(rendered(problem, slider, BRIEF) for slider in listed) + note
-    return "".join(rendered(problem, slider, SECONDS if seconds is None else seconds) for slider in listed)
+    if seconds is not None or problem.layers <= LARGE:
+        return "".join(rendered(problem, slider, SECONDS if seconds is None else seconds) for slider in listed)
+    quick = [slider for slider in listed if slider.call == "breakpoints"]
+    out = [slider.words for slider in listed if slider not in quick]
+    said = f"<p class='note'>Left out, the problem is large: {escaped(', '.join(out))}. A time limit asks for them.</p>"
+    return "".join(rendered(problem, slider, BRIEF) for slider in quick) + (said if out else "")

@@ -107,11 +107,8 @@ def worth(problem: Problem, seconds: float | None) -> str:
     if problem.layers > CHEAP_LAYERS or len(given) > CHEAP_LIMITS:
         return "<p class='note'>Not looked for, the problem is large; <code>qopt explain</code> says it.</p>"
     try:
-        lines = (
-            str(explain(problem, time_limit=SECONDS if seconds is None else seconds))
-            .removeprefix(f"{problem.name}: ")
-            .splitlines()
-        )
+        found = explain(problem, time_limit=SECONDS if seconds is None else seconds)
+        lines = str(found).removeprefix(f"{problem.name}: ").splitlines()
         return "".join(paragraph(line.strip()) for line in lines)
     except QoptError as error:
         return f"<p class='note'>Not known: {escaped(error)}</p>"

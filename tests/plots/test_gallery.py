@@ -28,7 +28,7 @@ def closed() -> Iterator[None]:
 
 
 def check_whole(ax: Any) -> None:
-    """Axes, labels and legends lie inside of the picture; what has ticks has a name; bars differ in more than colour."""
+    """Axes, labels and legends lie inside of the picture; what has ticks has a name; no two kinds of bars are alike."""
     figure = ax.get_figure(root=True)
     figure.savefig(io.BytesIO())
     width, height = figure.canvas.get_width_height()
