@@ -37,7 +37,8 @@ exact.value = "12345.678";
 exact.dispatchEvent(new Event("input"));
 seen.push(read(box));
 const marks = [...box.querySelectorAll("tr.here")].length, ticks = box.querySelectorAll(".tick").length;
-const load = [...document.querySelectorAll(".explorer")].pop(), points = [], moved = load.querySelector("input[type=range]");
+const load = [...document.querySelectorAll(".explorer")].pop(), points = [];
+const moved = load.querySelector("input[type=range]");
 for (const position of [0, 300, 640, 1000]) {
   moved.value = position;
   moved.dispatchEvent(new Event("input"));

@@ -182,7 +182,7 @@ def test_without_an_exact_curve_some_values_are_solved_and_said_to_be(monkeypatc
     assert content["starts"] == content["stops"] == list(LOADS)
     for value, line in zip(content["starts"], content["lines"], strict=True):
         assert line == [float(qopt.solve(loaded(problem, "load", value)).objective), 0.0]  # type: ignore[arg-type]
-    monkeypatch.setattr("qopt.fleet.showing.sliders", lambda problem: [])
+    monkeypatch.setattr("qopt.fleet.showing.sliders", lambda _: [])
     assert "For a fleet problem no exact curve is known to move along." in sliders(problem, None)
 
 
