@@ -136,13 +136,16 @@ def _grid(ax: Axes) -> None:
 
 
 def _readable_log(ax: Axes) -> None:
-    """A logarithmic x-axis whose labels do not run into each other: 1, 2 and 5 of a decade or two, else powers."""
-    from matplotlib.ticker import LogLocator, NullFormatter
+    """A logarithmic x-axis whose labels do not run into each other: 1, 2 and 5 of a decade or two, else powers.
+
+    Of a range of a factor of some few, round numbers.
+    """
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
     ax.set_xscale("log")
     low, high = ax.get_xlim()
     if low > 0 and high / low < 300:
-        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)) if high / low > 6 else MaxNLocator(5))
         ax.xaxis.set_major_formatter(lambda value, _: number(value))
     ax.xaxis.set_minor_formatter(NullFormatter())
 
@@ -263,7 +266,7 @@ def plot_gaps(traces: pd.DataFrame, ax: Axes | None = None, *, instance: str | N
         )
     _readable_log(ax)
     ax.set_yscale("symlog", linthresh=1e-4)
-    ax.set_ylim(bottom=0.0)
+    ax.set_ylim(0.0, 2.0 * max(1e-4, *(float(y.max()) for _, y in curves.values())))
     ax.set_xlabel("time [s]")
     ax.set_ylabel("gap, incumbent to bound [%]")
     ax.set_title(literal(instance or names[0], 60), loc="left", fontsize=10)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -186,7 +187,7 @@ def stacked(
     Parameters
     ----------
     ax : where to draw.
-    places : (n,) of the bars.
+    places : (n,) of the bars, ascending.
     parts : (n,) heights by the name of the part, from the bottom up.
     look : colour and hatch of a part by its name; by default `area` in turn.
     across : whether the bars lie.
@@ -196,14 +197,16 @@ def stacked(
     (n,) total heights.
     """
     total = np.zeros(len(places))
-    edge = 0.6 if len(places) <= 60 else 0.0
+    few = len(places) <= 60
+    apart = min((b - a for a, b in pairwise(places)), default=1.0)
+    edge, wide = (0.6, 0.7 * apart) if few else (0.0, apart)
     for k, (name, heights) in enumerate(parts.items()):
         how = {**(area(k) if look is None else look(name)), "linewidth": edge, "label": name}
         size = np.asarray(heights, dtype=np.float64)
         if across:
-            ax.barh(places, size, left=total, height=0.7, **how)
+            ax.barh(places, size, left=total, height=wide, **how)
         else:
-            ax.bar(places, size, bottom=total, width=0.7 if len(places) <= 60 else 1.0, **how)
+            ax.bar(places, size, bottom=total, width=wide, **how)
         total = total + size
     return total
 

@@ -52,8 +52,8 @@ def plot_capacities(problem: Fleet | str | os.PathLike[str], plan: FleetPlan, ax
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.set_xlabel("used [% of the capacity]")
     ax.set_ylabel("capacity")
-    more = f", the fullest {FEW} of {len(limits)}" if len(limits) > FEW else ""
-    ax.set_title(f"{literal(problem.name, 40)}{more}", loc="left", fontsize=10)
+    more = f"\nthe fullest {FEW} of {len(limits)}" if len(limits) > FEW else ""
+    ax.set_title(f"{literal(problem.name, 32)}{more}", loc="left", fontsize=10)
     ax.grid(axis="x", color=GRID, linewidth=0.8)
     ax.set_axisbelow(True)
     return ax

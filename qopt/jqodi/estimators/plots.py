@@ -67,8 +67,9 @@ def plot_accuracy(curves: Mapping[str, Curve], *, ax: Axes | None = None) -> Axe
             markevery=max(1, curve.epochs // 20),
             **series(k),
         )
+    whole_ticks(ax, range(1, 1 + max(curve.epochs for curve in curves.values())))
     ax.set_xlabel("epoch")
-    ax.set_ylabel("accuracy")
+    ax.set_ylabel("accuracy [share]")
     legend_beside(ax)
     return ax
 
@@ -276,6 +277,7 @@ def plot_forecast(curve: Curve, forecast: Forecast, limit: float | None = None, 
     if limit is not None:
         ax.axhline(limit, color=INK, linewidth=0.9, linestyle=":")
     ax.set_yscale("log")
+    whole_ticks(ax, range(1, 1 + forecast.epochs))
     ax.set_xlabel("epoch")
     ax.set_ylabel("loss")
     legend_beside(ax)

@@ -42,16 +42,26 @@ def _layerwise(table: pd.DataFrame, value: str, label: str, names: tuple[str, ..
         assumed = (rows["status"] == "assumed").all()
         face = "white" if assumed else color
         name = f"{scheme} (assumed)" if assumed else scheme
-        few = {"markersize": 6 if len(x) <= NAMED else 3}
-        ax.plot(x, y, color=color, marker=marker, markerfacecolor=face, linewidth=1.4, label=name, zorder=2 + k, **few)
+        few = 6 if len(x) <= NAMED else 3
+        ax.plot(
+            x,
+            y,
+            color=color,
+            marker=marker,
+            markerfacecolor=face,
+            linewidth=1.4,
+            label=name,
+            zorder=2 + k,
+            markersize=few,
+        )
         broken = rows["breaks"].astype(bool).to_numpy()
-        ax.plot(x[broken], y[broken], linestyle="none", marker="x", color="black", markersize=9, zorder=9)
+        ax.plot(x[broken], y[broken], linestyle="none", marker="x", color="black", zorder=9, markersize=1.5 * few)
     if not drawn:
         raise InputError("table", "no scheme that can be carried out", "at least one row with a cost")
     if (table["breaks"].astype(bool) & table[value].notna() & table["scheme"].isin(names)).any():
         ax.plot([], [], linestyle="none", marker="x", color="black", label="breaks a limit")
     whole_ticks(ax, sorted(set(table["cut"].tolist())))
-    ax.set_xlabel("cut p: layers 1..p run on the device (partition point p - 1 of the paper)")
+    ax.set_xlabel("cut p: layers 1..p run on the device\n(partition point p - 1 of the paper)")
     ax.set_ylabel(label)
     ax.set_ylim(0.0, None)
     legend_beside(ax)

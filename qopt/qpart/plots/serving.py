@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 FEW = 8
 """Up to so many cuts all are drawn; up to so many pieces the values where they meet are written."""
 
+WIDE = 0.22
+"""About the width of such a label, as a share of the axis."""
+
 LABELS = {
     "channel.rate": "rate of the link [bit/s]",
     "channel.download_rate": "rate from server to device [bit/s]",
@@ -94,15 +97,19 @@ def plot_breakpoints(
         if alone.feasible:
             style = LINES[(k // 6 + k) % 4]
             ax.plot(x, alone.objectives(x), color=SEQUENCE[k % 6], linestyle=style, linewidth=1.4, label=f"cut {cut}")
-    for k, ((_, value, before), (_, _, after)) in enumerate(itertools.pairwise(pieces)):
+    ends: list[float] = []  # where the last label of each row ends: neighbours may be close
+    for (_, value, before), (_, _, after) in itertools.pairwise(pieces):
         ax.axvline(value, color=INK, linewidth=0.8, linestyle=":")
         if len(pieces) > FEW:
             continue
+        at = math.log(value / low) / math.log(high / low)
+        row = next((r for r, end in enumerate(ends) if end < at - WIDE / 2), len(ends))
+        ends[row : row + 1] = [at + WIDE / 2]
         ax.annotate(
             f"cut {before} | cut {after}\n{value:,.6g}",
             (value, 1.0),
             xycoords=ax.get_xaxis_transform(),
-            xytext=(0, 2 + 22 * (k % 2)),  # neighbours may be close: labels take turns in two rows
+            xytext=(0, 2 + 22 * row),
             textcoords="offset points",
             ha="center",
             va="bottom",
@@ -221,6 +228,7 @@ def plot_published(problems: Sequence[QPart | str | os.PathLike[str]], ax: Axes 
     ax.axvline(1.0, color=INK, linewidth=1, linestyle=":")
     ax.set_xscale("log")
     ax.set_yscale("symlog", linthresh=1.0)
+    ax.margins(0.1)
     ax.axhline(0.0, color=GREY, linewidth=0.8)
     ax.set_xlabel("noise spent / noise allowed, $\\Delta$")
     ax.set_ylabel("objective over the optimum [%]")
