@@ -20,9 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import qopt
-from qopt.core.files import write_whole
 from qopt.core.limits import limit_below
-from qopt.core.plot_style import INK, MARKERS, SEQUENCE, axes_for
+from qopt.core.plot_style import INK, MARKERS, SEQUENCE, axes_for, save_figure
 
 DOCS = Path(__file__).parents[1] / "docs"
 MENU = (2, 4, 8)
@@ -103,9 +102,7 @@ def draw(points: list[Point], path: Path) -> None:
     ax.set_ylabel("least energy of one inference [mJ]")
     ax.set_title("Every point is proved: nothing within its time takes less energy", loc="left", fontsize=9, color=INK)
     ax.legend(frameon=False, fontsize=8)
-    figure = ax.figure
-    figure.tight_layout()
-    write_whole(path, lambda file: figure.savefig(file, format="png", dpi=130))
+    save_figure(ax, path, dots=130)
 
 
 def main() -> None:

@@ -237,7 +237,7 @@ def draw(path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    from qopt.core.plot_style import BLUE, ORANGE
+    from qopt.core.plot_style import BLUE, ORANGE, save_figure
 
     panels: tuple[tuple[str, bool, Callable[[Cost], float]], ...] = (
         ("time [ms]", False, lambda c: 1e3 * c.time),
@@ -259,7 +259,7 @@ def draw(path: Path) -> None:
         ax.set_ylim(0, None)
         ax.spines[["top", "right"]].set_visible(False)
     axes[0].legend(frameon=False, fontsize=8)
-    fig.savefig(path, dpi=90)
+    save_figure(fig, path, dots=90)
     plt.close(fig)
 
 

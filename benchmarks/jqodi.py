@@ -124,6 +124,8 @@ def drawn(found: dict[str, list[Row]], file: str) -> None:
     """Growth over K, and time over 1 / eps, to a file."""
     import matplotlib.pyplot as plt
 
+    from qopt.core.plot_style import save_figure
+
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
     rows = found.get("growth", [])
     trees = [r for r in rows if r["listed"] == "all"]
@@ -137,7 +139,7 @@ def drawn(found: dict[str, list[Row]], file: str) -> None:
     right.set_xlabel("1 / eps")
     right.set_ylabel("time [s]")
     right.legend()
-    figure.savefig(file)
+    save_figure(figure, file)
 
 
 SECTIONS: dict[str, Callable[[bool], list[Row]]] = {"scale": scales, "growth": growth, "fptas": schemes}

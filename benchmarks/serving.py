@@ -141,7 +141,7 @@ def main(arguments: list[str] | None = None) -> None:
 
         matplotlib.use("Agg")
         ax = qopt.plots.plot_published([_request(s) for s in range(many)])
-        ax.figure.savefig(options.picture, dpi=90, bbox_inches="tight")
+        qopt.plots.style.save_figure(ax, options.picture, dots=90)
     if options.out:
         write_text(options.out, json.dumps(figures))
 

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from qopt.allocation.problem import Allocation, Name
-from qopt.core.arrays import IntArray
+from qopt.core.arrays import AnyArray, IntArray
 from qopt.core.checks import unknown
 from qopt.core.errors import InputError, shown
 from qopt.core.plan import Plan
@@ -34,6 +34,14 @@ class AllocationPlan(Plan):
             counts[name] = counts.get(name, 0) + 1
         listed = ", ".join(f"{count} x {name}" for name, count in sorted(counts.items(), key=lambda c: -c[1])[:6])
         return listed + (", …" if len(counts) > 6 else "")
+
+    def _decided(self) -> dict[str, Sequence[object] | AnyArray]:
+        """A row for each group."""
+        found: dict[str, Sequence[object] | AnyArray] = {
+            "group": list(self.formats),
+            "format": list(self.formats.values()),
+        }
+        return found if self.pools is None else {**found, "pool": [self.pools.get(group) for group in self.formats]}
 
 
 def places(problem: Allocation, plan: AllocationPlan) -> tuple[IntArray, IntArray]:

@@ -11,15 +11,12 @@ import numpy as np
 from qopt.allocation.plan import AllocationPlan, places
 from qopt.allocation.problem import Allocation
 from qopt.core.errors import InputError, shown
-from qopt.core.plot_style import BLUE, GREY, MARKERS, ORANGE, SEQUENCE, axes_for
+from qopt.core.plot_style import BLUE, GRID, LINES, axes_for, legend_beside, literal, name_places, series
 from qopt.core.reading import problem_of
 from qopt.core.solving import solve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-FEW = 24
-"""Up to so many groups are named below the axis."""
 
 
 def plot_formats(problem: Allocation | str | os.PathLike[str], plan: AllocationPlan, *, ax: Axes | None = None) -> Axes:
@@ -34,16 +31,22 @@ def plot_formats(problem: Allocation | str | os.PathLike[str], plan: AllocationP
     formats, _ = places(problem, plan)
     used = sorted(set(formats.tolist()), key=lambda f: _weight(problem, f))
     height = {f: y for y, f in enumerate(used)}
-    ax = axes_for(ax, 7.5, 1.0 + 0.28 * len(used))
+    ax = axes_for(ax, 7.5, 1.4 + 0.3 * len(used))
     first = next(iter(problem.resources.values()), None)
     size = np.ones(len(formats)) if first is None else np.where(problem.menu, first.use, 0.0).max(axis=1)
-    area = 14.0 + 180.0 * np.sqrt(size / max(float(size.max()), 1e-300))
-    ax.scatter(range(len(formats)), [height[f] for f in formats.tolist()], s=area, color=BLUE, alpha=0.6, linewidths=0)
-    ax.set_yticks(range(len(used)), [problem.formats[f] for f in used])
-    if len(formats) <= FEW:
-        ax.set_xticks(range(len(formats)), problem.groups, rotation=45, ha="right")
-    else:
-        ax.set_xlabel("groups in order")
+    few = 1.0 if len(formats) <= 60 else 0.35
+    area = few * (14.0 + 180.0 * np.sqrt(size / max(float(size.max()), 1e-300)))
+    at = [height[f] for f in formats.tolist()]
+    ax.scatter(range(1, len(formats) + 1), at, s=area, color=BLUE, alpha=0.6, linewidths=0)
+    ax.set_yticks(range(len(used)), [literal(problem.formats[f]) for f in used])
+    ax.set_ylim(-0.6, len(used) - 0.4)
+    ax.set_ylabel("format")
+    name_places(ax, problem.groups, "group")
+    if first is not None:
+        name = next(iter(problem.resources))
+        ax.set_title(f"Area: {literal(name)} at the heaviest format", loc="left", fontsize=9)
+    ax.grid(axis="y", color=GRID, linewidth=0.8)
+    ax.set_axisbelow(True)
     return ax
 
 
@@ -87,7 +90,6 @@ def plot_budgets(
     if not len(budgets):
         raise InputError("budgets", "none", "at least one")
     ax = axes_for(ax, 7.0, 3.8)
-    colors = [BLUE, ORANGE, GREY, *SEQUENCE]
     lowest = np.inf
     for k, method in enumerate(methods):
         values = []
@@ -97,11 +99,20 @@ def plot_budgets(
             values.append(solution.objective if good and solution.objective is not None else np.nan)
         lowest = min(lowest, float(np.nanmin(values)) if np.isfinite(values).any() else np.inf)
         label = "optimum" if method == "auto" else method
-        ax.plot(budgets, values, marker=MARKERS[k % len(MARKERS)], markersize=4, color=colors[k], label=label)
+        ax.plot(
+            budgets, values, markersize=4, label=literal(label), **{**series(k), "linestyle": LINES[k % len(LINES)]}
+        )
     if 0 < lowest < np.inf:
         ax.set_yscale("log")
     unit = problem.resources[name].unit
     ax.set_xlabel(f"budget of {name} [{unit}]" if unit else f"budget of {name}")
-    ax.set_ylabel(problem.minimise)
-    ax.legend(frameon=False, fontsize=8)
+    ax.set_ylabel(_objective(problem))
+    legend_beside(ax)
     return ax
+
+
+def _objective(problem: Allocation) -> str:
+    """What is minimised, with its unit where it has one."""
+    resource = problem.resources.get(problem.minimise)
+    unit = "" if resource is None else resource.unit
+    return f"{problem.minimise} [{unit}]" if unit else problem.minimise

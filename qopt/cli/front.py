@@ -53,9 +53,10 @@ def front(
     if output is not None:
         found.save(output)
     if plot is not None:
-        from qopt.core.plots import save_picture
+        from qopt.core.plot_style import save_figure
+        from qopt.core.plots import plot_trade_off
 
-        save_picture(found, plot)
+        save_figure(plot_trade_off(found), plot)
     if as_json:
         print_json(found.to_dict())
     elif as_csv:

@@ -59,13 +59,9 @@ def latency(
 
 def _draw(requests: Any, path: Path) -> None:
     from qopt.comparison.plots import plot_latencies
+    from qopt.core.plot_style import save_figure
 
-    figure = plot_latencies(requests).get_figure(root=True)
-    assert figure is not None
-    try:
-        figure.savefig(path)
-    except (OSError, ValueError) as error:
-        raise InputError("--box", f"{path}: {error}", "a picture that can be written, such as box.png") from None
+    save_figure(plot_latencies(requests), path, field="--box")
 
 
 def _plain(read: Logs, table: Any, tests: list[Any], found: Agreement | None) -> dict[str, Any]:

@@ -66,7 +66,4 @@ def _draw(problem: QPart, table: Any, figure: str, stored: int, out: Path) -> No
     else:
         draw = {"7": "objective", "8": "energy", "9": "time", "10": "payload"}[figure]
         ax = getattr(plots, f"plot_scheme_{draw}")(table)
-    try:
-        ax.figure.savefig(out, dpi=120)
-    except ValueError as error:  # an ending that matplotlib cannot write
-        raise InputError("--out", shown(str(out)), str(error).splitlines()[0]) from None
+    plots.style.save_figure(ax, out, field="--out", dots=120)

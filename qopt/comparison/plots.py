@@ -15,7 +15,7 @@ from qopt.comparison.times import Times, ratios
 from qopt.core.arguments import is_number
 from qopt.core.arrays import FloatArray
 from qopt.core.errors import InputError, shown
-from qopt.core.plot_style import BLUE, GREY, INK, MARKERS, SEQUENCE, SERIES, axes_for, number, series
+from qopt.core.plot_style import BLUE, GREY, GRID, INK, MARKERS, SEQUENCE, SERIES, axes_for, literal, number, series
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +26,9 @@ ACCURATE = 1e-9
 
 NAMED = 12
 """Instances up to which each has a mark of its own and a name; more are drawn as a cloud with its quartiles."""
+
+LETTERS = 40
+"""Of the name of a method or an instance."""
 
 LONG = 60
 """Marks on a curve up to which each step has one."""
@@ -58,7 +61,7 @@ def plot_comparison(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     methods = list(dict.fromkeys(rows["method"]))
     kinds = dict(zip(rows["method"], rows["bits"], strict=True)) if "bits" in rows else {}
     instances = list(dict.fromkeys(rows["problem"]))
-    labels = [f"{m} ({kinds[m]})" if isinstance(kinds.get(m), str) else str(m) for m in methods]
+    labels = [literal(f"{m} ({kinds[m]})" if isinstance(kinds.get(m), str) else m, LETTERS) for m in methods]
     ax, gap_ax = _two_panels(ax, 0.36 * len(methods) + 1.4, max(map(len, labels)))
     if len(instances) > NAMED:
         for j, name in enumerate(methods):
@@ -71,12 +74,13 @@ def plot_comparison(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
             y = np.array([methods.index(m) for m in here["method"]], dtype=float)
             y += (k - (len(instances) - 1) / 2) * min(0.2, 0.6 / len(instances))
             look = series(k) | {"linestyle": "none", "markersize": 6}
-            ax.plot(here["seconds"].astype(float), y, label=name, **look)
+            ax.plot(here["seconds"].astype(float), y, label=literal(name, LETTERS), **look)
             gap_ax.plot(_percent(here["gap"]), y, **look)
     ax.set_yticks(range(len(methods)), labels)
     ax.set_ylim(len(methods) - 0.5, -0.5)
     _readable_log(ax)
     ax.set_xlabel("time [s]")
+    ax.set_ylabel("method")
     gap_ax.set_xscale("symlog", linthresh=0.01)
     worst = float(np.nan_to_num(rows["gap"].astype(float).max(skipna=True)))
     gap_ax.set_xlim(-0.002, max(100.0 * worst * 2, 1.0))
@@ -127,18 +131,21 @@ def _cloud(ax: Axes, x: FloatArray, y: int) -> None:
 
 
 def _grid(ax: Axes) -> None:
-    ax.grid(color="#e6e6e6", linewidth=0.8)
+    ax.grid(color=GRID, linewidth=0.8)
     ax.set_axisbelow(True)
 
 
 def _readable_log(ax: Axes) -> None:
-    """A logarithmic x-axis whose labels do not run into each other: 1, 2 and 5 of a decade or two, else powers."""
-    from matplotlib.ticker import LogLocator, NullFormatter
+    """A logarithmic x-axis whose labels do not run into each other: 1, 2 and 5 of a decade or two, else powers.
+
+    Of a range of a factor of some few, round numbers.
+    """
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
     ax.set_xscale("log")
     low, high = ax.get_xlim()
     if low > 0 and high / low < 300:
-        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)) if high / low > 6 else MaxNLocator(5))
         ax.xaxis.set_major_formatter(lambda value, _: number(value))
     ax.xaxis.set_minor_formatter(NullFormatter())
 
@@ -186,7 +193,15 @@ def plot_profile(found: Times, ax: Axes | None = None) -> Axes:
         x = np.concatenate(([1.0], steps["factor"].to_numpy(float), [right]))
         y = np.concatenate(([0.0], steps["share"].to_numpy(float)))
         y = np.append(y, y[-1])
-        ax.step(x, y, where="post", label=run, markevery=_some(len(x), k, len(found.runs)), markersize=5, **series(k))
+        ax.step(
+            x,
+            y,
+            where="post",
+            label=literal(run, LETTERS),
+            markevery=_some(len(x), k, len(found.runs)),
+            markersize=5,
+            **series(k),
+        )
     ax.set_xscale("log", base=2)
     ax.set_xlim(1.0, right)
     ax.set_ylim(0.0, 1.03)
@@ -240,13 +255,21 @@ def plot_gaps(traces: pd.DataFrame, ax: Axes | None = None, *, instance: str | N
     end = max(float(x[-1]) for x, _ in curves.values()) * 1.1
     for k, (run, (x, y)) in enumerate(curves.items()):
         x, y = np.append(x, end), np.append(y, y[-1])
-        ax.step(x, y, where="post", label=run, markevery=_some(len(x), k, len(curves)), markersize=5, **series(k))
+        ax.step(
+            x,
+            y,
+            where="post",
+            label=literal(run, LETTERS),
+            markevery=_some(len(x), k, len(curves)),
+            markersize=5,
+            **series(k),
+        )
     _readable_log(ax)
     ax.set_yscale("symlog", linthresh=1e-4)
-    ax.set_ylim(bottom=0.0)
+    ax.set_ylim(0.0, 2.0 * max(1e-4, *(float(y.max()) for _, y in curves.values())))
     ax.set_xlabel("time [s]")
     ax.set_ylabel("gap, incumbent to bound [%]")
-    ax.set_title(str(instance or names[0]), fontsize=10)
+    ax.set_title(literal(instance or names[0], 60), loc="left", fontsize=10)
     _grid(ax)
     _legend_below(ax, list(curves))
     return ax
@@ -303,9 +326,10 @@ def plot_ratios(found: Times, reference: str, ax: Axes | None = None, *, level: 
         ax.plot([middle], [y], linestyle="none", marker=MARKERS[0], color=SEQUENCE[0])
     ax.axvline(1.0, color=INK, linewidth=0.8)
     _readable_log(ax)
-    ax.set_yticks(range(len(others)), others)
+    ax.set_yticks(range(len(others)), [literal(run, LETTERS) for run in others])
+    ax.set_ylabel("run")
     ax.set_ylim(len(others) - 0.5, -0.5)
-    ax.set_xlabel(f"time over that of {reference}, {len(found.instances)} instances, {level:.0%} interval")
+    ax.set_xlabel(f"time over that of {literal(reference)}, {len(found.instances)} instances, {level:.0%} interval")
     _grid(ax)
     return ax
 
@@ -338,7 +362,8 @@ def plot_latencies(requests: pd.DataFrame, ax: Axes | None = None) -> Axes:
         capprops={"color": GREY},
         flierprops={"marker": ".", "markersize": 3, "markeredgecolor": GREY},
     )
-    ax.set_yticks(range(1, len(names) + 1), names)
+    ax.set_yticks(range(1, len(names) + 1), [literal(name, LETTERS) for name in names])
+    ax.set_ylabel("strategy")
     ax.set_ylim(len(names) + 0.5, 0.5)
     _readable_log(ax)
     ax.set_xlabel("latency [s]")

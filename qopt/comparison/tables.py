@@ -94,20 +94,7 @@ def _record(problem: Problem, method: Method, time_limit: float | None) -> dict[
     except Exception as error:
         text = " ".join(str(error).split())[:200]
         return record | {"status": "failed", "message": f"{type(error).__name__}: {text}"}
-    certificate = solution.certificate
-    record.update(
-        status=solution.status,
-        objective=solution.objective,
-        bound=certificate.bound,
-        gap=certificate.gap if certificate.feasible else None,
-        seconds=solution.seconds,
-        verified=certificate.feasible if solution.plan else None,
-        proved=certificate.proved or certificate.infeasible,
-        message=solution.message,
-        refuted=solution.refuted,
-        **own.facts(problem, solution),
-    )
-    return record
+    return record | solution.row
 
 
 def _listed(name: str, value: Iterable[Entry], of: str) -> Iterable[Entry]:

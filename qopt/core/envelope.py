@@ -294,7 +294,7 @@ class Envelope(InNotebooks):
 
 def of_lines(
     lines: Sequence[tuple[Fraction | float, Fraction | float]],
-    plans: Sequence[Plan],
+    plans: Sequence[Plan | Callable[[], Plan]],
     *,
     problem: str,
     parameter: str,
@@ -309,8 +309,8 @@ def of_lines(
 
     Parameters
     ----------
-    lines, plans : intercept and slope of each plan in the parameter, or in its inverse; without any, nothing is
-        feasible.
+    lines, plans : intercept and slope of each plan in the parameter, or in its inverse, and the plan or what makes it
+        when it is asked for; without any, nothing is feasible.
     problem, parameter, unit, low, high, inverse, solved, complete : as in `Envelope`; 0 <= low < high.
     """
     pieces = [Piece(low, high, None, None)]

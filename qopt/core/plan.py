@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from qopt.core.arrays import AnyArray
 from qopt.core.display import short
 from qopt.core.errors import InputError, shown
 from qopt.core.families import FAMILIES, family_named, family_of
@@ -12,6 +15,9 @@ from qopt.core.files import write_whole
 from qopt.core.html import InNotebooks, table
 from qopt.core.problem import Frozen, Problem
 from qopt.core.reading import read_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Plan(InNotebooks, Frozen):
@@ -39,6 +45,16 @@ class Plan(InNotebooks, Frozen):
     def to_dict(self) -> dict[str, object]:
         """Plain data for JSON."""
         return self.model_dump()
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A table with a row for each thing that is decided: a layer's width, an epoch's cut, an operation's tier."""
+        import pandas as pd
+
+        return pd.DataFrame(self._decided())
+
+    def _decided(self) -> dict[str, Sequence[object] | AnyArray]:
+        """Columns of the table, all of one length; where a family says nothing, a row of the fields."""
+        return {name: [value] for name, value in self._shown() if name != "problem"}
 
 
 def read_answer(path: str | os.PathLike[str], problem: Problem | None = None) -> tuple[Plan | None, object]:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from qopt.core.errors import InputError, shown
 from qopt.core.front import Criterion, Front
-from qopt.core.plot_style import BLUE, GREY, ORANGE, axes_for
+from qopt.core.plot_style import BLUE, GREY, ORANGE, PALE, axes_for, legend_beside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-ENDINGS = (".png", ".pdf", ".svg")
-"""Of pictures that are written."""
 
 FEW = 60
 """Up to so many points each has a mark."""
@@ -51,42 +47,23 @@ def plot_trade_off(front: Front, *, x: str | None = None, y: str | None = None, 
         ax.plot(xs, ys, color=BLUE, marker="o", markersize=4, linestyle="none", label="plans")
     steps = [(a, b) for a, b in front.bounds if a <= xs[-1]]
     if steps and joined and x is None and y is None:
-        ax.step(*zip(*[*steps, (xs[-1], steps[-1][1])], strict=True), where="post", color=ORANGE, label="no plan below")
+        bx, by = zip(*[*steps, (xs[-1], steps[-1][1])], strict=True)
+        floor = min(ax.get_ylim()[0], *by)
+        ax.fill_between(
+            bx, floor, by, step="post", facecolor="white", edgecolor=PALE, hatch="///", linewidth=0, zorder=0
+        )
+        ax.step(bx, by, where="post", color=ORANGE, linestyle="--", label="no plan below, proved")
+        ax.set_ylim(bottom=floor)
     if front.dominated:
         off = [(p.values[names[0]], p.values[names[1]]) for p in front.dominated]
         placed = [(a, b) for a, b in off if a is not None and b is not None]
         if placed:
             off_x, off_y = [a for a, _ in placed], [b for _, b in placed]
-            ax.scatter(off_x, off_y, color=GREY, s=14, label="no better than another")
+            ax.scatter(off_x, off_y, color=GREY, marker="x", s=18, label="another is better")
     ax.set_xlabel(_label(across))
     ax.set_ylabel(_label(up))
-    ax.legend(frameon=False, fontsize=8)
+    legend_beside(ax)
     return ax
-
-
-def save_picture(front: Front, path: str | os.PathLike[str]) -> None:
-    """Draw a front into a file.
-
-    Parameters
-    ----------
-    front : a front with points.
-    path : of the picture: .png, .pdf or .svg.
-
-    Raises
-    ------
-    InputError
-        Another ending, or a path that cannot be written.
-    """
-    from qopt.core.files import write_whole
-
-    ending = os.path.splitext(os.fspath(path))[1].lower()
-    if ending not in ENDINGS:
-        raise InputError("path", shown(os.fspath(path)), f"a name that ends in {', '.join(ENDINGS)}")
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.5, 3.8), layout="constrained")
-    plot_trade_off(front, ax=figure.subplots())
-    write_whole(path, lambda file: figure.savefig(file, format=ending[1:]))
 
 
 def _label(criterion: Criterion) -> str:

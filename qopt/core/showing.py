@@ -4,6 +4,8 @@ A family names a module (`Family.showing`) with these functions; each may be mis
 
     sliders(problem) -> list[Slider]
         what can be moved, the most telling first
+    changed(problem, name, value) -> Problem
+        the problem with another value of what a slider of some solves moves
     strips(problem, plan) -> list[Strip]
         the plan as rows of coloured runs: the layers by where they run, tensors by their width
     pictures(problem, solution) -> list[Picture]
@@ -33,16 +35,19 @@ class Slider:
 
     Attributes
     ----------
-    call : ``breakpoints`` for the envelope of a parameter, ``front`` for the front against a limit.
+    call : ``breakpoints`` for the envelope of a parameter, ``front`` for the front against a limit; ``solves`` where no
+        exact curve is known and some values are solved, each by itself.
     name : of the parameter or the limit, as that function takes it.
     words : what it is, for people.
     now : its value in the problem; None where it has none.
+    values : ascending, those that are solved.
     """
 
-    call: Literal["breakpoints", "front"]
+    call: Literal["breakpoints", "front", "solves"]
     name: str
     words: str
     now: float | None = None
+    values: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from qopt.core.errors import InputError
 from qopt.core.html import InNotebooks, preformatted
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.console import RenderableType
 
     from qopt.core.clock import Clock
@@ -158,6 +159,39 @@ class Solution(InNotebooks):
     def gap(self) -> float | None:
         """(objective - bound) / \\|objective\\|, None where either is missing or the plan is not feasible."""
         return relative_gap(self.objective, self.bound) if self.certificate.feasible else None
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A row of `qopt.compare`'s table: what was found, and what is proved of it (seconds, the family's own units).
+
+        Rows of several solutions are put together by ``pandas.concat``, and drawn by `qopt.plots.plot_comparison`.
+        """
+        import pandas as pd
+
+        return pd.DataFrame.from_records([self.row])
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The solution as a row of a table: the certificate's bound and gap, not the method's."""
+        from qopt.core.families import family_of
+
+        found, own = self.certificate, {}
+        if self.instance is not None:
+            own = family_of(self.instance).part("report").facts(self.instance, self)
+        return {
+            "problem": self.problem,
+            "method": self.method,
+            **({} if self.bits is None else {"bits": self.bits}),
+            "status": self.status,
+            "objective": self.objective,
+            "bound": found.bound,
+            "gap": found.gap if found.feasible else None,
+            "seconds": self.seconds,
+            "verified": found.feasible if self.plan else None,
+            "proved": found.proved or found.infeasible,
+            **own,
+            "refuted": self.refuted,
+            "message": self.message,
+        }
 
     def to_dict(self) -> dict[str, object]:
         """Plain data for JSON (``qopt solve --json``)."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from qopt.core.arrays import IntArray
+from qopt.core.arrays import AnyArray, IntArray
 from qopt.core.columns import Counts
 from qopt.core.display import short
 from qopt.core.errors import InputError, shown
@@ -39,6 +40,13 @@ class FleetPlan(Plan):
             entries = data["splits"]
             return {**data, "splits": tuple(tuple(x) if isinstance(x, list) else x for x in entries)}
         return data
+
+    def _decided(self) -> dict[str, Sequence[object] | AnyArray]:
+        """A row for each row of requests, with no count, then one for each split, with its own."""
+        rows = [*range(len(self.option)), *(row for row, _, _ in self.splits)]
+        options = np.concatenate((self.option, np.array([option for _, option, _ in self.splits], dtype=np.int64)))
+        counts = [None] * len(self.option) + [count for _, _, count in self.splits]
+        return {"row": rows, "option": options, **({"count": counts} if self.splits else {})}
 
     def __str__(self) -> str:
         refused = int((self.option == 0).sum())

@@ -21,6 +21,7 @@ from qopt.core.limits import limit_with_slack
 from qopt.core.reading import problem_of
 from qopt.jqodi.losses import MAX_EPOCHS, fewest_epochs
 from qopt.jqodi.models import Model, Width
+from qopt.jqodi.parts import lasting
 from qopt.jqodi.problem import Jqodi
 
 
@@ -144,8 +145,7 @@ def _conditions(
     def on_top(given: Any, factors: FloatArray) -> FloatArray:
         if given is None:
             return factors
-        known = np.asarray(given[:epochs], dtype=np.float64)
-        column: FloatArray = factors * np.concatenate((known, np.full(epochs - len(known), known[-1])))
+        column: FloatArray = factors * lasting(given, epochs)
         return column
 
     servers = {}

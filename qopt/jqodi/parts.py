@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from qopt.core.arrays import AnyArray
+from qopt.core.arrays import AnyArray, FloatArray
 from qopt.core.checks import twice
 from qopt.core.columns import AmountOrRows, Amounts, complaint
 from qopt.core.errors import shown
@@ -123,6 +123,19 @@ class ServerConditions(Frozen):
     cloud_rate: Amounts | None = None
     device_rate: Amounts | None = None
     available: tuple[Flag, ...] | None = None
+
+
+def lasting(column: Sequence[float] | AnyArray, length: int) -> FloatArray:
+    """(length,) a column of conditions as floats; after its end the last entry goes on.
+
+    Parameters
+    ----------
+    column : one entry or more, by epoch.
+    length : epochs.
+    """
+    values = np.array(column[:length], dtype=np.float64)
+    found: FloatArray = np.concatenate((values, np.full(length - len(values), values[-1])))
+    return found
 
 
 class Conditions(Frozen):

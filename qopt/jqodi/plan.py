@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from qopt.core.arrays import AnyArray
 from qopt.core.errors import InputError, shown
 from qopt.core.plan import Plan
 from qopt.jqodi.losses import MAX_EPOCHS
@@ -29,6 +31,10 @@ class JqodiPlan(Plan):
     bits: Annotated[int, Field(strict=True)]
     servers: Annotated[tuple[str, ...], Field(min_length=1, max_length=MAX_EPOCHS)]
     cuts: Annotated[tuple[Cut, ...], Field(min_length=1, max_length=MAX_EPOCHS)]
+
+    def _decided(self) -> dict[str, Sequence[object] | AnyArray]:
+        """A row for each epoch."""
+        return {"epoch": range(1, len(self.cuts) + 1), "server": self.servers, "cut": self.cuts}
 
 
 def checked_plan(problem: Jqodi, plan: JqodiPlan) -> JqodiPlan:

@@ -11,7 +11,21 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from qopt.core.errors import InputError, shown
-from qopt.core.plot_style import BLUE, GREEN, GREY, INK, MARKERS, ORANGE, PINK, RED, SKY, axes_for
+from qopt.core.plot_style import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    MARKERS,
+    ORANGE,
+    PINK,
+    RED,
+    SKY,
+    axes_for,
+    legend_beside,
+    literal,
+    stacked,
+)
 from qopt.core.reading import problem_of
 from qopt.jqodi.breakpoints import breakpoints
 from qopt.jqodi.certificate.certify import violations
@@ -33,8 +47,28 @@ NAMED = 60
 KINDS = {"source": (GREY, "v"), "model": (PINK, "s"), "width": (SKY, "D"), "epoch": (ORANGE, "o"), "theta": (RED, "P")}
 """Colour and mark of each kind of vertex."""
 
-PARTS = dict(zip(NODES, (ORANGE, GREEN, BLUE, "#F5C77E", "#8FC1DE"), strict=True))
-"""Colour of each node, and a light one for its link."""
+PARTS: dict[str, dict[str, Any]] = {
+    "device": {"color": ORANGE, "hatch": ""},
+    "edge": {"color": GREEN, "hatch": ""},
+    "cloud": {"color": BLUE, "hatch": ""},
+    "device link": {"color": "#F5C77E", "hatch": "///"},
+    "cloud link": {"color": "#8FC1DE", "hatch": "\\\\\\"},
+    "quantizing": {"color": GREY, "hatch": "..."},
+    "changes": {"color": PINK, "hatch": "xxx"},
+    "inference": {"color": INK, "hatch": "---"},
+}
+"""Colour and hatch of each node, a light one for its link, and of the rest."""
+
+
+def part(name: str) -> dict[str, Any]:
+    """How a part looks.
+
+    Parameters
+    ----------
+    name : a key of `PARTS`.
+    """
+    return {**PARTS[name], "edgecolor": "white"}
+
 
 Plans = JqodiPlan | Mapping[str, JqodiPlan]
 
@@ -98,9 +132,10 @@ def plot_diagram(
             x, y = place[vertex]
             ax.annotate(_name(data), (x, y), (0, -6), textcoords="offset points", fontsize=7, ha="center", va="top")
     ax.set_yticks([])
+    ax.set_xlabel("from left to right: what is decided, then the epochs; beside the plan's arcs J and s")
     ax.spines["left"].set_visible(False)
     ax.set_xticks(range(layers), _headings(layers), fontsize=8)
-    ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    legend_beside(ax)
     return ax
 
 
@@ -133,11 +168,11 @@ def _places(graph: nx.DiGraph, tree: bool) -> dict[str, tuple[float, float]]:
 
 def _name(data: Mapping[str, Any]) -> str:
     if data["kind"] == "epoch":
-        text = f"{data['server']}, {data['cut']}"
+        text = f"{literal(data['server'], 12)}, {data['cut']}"
         return f"{text}\n{data['elapsed']:.3g} s" if "elapsed" in data else text
     if data["kind"] == "width":
         return f"{data['bits']} bits" if data["reaches"] else f"{data['bits']} bits, never"
-    return str(data["model"]) if data["kind"] == "model" else {"source": "", "theta": "Θ"}[data["kind"]]
+    return literal(data["model"], 12) if data["kind"] == "model" else {"source": "", "theta": "Θ"}[data["kind"]]
 
 
 def _headings(layers: int) -> list[str]:
@@ -162,7 +197,7 @@ def plot_energy_time(
     if steps:
         steps.append((1.15 * max(steps[-1][0], problem.time_limit), steps[-1][1]))
         ax.step(*zip(*steps, strict=True), where="post", color=BLUE, label="least energy")
-    ax.axvline(problem.time_limit, color=INK, linewidth=0.9, linestyle=":", label="T_max")
+    ax.axvline(problem.time_limit, color=INK, linewidth=0.9, linestyle=":", label="$T_{max}$")
     named = _named(plans)
     for i, (name, cost) in enumerate(_costs(problem, plans).items()):
         if cost.objective is None or cost.time is None:
@@ -170,10 +205,10 @@ def plot_energy_time(
         marker = MARKERS[i % len(MARKERS)]
         face = "white" if violations(problem, named[name]) else RED
         look: dict[str, Any] = {"marker": marker, "color": RED, "markerfacecolor": face, "markersize": 7, "zorder": 3}
-        ax.plot(cost.time, cost.objective, linestyle="none", label=name, **look)
+        ax.plot(cost.time, cost.objective, linestyle="none", label=literal(name), **look)
     ax.set_xlabel("time [s]")
     ax.set_ylabel("energy [J]")
-    ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    legend_beside(ax)
     return ax
 
 
@@ -214,22 +249,19 @@ def plot_breakdown(
     if not costs:
         raise InputError("plans", "none", "a plan, or plans by name")
     rows = {name: _parts(name, cost, what) for name, cost in costs.items()}
-    shown_parts = [part for part in next(iter(rows.values())) if any(row[part] for row in rows.values())]
+    shown_parts = [name for name in PARTS if any(row[name] for row in rows.values())]
     ax = axes_for(ax, 7.0, 1.2 + 0.5 * len(rows))
-    colors = PARTS | {"quantizing": GREY, "changes": PINK, "inference": INK}
-    left = np.zeros(len(rows))
-    for part in shown_parts:
-        width = np.array([row[part] for row in rows.values()])
-        ax.barh(range(len(rows)), width, left=left, color=colors[part], label=part, edgecolor="white", linewidth=0.6)
-        left += width
+    parts = {name: [row[name] for row in rows.values()] for name in shown_parts}
+    left = stacked(ax, range(len(rows)), parts, part, across=True)
     for i, total in enumerate(left):
         ax.annotate(_readable(total), (total, i), (4, 0), textcoords="offset points", fontsize=8, va="center")
-    ax.set_yticks(range(len(rows)), list(rows))
+    ax.set_yticks(range(len(rows)), list(map(literal, rows)))
     ax.invert_yaxis()
     ax.margins(x=0.12)
     ax.set_xlim(left=0.0)
+    ax.set_ylabel("plan")
     ax.set_xlabel("energy [J]" if what == "energy" else "time [s]")
-    ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    legend_beside(ax)
     return ax
 
 

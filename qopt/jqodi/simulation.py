@@ -25,7 +25,7 @@ from qopt.core.limits import within
 from qopt.core.reading import problem_of
 from qopt.core.solving import solve
 from qopt.jqodi.losses import losses
-from qopt.jqodi.parts import Conditions, Inference, ServerConditions
+from qopt.jqodi.parts import Conditions, Inference, ServerConditions, lasting
 from qopt.jqodi.plan import JqodiPlan, checked_plan
 from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.replan import remaining
@@ -213,8 +213,8 @@ def _seen(forecast: Jqodi, world: Jqodi, k: int) -> Jqodi:
 
     def column(expected: Any, comes: Any) -> Any:
         if comes is None:
-            return expected if expected is None else _longer(expected, length)
-        values = _longer(np.ones(1) if expected is None else expected, length)
+            return expected if expected is None else lasting(expected, length)
+        values = lasting(np.ones(1) if expected is None else expected, length)
         values[k] = comes[k]
         return values
 
@@ -229,9 +229,3 @@ def _seen(forecast: Jqodi, world: Jqodi, k: int) -> Jqodi:
         servers[name] = ServerConditions(**rates, available=flags(a.available, b.available))
     parts = {what: column(getattr(own, what), getattr(true, what)) for what in ("cloud_speed", "device_speed")}
     return forecast.model_copy(update={"conditions": Conditions(**parts, servers=servers)})
-
-
-def _longer(column: Any, length: int) -> FloatArray:
-    """A column of some length; its last entry goes on."""
-    values = np.array(column, dtype=np.float64)
-    return np.concatenate((values, np.full(max(length - len(values), 0), values[-1])))[:length]

@@ -1,4 +1,7 @@
-"""Is the model of noise true? The law by width, the sum beside what was measured, and the loss beside the limit."""
+"""What was measured of a network, with intervals: sensitivity of each tensor; and whether the model of noise is true.
+
+The law by width, the sum beside what was measured, and the loss beside the limit.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qopt.core.errors import InputError
-from qopt.core.plot_style import BLUE, GREY, INK, MARKERS, ORANGE, SEQUENCE, axes_for
+from qopt.core.plot_style import (
+    BLUE,
+    GREY,
+    GRID,
+    INK,
+    MARKERS,
+    NAMED,
+    ORANGE,
+    SEQUENCE,
+    axes_for,
+    legend_beside,
+    number,
+    whole_ticks,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,8 +32,74 @@ if TYPE_CHECKING:
     from qopt.measuring.sensitivity import Sensitivity
     from qopt.measuring.truth import JointPlan
 
-NAMED = 12
+FEW = 12
 """Tensors that get a line of the legend; with more, weights and activations are two."""
+
+
+def plot_sensitivity(found: Sensitivity, level: float | None = None, ax: Axes | None = None) -> Axes:
+    """How sensitive every tensor is, with its interval: weights filled, activations hollow.
+
+    Parameters
+    ----------
+    found : of `qopt.measuring.sensitivity.measure`.
+    level : None draws the coefficient s_i of the law s 4^-b [squared output]; one of the measured levels draws the
+        robustness rho_i(a) there (Eqs. 20-22), which has no unit. A tensor that never loses the level has none and is
+        counted in the title; an interval without an end goes to the edge.
+    ax : where to draw.
+
+    Raises
+    ------
+    InputError
+        A level that was not measured, or nothing that is finite and above 0.
+    """
+    row = None if level is None else found.row(level)
+    kept = {
+        tensor: estimate
+        for tensor, one in found.tensors.items()
+        if 0.0 < (estimate := one.s if row is None else one.rho[row]).value < np.inf
+    }
+    if not kept:
+        raise InputError("found", "no tensor with such a figure", "at least one")
+    values = np.array([estimate.value for estimate in kept.values()])
+    ends = np.array([(estimate.low, estimate.high) for estimate in kept.values()])
+    least = 0.5 * float(min(values.min(), ends[:, 0][ends[:, 0] > 0].min(initial=np.inf)))
+    most = 2.0 * float(max(values.max(), ends[:, 1][np.isfinite(ends[:, 1])].max(initial=0.0)))
+    reach = np.abs(np.clip(ends, least, most) - values[:, None]).T
+    x = np.array([tensor.layer for tensor in kept], dtype=float)
+    layers = range(1, len(found.ranges) + 1)
+    ax = axes_for(ax, max(5.0, min(0.4 * len(layers) + 3.0, 12.0)), 3.8)
+    for kind, shift, color, mark, face in (
+        ("weight", -0.12, BLUE, "o", BLUE),
+        ("activation", 0.12, ORANGE, "s", "white"),
+    ):
+        mine = np.array([tensor.kind == kind for tensor in kept])
+        if mine.any():
+            look: dict[str, Any] = {
+                "color": color,
+                "markerfacecolor": face,
+                "fmt": mark,
+                "capsize": 2,
+                "linewidth": 0.9,
+            }
+            size = 5 if len(layers) <= NAMED else 3
+            ax.errorbar(x[mine] + shift, values[mine], reach[:, mine], markersize=size, label=f"{kind}s", **look)
+    ax.set_yscale("log")
+    ax.set_ylim(least, most)
+    whole_ticks(ax, layers)
+    ax.set_xlabel("layer, by number")
+    if level is None:
+        ax.set_ylabel("coefficient $s_i$ of the law [squared output]")
+    else:
+        ax.set_ylabel(r"robustness $\rho_i$")
+    never = len(found.tensors) - len(kept)
+    title = "" if level is None else f"{number(100 * level)} points lost"
+    if never:
+        title += f"{', ' if title else ''}{never} tensors without one"
+    ax.set_title(title, loc="left", fontsize=10)
+    ax.grid(axis="y", color=GRID, linewidth=0.8)
+    ax.set_axisbelow(True)
+    legend_beside(ax)
+    return ax
 
 
 def plot_law(found: Sensitivity, ax: Axes | None = None) -> Axes:
@@ -34,7 +116,7 @@ def plot_law(found: Sensitivity, ax: Axes | None = None) -> Axes:
 
     ax = axes_for(ax, 7.0, 4.2)
     bits = found.bits
-    many = len(found.tensors) > NAMED
+    many = len(found.tensors) > FEW
     seen: set[str] = set()
     for tensor, ratio in law_ratios(found).items():
         one = found.tensors[tensor]
@@ -58,9 +140,9 @@ def plot_law(found: Sensitivity, ax: Axes | None = None) -> Axes:
         ax.fill_between(bits, one.noise_low / law, one.noise_high / law, color=color, alpha=0.15, linewidth=0)
     ax.axhline(1.0, color=INK, linewidth=0.8)
     ax.set_yscale("log", base=2)
-    ax.set_xlabel("width $b$ [bits]")
+    ax.set_xlabel("width $b$ [bit]")
     ax.set_ylabel("measured noise over the law, $N_i(b) / (s_i 4^{-b})$")
-    ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    legend_beside(ax)
     return ax
 
 
@@ -73,7 +155,7 @@ def plot_additivity(records: Sequence[JointPlan], ax: Axes | None = None) -> Axe
     ax : where to draw.
     """
     _check(records)
-    ax = axes_for(ax, 4.6, 4.2)
+    ax = axes_for(ax, 6.4, 4.2)
     few = np.array([min(*r.plan.weights, *r.plan.activations) <= 2 for r in records])
     x = np.array([r.summed for r in records])
     y = np.array([r.noise.value for r in records])
@@ -91,9 +173,9 @@ def plot_additivity(records: Sequence[JointPlan], ax: Axes | None = None) -> Axe
     ax.plot(span, span, color=INK, linewidth=0.8)
     ax.set_xscale("log")
     ax.set_yscale("log")
-    ax.set_xlabel("sum of the tensors' noise, each alone")
-    ax.set_ylabel("noise of the plan")
-    ax.legend(frameon=False, fontsize=8)
+    ax.set_xlabel("sum of the tensors' noise, each alone [squared output]")
+    ax.set_ylabel("noise of the plan [squared output]")
+    legend_beside(ax)
     return ax
 
 

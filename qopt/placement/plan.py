@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from qopt.core.arrays import AnyArray
 from qopt.core.errors import InputError, shown
 from qopt.core.plan import Plan
 from qopt.placement.problem import Placement
@@ -27,6 +28,10 @@ class PlacementPlan(Plan):
     version: Literal[1] = 1
     operator: str
     tiers: dict[str, str]
+
+    def _decided(self) -> dict[str, Sequence[object] | AnyArray]:
+        """A row for each operation that the operator keeps."""
+        return {"operation": list(self.tiers), "tier": list(self.tiers.values())}
 
 
 def checked_placement(problem: Placement, plan: PlacementPlan) -> PlacementPlan:

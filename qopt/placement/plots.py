@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from qopt.core.errors import InputError, shown
-from qopt.core.plot_style import BLUE, GREY, INK, MARKERS, ORANGE, SEQUENCE, axes_for
+from qopt.core.plot_style import (
+    BLUE,
+    GREY,
+    GRID,
+    INK,
+    LINES,
+    MARKERS,
+    ORANGE,
+    SEQUENCE,
+    axes_for,
+    legend_beside,
+    literal,
+    name_places,
+)
 from qopt.core.reading import problem_of
 from qopt.placement.breakpoints import breakpoints
 from qopt.placement.front import front
@@ -22,12 +36,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-FEW = 16
-"""Up to so many operations are named below the axis."""
+LABEL = 56
+"""Letters in a line of a plan's entry in a legend."""
 
 
 def plot_placement(problem: Placement | str | os.PathLike[str], plan: PlacementPlan, *, ax: Axes | None = None) -> Axes:
-    """The network from left to right, tiers from bottom to top, tensors as lines; those that cross a link are bold.
+    """The network from left to right, tiers as lanes, tensors as lines; those that cross a link are bold.
 
     Parameters
     ----------
@@ -38,7 +52,10 @@ def plot_placement(problem: Placement | str | os.PathLike[str], plan: PlacementP
     own = terms(problem, problem.operator(checked_placement(problem, plan).operator))
     number = {name: k for k, name in enumerate(problem.tier_names)}
     at = [problem.birth, *(number[plan.tiers[name]] for name in own.names)]
-    ax = axes_for(ax, 7.5, 1.2 + 0.6 * len(number))
+    many = len(at) > 60
+    ax = axes_for(ax, 7.5 if not many else 11.0, 1.4 + 0.6 * len(number))
+    for lane in range(0, len(number), 2):
+        ax.axhspan(lane - 0.5, lane + 0.5, color=GRID, alpha=0.5, linewidth=0, zorder=0)
     for flow in own.flows:
         for r in flow.readers:
             crosses = at[r] > at[flow.producer]
@@ -49,21 +66,20 @@ def plot_placement(problem: Placement | str | os.PathLike[str], plan: PlacementP
                 arrowprops={
                     "arrowstyle": "-",
                     "color": INK if crosses else GREY,
-                    "linewidth": 1.8 if crosses else 0.7,
+                    "linewidth": (1.8 if crosses else 0.7) * (0.6 if many else 1.0),
                     "connectionstyle": "arc3,rad=-0.25" if r - flow.producer > 1 and not crosses else "arc3",
                 },
             )
-    ax.plot(0, at[0], marker="s", color=ORANGE, linestyle="none", label="raw input")
-    ax.plot(range(1, len(at)), at[1:], marker="o", color=BLUE, linestyle="none", label="operation")
-    ax.set_yticks(range(len(number)), list(number))
+    size = {"markersize": 3 if many else 6}
+    ax.plot(0, at[0], marker="s", color=ORANGE, linestyle="none", label="raw input", **size)
+    ax.plot(range(1, len(at)), at[1:], marker="o", color=BLUE, linestyle="none", label="operation", **size)
+    ax.plot([], [], color=INK, linewidth=1.8, label="tensor over a link")
+    ax.plot([], [], color=GREY, linewidth=0.7, label="tensor within a tier")
+    ax.set_yticks(range(len(number)), list(map(literal, number)))
     ax.set_ylim(-0.5, len(number) - 0.5)
-    if len(own.names) <= FEW:
-        steep = max(map(len, own.names)) > 60 / len(at)
-        names = ["input", *own.names]
-        ax.set_xticks(range(len(at)), names, rotation=45 if steep else 0, ha="right" if steep else "center")
-    else:
-        ax.set_xlabel("operations in order")
-    ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    ax.set_ylabel("tier")
+    name_places(ax, ["input", *own.names], "operation", first=0)
+    legend_beside(ax)
     return ax
 
 
@@ -106,18 +122,26 @@ def plot_break_even(
     for i, (piece, label) in enumerate(zip(found.pieces, labels, strict=True)):
         x = np.geomspace(piece.start, piece.stop, 60)
         x_of = 1.0 / x if found.inverse else x
-        style = ("-", "--", "-.", ":")[(i // len(SEQUENCE)) % 4]
+        style = LINES[(i // len(SEQUENCE) + i) % len(LINES)]
         color = SEQUENCE[i % len(SEQUENCE)]
         y = [line(value) for value in x] if (line := piece.objective) else []
-        ax.plot(x_of if flipped else x, y, color=color, linestyle=style, linewidth=2.2, label=label)
+        ax.plot(
+            x_of if flipped else x,
+            y,
+            color=color,
+            linestyle=style,
+            linewidth=2.2,
+            label=fill(literal(label, 10 * LABEL), LABEL),
+        )
     for value in found.values:
         ax.axvline(1.0 / value if flipped else value, color=INK, linewidth=0.8, linestyle=":")
     if scale == "log":
         ax.set_xscale("log")
         _log_ticks(ax, "y")
-    ax.set_xlabel(f"1 / {found.parameter}" if flipped else found.axis)
+    per = f" [1/({found.unit})]" if found.unit else ""
+    ax.set_xlabel(f"1 / {found.parameter}{per}" if flipped else found.axis)
     ax.set_ylabel(f"least {_objective(problem)}")
-    ax.legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    legend_beside(ax, size=7)
     return ax
 
 
@@ -174,15 +198,16 @@ def plot_front(problem: Placement | str | os.PathLike[str], *, ax: Axes | None =
         if point.plan is None:
             continue
         marker = MARKERS[order.index(point.name) % len(MARKERS)]
-        face = BLUE if point in found.points else "white"
-        look: dict[str, Any] = {"marker": marker, "color": BLUE, "markerfacecolor": face, "markersize": 7, "zorder": 3}
+        color = SEQUENCE[order.index(point.name) // len(MARKERS) % len(SEQUENCE)]
+        face = color if point in found.points else "white"
+        look: dict[str, Any] = {"marker": marker, "color": color, "markerfacecolor": face, "markersize": 7, "zorder": 3}
         objective, accuracy = point.values["objective"], point.values["accuracy"]
-        ax.plot(objective, accuracy, linestyle="none", label=point.name, **look)
+        ax.plot(objective, accuracy, linestyle="none", label=literal(point.name), **look)
     ax.step(*found.curve("objective", "accuracy"), where="post", color=BLUE, linewidth=1.2, label="best placements")
     _log_ticks(ax, "x")
     ax.set_xlabel(_objective(problem))
-    ax.set_ylabel("accuracy")
-    ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    ax.set_ylabel("accuracy [share]")
+    legend_beside(ax)
     return ax
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from qopt.core.arrays import AnyArray
 from qopt.core.errors import InputError
 from qopt.core.plan import Plan
 from qopt.qpart.problem import QPart
@@ -38,6 +40,12 @@ class QPartPlan(Plan):
         for name in ("weights", "activations"):
             data[name] = [kind(b) if float(b).is_integer() else float(b) for b in data[name]]
         return data
+
+    def _decided(self) -> dict[str, Sequence[object] | AnyArray]:
+        """A row for each width: of weights by layer, of outputs (``activations``) in their order."""
+        kinds = ["weights"] * len(self.weights) + ["activations"] * len(self.activations)
+        places = [*range(1, len(self.weights) + 1), *range(1, len(self.activations) + 1)]
+        return {"kind": kinds, "number": places, "bits": [*self.weights, *self.activations]}
 
 
 def crossing_activations(problem: QPart, cut: int) -> list[int]:

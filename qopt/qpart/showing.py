@@ -46,13 +46,14 @@ def strips(problem: QPart, plan: Plan) -> list[Strip]:
 
 
 def pictures(problem: QPart, solution: Solution) -> list[Picture]:
-    """Widths of the plan, and what every cut costs.
+    """Widths of the plan, what is sent before and after, and what every cut costs.
 
     Parameters
     ----------
     problem : a request.
     solution : with a plan.
     """
+    from qopt.qpart.plots.payload import plot_payload
     from qopt.qpart.plots.requests import plot_bits, plot_objective_by_cut
 
     found = []
@@ -61,4 +62,5 @@ def pictures(problem: QPart, solution: Solution) -> list[Picture]:
         found.append(Picture("What every cut costs, in its parts.", lambda: plot_objective_by_cut(problem)))
     if 0 < solution.plan.cut <= FEW_LAYERS:
         found.append(Picture("Width of every tensor that is quantized.", lambda: plot_bits(problem, [solution])))
+        found.append(Picture("Payload before and after.", lambda: plot_payload(problem, solution)))
     return found

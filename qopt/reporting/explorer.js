@@ -21,6 +21,11 @@
   // that limits have; otherwise the piece below counts where two meet.
   function pieceAt(d, x) {
     const last = d.starts.length - 1;
+    if (d.points) {  // single values: the nearest
+      let near = 0;
+      for (let k = 1; k <= last; k++) if (Math.abs(d.starts[k] - x) < Math.abs(d.starts[near] - x)) near = k;
+      return near;
+    }
     if (d.limit) {
       const allowed = x * (x >= 0 ? 1 + d.slack : 1 - d.slack);
       let k = last;
@@ -96,6 +101,11 @@
     const floor = HEIGHT - BOTTOM;
     let path = "", before = null;
     for (const [k, points] of pieces) {
+      if (d.points) {
+        for (const [x, y] of points.slice(0, 1))
+          if (y !== null) drawn("circle", { class: "solved", r: 4, cx: xs(x).toFixed(2), cy: ys(y).toFixed(2) }, svg);
+        continue;
+      }
       if (d.lines[k] === null) {
         const x = xs(points[0][0]), wide = xs(points[points.length - 1][0]) - x;
         drawn("rect", { class: "none", x: x, y: TOP, width: wide, height: floor - TOP }, svg);
@@ -110,7 +120,7 @@
       }
     }
     d.starts.forEach(function (start, k) {
-      if (k > 0 && start > d.low && start < d.high)
+      if (!d.points && k > 0 && start > d.low && start < d.high)
         drawn("line", { class: "tick", x1: xs(start), x2: xs(start), y1: d.starts.length > 40 ? floor - 8 : TOP, y2: floor + 5 }, svg);
     });
     if (d.now !== null && d.now >= d.low && d.now <= d.high)
@@ -155,9 +165,10 @@
     const place = element("div", {});
     box.insertBefore(place, box.querySelector(".box"));
     const controls = element("div", { class: "controls" }, place);
-    const back = element("button", { type: "button", "aria-label": "Previous break-even value of " + d.title }, controls, "◀");
+    const stop = d.points ? "solved value of " : "break-even value of ";
+    const back = element("button", { type: "button", "aria-label": "Previous " + stop + d.title }, controls, "◀");
     const slider = element("input", { type: "range", min: 0, max: STEPS, step: 1, "aria-label": d.title }, controls);
-    const forth = element("button", { type: "button", "aria-label": "Next break-even value of " + d.title }, controls, "▶");
+    const forth = element("button", { type: "button", "aria-label": "Next " + stop + d.title }, controls, "▶");
     const label = element("label", {}, controls, "");
     const exact = element("input", { type: "number", step: "any", "aria-label": d.title + ", exact value" }, label);
     element("span", {}, label, d.unit);
@@ -175,9 +186,10 @@
 
     function show(value, from) {
       x = Math.min(d.high, Math.max(d.low, value));
+      if (d.points) x = d.starts[pieceAt(d, x)];
       const k = pieceAt(d, x), y = objectiveOf(d, k, x), plan = d.plan[k] < 0 ? null : d.plans[d.plan[k]];
       const none = d.complete ? "no plan" : "no plan found";
-      const meets = !d.limit && k + 1 < d.starts.length && d.stops[k] === x && d.plan[k] >= 0 && d.plan[k + 1] >= 0;
+      const meets = !d.points && !d.limit && k + 1 < d.starts.length && d.stops[k] === x && d.plan[k] >= 0 && d.plan[k + 1] >= 0;
       if (from !== slider) slider.value = Math.round(shareOf(d, x) * STEPS);
       if (from !== exact) exact.value = String(Number(x.toPrecision(9)));
       fields.value.textContent = quantity(d, x) + (meets ? " (break-even: the plan beyond is as good here)" : "");
@@ -202,6 +214,7 @@
 
     const breaks = d.starts.filter((start, k) => k > 0 && start > d.low && start < d.high);
     slider.addEventListener("input", () => show(valueOf(d, Number(slider.value)), slider));
+    if (d.points) slider.addEventListener("change", () => show(x, null));
     exact.addEventListener("input", () => { if (exact.value !== "" && isFinite(Number(exact.value))) show(Number(exact.value), exact); });
     exact.addEventListener("change", () => show(x, null));
     back.addEventListener("click", () => show(breaks.filter((value) => value < x).pop() ?? d.low, back));

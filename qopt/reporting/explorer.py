@@ -1,7 +1,8 @@
 """Sliders: exact envelopes and fronts as compact data for the page's script, and as tables for a page without it.
 
 The script only looks values up: between two break-even values one plan is best, and its objective is
-``intercept + slope x`` (x the parameter, or its inverse). So what a slider shows is exact, not sampled.
+``intercept + slope x`` (x the parameter, or its inverse). So what a slider shows is exact, not sampled. Where no such
+curve is known, some values are solved, each by itself; the slider then stands on these alone, and says so.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 from dataclasses import dataclass, replace
 from typing import Any
 
+from qopt.core.clock import Clock
 from qopt.core.display import number
 from qopt.core.envelope import Envelope
 from qopt.core.errors import QoptError
@@ -23,7 +25,13 @@ from qopt.core.plan import Plan
 from qopt.core.problem import Problem
 from qopt.core.report import scaled
 from qopt.core.showing import Slider, Strip
-from qopt.core.solving import breakpoints, front
+from qopt.core.solving import breakpoints, front, solve
+
+SECONDS, BRIEF = 5.0, 1.0
+"""For each slider where nothing else is said: of a problem of ordinary size, and of a large one."""
+
+LARGE = 1_000
+"""Layers beyond which fronts and solves by themselves are left out, where no time was given for them."""
 
 MOST = 200
 """Pieces of one slider that a page carries: of more, those around the present value."""
@@ -74,6 +82,7 @@ class Curve:
     stretches : ascending, each with the next one's start as its stop.
     inverse, limit : as in `Envelope`.
     complete : whether nothing better is left to be found.
+    points : whether stretches are single values, with nothing known between them.
     remarks : a line each.
     whole : pieces there are; those shown are fewer where a page would be too large.
     """
@@ -85,6 +94,7 @@ class Curve:
     inverse: bool = False
     limit: bool = False
     complete: bool = True
+    points: bool = False
     remarks: tuple[str, ...] = ()
     whole: int = 0
 
@@ -128,7 +138,26 @@ def curve(problem: Problem, slider: Slider, seconds: float) -> Curve:
     if slider.call == "breakpoints":
         found = breakpoints(problem, slider.name, time_limit=seconds)
         return _of_envelope(slider, found)
+    if slider.call == "solves":
+        return _of_solves(problem, slider, Clock(seconds))
     return _of_front(slider, front(problem, against=slider.name, time_limit=seconds))
+
+
+def _of_solves(problem: Problem, slider: Slider, clock: Clock) -> Curve:
+    """Some values, each solved by itself within its share of the time."""
+    module, stretches, proved = family_of(problem).part("showing"), [], 0
+    for k, value in enumerate(slider.values):
+        limit = clock.part(1.0 / (len(slider.values) - k)).left
+        solution = solve(module.changed(problem, slider.name, value), time_limit=limit)
+        kept = solution.plan is not None and solution.certificate.feasible and solution.objective is not None
+        line = (float(solution.objective or 0.0), 0.0) if kept else None
+        stretches.append(Stretch(value, value, line, solution.plan if kept else None))
+        proved += solution.certificate.proved or solution.certificate.infeasible
+    whole = len(stretches)
+    sure = "each" if proved == whole else f"{proved} of them"
+    remark = f"{whole} values are solved, each by itself, {sure} to a proof; between them nothing is known"
+    complete = proved == whole
+    return Curve(slider, "", "objective", tuple(stretches), False, False, complete, True, (remark,), whole)
 
 
 def _of_envelope(slider: Slider, found: Envelope) -> Curve:
@@ -144,7 +173,8 @@ def _of_envelope(slider: Slider, found: Envelope) -> Curve:
     )
     remarks = () if found.complete else ("not complete: the time ran out, other plans may be better",)
     whole = len(found.pieces)
-    return Curve(slider, found.unit, "objective", stretches, found.inverse, found.limit, found.complete, remarks, whole)
+    kind = found.inverse, found.limit, found.complete
+    return Curve(slider, found.unit, "objective", stretches, *kind, remarks=remarks, whole=whole)
 
 
 def _of_front(slider: Slider, found: Front) -> Curve:
@@ -171,7 +201,8 @@ def _of_front(slider: Slider, found: Front) -> Curve:
     unit = f"{up.name} [{up.unit}]" if up.unit else up.name
     said = tuple(dict.fromkeys(remarks))
     whole = len(points) - (shown.stop - shown.start) + len(stretches)
-    return Curve(slider, across.unit, unit, tuple(stretches), False, not reaching, found.complete, said, whole)
+    kind = False, not reaching, found.complete
+    return Curve(slider, across.unit, unit, tuple(stretches), *kind, remarks=said, whole=whole)
 
 
 def _near(starts: list[float], now: float | None, most: int = MOST) -> slice:
@@ -190,8 +221,13 @@ def _halved(found: Curve) -> Curve:
 
 
 def ends(found: Curve) -> tuple[float, float]:
-    """(low, high) of the slider, finite: the range of the pieces, and where that has no end some way beyond them."""
+    """(low, high) of the slider, finite: the range of the pieces, and where that has no end some way beyond them.
+
+    Of a range of one value alone, low is not below high: there is nothing to move.
+    """
     low, high = found.stretches[0].start, found.stretches[-1].stop
+    if found.points:
+        return low, high
     now = found.slider.now
     inside = (*(stretch.start for stretch in found.stretches[1:]), *([] if now is None else [now]))
     anchors = [value for value in inside if low <= value <= high and 0 < value < math.inf]
@@ -200,7 +236,7 @@ def ends(found: Curve) -> tuple[float, float]:
         high = min(max(anchors) * BEYOND, sys.float_info.max)
     if low <= 0:
         low = max(min(anchors) / BEYOND, sys.float_info.min)
-    return low, (high if low < high else low * (1 + 1e-9))  # the latter of a range without any width
+    return low, high
 
 
 def data(problem: Problem, found: Curve) -> dict[str, Any]:
@@ -246,6 +282,7 @@ def data(problem: Problem, found: Curve) -> dict[str, Any]:
         "limit": found.limit,
         "slack": SLACK,
         "complete": found.complete,
+        "points": found.points,
         "now": found.slider.now,
         "low": low,
         "high": high,
@@ -306,15 +343,20 @@ def rendered(problem: Problem, slider: Slider, seconds: float) -> str:
     if not any(stretch.line for stretch in found.stretches):
         why = "" if found.complete else " was found in the time"
         return f"{title}<p class='note'>No plan{why}, whatever its value.</p>"
+    low, high = ends(found)
+    if not low < high:
+        only = quantity(found.stretches[0].start, found.unit)
+        return f"{title}<p class='note'>No slider: {escaped(only)} is the only value.</p>"
+    head = (*((slider.name,) if found.points else ("from", "to")), found.objective, "plan")
     content = embedded(data(problem, found))
     while len(content) > LARGEST and len(found.stretches) > FEW:
         found = _halved(found)
         content = embedded(data(problem, found))
     rows = []
     for stretch in found.stretches:
-        span = quantity(stretch.start, found.unit), quantity(stretch.stop, found.unit)
-        rows.append((*span, _objective(found, stretch), _cut(str(stretch.plan or "no plan"))))
-    listed = table(("from", "to", found.objective, "plan"), cut_rows(rows, MOST), left=(3,), kind="tall")
+        span = [quantity(stretch.start, found.unit), quantity(stretch.stop, found.unit)]
+        rows.append((*span[: len(head) - 2], _objective(found, stretch), _cut(str(stretch.plan or "no plan"))))
+    listed = table(head, cut_rows(rows, MOST), left=(len(head) - 1,), kind="tall")
     notes = "".join(f"<p class='note'>{escaped(remark)}</p>" for remark in found.said)
     now = "" if slider.now is None else paragraph(f"In the instance: {quantity(slider.now, found.unit)}")
     return f'<div class="explorer">{title}<script type="application/json">{content}</script>{now}{notes}{listed}</div>'
@@ -325,23 +367,28 @@ def _objective(found: Curve, stretch: Stretch) -> str:
     if stretch.line is None:
         return "–"
     values = []
-    for end in (stretch.start, stretch.stop):
+    for end in dict.fromkeys((stretch.start, stretch.stop)):
         x = (math.inf if end == 0 else 1 / end) if found.inverse else end
         values.append(quantity(stretch.line[0] + (stretch.line[1] * x if stretch.line[1] else 0.0), ""))
     return " to ".join(dict.fromkeys(values))
 
 
-def sliders(problem: Problem, seconds: float) -> str:
+def sliders(problem: Problem, seconds: float | None) -> str:
     """All sliders of a problem.
 
     Parameters
     ----------
     problem : of any family.
-    seconds : for each of them.
+    seconds : for each of them; None for `SECONDS`, and of a large problem only what is quickly known.
     """
     family = family_of(problem)
     known = getattr(family.part("showing"), "sliders", None) if family.showing else None
     listed: list[Slider] = [] if known is None else known(problem)
     if not listed:
         return f"<p class='note'>For {escaped(family.a_problem)} no exact curve is known to move along.</p>"
-    return "".join(rendered(problem, slider, seconds) for slider in listed)
+    if seconds is not None or problem.layers <= LARGE:
+        return "".join(rendered(problem, slider, SECONDS if seconds is None else seconds) for slider in listed)
+    quick = [slider for slider in listed if slider.call == "breakpoints"]
+    out = [slider.words for slider in listed if slider not in quick]
+    said = f"<p class='note'>Left out, the problem is large: {escaped(', '.join(out))}. A time limit asks for them.</p>"
+    return "".join(rendered(problem, slider, BRIEF) for slider in quick) + (said if out else "")

@@ -19,9 +19,6 @@ from qopt.core.solution import Solution
 from qopt.core.solving import solve
 from qopt.reporting.sections import article, overview
 
-SECONDS = 5.0
-"""For each slider, where nothing else is said."""
-
 
 @dataclass(frozen=True, repr=False)
 class Page(Brief):
@@ -80,7 +77,8 @@ def report(
     methods : names of those to compare, all where none are given; with a name `compare` is implied.
     explore : whether there are sliders.
     time_limit : seconds for each solve, and for each slider; by default solves take what they take, and a slider 5 s.
-        What is not complete by then says so.
+        What is not complete by then says so. Of more than 1000 layers, sliders that take longer are left out then, and
+        the page says which.
 
     Returns
     -------
@@ -94,7 +92,7 @@ def report(
     check_time_limit(time_limit)
     asked = _listed(problems)
     solutions = [_solved(one, time_limit) for one in asked]
-    seconds = SECONDS if time_limit is None else float(time_limit)
+    seconds = None if time_limit is None else float(time_limit)
     articles = []
     for k, solution in enumerate(solutions, 1):
         problem = solution.instance

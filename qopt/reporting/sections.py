@@ -15,7 +15,7 @@ from qopt.core.problem import Problem
 from qopt.core.report import certificate_table, comparison_table, scaled, verdict
 from qopt.core.rich_html import of
 from qopt.core.solution import Solution
-from qopt.reporting.explorer import sliders
+from qopt.reporting.explorer import SECONDS, sliders
 from qopt.reporting.plots import figure
 
 CHEAP_LAYERS = 200
@@ -35,7 +35,7 @@ def article(
     records: Sequence[dict[str, Any]],
     *,
     explore: bool,
-    seconds: float,
+    seconds: float | None,
 ) -> str:
     """All of one problem.
 
@@ -45,7 +45,7 @@ def article(
     problem, solution : what was asked, and the answer.
     records : of its methods, as `qopt.comparison.tables.rows` gives them; none for no comparison.
     explore : whether there are sliders.
-    seconds : for each slider, and for what the limits are worth.
+    seconds : for each slider, and for what the limits are worth; None where nothing was said.
     """
     parts = [
         ("Question", question(problem)),
@@ -97,7 +97,7 @@ def certificate(problem: Problem, solution: Solution) -> str:
     return of(certificate_table(problem, found)) + (f"<h4>Limits</h4>{limits}" if limits else "")
 
 
-def worth(problem: Problem, seconds: float) -> str:
+def worth(problem: Problem, seconds: float | None) -> str:
     """What each limit is worth, or which limits contradict each other, where that is cheap to say."""
     if not family_of(problem).limited:
         return ""
@@ -107,7 +107,8 @@ def worth(problem: Problem, seconds: float) -> str:
     if problem.layers > CHEAP_LAYERS or len(given) > CHEAP_LIMITS:
         return "<p class='note'>Not looked for, the problem is large; <code>qopt explain</code> says it.</p>"
     try:
-        lines = str(explain(problem, time_limit=seconds)).removeprefix(f"{problem.name}: ").splitlines()
+        found = explain(problem, time_limit=SECONDS if seconds is None else seconds)
+        lines = str(found).removeprefix(f"{problem.name}: ").splitlines()
         return "".join(paragraph(line.strip()) for line in lines)
     except QoptError as error:
         return f"<p class='note'>Not known: {escaped(error)}</p>"

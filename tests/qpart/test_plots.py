@@ -99,12 +99,15 @@ def test_objective_by_cut_adds_up(name: str, request: pytest.FixtureRequest) -> 
     ax = plots.plot_objective_by_cut(problem)
     cuts = problem.admissible_cuts
     heights = np.array([[b.get_height() for b in group] for group in ax.containers])
-    assert heights.shape == (4, len(cuts))
+    priced = name == "teaching"  # then the price is a part of its own
+    assert heights.shape == (4 + priced, len(cuts))
     best = [qopt.solve(problem.replace({"cuts": [int(p)]})).objective for p in cuts]
     np.testing.assert_allclose(heights.sum(axis=0), best, rtol=1e-12)
     if name == "teaching":
         np.testing.assert_allclose(ax.lines[0].get_ydata(), [528, 476, 304, 576], rtol=1e-9)
-        np.testing.assert_allclose(heights[:, 2], [64, 8, 208, 32], rtol=1e-12)
+        device, server, price, download, upload = heights[:, 2]
+        np.testing.assert_allclose([device, server + price, download, upload], [64, 8, 208, 32], rtol=1e-12)
+        assert price == problem.objective.price * qopt.solve(problem).certificate.cost.price > 0
         assert "Best cut: 2, at 312" in ax.get_title(loc="left")
     else:
         assert not ax.lines  # measured noise has no real-valued bound

@@ -12,6 +12,7 @@ import pytest
 from pages import Reader
 
 import qopt
+from qopt.fleet.showing import LOADS, changed
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
@@ -36,8 +37,17 @@ exact.value = "12345.678";
 exact.dispatchEvent(new Event("input"));
 seen.push(read(box));
 const marks = [...box.querySelectorAll("tr.here")].length, ticks = box.querySelectorAll(".tick").length;
+const load = [...document.querySelectorAll(".explorer")].pop(), points = [];
+const moved = load.querySelector("input[type=range]");
+for (const position of [0, 300, 640, 1000]) {
+  moved.value = position;
+  moved.dispatchEvent(new Event("input"));
+  points.push([Number(load.dataset.value), Number(load.dataset.objective)]);
+}
+moved.dispatchEvent(new Event("change"));
+const solved = load.querySelectorAll(".solved").length;
 const wide = document.documentElement.scrollWidth <= window.innerWidth;
-document.getElementById("driven").textContent = JSON.stringify({ seen, marks, ticks, wide });
+document.getElementById("driven").textContent = JSON.stringify({ seen, marks, ticks, wide, points, solved });
 </script>
 """
 
@@ -52,7 +62,7 @@ def browser() -> str:
 
 def test_the_slider_moves_along_the_envelope_in_a_browser(tmp_path: Path) -> None:
     program = browser()
-    html = qopt.report("qpart/teaching-3").html
+    html = qopt.report(["qpart/teaching-3", "fleet/teaching-4"]).html
     path = tmp_path / "page.html"
     path.write_text(html.replace("</body>", f"{DRIVER}</body>"), encoding="utf-8")
     options = ("--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom")
@@ -82,3 +92,8 @@ def test_the_slider_moves_along_the_envelope_in_a_browser(tmp_path: Path) -> Non
     assert driven["marks"] == 1
     assert driven["ticks"] == 1
     assert driven["wide"]
+    assert driven["solved"] == len(LOADS)  # where no curve is known, only what was solved can be stood on
+    assert [value for value, _ in driven["points"]] == [0.25, 1.0, 2.0, 3.0]
+    fleet = qopt.load("fleet/teaching-4")
+    for value, objective in driven["points"]:
+        assert objective == qopt.solve(changed(fleet, "load", value)).objective

@@ -19,7 +19,21 @@ import qopt
 from qopt.core.envelope import Envelope, Line, Piece
 from qopt.core.limited import changed
 from qopt.core.showing import Slider
-from qopt.reporting.explorer import MOST, Curve, Stretch, _halved, _of_envelope, curve, data, embedded, ends
+from qopt.fleet.showing import LOADS
+from qopt.fleet.showing import changed as loaded
+from qopt.reporting.explorer import (
+    MOST,
+    Curve,
+    Stretch,
+    _halved,
+    _of_envelope,
+    curve,
+    data,
+    embedded,
+    ends,
+    rendered,
+    sliders,
+)
 
 MARKUP = "</script><img src=x onerror=alert(1)> & \"'"
 """A name that would be markup, were it not escaped."""
@@ -159,10 +173,33 @@ def test_a_problem_without_a_plan_has_a_page_that_says_so() -> None:
     assert "no value helps while the others stand" in page.text
 
 
-def test_a_family_without_exact_curves_has_a_page_too() -> None:
-    page = _check_whole(qopt.report("fleet/teaching-4").html)
-    assert "For a fleet problem no exact curve is known to move along." in page.text
-    assert page.sliders == []
+def test_without_an_exact_curve_some_values_are_solved_and_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = qopt.load("fleet/teaching-4")
+    page = _check_whole(qopt.report(problem).html)
+    assert "8 values are solved, each by itself, each to a proof; between them nothing is known" in page.text
+    (content,) = page.sliders
+    assert content["points"]
+    assert content["starts"] == content["stops"] == list(LOADS)
+    for value, line in zip(content["starts"], content["lines"], strict=True):
+        assert line == [float(qopt.solve(loaded(problem, "load", value)).objective), 0.0]  # type: ignore[arg-type]
+    monkeypatch.setattr("qopt.fleet.showing.sliders", lambda _: [])
+    assert "For a fleet problem no exact curve is known to move along." in sliders(problem, None)
+
+
+def test_a_range_of_one_value_has_no_slider(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = qopt.load("qpart/teaching-3")
+    one = Curve(Slider("breakpoints", "rate", "rate", 7.0), "bit/s", "o", (Stretch(7.0, 7.0, (1.0, 0.0), None),))
+    monkeypatch.setattr("qopt.reporting.explorer.curve", lambda *_: one)
+    html = rendered(problem, one.slider, 1.0)
+    assert "No slider: 7 bit/s is the only value." in html
+    assert "<script" not in html
+
+
+def test_of_a_large_problem_what_takes_long_is_left_out_and_named() -> None:
+    problem = qopt.generate.qpart(1_001, seed=1).replace({"cuts": [3, 5]})
+    page = Reader(sliders(problem, None))
+    assert [content["parameter"] for content in page.sliders] == ["rate"]
+    assert "Left out, the problem is large: accuracy (noise" in page.text
 
 
 @pytest.mark.sweep

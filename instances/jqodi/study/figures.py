@@ -217,7 +217,7 @@ def draw(folder: Path, curves: Sequence[Curve], problems: dict[str, Jqodi]) -> N
     folder.mkdir(parents=True, exist_ok=True)
 
     def keep(name: str, ax: Any) -> None:
-        ax.figure.savefig(folder / f"{name}.png", dpi=110)
+        plots.style.save_figure(ax, folder / f"{name}.png", dots=110)
 
     named = {f"{c.model}, {c.bits} bits": c for c in curves if c.model in ("lenet", "resnet") and c.bits in (1, 4, 32)
              and c.data == "turned" and c.seed == 0}  # fmt: skip

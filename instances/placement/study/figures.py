@@ -15,8 +15,8 @@ from typing import Any
 import signs
 from data import SUBJECTS, read
 
-from qopt.core.errors import one_line
-from qopt.core.plot_style import INK, SEQUENCE, axes_for
+from qopt.core.errors import InputError
+from qopt.core.plot_style import INK, SEQUENCE, axes_for, save_figure
 
 TIERS = ("M", "E", "C")
 FIGURES = {
@@ -61,9 +61,9 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.out.resolve().parent.is_dir():
         parser.error(f"--out {options.out}: no such folder")
     try:
-        draw(options.figure).figure.savefig(options.out, dpi=120)
-    except (OSError, ValueError) as reason:  # no format of pictures, or nothing can be written there
-        parser.error(f"--out {options.out}: {one_line(str(reason))}")
+        save_figure(draw(options.figure), options.out, field="--out", dots=120)
+    except InputError as reason:
+        parser.error(str(reason))
     return 0
 
 

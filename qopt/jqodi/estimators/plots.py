@@ -11,20 +11,31 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from qopt.core.errors import InputError, shown
-from qopt.core.plot_style import BLUE, GREEN, GREY, INK, ORANGE, RED, SKY, axes_for, series
+from qopt.core.plot_style import (
+    BLUE,
+    GREY,
+    INK,
+    RED,
+    SKY,
+    axes_for,
+    legend_beside,
+    literal,
+    name_places,
+    series,
+    stacked,
+    whole_ticks,
+)
 from qopt.core.reading import problem_of
 from qopt.jqodi.costs import NODES, breakdown
 from qopt.jqodi.estimators.curves import Curve
 from qopt.jqodi.estimators.forecast import Forecast
 from qopt.jqodi.plan import JqodiPlan
+from qopt.jqodi.plots import PARTS, part
 from qopt.jqodi.problem import Jqodi
 from qopt.jqodi.terms import request_bits
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-PARTS = dict(zip(NODES, (ORANGE, GREEN, BLUE, "#F5C77E", "#8FC1DE"), strict=True))
-"""Colour of each node, and a light one for its link, as in `qopt.plots.plot_breakdown`."""
 
 What = Literal["energy", "time"]
 UNITS = {"energy": "energy [J]", "time": "time [s]"}
@@ -48,10 +59,18 @@ def plot_accuracy(curves: Mapping[str, Curve], *, ax: Axes | None = None) -> Axe
     for k, (name, curve) in enumerate(curves.items()):
         if not curve.accuracy:
             raise InputError("curves", f"{shown(name)} without accuracies", "curves with an accuracy for each epoch")
-        ax.plot(range(1, curve.epochs + 1), curve.accuracy, label=name, markersize=3, **series(k))
+        ax.plot(
+            range(1, curve.epochs + 1),
+            curve.accuracy,
+            label=literal(name),
+            markersize=3,
+            markevery=max(1, curve.epochs // 20),
+            **series(k),
+        )
+    whole_ticks(ax, range(1, 1 + max(curve.epochs for curve in curves.values())))
     ax.set_xlabel("epoch")
-    ax.set_ylabel("accuracy")
-    ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    ax.set_ylabel("accuracy [share]")
+    legend_beside(ax)
     return ax
 
 
@@ -92,19 +111,19 @@ def plot_losses(
         spent = _spent(problem, name, plan, against)[: curve.epochs + 1]
         losses, limit = curve.after[: len(spent)], problem.model(plan.model).loss_limit
         look = series(k)
-        ax.plot(spent, losses, label=name, color=look["color"], linestyle=look["linestyle"])
+        ax.plot(spent, losses, label=literal(name), color=look["color"], linestyle=look["linestyle"])
         end = "o" if limit is not None and losses[-1] <= limit else "s"
         ax.plot(spent[-1:], losses[-1:], marker=end, color=look["color"], markersize=7)
-    limits = {problem.model(plan.model).loss_limit for plan in plans.values()} - {None}
+    known = (problem.model(plan.model).loss_limit for plan in plans.values())
+    limits = {limit for limit in known if limit is not None}
     for limit in limits:
-        assert limit is not None
-        ax.axhline(limit, color=INK, linewidth=0.9, linestyle=":")
+        ax.axhline(limit, color=INK, linewidth=0.9, linestyle=":", label="$L_{max}$" if limit == min(limits) else None)
     if against == "time":
-        ax.axvline(problem.time_limit, color=GREY, linewidth=0.9, linestyle=":")
+        ax.axvline(problem.time_limit, color=GREY, linewidth=0.9, linestyle="--", label="$T_{max}$")
     ax.set_yscale("log")
     ax.set_xlabel(UNITS[against])
     ax.set_ylabel("loss")
-    ax.legend(frameon=False, fontsize=8)
+    legend_beside(ax)
     return ax
 
 
@@ -132,9 +151,10 @@ def plot_cuts(
     problem = problem_of(Jqodi, problem, named=True)
     _check_what("what", what)
     cuts = range(len(problem.model(plan.model)) + 1)
-    rows = {str(cut): cut_cost(problem, plan, cut, what) for cut in cuts}
-    ax = _stacked(axes_for(ax, 6.0, 3.6), rows, UNITS[what])
-    ax.set_xlabel("cut")
+    rows = [cut_cost(problem, plan, cut, what) for cut in cuts]
+    ax = _stacked(axes_for(ax, 6.5, 3.6), rows, UNITS[what], 0)
+    whole_ticks(ax, cuts)
+    ax.set_xlabel("cut j: layers 1..j run on the device")
     return ax
 
 
@@ -189,8 +209,10 @@ def plot_inference(
     rows = {}
     for name, plan in plans.items():
         for combination, parts in inference_costs(problem, plan, what).items():
-            rows[f"{name}\n{combination}"] = parts
-    ax = _stacked(axes_for(ax, 1.5 + 0.8 * len(rows), 3.6), rows, f"{UNITS[what]} of one inference")
+            rows[f"{name}: {combination}"] = parts
+    ax = axes_for(ax, min(3.0 + 0.6 * len(rows), 14.0), 4.0)
+    ax = _stacked(ax, list(rows.values()), f"{UNITS[what]} of one inference", 1)
+    name_places(ax, list(rows), "plan: where one inference runs")
     ax.tick_params(axis="x", labelsize=7)
     return ax
 
@@ -255,9 +277,10 @@ def plot_forecast(curve: Curve, forecast: Forecast, limit: float | None = None, 
     if limit is not None:
         ax.axhline(limit, color=INK, linewidth=0.9, linestyle=":")
     ax.set_yscale("log")
+    whole_ticks(ax, range(1, 1 + forecast.epochs))
     ax.set_xlabel("epoch")
     ax.set_ylabel("loss")
-    ax.legend(frameon=False, fontsize=8)
+    legend_beside(ax)
     return ax
 
 
@@ -271,17 +294,12 @@ def _spent(problem: Jqodi, name: str, plan: JqodiPlan, what: str) -> list[float]
     return list(itertools.accumulate([first, *steps]))
 
 
-def _stacked(ax: Axes, rows: Mapping[str, Mapping[str, float]], label: str) -> Axes:
-    """Bars of parts, one for each row."""
-    names, bottom = list(rows), np.zeros(len(rows))
-    for part in PARTS:
-        heights = np.array([row.get(part, 0.0) for row in rows.values()])
-        if heights.any():
-            ax.bar(range(len(names)), heights, bottom=bottom, color=PARTS[part], label=part, width=0.7)
-            bottom += heights
-    ax.set_xticks(range(len(names)), names)
+def _stacked(ax: Axes, rows: Sequence[Mapping[str, float]], label: str, first: int) -> Axes:
+    """Bars of parts, one for each row, from a place on."""
+    parts = {name: [row.get(name, 0.0) for row in rows] for name in PARTS}
+    stacked(ax, range(first, first + len(rows)), {n: heights for n, heights in parts.items() if any(heights)}, part)
     ax.set_ylabel(label)
-    ax.legend(frameon=False, fontsize=8)
+    legend_beside(ax)
     return ax
 
 

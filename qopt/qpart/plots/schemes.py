@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from qopt.core.errors import InputError, shown
-from qopt.core.plot_style import BLUE, GREY, MARKERS, SEQUENCE, axes_for
+from qopt.core.plot_style import BLUE, GREY, MARKERS, NAMED, SEQUENCE, axes_for, legend_beside, name_places, whole_ticks
 from qopt.core.reading import problem_of
 from qopt.core.solving import solve
 from qopt.qpart.plan import QPartPlan, checked_plan
@@ -41,18 +42,29 @@ def _layerwise(table: pd.DataFrame, value: str, label: str, names: tuple[str, ..
         assumed = (rows["status"] == "assumed").all()
         face = "white" if assumed else color
         name = f"{scheme} (assumed)" if assumed else scheme
-        ax.plot(x, y, color=color, marker=marker, markerfacecolor=face, linewidth=1.4, label=name, zorder=2 + k)
+        few = 6 if len(x) <= NAMED else 3
+        ax.plot(
+            x,
+            y,
+            color=color,
+            marker=marker,
+            markerfacecolor=face,
+            linewidth=1.4,
+            label=name,
+            zorder=2 + k,
+            markersize=few,
+        )
         broken = rows["breaks"].astype(bool).to_numpy()
-        ax.plot(x[broken], y[broken], linestyle="none", marker="x", color="black", markersize=9, zorder=9)
+        ax.plot(x[broken], y[broken], linestyle="none", marker="x", color="black", zorder=9, markersize=1.5 * few)
     if not drawn:
         raise InputError("table", "no scheme that can be carried out", "at least one row with a cost")
     if (table["breaks"].astype(bool) & table[value].notna() & table["scheme"].isin(names)).any():
         ax.plot([], [], linestyle="none", marker="x", color="black", label="breaks a limit")
-    ax.set_xticks(sorted(set(table["cut"])))
-    ax.set_xlabel("cut p: layers 1..p run on the device (partition point p - 1 of the paper)")
+    whole_ticks(ax, sorted(set(table["cut"].tolist())))
+    ax.set_xlabel("cut p: layers 1..p run on the device\n(partition point p - 1 of the paper)")
     ax.set_ylabel(label)
     ax.set_ylim(0.0, None)
-    ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    legend_beside(ax)
     return ax
 
 
@@ -117,17 +129,17 @@ def plot_scheme_payload(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     table : of `qopt.schemes`.
     ax : where to draw; errors as `plot_scheme_performance`.
     """
-    return _layerwise(table, "payload", "payload Z [bits] (Eq. 14)", SCHEMES, ax)
+    return _layerwise(table, "payload", "payload Z [bit] (Eq. 14)", SCHEMES, ax)
 
 
 def plot_parameter_reduction(
-    problem: QPart, plan: QPartPlan | None = None, stored: int = 32, ax: Axes | None = None
+    problem: QPart | str | os.PathLike[str], plan: QPartPlan | None = None, stored: int = 32, ax: Axes | None = None
 ) -> Axes:
     """Fig. 3: how much smaller the weights of each layer become, of the bits that they are stored in.
 
     Parameters
     ----------
-    problem : the request.
+    problem : a request, a bundled name or a path.
     plan : its widths; by default those of the optimum at the last admissible cut.
     stored : bits of a parameter as it is stored, 32 or 64.
     ax : where to draw.
@@ -137,7 +149,7 @@ def plot_parameter_reduction(
     InputError
         No plan there is, or it leaves no layer to the device.
     """
-    problem = problem_of(QPart, problem, instead=OTHERS)
+    problem = problem_of(QPart, problem, named=True, instead=OTHERS)
     if plan is None:
         found = solve(problem.replace({"cuts": [int(problem.admissible_cuts[-1])]})).plan
         if not isinstance(found, QPartPlan):
@@ -153,22 +165,23 @@ def plot_parameter_reduction(
     ax = axes_for(ax, max(4.0, min(0.7 * plan.cut + 2.0, 12.0)), 3.2)
     x = np.arange(1, plan.cut + 1)
     ax.bar(x, saved, color=BLUE, width=0.7)
-    for at, value in zip(x.tolist(), saved.tolist(), strict=True):
-        ax.annotate(f"{value:.0f} %", (at, value), ha="center", xytext=(0, 2), textcoords="offset points", fontsize=8)
+    if plan.cut <= NAMED:
+        for at, value in zip(x.tolist(), saved.tolist(), strict=True):
+            ax.annotate(f"{value:.0f} %", (at, value), (0, 2), textcoords="offset points", ha="center", fontsize=8)
     ax.axhline(total, color=GREY, linewidth=1.0, linestyle="--")
-    ax.set_xticks(x, list(net.names[: plan.cut]), rotation=0 if plan.cut <= 12 else 90)
+    name_places(ax, net.names[: plan.cut], "layer")
     ax.set_ylim(0.0, 110.0)
-    ax.set_ylabel(f"bits saved, % of {stored} a weight")
+    ax.set_ylabel(f"saved [% of {stored} bit a weight]")
     ax.set_title(f"All weights together: {total:.1f} %", loc="left", fontsize=10)
     return ax
 
 
-def plot_size_by_level(problem: QPart, ax: Axes | None = None) -> Axes:
+def plot_size_by_level(problem: QPart | str | os.PathLike[str], ax: Axes | None = None) -> Axes:
     """Fig. 6: bits of all weights at the optimum of the last admissible cut, by the accuracy that may be lost.
 
     Parameters
     ----------
-    problem : the request; every level of its `accuracy` is solved exactly.
+    problem : a request, a bundled name or a path; every level of its `accuracy` is solved exactly.
     ax : where to draw.
 
     Raises
@@ -176,7 +189,7 @@ def plot_size_by_level(problem: QPart, ax: Axes | None = None) -> Axes:
     InputError
         No level has a plan.
     """
-    problem = problem_of(QPart, problem, instead=OTHERS)
+    problem = problem_of(QPart, problem, named=True, instead=OTHERS)
     last = problem.replace({"cuts": [int(problem.admissible_cuts[-1])]})
     levels, sizes = [], []
     for level in problem.accuracy.levels.tolist():
@@ -193,5 +206,5 @@ def plot_size_by_level(problem: QPart, ax: Axes | None = None) -> Axes:
     ax.minorticks_off()
     ax.set_ylim(0.0, None)
     ax.set_xlabel("accuracy that may be lost [points]")
-    ax.set_ylabel("bits of the weights that are sent")
+    ax.set_ylabel("weights that are sent [bit]")
     return ax

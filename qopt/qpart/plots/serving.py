@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from qopt.core.errors import InputError
-from qopt.core.plot_style import BLUE, GREY, INK, MARKERS, RED, SEQUENCE, axes_for
+from qopt.core.plot_style import (
+    BLUE,
+    GREY,
+    INK,
+    LINES,
+    MARKERS,
+    PALE,
+    RED,
+    SEQUENCE,
+    area,
+    axes_for,
+    legend_beside,
+)
 from qopt.core.reading import problem_of
 from qopt.core.solution import Solution
 from qopt.core.solving import solve
@@ -24,6 +37,12 @@ from qopt.qpart.terms import noise_terms
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+FEW = 8
+"""Up to so many cuts all are drawn; up to so many pieces the values where they meet are written."""
+
+WIDE = 0.22
+"""About the width of such a label, as a share of the axis."""
+
 LABELS = {
     "channel.rate": "rate of the link [bit/s]",
     "channel.download_rate": "rate from server to device [bit/s]",
@@ -34,7 +53,7 @@ LABELS = {
 
 
 def plot_breakpoints(
-    problem: QPart,
+    problem: QPart | str | os.PathLike[str],
     parameter: str,
     *,
     low: float | None = None,
@@ -43,6 +62,8 @@ def plot_breakpoints(
     ax: Axes | None = None,
 ) -> Axes:
     """J of every cut against one parameter, the lower envelope, and the values at which the best cut changes.
+
+    Of many cuts only those are drawn that are the best somewhere.
 
     Parameters
     ----------
@@ -56,7 +77,7 @@ def plot_breakpoints(
         As `qopt.breakpoints`, and if the range does not suit logarithmic axes, no cut has a plan, or the problem is a
         placement (see `plot_break_even`).
     """
-    problem = problem_of(QPart, problem, instead="for a placement: plot_break_even")
+    problem = problem_of(QPart, problem, named=True, instead="for a placement: plot_break_even")
     if low is None or high is None:
         raise InputError("low" if low is None else "high", "nothing", "the range to draw, low= and high=")
     if not 0 < low < high < math.inf:
@@ -66,20 +87,29 @@ def plot_breakpoints(
         raise InputError("problem", "no cut with a plan", "a request that some plan serves")
     x = np.geomspace(low, high, 400)
     ax = axes_for(ax, 7.0, 3.8)
-    ax.plot(x, found.objectives(x), color="#cccccc", linewidth=7, solid_capstyle="round", label="best cut")
-    styles = ("-", "--", "-.", ":")
-    for k, cut in enumerate(int(p) for p in problem.admissible_cuts):
+    ax.plot(x, found.objectives(x), color=PALE, linewidth=7, solid_capstyle="round", label="best cut")
+    pieces = found.by("cut")
+    cuts = [int(p) for p in problem.admissible_cuts]
+    if len(cuts) > FEW:
+        cuts = sorted({cut for _, _, cut in pieces if isinstance(cut, int)})
+    for k, cut in enumerate(cuts):
         alone = breakpoints(problem.replace({"cuts": [cut]}), parameter, low=low, high=high, bits=bits)
         if alone.feasible:
-            style = styles[(k // 6 + k) % 4]
+            style = LINES[(k // 6 + k) % 4]
             ax.plot(x, alone.objectives(x), color=SEQUENCE[k % 6], linestyle=style, linewidth=1.4, label=f"cut {cut}")
-    for k, ((_, value, before), (_, _, after)) in enumerate(itertools.pairwise(found.by("cut"))):
+    ends: list[float] = []  # where the last label of each row ends: neighbours may be close
+    for (_, value, before), (_, _, after) in itertools.pairwise(pieces):
         ax.axvline(value, color=INK, linewidth=0.8, linestyle=":")
+        if len(pieces) > FEW:
+            continue
+        at = math.log(value / low) / math.log(high / low)
+        row = next((r for r, end in enumerate(ends) if end < at - WIDE / 2), len(ends))
+        ends[row : row + 1] = [at + WIDE / 2]
         ax.annotate(
             f"cut {before} | cut {after}\n{value:,.6g}",
             (value, 1.0),
             xycoords=ax.get_xaxis_transform(),
-            xytext=(0, 2 + 22 * (k % 2)),  # neighbours may be close: labels take turns in two rows
+            xytext=(0, 2 + 22 * row),
             textcoords="offset points",
             ha="center",
             va="bottom",
@@ -91,7 +121,7 @@ def plot_breakpoints(
     ax.set_xlim(low, high)
     ax.set_xlabel(LABELS.get(found.parameter, found.axis))
     ax.set_ylabel("objective J of the best plan (Eq. 17)")
-    ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    legend_beside(ax)
     return ax
 
 
@@ -115,7 +145,6 @@ def plot_fading(decisions: Decisions, *, bins: int = 60, ax: Axes | None = None)
     low, high = np.quantile(rates, [0.001, 1.0])
     edges = np.geomspace(low, high * (1 + 1e-9), bins + 1)
     ax = axes_for(ax, 7.0, 3.4)
-    hatches = ("", "//", "\\\\", "..", "xx", "--")
     bottom = np.zeros(bins)
     for k, cut in enumerate(np.unique(decisions.cut)):
         mine = decisions.cut == cut
@@ -127,17 +156,15 @@ def plot_fading(decisions: Decisions, *, bins: int = 60, ax: Axes | None = None)
             np.diff(edges),
             bottom,
             align="edge",
-            color=SEQUENCE[k % 6] if cut >= 0 else GREY,
-            hatch=hatches[k % 6],
-            edgecolor="white",
             linewidth=0.4,
             label=f"{name}: {mine.mean():.1%}",
+            **(area(k) if cut >= 0 else {"color": GREY}),
         )
         bottom += count
     ax.set_xscale("log")
     ax.set_xlabel("rate drawn [bit/s]")
-    ax.set_ylabel("share of requests")
-    ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    ax.set_ylabel("share of requests a bar")
+    legend_beside(ax)
     return ax
 
 
@@ -154,7 +181,7 @@ def spent_and_allowed(problem: QPart, solution: Solution) -> tuple[float, float]
     return math.fsum(terms), float(problem.delta[plan.cut - 1])
 
 
-def plot_published(problems: Sequence[QPart], ax: Axes | None = None) -> Axes:
+def plot_published(problems: Sequence[QPart | str | os.PathLike[str]], ax: Axes | None = None) -> Axes:
     """The published algorithm on many requests: noise it spends of what is allowed, and its cost over the optimum.
 
     A point is a request: right of the line its plan breaks the accuracy limit (crosses), left of it the plan is
@@ -172,7 +199,7 @@ def plot_published(problems: Sequence[QPart], ax: Axes | None = None) -> Axes:
     """
     share, excess, kept = [], [], []
     for i, given in enumerate(problems):
-        problem = problem_of(QPart, given, field=f"problems[{i}]", instead=OTHERS)
+        problem = problem_of(QPart, given, field=f"problems[{i}]", named=True, instead=OTHERS)
         paper, best = solve(problem, "qpart-paper"), solve(problem)
         if paper.plan is None or paper.objective is None or best.objective is None:
             continue
@@ -201,8 +228,9 @@ def plot_published(problems: Sequence[QPart], ax: Axes | None = None) -> Axes:
     ax.axvline(1.0, color=INK, linewidth=1, linestyle=":")
     ax.set_xscale("log")
     ax.set_yscale("symlog", linthresh=1.0)
+    ax.margins(0.1)
     ax.axhline(0.0, color=GREY, linewidth=0.8)
     ax.set_xlabel("noise spent / noise allowed, $\\Delta$")
     ax.set_ylabel("objective over the optimum [%]")
-    ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    legend_beside(ax)
     return ax

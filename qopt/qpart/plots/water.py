@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -11,7 +12,7 @@ import numpy as np
 from qopt.core.arguments import whole
 from qopt.core.arrays import BoolArray, FloatArray, IntArray
 from qopt.core.errors import InputError
-from qopt.core.plot_style import BLUE, GREEN, INK, ORANGE, SKY, axes_for, number
+from qopt.core.plot_style import BLUE, GREEN, INK, ORANGE, SKY, axes_for, legend_beside, literal, number
 from qopt.core.reading import problem_of
 from qopt.kernels.waterfill import Allocation
 from qopt.qpart.methods.kkt import at_cut
@@ -34,7 +35,9 @@ UPRIGHT = 10
 """Beyond this many upright names none of them is written."""
 
 
-def plot_water_level(problem: QPart, cut: int, plan: QPartPlan | None = None, ax: Axes | None = None) -> Axes:
+def plot_water_level(
+    problem: QPart | str | os.PathLike[str], cut: int, plan: QPartPlan | None = None, ax: Axes | None = None
+) -> Axes:
     """Who spends how much noise: the closed form of real-valued bits at a fixed cut, as a picture.
 
     A tensor is a bar, price pi_i wide and psi_i / pi_i = c_i 4^{-b_i} / pi_i high, so its area is the noise psi_i
@@ -43,7 +46,7 @@ def plot_water_level(problem: QPart, cut: int, plan: QPartPlan | None = None, ax
 
     Parameters
     ----------
-    problem : the request; its noise follows the law s 4^-b.
+    problem : a request, a bundled name or a path; its noise follows the law s 4^-b.
     cut : p, 1 to L.
     plan : drawn as outlines, for example the whole bits of the same cut.
     ax : where to draw.
@@ -54,7 +57,7 @@ def plot_water_level(problem: QPart, cut: int, plan: QPartPlan | None = None, ax
         The noise does not follow the law, the request is none of the closed form, the cut or the plan does not fit, no
         widths keep the limits, or the device's memory binds, so that there is no one level.
     """
-    problem = problem_of(QPart, problem, instead=OTHERS)
+    problem = problem_of(QPart, problem, named=True, instead=OTHERS)
     subproblem, found = _filled(problem, cut)
     if plan is not None and checked_plan(problem, plan).cut != cut:
         raise InputError("plan.cut", str(plan.cut), str(cut))
@@ -79,7 +82,7 @@ def plot_water_level(problem: QPart, cut: int, plan: QPartPlan | None = None, ax
     ax.set_ylabel("noise per price, $c_i 4^{-b_i} / \\pi_i$")
     spent_total = number(math.fsum((bars.price * bars.height).tolist()))
     ax.set_title(f"Cut {cut}: area = noise spent, {spent_total} of {number(subproblem.limit)}", loc="left", fontsize=10)
-    ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    legend_beside(ax)
     return ax
 
 
@@ -149,6 +152,7 @@ def _draw_bars(ax: Axes, bars: _Bars) -> None:
     from matplotlib.patches import Rectangle
 
     seen: set[str] = set()
+    edge = 1.5 if len(bars.price) <= 60 else 0.2
     for left, price, height, state in zip(bars.left[:-1], bars.price, bars.height, bars.states, strict=True):
         color, hatch = STATES[state]
         ax.add_patch(
@@ -159,7 +163,7 @@ def _draw_bars(ax: Axes, bars: _Bars) -> None:
                 facecolor=color,
                 edgecolor="white",
                 hatch=hatch,
-                linewidth=1.5,
+                linewidth=edge,
                 label=None if state in seen else state,
             )
         )
@@ -179,7 +183,7 @@ def _write_names(ax: Axes, bars: _Bars, top: float) -> int:
         if narrow[k] and crowded:
             continue
         height = float(bars.height[k])
-        text = f"{name}{', ' if narrow[k] else chr(10)}{number(float(bars.bits[k]))} bits"
+        text = f"{literal(name)}{', ' if narrow[k] else chr(10)}{number(float(bars.bits[k]))} bits"
         longest = max(longest, len(text)) if narrow[k] else longest
         ax.annotate(
             text,

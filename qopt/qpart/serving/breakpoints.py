@@ -9,6 +9,8 @@ parameters that leave the ratio of the prices of a bit up and down as it is.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -108,6 +110,7 @@ def breakpoints(
         )
     inverse = name in INVERSE
     fixed, varying = _affine_prices(problem, name, inverse)
+    plans: Sequence[QPartPlan | Callable[[], QPartPlan]]
     if bits == "whole":
         features, plans, complete = _whole_plans(problem, parameter, name, clock)
     else:
@@ -137,10 +140,12 @@ def _affine_prices(problem: QPart, name: str, inverse: bool) -> tuple[FloatArray
     return fixed, varying
 
 
-def _whole_plans(problem: QPart, parameter: str, name: str, clock: Clock) -> tuple[FloatArray, list[QPartPlan], bool]:
-    """Features and plans of the table's entries that keep memory and the limits on what a plan costs.
+def _whole_plans(
+    problem: QPart, parameter: str, name: str, clock: Clock
+) -> tuple[FloatArray, Sequence[Callable[[], QPartPlan]], bool]:
+    """Features of the table's entries that keep memory and the limits on what a plan costs, and what makes their plans.
 
-    And whether the clock left time for all entries.
+    Few of them are the best anywhere, so a plan is made when it is asked for. And whether the clock left time for all.
     """
     table, complete = entries_in_time(problem.replace({"limits": None}) if problem.given_limits else problem, clock)
     memory = math.inf if problem.device.memory is None else limit_with_slack(problem.device.memory)
@@ -149,13 +154,12 @@ def _whole_plans(problem: QPart, parameter: str, name: str, clock: Clock) -> tup
         for rates, limit in _uses(problem, parameter, name):
             fits &= rates @ table.features <= limit_with_slack(limit)
     kept = np.flatnonzero(fits)
-    plans = []
-    for e in kept:
+
+    def plan(e: int) -> QPartPlan:
         cut, widths = int(table.cut[e]), table.widths[table.start[e] : table.start[e + 1]].astype(float).tolist()
-        plans.append(
-            QPartPlan(problem=problem.name, cut=cut, weights=tuple(widths[:cut]), activations=tuple(widths[cut:]))
-        )
-    return table.features[:, kept], plans, complete
+        return QPartPlan(problem=problem.name, cut=cut, weights=tuple(widths[:cut]), activations=tuple(widths[cut:]))
+
+    return table.features[:, kept], [partial(plan, e) for e in kept.tolist()], complete
 
 
 def _uses(problem: QPart, parameter: str, name: str) -> list[tuple[FloatArray, float]]:
