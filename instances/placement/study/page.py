@@ -63,21 +63,6 @@ def statements() -> list[str]:
     return lines
 
 
-def fitted() -> list[str]:
-    """Table: the fitted times, and speeds in GMAC/s."""
-    data = read("fit")["subjects"]
-    lines = [
-        "| subject | operator | mobile [s] | edge [s] | cloud [s] | mobile [GMAC/s] | edge [GMAC/s] |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for subject, part in data.items():
-        for letter in ("I", "Q", "E", "QE"):
-            times = [_with_error(part["times"][f"{letter}@{t}"], part["errors"][f"{letter}@{t}"]) for t in "MEC"]
-            speeds = [f"{part['speeds_GMAC'][f'{letter}@{t}']:.2f}" for t in "ME"]
-            lines.append(f"| {subject} | {letter} | " + " | ".join(times + speeds) + " |")
-    return lines
-
-
 def others() -> list[str]:
     """Table: picture sizes, b, and the residuals of each subject."""
     lines = [
@@ -120,11 +105,9 @@ BLOCKS: dict[str, Callable[[], list[str]]] = {
     "medians": medians,
     "statements": statements,
     "shapes": shapes.table,
-    "fitted": fitted,
     "others": others,
     "signs": signs.shares,
     "missed": signs.missed,
-    "sizes": signs.sizes,
     "halves": gains.halves,
     "overall": gains.overall,
 }

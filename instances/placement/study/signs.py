@@ -111,21 +111,9 @@ def missed() -> list[str]:
     return lines
 
 
-def sizes() -> list[str]:
-    """Table: how far apart the medians are at each printed size of effect."""
-    model, printed = judged(latencies()), judged(read("medians")["medians"])
-    lines = ["| size printed | pairs | signs, instance | larger over smaller median |", "| --- | --- | --- | --- |"]
-    for size, name in (("L", "large"), ("M", "medium"), ("S", "small"), ("N", "negligible"), ("", "not significant")):
-        rows = [(m, p) for m, p in zip(model, printed, strict=True) if m["letter"].lstrip("-") == size]
-        spread = [max(p["ratio"], 1 / p["ratio"]) for _, p in rows]
-        signs = sum(bool(m["agrees"]) for m, _ in rows) if size else "-"
-        lines.append(f"| {name} | {len(rows)} | {signs} | {min(spread):.2f} to {max(spread):.2f} |")
-    return lines
-
-
 def main() -> None:
-    """Print the three tables."""
-    for table in (shares(), missed(), sizes()):
+    """Print the two tables."""
+    for table in (shares(), missed()):
         print("\n".join(table), end="\n\n")
 
 
