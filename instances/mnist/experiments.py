@@ -1,6 +1,6 @@
 """Table III and Figs. 7 to 10 of the QPART paper from what schemes.py carried out: accuracy, J, time, energy, payload.
 
-    python instances/mnist/experiments.py     # writes the tables of docs/simulation.md
+    python instances/mnist/experiments.py     # writes the tables of docs/simulation-study.md
 
 Every scheme is priced by Eqs. 5-17 under Table II. Over several seeds a figure is a mean with the 95 % interval of
 Student; a seed is a network, its auto-encoders and its plans.
@@ -24,7 +24,7 @@ from qopt.qpart.schemes import as_it_is, cost_of, pruned, with_encoder
 from qopt.simulation.modules import student
 
 HERE = Path(__file__).resolve().parent
-DATA, PAGE = HERE / "schemes.json", HERE.parents[1] / "docs" / "simulation.md"
+DATA, PAGE = HERE / "schemes.json", HERE.parents[1] / "docs" / "simulation-study.md"
 SCHEMES = ("no optimization", "auto-encoder", "pruning", "qpart-published", "qpart-paper", "exact")
 QUANTITIES = {
     "objective": ("J", 1.0),

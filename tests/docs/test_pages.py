@@ -151,7 +151,10 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     "path",
     swept(
         PAGES,
-        lambda path: path.stem in ("allocation", "fleet", "jqodi", "language-model", "measuring", "onnx", "running"),
+        lambda path: (
+            path.stem in ("allocation", "fleet", "jqodi-runs", "language-model", "measuring", "onnx", "running")
+            or path.stem.endswith(("-study", "-theory"))
+        ),
     ),
     ids=lambda path: path.name,
 )
