@@ -86,7 +86,8 @@ def show_profile(found: Profile) -> None:
     how = found.measuring
     if found.deployed is not None:
         seconds, interval = _spread(found.deployed, size)
-        _line(f"deployed {seconds} ({interval}), as parts run: rewritten in full, every {scaled(how.pause, 's')} a run")
+        after = f", {scaled(how.pause, 's')} after the last" if how.pause else ""
+        _line(f"deployed {seconds} ({interval}), as parts run: rewritten in full{after}")
     _line(f"weights  {scaled(sum(weights.values()), 'B')}, those that are shared once")
     _line(
         f"times    medians of {how.repetitions} x {how.runs} runs after {how.warmup}, threads: {how.threads}; "
