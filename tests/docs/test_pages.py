@@ -221,7 +221,7 @@ def _pictures(cell: Any) -> int:
 
 @pytest.mark.parametrize(
     "path",
-    swept(NOTEBOOKS, lambda path: path.stem != "1_closed_form"),
+    swept(NOTEBOOKS, lambda path: path.stem != "9_congestion_prices"),
     ids=lambda path: path.stem,
 )
 def test_notebook_runs_in_a_fresh_kernel_and_its_outputs_are_committed(path: Path) -> None:
