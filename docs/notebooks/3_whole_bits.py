@@ -209,7 +209,8 @@ def read(nodes, allowed, depth=0):
     parts = [min(a * EXACT[i][j][0] + F(lam) * EXACT[i][j][1] for j in js) for i, js in allowed.items()]
     value = sum(parts) - F(lam) * 500
     said = f"costs at least {float(value):.4f}" if a else f"exceeds the limit by {float(value):g}"
-    print("   " * depth + f"lam = {float(lam):.5f}: {' + '.join(f'{float(x):.3f}' for x in parts)} - ...: {said}")
+    terms = " + ".join(f"{float(x):.3f}" for x in parts)
+    print("   " * depth + f"lam = {float(lam):.5f}: {terms} - {float(F(lam) * 500):.3f}: {said}")
     assert a or value > 0
     return value if a else F(10**9)
 

@@ -157,6 +157,7 @@ def relax(cost: FloatArray, weight: FloatArray, steps: Steps, capacity: float) -
     ----------
     capacity : limit, at least the weight of ``steps.start``.
     cost : (n, k) a class a row, or costs by element.
+    weight : (n, k), likewise.
     """
     rows = np.arange(len(cost))
     base_cost = float(cost[rows, steps.start].sum())
