@@ -152,8 +152,9 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     swept(
         PAGES,
         lambda path: (
-            path.stem in ("allocation", "fleet", "jqodi-runs", "language-model", "measuring", "onnx", "running")
-            or path.stem.endswith(("-study", "-theory"))
+            path.stem
+            in ("allocation", "fleet", "jqodi-runs", "jqodi-study", "language-model", "measuring", "onnx", "running")
+            or path.stem.endswith("-theory")
         ),
     ),
     ids=lambda path: path.name,
