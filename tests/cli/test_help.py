@@ -54,6 +54,7 @@ def test_every_command_has_an_example_with_options_that_it_takes(name: str) -> N
         assert context.command.name == name
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", [name for name in NAMED if name not in OWN_FILES])
 def test_examples_run(qopt_cli: Cli, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
