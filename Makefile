@@ -15,7 +15,7 @@ NEEDED := pyproject.toml constraints.txt qopt/__init__.py
 
 COVERAGE := --cov=qopt --cov-report=term:skip-covered
 
-.PHONY: solve test test-all coverage lint notebooks formulations bench figures clean
+.PHONY: solve test test-all coverage lint notebooks docs formulations bench figures clean
 
 solve: $(VENV)/.solve  ## solve the bundled request, print its plan and certificate, and the other methods beside it
 	@$(BIN)/qopt solve $(REQUEST)
@@ -51,13 +51,16 @@ lint: $(VENV)/.dev  ## ruff, codespell; the walls between the rooms and mypy on 
 notebooks: $(VENV)/.test  ## execute the notebooks in place
 	$(BIN)/python docs/execute_notebooks.py
 
+docs: $(VENV)/.docs  ## execute the notebooks and build the site: build/docs/index.html; some minutes, no network
+	$(BIN)/python docs/build_site.py
+
 formulations: $(VENV)/.solve  ## what each formulation of the joint model is worth
 	$(BIN)/python benchmarks/formulations.py
 
 bench: $(VENV)/.test  ## times beside HiGHS's, some minutes: benchmarks/bench.md and record.csv; warns of what is slower
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench.py
 
-figures: $(VENV)/.test  ## the figures of the README, measured here
+figures: $(VENV)/.test  ## what qopt claims of itself, measured here
 	$(BIN)/python benchmarks/figures.py
 
 clean:
@@ -73,6 +76,11 @@ $(VENV)/.test: $(NEEDED)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --editable '.[test]'
 	touch $@ $(VENV)/.solve
+
+$(VENV)/.docs: $(NEEDED)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --editable '.[docs]'
+	touch $@ $(VENV)/.test $(VENV)/.solve
 
 $(VENV)/.dev: $(NEEDED)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

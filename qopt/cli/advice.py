@@ -22,7 +22,10 @@ def strategies(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a table for spreadsheets.")] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Cost the study's strategies on a placement: every operator on every tier, and equal halves on pairs of tiers."""
+    """Cost the study's strategies on a placement: every operator on every tier, and equal halves on pairs of tiers.
+
+    Example: qopt strategies placement/resnet
+    """
     from qopt.placement.report import strategies_table
     from qopt.placement.strategies import strategies as cost
 
@@ -41,6 +44,8 @@ def recommend(
     as_json: AsJson = False,
 ) -> int:
     """Recommend an operator and a tier for each operation, proved best for a target.
+
+    Example: qopt recommend placement/resnet --accuracy 0.82
 
     With --accuracy the least objective that reaches it; with --latency alone the most accurate operator within it.
     """

@@ -53,42 +53,19 @@ app = typer.Typer(
     epilog="Exit codes: 0 a plan was found, 1 proved infeasible, 2 bad input, 3 no plan within the limits.",
 )
 
-COMMANDS = (
-    solve,
-    replan,
-    check,
-    audit,
-    compare,
-    breakpoints,
-    schemes,
-    simulate,
-    strategies,
-    recommend,
-    place,
-    front,
-    explain,
-    report,
-    instances,
-    methods,
-    solvers,
-    new,
-    generate,
-    export,
-    profile,
-    measure,
-    finetune,
-    forecast,
-    pack,
-    split,
-    run_part,
-    latency,
-    exit,
-    quantize,
-)
-"""In the order of the help."""
+COMMANDS = {
+    "Solve": (solve, replan, place, recommend),
+    "Understand": (check, explain, breakpoints, front, report),
+    "Bring in": (new, generate, profile, measure, finetune, forecast, exit, quantize),
+    "Take out": (export, pack, split, run_part),
+    "Compare": (compare, audit, schemes, strategies, simulate, latency),
+    "Library": (instances, methods, solvers),
+}
+"""By what they are for, in the order of the help."""
 
-for command in COMMANDS:
-    app.command()(command)
+for panel, commands in COMMANDS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
 
 
 def show_version(asked: bool) -> None:

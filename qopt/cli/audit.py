@@ -30,7 +30,10 @@ def audit(
     save_plan: Annotated[Path | None, typer.Option(help="Write the best plan to this file.")] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Say what another tool's plan weighs, its true gap, and the better plan with its proof."""
+    """Say what another tool's plan weighs, its true gap, and the better plan with its proof.
+
+    Example: qopt audit allocation/qwen3.5-0.8b recipe.txt --budget bytes=400000000
+    """
     from qopt.allocation.audit import audit as run
 
     budgets: dict[str, float | None] = {}

@@ -29,6 +29,8 @@ def breakpoints(
 ) -> int:
     """List the best plan for every value of one parameter, and where it changes.
 
+    Example: qopt breakpoints jqodi/fig5 time_limit
+
     Exit code 1 if there is no plan for any value.
     """
     from qopt.core.solving import breakpoints as run

@@ -34,6 +34,8 @@ def check(
 ) -> int:
     """Certify a plan, or the claim that there is none, from the instance and the file alone.
 
+    Example: qopt check qpart/teaching-3 solution.json
+
     Exit code 1 if the plan is not feasible, or if it is proved that there is none.
     """
     from qopt.core.solving import certify

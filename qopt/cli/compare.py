@@ -47,7 +47,10 @@ def compare(
         list[str] | None, typer.Option("--import", metavar="MODULE", help="Imported before solving. Repeatable.")
     ] = None,
 ) -> int:
-    """Solve instances with several methods and compare the certified answers."""
+    """Solve instances with several methods and compare the certified answers.
+
+    Example: qopt compare qpart/mnist-mlp6 --methods mckp,highs-mip,round-up
+    """
     asked: dict[str, object] = {
         "--methods": methods,
         "--time-limit": time_limit,

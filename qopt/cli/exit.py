@@ -20,7 +20,10 @@ def exit(
     unfolded: Unfolded = False,
     as_json: AsJson = False,
 ) -> int:
-    """Leave out the last repeated blocks of an ONNX file (an early exit), found by their structure."""
+    """Leave out the last repeated blocks of an ONNX file (an early exit), found by their structure.
+
+    Example: qopt exit model.onnx --save short.onnx
+    """
     need_onnx()
     from qopt.runtime import report
     from qopt.runtime.exits import exit_onnx

@@ -19,6 +19,8 @@ def explain(
 ) -> int:
     """Say what each limit is worth; where there is no plan, which limits contradict each other and what would help.
 
+    Example: qopt explain qpart/mnist-mlp6 --set limits.time=0.02
+
     Exit code 1 if there is no plan, proved; 3 if neither a plan nor a proof was found.
     """
     from qopt.core.explaining import explain as run

@@ -47,6 +47,8 @@ def export(
 ) -> int:
     """Write an instance as a model that other solvers read, or its solution as a proof that the checker reads.
 
+    Example: qopt export qpart/teaching-3 -o model.mps
+
     `qopt check` takes the solvers' solution files. A proof is for `python -m qopt.kernels.checker FILE`, which imports
     nothing but the standard library.
     """

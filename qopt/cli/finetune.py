@@ -40,6 +40,8 @@ def finetune(
 ) -> int:
     """Fine-tune a quantized network, epoch by epoch: quantize, train, update; and keep its losses.
 
+    Example: qopt finetune net.py:build examples.npz --bits 2-4,32 --epochs 5 --save curves.json
+
     The epochs stay few: `qopt forecast` says from them how many a loss takes.
     """
     need_torch()

@@ -28,7 +28,10 @@ def forecast(
     save: Annotated[Path | None, typer.Option(help="Write the instance with the estimates to this file.")] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Forecast losses of a JQODI instance from a few epochs, and write them into it: expected and robust."""
+    """Forecast losses of a JQODI instance from a few epochs, and write them into it: expected and robust.
+
+    Example: qopt forecast jqodi/data1 curves.json --save mine.json
+    """
     from qopt.core.reading import save as write_problem
     from qopt.jqodi.estimators.writing import forecast_losses, loss_limit
     from qopt.jqodi.problem import Jqodi

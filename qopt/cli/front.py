@@ -38,6 +38,8 @@ def front(
 ) -> int:
     """List all plans that no other beats in the objective and in one other quantity, each with its proof.
 
+    Example: qopt front qpart/mnist-mlp6 --against payload
+
     Exit code 1 if there is no plan, 3 if none was found in time.
     """
     from qopt.core.solving import front as run

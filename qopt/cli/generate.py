@@ -25,7 +25,10 @@ def generate(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write to this file, not to standard output.")] = None,
 ) -> int:
-    """Write a random instance of any size."""
+    """Write a random instance of any size.
+
+    Example: qopt generate qpart 20 --seed 7 --set memory=1.5 -o drawn.json
+    """
     from qopt.core.families import FAMILIES, family_named
     from qopt.core.reading import save, to_json
 

@@ -13,7 +13,10 @@ def instances(
     family: Annotated[str | None, typer.Option(help="Only qpart, placement, jqodi, allocation or fleet.")] = None,
     as_json: AsJson = False,
 ) -> int:
-    """List the bundled instances."""
+    """List the bundled instances.
+
+    Example: qopt instances --family qpart
+    """
     from qopt.core.families import family_named
     from qopt.core.reading import bundled, load
 

@@ -28,7 +28,10 @@ def latency(
     csv: Annotated[Path | None, typer.Option(help="Write the medians to this file.")] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Medians of medians, tests and effects of measured latencies, and predictions beside them."""
+    """Medians of medians, tests and effects of measured latencies, and predictions beside them.
+
+    Example: qopt latency mobile.jsonl --predicted predicted.json
+    """
     from qopt.comparison import latencies
     from qopt.comparison.agreement import agreement, read_predictions
     from qopt.core.files import write_text

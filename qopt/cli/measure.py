@@ -73,7 +73,10 @@ def measure(
     measured: Annotated[Path | None, typer.Option(help="Write the sensitivities to this file, for qopt pack.")] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Measure how much quantization a network bears: noise, robustness and noise limits, with intervals."""
+    """Measure how much quantization a network bears: noise, robustness and noise limits, with intervals.
+
+    Example: qopt measure net.py:build examples.npz --save mine.json --measured measured.json
+    """
     need_torch()
     for option, path in (("--save", save), ("--measured", measured)):
         if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):  # said before hours of work

@@ -16,7 +16,10 @@ def methods(
     family: Annotated[str, typer.Option(help="Without an instance: qpart, placement or jqodi.")] = "qpart",
     as_json: AsJson = False,
 ) -> int:
-    """List the methods, what each proves, and why one cannot be used."""
+    """List the methods, what each proves, and why one cannot be used.
+
+    Example: qopt methods qpart/teaching-3
+    """
     from qopt.core.solving import methods as listed
 
     records = listed(None if instance is None else load_instance(instance), family=family)

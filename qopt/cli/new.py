@@ -20,7 +20,10 @@ def new(
         Path | None, typer.Option("--out", "-o", help="Write to this file, which must be a new one.")
     ] = None,
 ) -> int:
-    """Write a commented instance with every field, which loads and solves as it is."""
+    """Write a commented instance with every field, which loads and solves as it is.
+
+    Example: qopt new qpart -o mine.json
+    """
     from qopt.core.families import family_named
     from qopt.core.files import write_text
     from qopt.core.template import template

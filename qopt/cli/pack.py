@@ -43,6 +43,8 @@ def pack(
 ) -> int:
     """Pack the device's part of a network, quantized as a plan says, into a file.
 
+    Example: qopt pack mine.json plan.json net.py:build --measured measured.json --out segment.safetensors
+
     Of a folder of archives, --ranges reads the training examples. With --check the file is read back and run.
     """
     if parts is not None:

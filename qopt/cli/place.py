@@ -34,6 +34,8 @@ def place(
 ) -> int:
     """Place a profiled network: merge the profiles of all machines, solve, and certify the answer.
 
+    Example: qopt place mobile.json edge.json --link 200e6 --save-plan plan.json
+
     Links have a rate alone; --set gives the rest: --set 'links[1].latency=0.02', --set 'tiers[0].memory=4e9'.
     """
     from qopt.core.reading import save

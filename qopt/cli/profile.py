@@ -71,7 +71,10 @@ def profile(
     ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """List the layers of a network, what each reads, and what crosses every cut; of an ONNX file, measure them."""
+    """List the layers of a network, what each reads, and what crosses every cut; of an ONNX file, measure them.
+
+    Example: qopt profile net.py:build --weights net.safetensors
+    """
     given = {
         "shape": shape,
         "of": of,

@@ -25,7 +25,10 @@ def quantize(
     unfolded: Unfolded = False,
     as_json: AsJson = False,
 ) -> int:
-    """Quantize an ONNX file to 8 bits, ranges from calibration examples (static, QDQ)."""
+    """Quantize an ONNX file to 8 bits, ranges from calibration examples (static, QDQ).
+
+    Example: qopt quantize model.onnx calibration.npz --save quantized.onnx
+    """
     need_onnx()
     from qopt.runtime import report
     from qopt.runtime.quantizing import quantize_onnx

@@ -32,6 +32,8 @@ def replan(
 ) -> int:
     """Decide the rest of a JQODI run again, from what has happened: what was spent counts, a loss that was seen too.
 
+    Example: qopt replan jqodi/fig5 plan.json --after 1 --elapsed 2.0
+
     Exit code 1 if it is proved that the limits can no longer be kept.
     """
     from qopt.core.plan import read_answer

@@ -61,7 +61,10 @@ def run_part(
         bool, typer.Option("--end-with-input", hidden=True, help="End when standard input ends: who started it has.")
     ] = False,
 ) -> int:
-    """Run one part of a model: listen for requests, or (--examples) ask, once after the other, and log the times."""
+    """Run one part of a model: listen for requests, or (--examples) ask, once after the other, and log the times.
+
+    Example: qopt run-part parts --role edge --port 8801 --log edge.jsonl
+    """
     if end_with_input:
         threading.Thread(target=_end_with_input, daemon=True).start()
     need_service()

@@ -31,7 +31,10 @@ def schemes(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a table for spreadsheets.")] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Cost the QPART paper's schemes at every cut: no optimization, auto-encoder, pruning, its rule, the optimum."""
+    """Cost the QPART paper's schemes at every cut: no optimization, auto-encoder, pruning, its rule, the optimum.
+
+    Example: qopt schemes qpart/table2
+    """
     from qopt.qpart.problem import QPart
     from qopt.qpart.report import schemes_table
     from qopt.qpart.schemes import schemes as cost

@@ -30,7 +30,10 @@ def simulate(
     change: Changes = None,
     as_json: AsJson = False,
 ) -> int:
-    """Simulate a stream of requests under several policies: time, energy, price, misses, cost above the exact table."""
+    """Simulate a stream of requests under several policies: time, energy, price, misses, cost above the exact table.
+
+    Example: qopt simulate qpart/mnist-mlp6 --requests 1000 --channel block
+    """
     from qopt.core.reading import read_json
     from qopt.qpart.problem import QPart
     from qopt.simulation.channels import Channel

@@ -31,7 +31,10 @@ def solve(
     save_plan: Annotated[Path | None, typer.Option(help="Write the plan to this file.")] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Solve a request and certify the answer."""
+    """Solve a request and certify the answer.
+
+    Example: qopt solve qpart/mnist-mlp6 --set channel.rate=1e6
+    """
     from qopt.core.solving import solve as run
 
     problem = read_problem(instance, change, cut, level)

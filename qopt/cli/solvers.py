@@ -13,7 +13,10 @@ def solvers(
     every: Annotated[bool, typer.Option("--all", help="Also those that Pyomo and CVXPY know and do not find.")] = False,
     as_json: AsJson = False,
 ) -> int:
-    """List the solvers that can be used (--solver), by which methods, and why others cannot."""
+    """List the solvers that can be used (--solver), by which methods, and why others cannot.
+
+    Example: qopt solvers
+    """
     from qopt.core.solvers.backends import listed
 
     records = listed()

@@ -23,7 +23,10 @@ def split(
     unfolded: Unfolded = False,
     as_json: AsJson = False,
 ) -> int:
-    """Cut an ONNX file along a placement: a part for each tier, and a manifest of what crosses."""
+    """Cut an ONNX file along a placement: a part for each tier, and a manifest of what crosses.
+
+    Example: qopt split model.onnx plan.json --profile mobile.json --out parts
+    """
     need_onnx()
     from qopt.runtime import report
     from qopt.runtime.splitting import split_onnx

@@ -7,7 +7,6 @@ import copy
 import json
 import math
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -20,7 +19,6 @@ import pytest
 from command_line import Cli, check_refusal
 
 import qopt
-from qopt.cli.app import COMMANDS
 from qopt.core.reading import to_json
 from qopt.qpart.generate import qpart
 
@@ -572,9 +570,3 @@ def test_numbers_in_json_are_finite(qopt_cli: Cli, instance: Path) -> None:
 
     for arguments in (["solve", instance], ["solve", TEACHING], ["compare", TEACHING], ["methods"], ["instances"]):
         walk(json.loads(qopt_cli(*arguments, "--json").out))
-
-
-def test_the_page_of_commands_lists_every_one() -> None:
-    page = (Path(__file__).resolve().parents[2] / "docs" / "commands.md").read_text()
-    named = re.findall(r"^\| `qopt ([\w-]+)` \|", page, re.M)
-    assert sorted(named) == sorted(command.__name__.replace("_", "-") for command in COMMANDS)

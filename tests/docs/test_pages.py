@@ -33,6 +33,8 @@ BLOCK = re.compile(r"^```(?P<kind>python|console|text)\n(?P<body>.*?)^```$", re.
 COMMAND = re.compile(r"^\$ (?P<line>qopt .*)$", re.MULTILINE)
 FILE = re.compile(r"# ((?:qopt|formulations)/[\w/]+)\.py\n")
 CODES = "# exit code "
+CLONE = ("docs", "instances")
+"""Folders of a clone that pages read."""
 
 
 def run_command(line: str) -> tuple[int, str]:
@@ -141,7 +143,8 @@ def executed(page: str, name: str) -> Iterator[tuple[str, str, str]]:
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "instances").symlink_to(ROOT / "instances")  # what stands in a clone of the repository
+    for folder in CLONE:
+        (tmp_path / folder).symlink_to(ROOT / folder)
     monkeypatch.setenv("COLUMNS", "110")
     monkeypatch.setenv("MPLBACKEND", "Agg")
 
@@ -198,12 +201,6 @@ def test_inline_mathematics_has_no_escape_that_markdown_takes_away(path: Path) -
     )
     for formula in re.findall(r"\$[^$]+\$", text):
         assert not re.search(r"\\[^\w\s]", formula), formula
-
-
-def test_every_page_is_in_the_index() -> None:
-    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
-    for path in [*(ROOT / "docs").glob("*.md"), *NOTEBOOKS]:
-        assert path.name == "index.md" or path.name in index, path.name
 
 
 def _execute_notebooks() -> Any:
@@ -317,6 +314,7 @@ if __name__ == "__main__":
     asked = [Path(name).resolve() for name in arguments if name != "--check"]
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        Path("instances").symlink_to(ROOT / "instances")
+        for linked in CLONE:
+            Path(linked).symlink_to(ROOT / linked)
         for asked_page in asked or [p for p in PAGES if p.parent.name == "docs"]:
             act(asked_page)

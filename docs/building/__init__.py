@@ -1,0 +1,1 @@
+"""How the site is made of the pages: `docs/build_site.py` and `docs/conf.py` use it."""
