@@ -52,8 +52,13 @@ def simulation_schemes() -> Axes:
 
 def jqodi_diagram() -> Axes:
     """Fig. 5 of the JQODI paper with the optimal plan."""
+    import matplotlib.pyplot as plt
+
     problem = qopt.load("jqodi/fig5")
-    return plots.plot_diagram(problem, qopt.solve(problem).plan)
+    _, ax = plt.subplots(figsize=(8, 4.6), layout="constrained")
+    plots.plot_diagram(problem, qopt.solve(problem).plan, ax=ax)
+    ax.legend(frameon=False, fontsize=8, loc="lower left")
+    return ax
 
 
 def jqodi_energies() -> Axes:

@@ -156,7 +156,17 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         PAGES,
         lambda path: (
             path.stem
-            in ("allocation", "fleet", "jqodi-runs", "jqodi-study", "language-model", "measuring", "onnx", "running")
+            in (
+                "allocation",
+                "fleet",
+                "jqodi-runs",
+                "jqodi-study",
+                "language-model",
+                "learning",
+                "measuring",
+                "onnx",
+                "running",
+            )
             or path.stem.endswith("-theory")
         ),
     ),
