@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -31,13 +32,20 @@ LOADED = re.compile(r"<(?:script|img|iframe|source)[^>]*\ssrc=\"(https?:)?//|<li
 
 
 def execute_notebooks() -> None:
-    """Execute every notebook, and write it where the site takes it from."""
+    """Execute every notebook, one on each core, and write it where the site takes it from."""
+    import execute_notebooks as tool
+
+    with ProcessPoolExecutor() as processes:
+        list(processes.map(execute, tool.sources([])))
+
+
+def execute(source: Path) -> None:
+    """Execute the notebook of a source."""
     import execute_notebooks as tool
     import nbformat
 
-    for source in tool.sources([]):
-        found = tool.execute(tool.build(source))
-        (NOTEBOOKS / f"{source.stem}.ipynb").write_text(nbformat.writes(found) + "\n", encoding="utf-8")
+    found = tool.execute(tool.build(source))
+    (NOTEBOOKS / f"{source.stem}.ipynb").write_text(nbformat.writes(found) + "\n", encoding="utf-8")
 
 
 def copy_notebooks() -> None:
