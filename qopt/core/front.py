@@ -57,6 +57,7 @@ class FrontPoint(Brief):
         for.
     facts : what else a table shows, such as the tiers used.
     known : whether the point is proved; None where its certificate is to say so.
+    planned : makes the plan alone, where that is less work than the whole solution.
     """
 
     name: str
@@ -64,16 +65,17 @@ class FrontPoint(Brief):
     made: Solution | Callable[[], Solution] = field(repr=False)
     facts: Mapping[str, object] = field(default_factory=dict)
     known: bool | None = None
+    planned: Callable[[], Any] | None = field(default=None, repr=False)
 
     @cached_property
     def solution(self) -> Solution:
         """The plan with its certificate, for the problem that this point answers."""
         return self.made() if callable(self.made) else self.made
 
-    @property
+    @cached_property
     def plan(self) -> Any:
         """The plan, of the family's class; None where the point has none."""
-        return self.solution.plan
+        return self.solution.plan if self.planned is None else self.planned()
 
     @property
     def proved(self) -> bool:

@@ -26,6 +26,7 @@ from qopt.core.tracing import check_range, trace
 from qopt.kernels import mckp
 from qopt.qpart.costs import breakdown
 from qopt.qpart.limited import changed
+from qopt.qpart.plan import QPartPlan
 from qopt.qpart.problem import QPart
 from qopt.qpart.subproblem import Subproblem, subproblems
 
@@ -134,8 +135,11 @@ def _point(problem: QPart, cut: _AtCut, at: int, name: str, seconds: float, gap:
     """A point; its plan and solution are made when they are asked for. A gap says that it is not proved."""
     objective, noise, own = float(cut.objective[at]), float(cut.noise[at]), cut.own
 
+    def planned() -> QPartPlan:
+        return own.plan(own.widths_of(cut.columns(at)), "whole", problem.name)
+
     def make() -> Solution:
-        plan = own.plan(own.widths_of(cut.columns(at)), "whole", problem.name)
+        plan = planned()
         bound = objective if gap is None else objective - gap * abs(objective)
         stopped: Literal["time-limit"] | None = None if gap is None else "time-limit"
         certificate = Certificate(
@@ -166,4 +170,4 @@ def _point(problem: QPart, cut: _AtCut, at: int, name: str, seconds: float, gap:
         )
 
     values = {"objective": objective, "noise": noise}
-    return FrontPoint(name, values, make, {"cut": own.cut}, gap is None)
+    return FrontPoint(name, values, make, {"cut": own.cut}, gap is None, planned)

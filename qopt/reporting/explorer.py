@@ -27,14 +27,14 @@ from qopt.core.report import scaled
 from qopt.core.showing import Slider, Strip
 from qopt.core.solving import breakpoints, front, solve
 
-SECONDS, BRIEF = 5.0, 1.0
+SECONDS, BRIEF = 5.0, 0.5
 """For each slider where nothing else is said: of a problem of ordinary size, and of a large one."""
 
 LARGE = 1_000
-"""Layers beyond which fronts and solves by themselves are left out, where no time was given for them."""
+"""Layers beyond which a problem is large: fronts and solves by themselves are left out, where no time was given."""
 
-MOST = 200
-"""Pieces of one slider that a page carries: of more, those around the present value."""
+MOST, FEWER = 200, 40
+"""Pieces of one slider that a page carries, and those of a large problem: of more, those around the present value."""
 
 LARGEST = 250_000
 """Characters of one slider's data; with more, fewer pieces."""
@@ -135,12 +135,13 @@ def curve(problem: Problem, slider: Slider, seconds: float) -> Curve:
     QoptError
         The family cannot say it for this problem.
     """
+    most = MOST if problem.layers <= LARGE else FEWER
     if slider.call == "breakpoints":
         found = breakpoints(problem, slider.name, time_limit=seconds)
-        return _of_envelope(slider, found)
+        return _of_envelope(slider, found, most)
     if slider.call == "solves":
         return _of_solves(problem, slider, Clock(seconds))
-    return _of_front(slider, front(problem, against=slider.name, time_limit=seconds))
+    return _of_front(slider, front(problem, against=slider.name, time_limit=seconds), most)
 
 
 def _of_solves(problem: Problem, slider: Slider, clock: Clock) -> Curve:
@@ -160,8 +161,8 @@ def _of_solves(problem: Problem, slider: Slider, clock: Clock) -> Curve:
     return Curve(slider, "", "objective", tuple(stretches), False, False, complete, True, (remark,), whole)
 
 
-def _of_envelope(slider: Slider, found: Envelope) -> Curve:
-    shown = _near([piece.start for piece in found.pieces], slider.now)
+def _of_envelope(slider: Slider, found: Envelope, most: int = MOST) -> Curve:
+    shown = _near([piece.start for piece in found.pieces], slider.now, most)
     stretches = tuple(
         Stretch(
             piece.start,
@@ -177,7 +178,7 @@ def _of_envelope(slider: Slider, found: Envelope) -> Curve:
     return Curve(slider, found.unit, "objective", stretches, *kind, remarks=remarks, whole=whole)
 
 
-def _of_front(slider: Slider, found: Front) -> Curve:
+def _of_front(slider: Slider, found: Front, most: int = MOST) -> Curve:
     """A front of two criteria as a staircase in the one that is limited."""
     criteria = {criterion.name: criterion for criterion in found.criteria}
     across = criteria.pop(slider.name)
@@ -188,7 +189,7 @@ def _of_front(slider: Slider, found: Front) -> Curve:
     ends = [*xs, math.inf]
     starts = [0.0, *xs[:-1]] if reaching else xs
     stops = xs if reaching else ends[1:]
-    shown = _near(starts, slider.now)
+    shown = _near(starts, slider.now, most)
     stretches = [
         Stretch(start, stop, (float(point.values[up.name] or 0.0), 0.0), point.plan)
         for start, stop, point in list(zip(starts, stops, points, strict=True))[shown]

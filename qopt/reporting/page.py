@@ -17,7 +17,8 @@ from qopt.core.problem import Problem
 from qopt.core.reading import as_problem
 from qopt.core.solution import Solution
 from qopt.core.solving import solve
-from qopt.reporting.sections import article, overview
+from qopt.reporting.explorer import LARGE
+from qopt.reporting.sections import ENOUGH, article, overview
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,8 +78,8 @@ def report(
     methods : names of those to compare, all where none are given; with a name `compare` is implied.
     explore : whether there are sliders.
     time_limit : seconds for each solve, and for each slider; by default solves take what they take, and a slider 5 s.
-        What is not complete by then says so. Of more than 1000 layers, sliders that take longer are left out then, and
-        the page says which.
+        What is not complete by then says so. Of more than 1000 layers a solve has 1.5 s by default and a slider 0.5 s, and
+        the page says what is left out.
 
     Returns
     -------
@@ -117,7 +118,8 @@ def _listed(problems: Any) -> list[Any]:
 
 def _solved(one: Any, time_limit: float | None) -> Solution:
     if not isinstance(one, Solution):
-        return solve(as_problem(one), time_limit=time_limit)
+        problem = as_problem(one)
+        return solve(problem, time_limit=ENOUGH if time_limit is None and problem.layers > LARGE else time_limit)
     if one.instance is None:
         raise InputError("problems", "a solution without its problem", "one that qopt.solve made")
     return one

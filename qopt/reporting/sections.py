@@ -15,8 +15,11 @@ from qopt.core.problem import Problem
 from qopt.core.report import certificate_table, comparison_table, scaled, verdict
 from qopt.core.rich_html import of
 from qopt.core.solution import Solution
-from qopt.reporting.explorer import SECONDS, sliders
+from qopt.reporting.explorer import LARGE, SECONDS, sliders
 from qopt.reporting.plots import figure
+
+ENOUGH = 1.5
+"""Seconds for the solve of a large problem, where nothing is said."""
 
 CHEAP_LAYERS = 200
 """Up to so many layers what the limits are worth is looked for."""
@@ -49,7 +52,7 @@ def article(
     """
     parts = [
         ("Question", question(problem)),
-        ("Plan", plan(solution)),
+        ("Plan", plan(solution) + (_hurried(problem, solution) if seconds is None else "")),
         ("Explorer", sliders(problem, seconds) if explore else ""),
         ("Certificate", certificate(problem, solution)),
         ("What the limits are worth", worth(problem, seconds)),
@@ -73,6 +76,13 @@ def question(problem: Problem) -> str:
     if len(problem.description) > LONG:
         about = f"<details><summary>Description</summary>{about}</details>"
     return table((), rows, left=(0, 1), kind="facts") + about
+
+
+def _hurried(problem: Problem, solution: Solution) -> str:
+    """That a large problem was not solved to the end, because nobody gave a time for it."""
+    if problem.layers <= LARGE or not solution.late:
+        return ""
+    return f"<p class='note'>The problem is large: it had {ENOUGH:g} s, proof included. A time limit gives it more.</p>"
 
 
 def plan(solution: Solution) -> str:
