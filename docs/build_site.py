@@ -75,7 +75,9 @@ def write_reference() -> None:
     folder.mkdir()
     pages = [path.relative_to(SOURCE) for path in reference.write(folder)]
     page = SOURCE / "reference.md"
-    page.write_text(page.read_text(encoding="utf-8") + stage.toctree(None, pages), encoding="utf-8")
+    page.write_text(
+        page.read_text(encoding="utf-8") + stage.toctree(None, [("", page) for page in pages]), encoding="utf-8"
+    )
 
 
 def sphinx() -> None:

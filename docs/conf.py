@@ -25,6 +25,7 @@ nb_execution_mode = "off"  # docs/build_site.py has executed them
 nb_merge_streams = True
 nb_ipywidgets_js = {}
 html_math_renderer = "mathml"
+highlight_language = "none"  # where a block names none
 
 # The reference, from docstrings.
 default_role = "py:obj"

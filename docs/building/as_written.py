@@ -53,7 +53,13 @@ def plain_bars(line: str) -> str:
     return "`".join(pieces)
 
 
+def without_private(_app: Any, what: str, _name: str, _obj: Any, _options: Any, call: str, _result: Any) -> Any:
+    """No way of making an object, where only this package makes it: its fields begin with an underscore."""
+    return ("", None) if what == "class" and call and re.search(r"[(,]\s*_\w", call) else None
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx, before numpydoc."""
     app.connect("autodoc-process-docstring", keep, priority=100)
+    app.connect("autodoc-process-signature", without_private, priority=100)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

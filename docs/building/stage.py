@@ -18,7 +18,7 @@ DOCS = ROOT / "docs"
 
 FENCE = re.compile(r"(^(?P<mark>```+|~~~+).*?^(?P=mark)[`~]*$)", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?P<target>[^)#\s]+)(?P<rest>[^)]*)\)")
-ROW = re.compile(r"^\| \[[^\]]*\]\((?P<target>[^)#\s]+)\)", re.MULTILINE)
+ROW = re.compile(r"^\| \[(?P<label>[^\]]*)\]\((?P<target>[^)#\s]+)\)", re.MULTILINE)
 CODE = {".py": "python", ".toml": "toml", ".js": "javascript", ".css": "css", ".cff": "yaml"}
 """Sources that are shown, by their suffix."""
 
@@ -113,15 +113,31 @@ def stage(into: Path, executed: Path) -> None:
         if path.suffix != ".md" or path.parent != DOCS:
             text = f"---\norphan: true\n---\n\n{text}"
         if path == DOCS / "index.md":
-            text += "".join(toctree(caption, map(page_of, paths)) for caption, paths in contents)
+            names = labels()
+            text += "".join(
+                toctree(caption, [(names.get(path, ""), page_of(path)) for path in paths])
+                for caption, paths in contents
+            )
         target.write_text(text, encoding="utf-8")
 
 
-def toctree(caption: str | None, pages: Iterable[Path]) -> str:
-    """A list of pages for the sidebar, which the page itself does not show."""
-    names = "".join(f"/{page.with_suffix('').as_posix()}\n" for page in pages)
+def toctree(caption: str | None, pages: Iterable[tuple[str, Path]]) -> str:
+    """A list of pages for the sidebar, which the page itself does not show; a page without a label has its title."""
+    names = [(label, page.with_suffix("").as_posix()) for label, page in pages]
+    lines = "".join(f"{label} </{name}>\n" if label else f"/{name}\n" for label, name in names)
     title = "" if caption is None else f":caption: {caption}\n"
-    return f"\n```{{toctree}}\n:hidden:\n{title}\n{names}```\n"
+    return f"\n```{{toctree}}\n:hidden:\n{title}\n{lines}```\n"
+
+
+def labels() -> dict[Path, str]:
+    """The words that `docs/index.md` has for the pages of its rows, with a capital."""
+    rows = ROW.finditer((DOCS / "index.md").read_text(encoding="utf-8"))
+    return {
+        Path(os.path.normpath(DOCS / row["target"])): row["label"][:1].upper() + row["label"][1:]
+        if not row["target"].endswith(".py")
+        else row["label"]
+        for row in rows
+    }
 
 
 def sections() -> list[tuple[str, list[Path]]]:
