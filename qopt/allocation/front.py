@@ -18,6 +18,7 @@ import numpy as np
 from qopt.allocation.costs import breakdown
 from qopt.allocation.items import Budget, Items
 from qopt.allocation.limited import changed, limits, with_row
+from qopt.allocation.plan import AllocationPlan
 from qopt.allocation.problem import DAMAGE, Allocation
 from qopt.core.arguments import real
 from qopt.core.arrays import FloatArray, IntArray
@@ -159,8 +160,11 @@ def _point(
     use, cost = float(found.weight[at]), float(found.cost[at])
     sure = bound is not None and bound >= cost
 
+    def planned() -> AllocationPlan:
+        return own.plan(found.choice(at))
+
     def make() -> Solution:
-        plan = own.plan(found.choice(at))
+        plan = planned()
         name = limit.name if limit.name == DAMAGE else f"budget {limit.name}"
         certificate = Certificate(
             bits=None,
@@ -186,4 +190,4 @@ def _point(
             instance=changed(problem, {limit.name: use}),
         )
 
-    return FrontPoint(name, {objective.name: cost, limit.name: use}, make, {}, sure)
+    return FrontPoint(name, {objective.name: cost, limit.name: use}, make, {}, sure, planned)

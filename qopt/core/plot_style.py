@@ -116,7 +116,7 @@ def name_places(ax: Axes, names: Sequence[str], word: str, *, first: int = 1) ->
     Parameters
     ----------
     ax : whose x-axis has a place for each name, a unit apart.
-    names : from left to right.
+    names : one for each place, from left to right.
     word : what a place is.
     first : where the first of them stands.
     """
@@ -140,7 +140,7 @@ def whole_ticks(ax: Axes, places: Sequence[int]) -> None:
     Parameters
     ----------
     ax : whose x-axis they are on.
-    places : ascending.
+    places : list of them, ascending.
     """
     from matplotlib.ticker import MaxNLocator
 

@@ -40,7 +40,7 @@ class Slider:
     name : of the parameter or the limit, as that function takes it.
     words : what it is, for people.
     now : its value in the problem; None where it has none.
-    values : ascending, those that are solved.
+    values : list of those that are solved, ascending.
     """
 
     call: Literal["breakpoints", "front", "solves"]

@@ -67,7 +67,7 @@ def plot_options(
     Parameters
     ----------
     problems, plans : fleets that differ in their capacities, and a plan of each.
-    loads : of each, a number without a unit: where it stands on the axis.
+    loads : a number for each, without a unit: where it stands on the axis.
     kind : which class.
     ax : where to draw; by default a figure of its own.
 

@@ -49,12 +49,12 @@ KINDS = {"source": (GREY, "v"), "model": (PINK, "s"), "width": (SKY, "D"), "epoc
 
 PARTS: dict[str, dict[str, Any]] = {
     "device": {"color": ORANGE, "hatch": ""},
-    "edge": {"color": GREEN, "hatch": ""},
-    "cloud": {"color": BLUE, "hatch": ""},
+    "edge": {"color": GREEN, "hatch": "..."},
+    "cloud": {"color": BLUE, "hatch": "xxx"},
     "device link": {"color": "#F5C77E", "hatch": "///"},
     "cloud link": {"color": "#8FC1DE", "hatch": "\\\\\\"},
-    "quantizing": {"color": GREY, "hatch": "..."},
-    "changes": {"color": PINK, "hatch": "xxx"},
+    "quantizing": {"color": GREY, "hatch": "ooo"},
+    "changes": {"color": PINK, "hatch": "+++"},
     "inference": {"color": INK, "hatch": "---"},
 }
 """Colour and hatch of each node, a light one for its link, and of the rest."""

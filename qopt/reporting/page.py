@@ -78,8 +78,8 @@ def report(
     methods : names of those to compare, all where none are given; with a name `compare` is implied.
     explore : whether there are sliders.
     time_limit : seconds for each solve, and for each slider; by default solves take what they take, and a slider 5 s.
-        What is not complete by then says so. Of more than 1000 layers a solve has 1.5 s by default and a slider 0.5 s, and
-        the page says what is left out.
+        What is not complete by then says so. Of more than 1000 layers a solve has 1.5 s by default and a slider
+        0.5 s, and the page says what is left out.
 
     Returns
     -------

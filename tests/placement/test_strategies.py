@@ -288,7 +288,7 @@ def test_pictures_take_names() -> None:
 def test_linear_axes_show_lines() -> None:
     """Against the inverse of a rate the least latency is concave and piecewise linear."""
     ax = plots.plot_break_even(TEACHING, "links[1].rate", low=0.5, high=100, scale="linear")
-    assert ax.get_xlabel() == "1 / links[1].rate"
+    assert ax.get_xlabel() == "1 / links[1].rate [1/(bit/s)]"
     assert ax.get_xscale() == ax.get_yscale() == "linear"
     slopes = []
     for line in ax.get_lines()[:4]:

@@ -202,6 +202,7 @@ def plot_cut_by_rate(
             ax.plot(slow, value[row], color=GREY, linewidth=0.5)
             continue
         look: dict[str, Any] = {"color": SEQUENCE[drawn % 6], "linestyle": LINES[(drawn // 6 + drawn) % 4]}
+        look |= {"marker": MARKERS[drawn % 6], "markersize": 4, "markevery": max(1, len(slow) // 8)}
         ax.plot(slow, value[row], linewidth=1.5, label=f"cut {p}", **look)
         drawn += 1
     ax.set_xlim(0.0, float(slow[-1]))

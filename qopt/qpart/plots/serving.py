@@ -6,7 +6,7 @@ import itertools
 import math
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -95,8 +95,9 @@ def plot_breakpoints(
     for k, cut in enumerate(cuts):
         alone = breakpoints(problem.replace({"cuts": [cut]}), parameter, low=low, high=high, bits=bits)
         if alone.feasible:
-            style = LINES[(k // 6 + k) % 4]
-            ax.plot(x, alone.objectives(x), color=SEQUENCE[k % 6], linestyle=style, linewidth=1.4, label=f"cut {cut}")
+            look: dict[str, Any] = {"color": SEQUENCE[k % 6], "linestyle": LINES[(k // 6 + k) % 4]}
+            look |= {"marker": MARKERS[k % 6], "markersize": 4, "markevery": (8 * (k % 6), 48)}  # marks of lines apart
+            ax.plot(x, alone.objectives(x), linewidth=1.4, label=f"cut {cut}", **look)
     ends: list[float] = []  # where the last label of each row ends: neighbours may be close
     for (_, value, before), (_, _, after) in itertools.pairwise(pieces):
         ax.axvline(value, color=INK, linewidth=0.8, linestyle=":")
