@@ -93,10 +93,10 @@ def carried(entry: dict[str, Any]) -> dict[tuple[str, int], Carried]:
 
 
 def interval(values: list[float]) -> str:
-    """A mean, with half the width of its interval where there are several."""
+    """A mean, with half the width of its interval where there are several that differ by more than rounding."""
     mean = float(np.mean(values))
     n = len(values)
-    if n < 2:
+    if np.allclose(values, mean, rtol=1e-12, atol=0.0):
         return f"{mean:.4g}"
     t = FEW.get(n - 1) or student(n - 1)
     return f"{mean:.4g} ± {t * float(np.std(values, ddof=1)) / math.sqrt(n):.2g}"

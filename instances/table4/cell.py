@@ -2,10 +2,10 @@
 
     python cell.py NET.py:FUNCTION HELD.npz TEST.npz --weights W.safetensors [--levels 0.005,0.01] [--out FILE]
 
-HELD has labelled images that the network was not trained on; `qopt.measure` divides them into those for coefficients,
-for calibration and for its own test. TEST has others, for the accuracies alone. Both are ``.npz`` files with ``x``
-(n, ...) and ``labels`` (n,). The whole network is on the device (cut L), as in the paper's table: its payload is what
-the file of `qopt.pack` holds, codes, scales and biases, over weights and biases in float32.
+HELD has labelled images that the network was not trained on, divided into those for coefficients and for calibration.
+TEST has others, for the accuracies alone. Both are ``.npz`` files with ``x`` (n, ...) and ``labels`` (n,). The steps
+are those of `qopt measure`, for one cut: the whole network is on the device (cut L), as in the paper's table. Its
+payload is what the file of `qopt pack` holds, codes, scales and biases, over weights and biases in float32.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from qopt.measuring.losses import binomial_end
 
 HERE = Path(__file__).resolve().parent
 PRINTED = HERE.parent / "qpart" / "study" / "tables.json"
-BITS = range(1, 9)
+BITS, GRID = range(1, 9), "per-channel,clipped"
 CONFIDENCE = 0.95
 HEAD = (
     "data", "network", "level [points]", "initial size [MB]", "optimized size [MB]", "ratio [%]",
@@ -41,22 +41,21 @@ def share(right: float, n: int) -> list[float]:
     return [round(v, 6) for v in (right, low, high)]
 
 
-def cell(module: Any, example: Any, problem: qopt.QPart, measured: Any, test: Any, level: float) -> dict[str, Any]:
+def cell(network: Any, problem: qopt.QPart, measured: Any, test: Any, level: float) -> dict[str, Any]:
     """One cell: the plan of least payload with all layers on the device, packed, read back and run.
 
     Parameters
     ----------
-    module, example : as they were measured.
+    network : as it was measured, traced.
     problem, measured : the instance and the sensitivities of a measurement.
     test : examples that neither training nor measurement saw.
     level : accuracy level a, one of those measured.
     """
-    from qopt.measuring.delivery import check
+    from qopt.measuring.delivery import check, measured_ranges
     from qopt.measuring.plans import PlanRunner
-    from qopt.measuring.profile import trace
+    from qopt.measuring.segment import make
     from qopt.measuring.segment_file import read_segment
 
-    network = trace(module, example)
     asked = {"cuts": [len(network)], "level": level, "inferences": 1, "device.memory": None}
     solution = qopt.solve(problem.replace(asked))
     again = {layer for group in network.shared for layer in group[1:]}
@@ -72,7 +71,8 @@ def cell(module: Any, example: Any, problem: qopt.QPart, measured: Any, test: An
         return {**found, "initial_accuracy": share(before, len(test))}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "segment.safetensors"
-        qopt.pack(module, example, solution, measured, path)
+        ranges = measured_ranges(measured, network, solution.plan)
+        make(network, solution.plan, measured.grid, ranges, measured.activation_grid).save(path)
         segment = read_segment(path)
         size, run = segment.size, check(segment, network, test)
     return {
@@ -103,32 +103,33 @@ def cells(
 
     Parameters
     ----------
-    module, example, held, levels, sizes, device, say : as for `qopt.measure`, `held` as its data.
-    test : examples of the same form, seen by nothing else.
+    module, example : as for `qopt.measure`.
+    held, test : labelled examples, in any form that it takes: for measuring, and for the accuracies alone.
     names : of the data set and of the network.
+    levels : accuracy levels a, ascending; by default those of `qopt.measure` that the examples can decide.
+    sizes : how many of `held` are for coefficients and for calibration; by default a third and two thirds.
+    device : where to measure.
+    say : receives a line for each tensor and level.
     """
+    from qopt.measuring.calibration import calibrate_cuts
+    from qopt.measuring.coefficients import instance
+    from qopt.measuring.command import Settings
     from qopt.measuring.examples import as_examples
+    from qopt.measuring.grids import Grid
     from qopt.measuring.profile import trace
+    from qopt.measuring.progress import ignore_line
+    from qopt.measuring.sensitivity import measure
 
-    found = qopt.measure(
-        module,
-        example,
-        held,
-        levels=levels,
-        sizes=sizes,
-        bits=BITS,
-        input_bits=8,
-        device=device,
-        name="-".join(names),
-        say=say,
-    )
-    network = trace(module, example)
-    unseen = as_examples(test, network.input_shape, "t10k", network.inputs)
+    network, say = trace(module, example).to(device), say or ignore_line
+    given, unseen = (as_examples(part, network.input_shape, "train", network.inputs) for part in (held, test))
+    third = len(given) // 3
+    coefficients, calibration = given.split(sizes or (third, len(given) - third), seed=0)
+    wanted, _ = Settings(levels=levels).levels_for(len(calibration))
+    found = measure(network, coefficients, levels=wanted, bits=BITS, grid=Grid.parse(GRID), say=say)
+    cuts = calibrate_cuts(network, calibration, found, cuts=[len(network)], say=say)
+    problem = instance(network, found, cuts, name="-".join(names), level=wanted[0], input_bits=8)
     tags = dict(zip(("data", "network"), names, strict=True))
-    return [
-        {**tags, **cell(module, example, found.problem, found.sensitivity, unseen, level)}
-        for level in found.sensitivity.levels
-    ]
+    return [{**tags, **cell(network, problem, found, unseen, level)} for level in wanted]
 
 
 def _points(value: Sequence[float]) -> str:
@@ -173,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("test", type=Path, help=".npz file of images for the accuracies alone")
     parser.add_argument("--weights", type=Path, help="safetensors file of the network's weights")
     parser.add_argument("--levels", help="accuracy losses, ascending; default those that the images can decide")
-    parser.add_argument("--sizes", help="images of HELD for coefficients, calibration and test; default 1/4, 1/2, 1/4")
+    parser.add_argument("--sizes", help="images of HELD for coefficients and for calibration; default 1/3, 2/3")
     parser.add_argument("--data", default="own data", help="name of the data set")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, help="write the cells to this file too, as JSON")
@@ -184,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from qopt.measuring.loading import load_module
 
         levels = None if options.levels is None else numbers("--levels", options.levels, float)
-        sizes = None if options.sizes is None else numbers("--sizes", options.sizes, int, 3)
+        sizes = None if options.sizes is None else numbers("--sizes", options.sizes, int, 2)
         found = cells(
             *load_module(options.network, options.weights),
             options.held,

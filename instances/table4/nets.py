@@ -113,7 +113,7 @@ def trained(name: str, kind: str, x: Any, labels: Any, *, epochs: int, seed: int
 
     Parameters
     ----------
-    x, labels : (n, ...) images in [0, 1] and (n,) classes, arrays.
+    x, labels : (n, ...) images and (n,) classes, arrays.
     """
     torch.manual_seed(seed)
     module, _ = BUILDERS[name, kind]()

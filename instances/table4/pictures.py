@@ -2,10 +2,10 @@
 
     python pictures.py FOLDER [--sets digits,images10,images100]
 
-writes NAME-training.npz, NAME-held.npz and NAME-test.npz: ``x`` in [0, 1], ``labels`` from 0, the form that
-`qopt measure` takes. The parts share no image: networks are trained on the first, measured and calibrated on the
-second, and the third is for the accuracies alone. Digits are scikit-learn's (8 x 8, 1797 images), which has to be
-installed for them.
+writes NAME-training.npz, NAME-held.npz and NAME-test.npz: ``x`` (digits in [0, 1], made images in [-2, 2]) and
+``labels`` from 0, the form that `qopt measure` takes. The parts share no image: networks are trained on the first,
+measured and calibrated on the second, and the third is for the accuracies alone. Digits are scikit-learn's (8 x 8, 1797
+images), which has to be installed for them.
 
 A class of made images is a pattern of low frequencies in three colours. An image is its class's pattern, moved by up to
 `SHIFT` pixels, weaker or stronger, with another class's pattern over it, sometimes the stronger of the two, and noise:
@@ -46,21 +46,21 @@ class Set:
     shape : of an image: channels, height, width.
     classes : how many.
     sizes : images for training, measuring and testing.
-    measured : how those for measuring are divided: coefficients, calibration, a rest on which `qopt measure` tests.
+    measured : how those for measuring are divided: for coefficients, for calibration.
     levels : accuracy levels that so many calibration images can decide.
     """
 
     shape: tuple[int, int, int]
     classes: int
     sizes: tuple[int, int, int]
-    measured: tuple[int, int, int]
+    measured: tuple[int, int]
     levels: tuple[float, ...]
 
 
 SETS = {
-    "digits": Set((1, 8, 8), 10, (700, 600, 497), (100, 480, 20), (0.01, 0.02)),
-    "images10": Set((3, SIDE, SIDE), 10, (6000, 3600, 4000), (500, 3000, 100), (0.005, 0.01)),
-    "images100": Set((3, SIDE, SIDE), 100, (12_000, 3600, 4000), (500, 3000, 100), (0.005, 0.01)),
+    "digits": Set((1, 8, 8), 10, (700, 600, 497), (100, 500), (0.01, 0.02)),
+    "images10": Set((3, SIDE, SIDE), 10, (4000, 2300, 2000), (300, 2000), (0.005, 0.01)),
+    "images100": Set((3, SIDE, SIDE), 100, (8000, 2300, 2000), (300, 2000), (0.005, 0.01)),
 }
 
 
@@ -130,11 +130,11 @@ def digits(seed: int = 0) -> tuple[Array, Array]:
 
 
 def parts(name: str) -> dict[str, tuple[Array, Array]]:
-    """A set by parts: (n, ...) float32 images in [0, 1] and (n,) int64 classes."""
+    """A set by parts: (n, ...) float32 images, made ones centred, and (n,) int64 classes."""
     found = SETS[name]
     x, labels = digits() if name == "digits" else made(found.classes, sum(found.sizes))
     if x.dtype == np.uint8:
-        x = x.astype(np.float32) / np.float32(255)
+        x = (4 * (x / 255 - 0.5)).astype(np.float32)
     ends = np.cumsum(found.sizes)
     pairs = zip(np.split(x, ends)[:3], np.split(labels.astype(np.int64), ends)[:3], strict=True)
     return dict(zip(PARTS, pairs, strict=True))

@@ -40,13 +40,14 @@ def kept(name: str) -> list[dict[str, Any]]:
     """The cells of a kept network on MNIST's kept test images."""
     from qopt.measuring.examples import read
     from qopt.measuring.loading import load_module
+    from qopt.measuring.profile import trace
     from qopt.measuring.sensitivity import Sensitivity
 
-    module, example = load_module(f"{MNIST / 'networks.py'}:{name}", MNIST / f"{name}.safetensors")
+    network = trace(*load_module(f"{MNIST / 'networks.py'}:{name}", MNIST / f"{name}.safetensors"))
     measured, test = Sensitivity.load(MNIST / f"{name}-sensitivity.json"), read(MNIST, (1, 28, 28), "t10k")
     problem = qopt.load(f"qpart/mnist-{name}")
     tags = {"data": "MNIST", "network": name}
-    return [{**tags, **cell.cell(module, example, problem, measured, test, level)} for level in LEVELS]
+    return [{**tags, **cell.cell(network, problem, measured, test, level)} for level in LEVELS]
 
 
 def made(name: str, kind: str, say: Say, *, epochs: int | None = None) -> list[dict[str, Any]]:

@@ -110,9 +110,26 @@ def test_orders_of_figures_7_to_10(seeds: list[Any]) -> None:
                     assert value["auto-encoder"] == max(value.values())
 
 
+def test_the_papers_orders_are_counted(study: Any, seeds: list[Any]) -> None:
+    """Where the exact plan keeps the level it is least in J; an encoder never lowers the payload."""
+    found = study.orders(seeds)
+    held, of = found["Fig. 7, J: QPART (exact) least"]
+    assert held == of == sum("exact" in kept(entry, cut) for entry in seeds for cut in CUTS)
+    coded = sum("auto-encoder" in kept(entry, cut) for entry in seeds for cut in CUTS)
+    assert found["Fig. 10, payload: the auto-encoder sends less than no optimization"] == (0, coded)
+    first = seeds[0]
+    worse = {**first, ("exact", 2): first["qpart-published", 2]}  # an exact plan that loses the level
+    assert study.cheapest(first, 2) == ("exact", "")
+    assert study.cheapest(worse, 2) == ("qpart-paper", "the exact plan's loss may be 31.89 points")
+    dear = {**first, ("exact", 2): first["no optimization", 2]}
+    assert study.cheapest(dear, 2)[0] == "qpart-paper"
+    assert "break the calibrated limit" in study.cheapest(dear, 2)[1]
+
+
 def test_intervals_are_students(study: Any) -> None:
     assert study.interval([2.0]) == "2"
     assert study.interval([1.0, 2.0, 3.0]) == "2 ± 2.5"
+    assert study.interval([0.1 + 0.2, 0.3]) == "0.3"
     assert math.isclose(study.student(9), 2.262, abs_tol=2e-3)
 
 
