@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,10 +93,10 @@ def carried(entry: dict[str, Any]) -> dict[tuple[str, int], Carried]:
 
 
 def interval(values: list[float]) -> str:
-    """A mean, with half the width of its interval where there are several."""
+    """A mean, with half the width of its interval where there are several that differ by more than rounding."""
     mean = float(np.mean(values))
     n = len(values)
-    if n < 2:
+    if np.allclose(values, mean, rtol=1e-12, atol=0.0):
         return f"{mean:.4g}"
     t = FEW.get(n - 1) or student(n - 1)
     return f"{mean:.4g} ± {t * float(np.std(values, ddof=1)) / math.sqrt(n):.2g}"
@@ -142,11 +143,80 @@ def text() -> str:
         lines += [f"Fig. {(7, 9, 8, 10)[k]}, {label}:", ""]
         lines += _table(found, lambda row, q=quantity, u=unit: None if row.cost is None else u * getattr(row.cost, q))
         lines.append("")
+    lines += ["Which scheme is cheapest, of those that keep the level:", "", *_winners(found), ""]
+    lines += ["The paper's orders, by seeds and cuts, among schemes that keep the level:", "", *_orders(found), ""]
     lines += ["Sizes of seed 0 (values sent; share of neurons kept; widths, of the output last):", ""]
     lines += ["| cut p | " + " | ".join(SCHEMES[1:]) + " |", "|---|" + "---|" * len(SCHEMES[1:])]
     first = found[0]
     lines += [f"| {cut} | " + " | ".join(_size(first[s, cut]) for s in SCHEMES[1:]) + " |" for cut in range(1, 7)]
     return "\n".join(lines) + "\n"
+
+
+def kept(found: dict[tuple[str, int], Carried], cut: int) -> dict[str, Carried]:
+    """The schemes of a seed that keep the level at a cut, with what they cost."""
+    return {s: row for (s, p), row in found.items() if p == cut and row.status == "kept" and row.cost is not None}
+
+
+def cheapest(found: dict[tuple[str, int], Carried], cut: int) -> tuple[str, str]:
+    """The scheme of least J among those that keep the level, and why it is not the exact plan, if it is not."""
+    costs = {scheme: row.cost.objective for scheme, row in kept(found, cut).items() if row.cost is not None}
+    best, exact = min(costs, key=lambda scheme: (costs[scheme], scheme != "exact")), found["exact", cut]
+    if best == "exact":
+        return best, ""
+    if exact.status == "kept":
+        return best, "its widths break the calibrated limit and keep the level all the same: the limit is sufficient"
+    if exact.size is None:
+        return best, "no plan is within the calibrated limit"
+    return best, f"the exact plan's loss may be {100 * exact.loss[2]:.2f} points"
+
+
+def _winners(all_seeds: list[dict[tuple[str, int], Carried]]) -> list[str]:
+    """For each cut, which scheme is cheapest for how many seeds, and why where it is not the exact plan."""
+    lines = ["| cut p | least J, level kept | where it is not the exact plan |", "|---|---|---|"]
+    names = [entry["seed"] for entry in seeds()]
+    for cut in range(1, 7):
+        won = [cheapest(found, cut) for found in all_seeds]
+        counts = Counter(scheme for scheme, _ in won).most_common()
+        why = [f"seed {name}: {reason}" for name, (_, reason) in zip(names, won, strict=True) if reason]
+        told = ", ".join(f"{scheme} {n} of {len(won)}" for scheme, n in counts)
+        lines.append(f"| {cut} | {told} | {'; '.join(why) or '–'} |")
+    return lines
+
+
+def orders(all_seeds: list[dict[tuple[str, int], Carried]]) -> dict[str, tuple[int, int]]:
+    """The paper's orders of Table III and Figs. 7 to 10: in how many cases each holds, of how many.
+
+    A case is a seed and a cut. Schemes that lose the level are left out, and so are cases where the scheme that the
+    order is about loses it.
+    """
+    cases = [(found, cut) for found in all_seeds for cut in range(1, 7)]
+    counted: dict[str, tuple[int, int]] = {}
+
+    def count(order: str, verdicts: list[bool]) -> None:
+        counted[order] = sum(verdicts), len(verdicts)
+
+    for k, (quantity, (label, _)) in enumerate(QUANTITIES.items()):
+        values = [
+            {scheme: getattr(row.cost, quantity) for scheme, row in kept(found, cut).items()} for found, cut in cases
+        ]
+        name = f"Fig. {(7, 9, 8, 10)[k]}, {label.split(' [')[0]}"
+        count(f"{name}: QPART (exact) least", [v["exact"] <= min(v.values()) for v in values if "exact" in v])
+        coded = [v for v in values if "auto-encoder" in v]
+        if quantity == "payload":
+            less = [v["auto-encoder"] < v["no optimization"] for v in coded]
+            count(f"{name}: the auto-encoder sends less than no optimization", less)
+        else:
+            count(f"{name}: the auto-encoder most", [v["auto-encoder"] >= max(v.values()) for v in coded])
+    for other in ("auto-encoder", "pruning"):
+        pairs = [(kept(found, cut).get("exact"), kept(found, cut).get(other)) for found, cut in cases]
+        more = [a.accuracy > b.accuracy for a, b in pairs if a is not None and b is not None]
+        count(f"Table III: QPART (exact) more accurate than {other}", more)
+    return counted
+
+
+def _orders(all_seeds: list[dict[tuple[str, int], Carried]]) -> list[str]:
+    lines = ["| order | holds in | of |", "|---|---:|---:|"]
+    return lines + [f"| {order} | {n} | {of} |" for order, (n, of) in orders(all_seeds).items()]
 
 
 def main() -> None:
