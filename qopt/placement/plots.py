@@ -70,7 +70,7 @@ def plot_placement(problem: Placement | str | os.PathLike[str], plan: PlacementP
                     "connectionstyle": "arc3,rad=-0.25" if r - flow.producer > 1 and not crosses else "arc3",
                 },
             )
-    size = {"markersize": 3 if many else 6}
+    size: dict[str, Any] = {"markersize": 3 if many else 6}
     ax.plot(0, at[0], marker="s", color=ORANGE, linestyle="none", label="raw input", **size)
     ax.plot(range(1, len(at)), at[1:], marker="o", color=BLUE, linestyle="none", label="operation", **size)
     ax.plot([], [], color=INK, linewidth=1.8, label="tensor over a link")

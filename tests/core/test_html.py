@@ -82,3 +82,30 @@ def test_an_envelope_is_a_table_of_its_pieces() -> None:
     assert list(frame["start"]) == [0.0, 9714.285714285714]
     assert frame["intercept"].tolist() == [72.0, 16.0]
     assert frame["plan"][0] == "bits whole, cut 2, weights [5, 4], activations [2]"
+
+
+TABLES = {
+    "qpart/teaching-3": [["weights", 1, 5.0], ["weights", 2, 4.0], ["activations", 1, 2.0]],
+    "jqodi/fig5": [[1, "fast", 1], [2, "frugal", 1]],
+    "allocation/teaching-4": [["a", "int4"], ["b", "int8"], ["c", "int4"], ["d", "int4"]],
+    "fleet/teaching-4": [[k, 3] for k in range(4)],
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_plan_is_a_table_and_a_solution_a_row_of_a_comparison(name: str) -> None:
+    solution = qopt.solve(name)
+    assert solution.plan.to_dataframe().to_numpy().tolist() == TABLES[name]
+    (row,) = solution.to_dataframe().to_dict("records")
+    (compared,) = qopt.compare([name], [solution.method]).to_dict("records")
+    assert list(row) == list(compared)
+    assert row | {"seconds": 0.0} == compared | {"seconds": 0.0}
+
+
+@pytest.mark.parametrize("name", ["qpart/teaching-3", "allocation/teaching-4"])
+def test_a_point_s_plan_needs_no_certificate(name: str) -> None:
+    front = qopt.front(name, **({"against": "bytes"} if name.startswith("alloc") else {}))
+    for point in front.points:
+        plan = point.plan
+        assert "solution" not in vars(point)  # neither a certificate nor a copy of the problem
+        assert point.solution.plan == plan

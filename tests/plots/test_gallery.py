@@ -21,10 +21,7 @@ TORCH = {"plot_sensitivity", "plot_law", "plot_additivity", "plot_loss"}
 QUICK = {"plot_payload", "plot_objective_by_cut", "plot_placement", "plot_formats", "plot_options", "plot_trade_off"}
 """Drawn at every run; the others are sweeps."""
 
-CROWDED = """
-bits payload noise water_level parameter_reduction scheme_payload comparison profile gaps ratios latencies placement
-accuracy forecast formats capacities
-""".split()  # noqa: SIM905  a list of words reads best as words
+CROWDED = ("bits", "payload", "noise", "gaps", "placement", "formats")
 """Drawn of something large too."""
 
 CASES = [(SMALL, name) for name in drawings(SMALL)] + [(LARGE, f"plot_{name}") for name in CROWDED]

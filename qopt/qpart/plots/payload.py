@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -66,7 +66,7 @@ def plot_payload(
     ):
         if mine.any():
             ax.vlines(x[mine], after[mine], before[mine], color=GREY, linewidth=1.0, zorder=1)
-            look = {"linestyle": "none", "marker": mark, "color": color, "markersize": size}
+            look: dict[str, Any] = {"linestyle": "none", "marker": mark, "color": color, "markersize": size}
             ax.plot(x[mine], before[mine], markerfacecolor="white", label=f"{label}: as stored", **look)
             ax.plot(x[mine], after[mine], label=f"{label}: as sent", **look)
     ax.set_yscale("log")

@@ -143,7 +143,7 @@ def _parts(problem: QPart, cost: Cost | None, what: str) -> dict[str, float]:
         power * down if channel.charge_download else 0.0,
         power * up,
     )
-    values = times if what == "time" else energies
+    values: tuple[float, ...] = times if what == "time" else energies
     if what == "objective":
         values = tuple(w.time * t + w.energy * e for t, e in zip(times, energies, strict=True))
         values = (*values[:2], w.price * cost.price, *values[3:])
