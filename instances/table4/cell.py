@@ -26,7 +26,7 @@ from qopt.measuring.losses import binomial_end
 
 HERE = Path(__file__).resolve().parent
 PRINTED = HERE.parent / "qpart" / "study" / "tables.json"
-BITS, GRID = range(1, 9), "per-channel,clipped"
+GRID = "per-channel,clipped"
 CONFIDENCE = 0.95
 HEAD = (
     "data", "network", "level [points]", "initial size [MB]", "optimized size [MB]", "ratio [%]",
@@ -125,7 +125,7 @@ def cells(
     third = len(given) // 3
     coefficients, calibration = given.split(sizes or (third, len(given) - third), seed=0)
     wanted, _ = Settings(levels=levels).levels_for(len(calibration))
-    found = measure(network, coefficients, levels=wanted, bits=BITS, grid=Grid.parse(GRID), say=say)
+    found = measure(network, coefficients, levels=wanted, grid=Grid.parse(GRID), say=say)
     cuts = calibrate_cuts(network, calibration, found, cuts=[len(network)], say=say)
     problem = instance(network, found, cuts, name="-".join(names), level=wanted[0], input_bits=8)
     tags = dict(zip(("data", "network"), names, strict=True))

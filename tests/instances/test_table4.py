@@ -128,16 +128,13 @@ def test_every_set_has_its_cells(study: Any, kept: list[dict[str, Any]]) -> None
 
 def test_no_cell_loses_more_than_its_level(kept: list[dict[str, Any]]) -> None:
     """The file is the network as the plan has it, bit for bit, and no loss is surely above the level."""
-    done = [row for row in kept if "loss" in row]
-    assert [(row["data"], row["network"], row["level"]) for row in kept if row not in done] == [
-        ("images100", "mlp", 0.005)
-    ]
-    for row in done:
+    for row in kept:
         assert row["status"] == "optimal"
         assert row["identical"]
         assert row["verdict"] != "above the level"
+        assert row["loss"][0] < row["level"]
         assert row["loss"][0] < 0.0066  # the largest that the paper prints
-    assert sum(row["verdict"] == "within the level" for row in done) >= len(done) - 2
+    assert sum(row["verdict"] == "within the level" for row in kept) >= len(kept) - 3
 
 
 def test_payloads_beside_the_papers(kept: list[dict[str, Any]]) -> None:
@@ -149,7 +146,7 @@ def test_payloads_beside_the_papers(kept: list[dict[str, Any]]) -> None:
     }
     assert [cell for cell, value in share.items() if value > 0.1812] == [("digits", "mlp")]
     assert min(row["initial_bytes"] for row in kept) == 26_280
-    assert share["digits", "mlp"] < 0.27
+    assert share["digits", "mlp"] < 0.25
 
 
 def test_the_page_shows_the_cells(study: Any, kept: list[dict[str, Any]]) -> None:
