@@ -87,7 +87,8 @@ def write(into: Path) -> list[Path]:
         rest.setdefault(name.partition(":")[0], []).append((name.replace(":", "."), thing))
     for module_name, things in sorted(rest.items()):
         heading = ROOMS.get(module_name.split(".")[1], OTHERS)
-        bodies[heading].append(head(module_name))
+        if module_name not in {module.__name__ for module in modules[heading]}:
+            bodies[heading].append(head(module_name))
         bodies[heading] += [entry(name, thing) for name, thing in things if "." not in thing.__qualname__]
     pages = []
     for heading, texts in bodies.items():
@@ -100,5 +101,5 @@ def write(into: Path) -> list[Path]:
 def head(name: str) -> str:
     """The heading of a module, and what its docstring says of it."""
     title = f"``{name}``"
-    anchor = f".. automodule:: {name}\n   :no-members:\n   :no-index:\n\n" if importlib.import_module(name) else ""
+    anchor = f".. automodule:: {name}\n   :no-members:\n\n" if importlib.import_module(name) else ""
     return f"{title}\n{'-' * len(title)}\n\n{anchor}"
