@@ -7,7 +7,6 @@ what is public, for this and for the tests.
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import re
 import sys
@@ -87,7 +86,8 @@ def write(into: Path) -> list[Path]:
         rest.setdefault(name.partition(":")[0], []).append((name.replace(":", "."), thing))
     for module_name, things in sorted(rest.items()):
         heading = ROOMS.get(module_name.split(".")[1], OTHERS)
-        bodies[heading].append(head(module_name))
+        if module_name not in {module.__name__ for found in modules.values() for module in found}:
+            bodies[heading].append(head(module_name))
         bodies[heading] += [entry(name, thing) for name, thing in things if "." not in thing.__qualname__]
     pages = []
     for heading, texts in bodies.items():
@@ -100,5 +100,4 @@ def write(into: Path) -> list[Path]:
 def head(name: str) -> str:
     """The heading of a module, and what its docstring says of it."""
     title = f"``{name}``"
-    anchor = f".. automodule:: {name}\n   :no-members:\n   :no-index:\n\n" if importlib.import_module(name) else ""
-    return f"{title}\n{'-' * len(title)}\n\n{anchor}"
+    return f"{title}\n{'-' * len(title)}\n\n.. automodule:: {name}\n   :no-members:\n\n"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -53,7 +54,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 a plan was found, 1 proved infeasible, 2 bad input, 3 no plan within the limits.",
 )
 
-COMMANDS = {
+COMMANDS: dict[str, tuple[Callable[..., int], ...]] = {
     "Solve": (solve, replan, place, recommend),
     "Understand": (check, explain, breakpoints, front, report),
     "Bring in": (new, generate, profile, measure, finetune, forecast, exit, quantize),
