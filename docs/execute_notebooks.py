@@ -77,9 +77,21 @@ def execute(notebook: Any) -> Any:
         cell.metadata.pop("execution", None)
         # Warnings of other people's libraries name paths of this machine.
         if cell.cell_type == "code":
-            cell.outputs = [o for o in cell.outputs if not (o.output_type == "stream" and o.name == "stderr")]
+            kept = [o for o in cell.outputs if not (o.output_type == "stream" and o.name == "stderr")]
+            cell.outputs = _joined(kept)
     notebook.metadata["language_info"] = {"name": "python"}
     return notebook
+
+
+def _joined(outputs: list[Any]) -> list[Any]:
+    """Outputs with neighbouring pieces of text made one: where a kernel breaks a text is a matter of timing."""
+    found: list[Any] = []
+    for output in outputs:
+        if found and output.output_type == found[-1].output_type == "stream":
+            found[-1].text += output.text
+        else:
+            found.append(output)
+    return found
 
 
 def sources(names: list[str]) -> list[Path]:

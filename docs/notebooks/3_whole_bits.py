@@ -73,7 +73,7 @@ at_five = subproblems(measured).at(5)
 
 
 def relaxed(part):
-    """The linear program of a cut, by SciPy, and how many items are taken in part."""
+    """The linear program of a cut, by SciPy, and how many items are fractional."""
     n, k = part.cost.shape
     one_each = np.kron(np.eye(n), np.ones(k))
     found = linprog(part.cost.ravel(), part.noise.reshape(1, -1), [part.limit], one_each, np.ones(n))
@@ -84,7 +84,7 @@ for problem, part in ((teaching, at_two), (measured, at_five)):
     here = problem.replace({"cuts": [part.cut]})
     program, split = relaxed(part)
     whole, rounded, uniform = (qopt.solve(here, name) for name in ("mckp", "round-up", "uniform"))
-    print(f"{problem.name}, cut {part.cut}: linear program {part.base + program:.6g} with {split} items in part")
+    print(f"{problem.name}, cut {part.cut}: linear program {part.base + program:.6g} with {split} fractional items")
     print(f"   whole {whole.objective:.6g} <= rounded up {rounded.objective:.6g}; one width {uniform.objective:.6g}")
     if problem is teaching:
         print(f"   real-valued {qopt.solve(here, bits='real').objective:.6g} is below all of them")
@@ -273,8 +273,8 @@ plt.show()
 #
 # ### Exercise 1: read a proof, and break it
 #
-# Which leaf of the proof in 3.4 has least to spare? Multiply the multiplier of that leaf by $1 + \varepsilon$: for
-# which $\varepsilon$ does the proof still hold? And what is still true of the answer when it does not?
+# Multiply the multiplier of one leaf of the proof in 3.4 by a factor, 0.5 to 1.5: for which factors does the proof
+# still hold, and which leaf allows fewest? And what is still true of the answer when the proof does not hold?
 
 
 # %% [solution]
@@ -292,10 +292,11 @@ for leaf in leaves:
     print(f"node {leaf}: holds for factors from {min(holds):.2f} to {max(holds):.2f}")
 
 # %% [markdown] [solution]
-# A leaf's bound is concave in its multiplier, so the factors that serve are an interval; the leaf with the shortest
-# one has least to spare. Outside of it the *proof* fails, and the answer is as good as before: a certificate can be
-# wrong about an optimal plan, but not right about another one. *Learned*: a multiplier need not be the best, only
-# good enough, which is why floating-point multipliers can be checked in exact arithmetic.
+# A leaf's bound is concave in its multiplier, so the factors that serve are an interval; node 5 has the shortest. Node
+# 8 proves 33 and no more, yet bears every factor, since its multiplier is 0. Outside of the interval the *proof*
+# fails, and the answer is as good as before: a certificate can be wrong about an optimal plan, but not right about
+# another one. *Learned*: a multiplier need not be the best, only good enough, which is why floating-point multipliers
+# can be checked in exact arithmetic.
 
 # %% [markdown]
 # ### Exercise 2: beat rounding up
@@ -344,7 +345,7 @@ plt.show()
 # exact method says how much is left.
 
 # %% [markdown]
-# ### Exercise 3: how much is in part?
+# ### Exercise 3: how much is fractional?
 #
 # Show that a vertex of the linear program of 3.1 splits at most one tensor between two items. Check it on twenty
 # random knapsacks. What follows for the gap between the linear program and the whole optimum as the number of tensors

@@ -13,7 +13,9 @@ def methods(
     instance: Annotated[
         str | None, typer.Argument(help="Say which can solve this one.", autocompletion=instance_names)
     ] = None,
-    family: Annotated[str, typer.Option(help="Without an instance: qpart, placement or jqodi.")] = "qpart",
+    family: Annotated[
+        str, typer.Option(help="Without an instance: qpart, placement, jqodi, allocation or fleet.")
+    ] = "qpart",
     as_json: AsJson = False,
 ) -> int:
     """List the methods, what each proves, and why one cannot be used.

@@ -251,6 +251,33 @@ def test_notebook_runs_in_a_fresh_kernel_and_its_outputs_are_committed(path: Pat
     assert not any(c.metadata.get("execution") for c in committed.cells)
 
 
+def test_printed_text_is_one_piece_however_it_arrived() -> None:
+    nbformat = pytest.importorskip("nbformat", reason="the extra 'notebooks' is not installed")
+
+    def text(piece: str) -> Any:
+        return nbformat.v4.new_output("stream", name="stdout", text=piece)
+
+    picture = nbformat.v4.new_output("display_data", data={"image/png": ""})
+    joined = _execute_notebooks()._joined([text("a\n"), text("b\n"), picture, text("c\n")])
+    assert [output.get("text") for output in joined] == ["a\nb\n", None, "c\n"]
+
+
+MIXED = re.compile(r"SolverFactory\(\"appsi_highs\"\)\.solve\((\w+)\)")
+"""A model given to HiGHS at its own tolerances."""
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in PAGES if "appsi_highs" in p.read_text(encoding="utf-8")], ids=lambda p: p.name
+)
+def test_whole_models_are_not_solved_at_tolerances_that_call_worse_plans_optimal(path: Path) -> None:
+    """What a reader copies to add a row of his own; linear programs, all of them relaxed, may stay as they are."""
+    page = path.read_text(encoding="utf-8")
+    for model in MIXED.findall(page):
+        made = re.findall(rf"^ *{model} = .*", page, re.MULTILINE)
+        relaxed = any("relaxed=True" in line or '"lp"' in line for line in made)
+        assert relaxed or f'relax_integer_vars").apply_to({model})' in page, model
+
+
 def test_every_notebook_has_its_source_and_its_place_in_the_order() -> None:
     folder = ROOT / "docs" / "notebooks"
     assert {p.stem for p in NOTEBOOKS} == {p.stem for p in folder.glob("*.py")}

@@ -17,6 +17,11 @@ def test_breakpoints_are_drawn_with_the_envelope_below_every_cut() -> None:
     assert [text.get_text().split("\n")[0] for text in ax.texts] == ["cut 5 | cut 1", "cut 1 | cut 0"]
     with pytest.raises(qopt.InputError, match="low"):
         plots.plot_breakpoints(problem, "rate", low=0, high=1)
+    changes = qopt.breakpoints(problem, "rate").values
+    low, high = plots.plot_breakpoints(problem, "rate").get_xlim()  # by default all changes, and a decade around them
+    assert (low, high) == pytest.approx((changes[0] / 10, changes[-1] * 10))
+    with pytest.raises(qopt.InputError, match="low: found nothing; allowed: the range to draw"):
+        plots.plot_breakpoints(problem.replace({"cuts": [0]}), "rate")
 
 
 def test_fading_shares_add_up() -> None:

@@ -68,7 +68,8 @@ def plot_breakpoints(
     Parameters
     ----------
     problem, parameter, bits : as `qopt.breakpoints` takes them.
-    low, high : range drawn, 0 < low < high < infinity, and always asked for; both axes are logarithmic.
+    low, high : range drawn, 0 < low < high < infinity; both axes are logarithmic. By default from a tenth of the least
+        value at which the best plan changes to ten times the largest; to be given where there is none.
     ax : where to draw.
 
     Raises
@@ -79,7 +80,11 @@ def plot_breakpoints(
     """
     problem = problem_of(QPart, problem, named=True, instead="for a placement: plot_break_even")
     if low is None or high is None:
-        raise InputError("low" if low is None else "high", "nothing", "the range to draw, low= and high=")
+        changes = [value for value in breakpoints(problem, parameter, bits=bits).values if 0 < value < math.inf]
+        if not changes:
+            raise InputError("low" if low is None else "high", "nothing", "the range to draw, where no plan changes")
+        low = changes[0] / 10 if low is None else low
+        high = changes[-1] * 10 if high is None else high
     if not 0 < low < high < math.inf:
         raise InputError("low", f"{low:g} with high {high:g}", "0 < low < high, both finite")
     found = breakpoints(problem, parameter, low=low, high=high, bits=bits)
