@@ -167,6 +167,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         for name in SHAPES if arguments.only is None else (arguments.only,):
             folder = (arguments.out or Path(temporary)) / name
+            if folder.exists():  # a log there would be read with the new one
+                parser.error(f"--out: {folder} is there already")
             folder.mkdir(parents=True)
             study(name, rates, folder, arguments)
 

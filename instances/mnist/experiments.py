@@ -163,6 +163,8 @@ def cheapest(found: dict[tuple[str, int], Carried], cut: int) -> tuple[str, str]
     best, exact = min(costs, key=lambda scheme: (costs[scheme], scheme != "exact")), found["exact", cut]
     if best == "exact":
         return best, ""
+    if exact.status == "kept" and not best.startswith("qpart"):
+        return best, "a scheme of another kind: the exact plan is the best of widths within the calibrated limit"
     if exact.status == "kept":
         return best, "its widths break the calibrated limit and keep the level all the same: the limit is sufficient"
     if exact.size is None:

@@ -118,7 +118,7 @@ def run(options: argparse.Namespace) -> None:
         rows += kept(kind) if name == "MNIST" else made(name, kind, say)
         write_text(options.out, json.dumps({"cells": rows}, indent=1) + "\n")
         say(f"{name}, {kind}: written")
-    if options.out == DATA:
+    if options.out.resolve() == DATA:
         write_page(rows)
 
 

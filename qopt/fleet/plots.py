@@ -84,11 +84,11 @@ def plot_options(
             shares[name].append(100.0 * counted[o] / max(int(counted.sum()), 1))
     drawn = {name: values for name, values in shares.items() if max(values) > 0}
     most = sorted(drawn, key=lambda name: -max(drawn[name]))[:MOST]
-    rest = np.array([values for name, values in drawn.items() if name not in most])
-    drawn = {literal(name, 40): values for name, values in drawn.items() if name in most}
-    if len(rest):
-        drawn[f"{len(rest)} other options"] = rest.sum(axis=0).tolist()
-    for k, (layer, name) in enumerate(zip(ax.stackplot(list(loads), list(drawn.values())), drawn, strict=True)):
+    rest = [values for name, values in drawn.items() if name not in most]
+    layers = [(literal(name, 40), values) for name, values in drawn.items() if name in most]  # cut names may be alike
+    if rest:
+        layers.append((f"{len(rest)} other options", np.sum(rest, axis=0).tolist()))
+    for k, (layer, (name, _)) in enumerate(zip(ax.stackplot(list(loads), [v for _, v in layers]), layers, strict=True)):
         look = area(k)
         layer.set(facecolor=look["color"], edgecolor=look["edgecolor"], hatch=look["hatch"], linewidth=0.4, label=name)
     ax.set_ylim(0.0, 100.0)

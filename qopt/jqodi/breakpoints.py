@@ -147,9 +147,10 @@ def _paths(problem: Jqodi, max_labels: int | None, clock: Clock) -> Iterator[Poi
     most = MAX_LABELS if max_labels is None else max(max_labels, 1)
     search = clock.part(SEARCHING)
     found = reached(problem, False, most, search)
+    late = search.over  # asked once: whoever takes the points may take long
     for each in found:
-        if not each.proved and not search.over:
+        if not each.proved and not late:
             raise InputError("max_labels", f"{most}, and still no end", "more of them")
         yield each.time, each.energy, partial(each.plan, problem)
-    if search.over and not all(each.proved for each in found):
+    if late and not all(each.proved for each in found):
         raise OutOfTime("not all steps of a front are known")

@@ -118,12 +118,13 @@ def front(
     begun = wall.perf_counter()
     search = clock.part(SEARCHING)
     found = reached(asked, LOSS in wanted, max_labels, search)
+    late = search.over  # asked once: reading plans goes on after the search
     share = (wall.perf_counter() - begun) / max(len(found), 1)
-    points = [_point(asked, each, LOSS in wanted, share, search.over) for each in found]
+    points = [_point(asked, each, LOSS in wanted, share, late) for each in found]
     first = wanted[0].name
     points.sort(key=lambda point: [point.values[first] or 0.0, *(point.values[c.name] or 0.0 for c in wanted)])
     complete = all(each.proved for each in found)
-    stopped = "the time limit is reached" if search.over else f"more than {max_labels} partial plans"
+    stopped = "the time limit is reached" if late else f"more than {max_labels} partial plans"
     notes = () if complete else (stopped,)
     return Front(asked.name, wanted, tuple(points), complete=complete, notes=notes)
 

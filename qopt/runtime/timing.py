@@ -154,8 +154,9 @@ def timed(
     """
     known = {node.name: node.output[0] for node in proto.graph.node} if nodes is None else dict(nodes)
     plain = session(proto, name, options(optimization, protocol.threads), fused=False)
-    run(plain, name, feeds, limit=ENDLESS)
     ready = session(proto, name, options("all", protocol.threads))
+    for made in (plain, ready):
+        run(made, name, feeds, limit=ENDLESS)
     for _ in range(1, protocol.warmup):
         run(plain, name, feeds)
         run(ready, name, feeds)

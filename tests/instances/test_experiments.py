@@ -134,6 +134,9 @@ def test_the_papers_orders_are_counted(study: Any, seeds: list[Any]) -> None:
     dear = {**first, ("exact", 2): first["no optimization", 2]}
     assert study.cheapest(dear, 2)[0] == "qpart-paper"
     assert "break the calibrated limit" in study.cheapest(dear, 2)[1]
+    cut_away = {**dear, ("pruning", 2): first["exact", 2]}
+    assert study.cheapest(cut_away, 2)[0] == "pruning"
+    assert "of another kind" in study.cheapest(cut_away, 2)[1]
 
 
 def test_intervals_are_students(study: Any) -> None:

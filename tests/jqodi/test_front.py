@@ -180,6 +180,17 @@ def test_what_was_found_is_kept() -> None:
     assert not reached(asked, False, 500, Clock(None))[0].proved
 
 
+def test_a_time_that_is_over_while_plans_are_read_stopped_nothing() -> None:
+    """Labels ended the search; that the time was over a little later is not why."""
+    asked = generate.jqodi(16, seed=4, servers=3, cuts=3, models=1, widths=(8,))
+    clock = Steps(10**9)
+    reached(asked, False, 500, clock)
+    found = front(asked, max_labels=500, clock=Steps(10**9 - clock.steps + 1))
+    assert len(found) > 1
+    assert {point.solution.status for point in found} == {"feasible"}
+    assert found.notes == ("more than 500 partial plans",)
+
+
 def test_bad_arguments() -> None:
     asked = small(1)
     bad: list[tuple[dict[str, Any], str]] = [

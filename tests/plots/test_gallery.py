@@ -9,7 +9,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import pytest
-from gallery import LARGE, SMALL, drawings
+from gallery import LARGE, SMALL, drawings, fleet
 from sweeps import swept
 
 import qopt
@@ -108,6 +108,16 @@ def test_names_are_no_formulas_and_long_legends_say_how_much_they_leave_out() ->
     assert len(texts) == LISTED
     assert texts[-1] == "… 11 more"
     check_whole(plots.plot_bits(_named(r"$\foo$"), [qopt.solve("qpart/teaching-3")]))
+
+
+def test_options_whose_names_begin_alike_each_have_an_area() -> None:
+    asked = fleet(3)
+    plan, kind = qopt.solve(asked, "greedy").plan, next(iter(asked.classes))
+    own = asked.classes[kind]
+    long = own.model_copy(update={"name": tuple("long " * 20 + name for name in own.name)})
+    again = asked.with_parts(classes={**asked.classes, kind: long})
+    drawn = [plots.plot_options([one] * 2, [plan] * 2, [1.0, 2.0]) for one in (asked, again)]
+    assert len(drawn[0].collections) == len(drawn[1].collections) > 2
 
 
 def _named(name: str) -> Any:

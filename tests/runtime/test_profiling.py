@@ -26,6 +26,7 @@ from qopt.runtime.quantizing import quantize_onnx
 from qopt.runtime.sessions import options, run, session, write_model
 from qopt.runtime.shapes import parse_sizes
 from qopt.runtime.splitting import assigned, split_onnx
+from qopt.runtime.timing import Protocol, timed
 
 IMAGE = {"image": (1, 1, 28, 28)}
 SHORT = ((8, 1, 1), (8, 3, 2))
@@ -52,6 +53,25 @@ def profiles(files: dict[str, Path]) -> dict[str, Profile]:
     for name in ("exit", "quantized", "both"):
         found[name] = profile_onnx(files[name], of=files["whole"], shapes=IMAGE, operator=name, **FAST)
     return found
+
+
+def test_what_is_timed_has_run_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a warm-up too: the first run of a session sets its memory up."""
+    done: list[Any] = []
+
+    def told(made: Any, *rest: Any, **more: Any) -> Any:
+        done.append(made)
+        return run(made, *rest, **more)
+
+    def asked(made: Any, *_: Any) -> float:
+        assert any(made is one for one in done)
+        return 1.0
+
+    monkeypatch.setattr("qopt.runtime.timing.run", told)
+    monkeypatch.setattr("qopt.runtime.timing.served", asked)
+    proto = small([node("Relu", "x", "y", name="y")], {"x": [1, 4]}, "y", {})
+    found = timed(proto, "f", {"x": np.ones((1, 4), np.float32)}, Protocol(0, 1, 1))
+    assert found.deployed.seconds == 1.0
 
 
 def test_operations_bytes_and_shared_weights(tmp_path: Path) -> None:
