@@ -77,7 +77,9 @@ def plot_breakpoints(
         As `qopt.breakpoints`, and if the range does not suit logarithmic axes, no cut has a plan, or the problem is a
         placement (see `plot_break_even`).
     """
-    problem = problem_of(QPart, problem, named=True, instead="for a placement: plot_break_even")
+    problem = problem_of(
+        QPart, problem, named=True, instead="for a placement: plot_break_even; for JQODI: plot_energy_time"
+    )
     if low is None or high is None:
         raise InputError("low" if low is None else "high", "nothing", "the range to draw, low= and high=")
     if not 0 < low < high < math.inf:
