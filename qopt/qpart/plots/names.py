@@ -7,6 +7,9 @@ from qopt.qpart.problem import QPart
 OTHERS = "for a placement: plot_placement, plot_front, plot_break_even; for JQODI: plot_diagram, plot_energy_time"
 """Pictures of another family."""
 
+ELSEWHERE = "for a placement: plot_break_even; for JQODI: plot_energy_time"
+"""Pictures of another family against one parameter."""
+
 
 def tensor_name(problem: QPart, tensor: int) -> str:
     """``fc1 weights`` for 1, ``fc1 output`` for -1, ``raw input`` for 0."""
