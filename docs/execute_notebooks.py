@@ -70,7 +70,12 @@ def execute(notebook: Any) -> Any:
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # pictures, whatever the caller draws with
     client = NotebookClient(
-        notebook, timeout=TIMEOUT, kernel_name="python3", record_timing=False, resources={"metadata": {"path": FOLDER}}
+        notebook,
+        timeout=TIMEOUT,
+        kernel_name="python3",
+        record_timing=False,
+        resources={"metadata": {"path": FOLDER}},
+        extra_arguments=["--log-level=ERROR"],  # a kernel warns at each start that it speaks without a key, to itself
     )
     client.execute()
     for cell in notebook.cells:

@@ -4,7 +4,7 @@
 # # 8. Comparing solvers
 #
 # Two solvers, a hundred instances, one table. *Which is better, would it be on other instances, and are the answers
-# in the table right?* Most tables that mislead do so in one of five ways, and each is a live example here.
+# in the table right?* Most tables that mislead do so in one of six ways, and each is a live example here.
 #
 # After this notebook the reader can
 #
@@ -133,7 +133,7 @@ with tempfile.TemporaryDirectory() as folder:
 print(f"CBC's log says 'Stopped on time': {stopped}")
 print(f"PuLP's status: {pulp.LpStatus[model.status]}; its second status: {pulp.LpSolution[model.sol_status]}")
 truth = mckp.solve(cost, weight, limit, time_limit=20)
-print("the kernel:", truth.status, "; PuLP's plan is dearer:", pulp.value(model.objective) > truth.objective + 0.5)
+print(f"the kernel: {truth.status}; PuLP's plan is dearer: {pulp.value(model.objective) > truth.objective + 0.5}")
 
 # %% [markdown]
 # `LpStatus` says *Optimal* of a search that the clock ended; only the second status, which few scripts read, says

@@ -187,7 +187,8 @@ plt.show()
 #
 # As capacities shrink, prices rise (left), and requests move to options that use less of what is dear, in the end to
 # their device (right). A price above zero belongs to a capacity that is used up; what has room left is free. That is
-# complementary slackness.
+# complementary slackness in the linear program. A whole plan may leave a request's worth of a dear capacity over, as
+# the four cameras do: 8 of 10 units of work are used, at a price of 1.
 
 # %%
 worth = [prices(problem, ours.witness) for problem, ours in zip(problems, solved, strict=True)]

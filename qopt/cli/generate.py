@@ -21,7 +21,9 @@ def generate(
     seed: Annotated[int, typer.Option(help="The same seed and settings give the same instance.")],
     change: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Another setting of qopt.generate.FAMILY. Repeatable."),
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="Another setting of qopt.generate.FAMILY; a wrong name lists them."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write to this file, not to standard output.")] = None,
 ) -> int:

@@ -58,11 +58,10 @@ def compare(
 
     study = Study.read(name)
     path = journal or _beside(name, shard)
-    interrupted = False
+    total, interrupted = Tasks(study, shard).count(), False
     if merge:
         put_together([*map(str, merge)], path, head_of(study, shard))
     elif not table_only:
-        total = Tasks(study, shard).count()
         with Progress(total, path if resume else None) as progress:
             try:
                 study.run(path, jobs=jobs, shard=shard, resume=resume, imports=imports, progress=progress)
@@ -74,7 +73,7 @@ def compare(
     if as_json:
         print_json(found)
     else:
-        _print(study, found, path)
+        _print(study, found, path, total)
     if interrupted:
         return ExitCode.INTERRUPTED
     return exit_code(any(r["verified"] for r in found), any(r["status"] == "infeasible" for r in found))
@@ -87,7 +86,7 @@ def _beside(name: str, shard: Shard | None) -> Path:
     return path.with_name(f"{path.stem}{part}.jsonl")
 
 
-def _print(study: Study, found: list[dict[str, Any]], path: Path) -> None:
+def _print(study: Study, found: list[dict[str, Any]], path: Path, total: int) -> None:
     """Results one by one where they are few, and what each run comes to."""
     from rich.text import Text
 
@@ -104,7 +103,10 @@ def _print(study: Study, found: list[dict[str, Any]], path: Path) -> None:
     out.print(summary_table(found))
     for line in wrong_claims(found):
         out.print(Text(line, style="bold red"))
-    out.print(Text(f"{len(found)} results in {path}", style="dim"))
+    if len(found) < total:
+        out.print(Text(f"{len(found)} of {total} results in {path}; --resume goes on with them", style="dim"))
+    else:
+        out.print(Text(f"{len(found)} results in {path}", style="dim"))
 
 
 def write_csv(path: Path, records: Sequence[dict[str, Any]]) -> None:

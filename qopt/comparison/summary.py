@@ -40,11 +40,11 @@ def summary_table(records: Sequence[dict[str, Any]]) -> RenderableType:
                 "not used": str(len(mine) - len(tried)),
                 "wrong": str(sum(bool(row["wrong"]) for row in mine)),
                 "median time": scaled(statistics.median(times), "s") if times else "–",
-                "time, all": scaled(sum(times), "s") if times else "–",
+                "total time": scaled(sum(times), "s") if times else "–",
             }
         )
     left = ("run",)
-    return Fitted(rows, left=left, needed=("run", "solved", "wrong"), spare=("not used", "time, all", "results"))
+    return Fitted(rows, left=left, needed=("run", "solved", "wrong"), spare=("not used", "total time", "results"))
 
 
 def wrong_claims(records: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby, islice
 
 import numpy as np
 
@@ -30,6 +31,11 @@ def with_article(noun: str) -> str:
     return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
 
 
+def counted(how_many: int, noun: str) -> str:
+    """``1 server`` or ``2 servers``."""
+    return f"{how_many} {noun}{'' if how_many == 1 else 's'}"
+
+
 def gap_text(gap: float | None) -> str:
     """A relative gap; below what floating-point sums can tell apart it is nothing."""
     if gap is None:
@@ -38,7 +44,7 @@ def gap_text(gap: float | None) -> str:
 
 
 def short(value: object) -> str:
-    """A value on one short line: long lists and arrays by their first entries or their shape."""
+    """A value on one short line: long lists by runs of equal entries or by the first ones, arrays by shape."""
     if isinstance(value, np.ndarray):
         if value.ndim == 1 and value.size <= ENTRIES:
             return short(value.tolist())
@@ -51,8 +57,12 @@ def short(value: object) -> str:
     if isinstance(value, float):
         return number(value)
     if isinstance(value, list | tuple):
-        inner = ", ".join(map(short, value if len(value) <= ENTRIES else value[:3]))
-        return f"[{inner}]" if len(value) <= ENTRIES else f"[{inner}, … {len(value)} in all]"
+        if len(value) <= ENTRIES:
+            return f"[{', '.join(map(short, value))}]"
+        runs = [(len([*equal]), entry) for entry, equal in groupby(islice(map(short, value), LISTED * ENTRIES))]
+        if len(value) <= LISTED * ENTRIES and len(runs) <= ENTRIES // 2:  # servers of many epochs: where it changes
+            return f"[{', '.join(f'{entry} (×{count})' if count > 1 else entry for count, entry in runs)}]"
+        return f"[{', '.join(map(short, value[:3]))}, … {len(value)} in all]"
     if isinstance(value, Mapping):
         if len(value) > ENTRIES:
             return f"{len(value)} entries"

@@ -222,12 +222,17 @@ def as_text(shown: RenderableType, width: int = 140) -> str:
     shown : anything that rich prints.
     width : of a line, in characters.
     """
-    with (plain := Console(width=width, color_system=None)).capture() as capture:
+    with (plain := Console(width=width, color_system=None, markup=False, emoji=False)).capture() as capture:
         plain.print(shown)
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 
 def console() -> Console:
-    """Where tables go: as wide as the terminal or as COLUMNS says, else, in a file or a pipe, 140 characters."""
-    plain = Console()
-    return plain if plain.is_terminal or os.environ.get("COLUMNS", "").isdigit() else Console(width=140)
+    """Where tables go: as wide as the terminal or as COLUMNS says, else, in a file or a pipe, 140 characters.
+
+    Texts are as they are: ``[s]`` is a unit, and a name may have brackets or colons, so nothing is markup.
+    """
+    plain = Console(markup=False, emoji=False)
+    if plain.is_terminal or os.environ.get("COLUMNS", "").isdigit():
+        return plain
+    return Console(width=140, markup=False, emoji=False)

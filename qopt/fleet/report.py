@@ -6,7 +6,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from qopt.core.display import number
-from qopt.core.report import add_rows
+from qopt.core.report import add_rows, scaled
 from qopt.core.solution import Solution
 from qopt.fleet.costs import FleetCost, called, capacities
 from qopt.fleet.plan import taken
@@ -67,15 +67,17 @@ def plan_table(problem: Fleet, solution: Solution) -> RenderableType:
 
 
 def capacity_table(problem: Fleet, cost: FleetCost, witness: dict[str, object] | None) -> RenderableType:
-    """A row for each capacity: how much is used, and its price where multipliers are known."""
+    """A row for each capacity: how much is used, and the price of a second or byte where multipliers are known."""
     table = Table(header_style="bold", box=None, pad_edge=False)
     for column in ("capacity", "used", "of", "share", "price"):
         table.add_column(column, justify="left" if column == "capacity" else "right")
     known = prices(problem, witness) if witness is not None and witness.get("kind") == "multipliers" else {}
     lines = []
     for field, limit in capacities(problem).items():
+        memory = field.endswith(".memory")
+        size, unit = (problem.units.memory, "B") if memory else (problem.units.time, "s")
         share = f"{100 * cost.used[field] / limit:.1f}%" if limit else "–"
-        price = number(known[field]) if field in known else "–"
-        lines.append((called(field), str(cost.used[field]), str(limit), share, price))
+        price = f"{number(known[field])} /{unit}" if field in known else "–"
+        lines.append((called(field), scaled(cost.used[field] * size, unit), scaled(limit * size, unit), share, price))
     add_rows(table, lines, "capacities")
     return table

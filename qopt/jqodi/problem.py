@@ -24,6 +24,7 @@ from pydantic import Field, model_validator
 
 from qopt.core.checks import check_length, twice, unknown
 from qopt.core.columns import complaint
+from qopt.core.display import counted
 from qopt.core.errors import shown
 from qopt.core.problem import Positive, Problem
 from qopt.jqodi.losses import Change, fewest_epochs
@@ -107,10 +108,10 @@ class Jqodi(Problem):
 
     def summary(self) -> list[str]:
         """What may be chosen, how, and by when, in three lines."""
-        sizes = ", ".join(f"{model.name} ({len(model.widths)} widths)" for model in self.models)
+        sizes = ", ".join(f"{model.name} ({counted(len(model.widths), 'width')})" for model in self.models)
         begun = [f"epoch {self.done + 1} is next, {self.start.elapsed:g} s have passed"] if self.start else []
         return [
-            f"mode {self.mode}: {len(self.servers)} servers, {len(self.models)} models",
+            f"mode {self.mode}: {counted(len(self.servers), 'server')}, {counted(len(self.models), 'model')}",
             f"models {sizes}",
             f"deadline {self.time_limit:g} s, {self.estimate} epochs",
             *begun,

@@ -56,7 +56,7 @@ def show(found: Measured) -> None:
         out = console()
         if not out.is_terminal:
             width = Measurement.get(out, out.options.update(max_width=10_000), table).maximum
-            out = Console(width=max(out.width, width))
+            out = Console(width=max(out.width, width), markup=False, emoji=False)
         out.print(table)
     for note in found.notes:
         console().print(note, markup=False, highlight=False, soft_wrap=True)

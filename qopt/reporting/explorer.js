@@ -151,7 +151,7 @@
       const said = runs.slice(0, 12).map((run) => run[1] + " × " + d.groups[run[0]]).join(", ");
       const strip = element("div", { class: "strip", role: "img", "aria-label": name + ": " + said + (runs.length > 12 ? ", …" : "") }, parent);
       for (const [group, count] of runs) {
-        const label = d.groups[group] + (count > 1 && d.groups[group] !== "–" ? " × " + count : "");
+        const label = (count > 1 && d.groups[group] !== "–" ? count + " × " : "") + d.groups[group];
         const cell = element("span", { class: d.groups[group] === "–" ? "nothing" : "g" + (group % 8), style: "flex-grow:" + count, title: label }, strip);
         if (count / total >= LABEL) cell.textContent = label;
       }

@@ -71,7 +71,8 @@ def question(problem: Problem) -> str:
     if problem.source:
         rows.append(("source", problem.source))
     if problem.best_known:
-        rows.append(("best known", short(problem.best_known).strip("{}")))
+        told = problem.best_known.items()
+        rows.append(("best known", ", ".join(f"{k} {v if isinstance(v, str) else short(v)}" for k, v in told)))
     about = paragraph(problem.description) if problem.description else ""
     if len(problem.description) > LONG:
         about = f"<details><summary>Description</summary>{about}</details>"

@@ -28,7 +28,7 @@ def progress(quiet: bool = False) -> Iterator[Callable[[str], None]]:
     ----------
     quiet : no lines.
     """
-    out = Console(stderr=True)
+    out = Console(stderr=True, markup=False, emoji=False)
 
     def say(line: str) -> None:
         if not quiet and out.is_terminal:

@@ -29,7 +29,12 @@ def test_a_study_from_its_file(qopt_cli: Cli, tmp_path: Path) -> None:
     assert first.code == 0
     for words in ("yes, proved", "median time", f"2 results in {journal}"):
         assert words in " ".join(first.out.split())
+    assert "of 2 results" not in first.out
     assert "--resume" in check_refusal(qopt_cli("compare", study))
+    lines = journal.read_bytes().splitlines(keepends=True)
+    begun = tmp_path / "begun.jsonl"
+    begun.write_bytes(b"".join(lines[:-1]))
+    assert "1 of 2 results" in qopt_cli("compare", study, "--journal", begun, "--table").out
     before = journal.read_bytes()
     again = qopt_cli("compare", study, "--resume", "--json", "--csv", tmp_path / "pair.csv")
     assert journal.read_bytes() == before

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from qopt.qpart.problem import QPart
 
-OTHERS = "for a placement: plot_placement, plot_front, plot_break_even"
+OTHERS = "for a placement: plot_placement, plot_front, plot_break_even; for JQODI: plot_diagram, plot_energy_time"
 """Pictures of another family."""
+
+ELSEWHERE = "for a placement: plot_break_even; for JQODI: plot_energy_time"
+"""Pictures of another family against one parameter."""
 
 
 def tensor_name(problem: QPart, tensor: int) -> str:

@@ -28,7 +28,7 @@ from qopt.core.reading import problem_of
 from qopt.core.solution import Solution
 from qopt.core.solving import solve
 from qopt.qpart.plan import crossing_activations
-from qopt.qpart.plots.names import OTHERS
+from qopt.qpart.plots.names import ELSEWHERE, OTHERS
 from qopt.qpart.problem import QPart
 from qopt.qpart.serving.breakpoints import breakpoints
 from qopt.qpart.serving.table import Decisions
@@ -78,7 +78,7 @@ def plot_breakpoints(
         As `qopt.breakpoints`, and if the range does not suit logarithmic axes, no cut has a plan, or the problem is a
         placement (see `plot_break_even`).
     """
-    problem = problem_of(QPart, problem, named=True, instead="for a placement: plot_break_even")
+    problem = problem_of(QPart, problem, named=True, instead=ELSEWHERE)
     if low is None or high is None:
         changes = [value for value in breakpoints(problem, parameter, bits=bits).values if 0 < value < math.inf]
         if not changes:
