@@ -20,7 +20,8 @@ def report(
     methods: Annotated[str | None, typer.Option(help="Compare these, names separated by commas.")] = None,
     explore: Annotated[bool, typer.Option("--explore/--no-explore", help="With sliders or without.")] = True,
     time_limit: Annotated[
-        float | None, typer.Option(help="Seconds for each solve and each slider; by default 5 for a slider, less for large ones.")
+        float | None,
+        typer.Option(help="Seconds for each solve and each slider; by default 5 for a slider, less for large ones."),
     ] = None,
     cut: Cut = None,
     level: Level = None,
