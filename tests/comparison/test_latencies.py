@@ -109,7 +109,7 @@ def test_prediction_beside_measurement(log: Path, tmp_path: Path) -> None:
 def test_a_plan_is_no_prediction(tmp_path: Path) -> None:
     path = tmp_path / "p.json"
     path.write_text('{"format": "qopt/solution", "version": 1}')
-    with pytest.raises(InputError, match="seconds by strategy: .*as the log calls it"):
+    with pytest.raises(InputError, match=r"seconds by strategy: .*as the log calls it"):
         read_predictions(path)
 
 
