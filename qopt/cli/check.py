@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from qopt.core.problem import Problem
 
 
+FAR = 1e-3
+"""Share by which a solver's objective may differ from its plan's: what tolerances and scaling leave is far less."""
+
+
 def check(
     instance: Instance,
     plan: Annotated[
@@ -41,8 +45,11 @@ def check(
     from qopt.core.solving import certify
 
     problem = read_problem(instance, change, cut, level)
-    decision, witness, note = _read(plan, problem, formulation)
+    decision, witness, note, claimed = _read(plan, problem, formulation)
     certificate = certify(problem, decision, witness, time_limit=time_limit)
+    found = certificate.objective
+    if claimed is not None and found is not None and abs(claimed - found) > FAR * max(abs(claimed), abs(found)):
+        note += ", which this plan has not: is the model of these --set, --cut and --level?"
     if decision is not None and decision.problem not in ("", problem.name):
         note = f"the plan was made for {decision.problem}, this is {problem.name}"
     if note:
@@ -62,15 +69,15 @@ def check(
     return ExitCode.FOUND if certificate.feasible else ExitCode.INFEASIBLE
 
 
-def _read(path: Path, problem: Problem, formulation: str | None) -> tuple[Plan | None, object, str]:
-    """Plan, witness and a note, from a file of qopt's or, by its suffix .sol, of a solver's."""
+def _read(path: Path, problem: Problem, formulation: str | None) -> tuple[Plan | None, object, str, float | None]:
+    """Plan, witness, a note and a claimed objective, of a file of qopt's or, by its suffix .sol, of a solver's."""
     if path.suffix.lower() == ".sol":
         from qopt.core.export import solution_of
 
-        decision, said = solution_of(path, problem, formulation)
-        return decision, None, said
+        decision, said, claimed = solution_of(path, problem, formulation)
+        return decision, None, said, claimed
     if formulation is not None:
         raise InputError("--formulation", formulation, "nothing: only a solver's file, NAME.sol, is of a formulation")
     from qopt.core.plan import read_answer
 
-    return *read_answer(path, problem), ""
+    return *read_answer(path, problem), "", None

@@ -142,18 +142,21 @@ def _show_prediction(found: Agreement) -> None:
 
     out, rows = console(), []
     for row in found.table.to_dict("records"):
-        cells = {"strategy": row["strategy"]}
         for part in ("total", "compute", "link"):
             if f"predicted_{part}" in found.table.columns:
                 said, measured = row[f"predicted_{part}"], row[f"measured_{part}"]
-                known = said == said
-                cells[f"{part}, predicted"] = scaled(said, "s") if known else "–"
-                cells[f"{part}, measured"] = scaled(measured, "s") if known else "–"
-                error = row[f"error_{part}"]
-                cells[f"{part}, error"] = f"{100 * error:+.1f} %" if error == error else "–"
-        rows.append(cells)
+                if said == said:
+                    cells = {"strategy": row["strategy"], "part": part, "predicted": scaled(said, "s")}
+                    error = row[f"error_{part}"]
+                    cells |= {
+                        "measured": scaled(measured, "s"),
+                        "error": f"{100 * error:+.1f} %" if error == error else "–",
+                    }
+                    rows.append(cells)
     out.print("")
-    out.print(Fitted(rows, left=("strategy",), needed=("strategy", "total, predicted", "total, measured"), spare=()))
+    out.print(
+        Fitted(rows, left=("strategy", "part"), needed=("strategy", "part", "predicted", "measured", "error"), spare=())
+    )
     text = f"recommended: {found.recommended}, {100 * found.excess:.1f} % above the best measured, {found.best}"
     if found.rank is not None and found.rank_interval is not None:
         low, high = found.rank_interval

@@ -28,7 +28,8 @@ def measure(
     levels: Annotated[
         str | None,
         typer.Option(
-            help="Accuracy losses, ascending; default those of 0.002,0.005,0.01,0.02,0.05 that the examples can decide."
+            help="Accuracy losses, shares (0.01 is one point), ascending; default those of 0.002,0.005,0.01,0.02,0.05 "
+            "that the examples can decide."
         ),
     ] = None,
     bits: Annotated[str, typer.Option(help="Widths, LO-HI.")] = "1-16",

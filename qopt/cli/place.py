@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from qopt.cli.common import AsJson, Changes, method_names, settings, told
+from qopt.cli.common import AsJson, method_names, settings, told
 from qopt.core.errors import InputError
 
 
@@ -27,7 +27,12 @@ def place(
         str, typer.Option(help="A name from `qopt methods`, or auto.", autocompletion=method_names)
     ] = "auto",
     time_limit: Annotated[float | None, typer.Option(help="Seconds of wall time, for plan and proof together.")] = None,
-    change: Changes = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="FIELD=VALUE", help="Change a field first, e.g. --set 'tiers[0].memory=4e9'. Repeatable."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the placement problem to this file.")] = None,
     save_plan: Annotated[Path | None, typer.Option(help="Write the plan to this file, for `qopt split`.")] = None,
     as_json: AsJson = False,

@@ -21,7 +21,7 @@ def report(
     explore: Annotated[bool, typer.Option("--explore/--no-explore", help="With sliders or without.")] = True,
     time_limit: Annotated[
         float | None,
-        typer.Option(help="Seconds for each solve and each slider; by default 5 a slider, less for large problems."),
+        typer.Option(help="Seconds for each solve and each slider; by default 5 for a slider, less for large ones."),
     ] = None,
     cut: Cut = None,
     level: Level = None,

@@ -159,7 +159,11 @@ def _examples(path: Path, part: OpenPart, settings: Settings) -> list[dict[str, 
     found = read_arrays(path, "arrays (n, ...) by the names of the inputs", names)
     for name in inputs if settings.pre is None else ():
         if name not in found:
-            raise InputError(f"{path}", f"no array {name}", ", ".join(inputs))
+            raise InputError(
+                f"{path}",
+                f"no array {name}, but {', '.join(map(printable, found)) or 'nothing'}",
+                f"arrays called {', '.join(inputs)}",
+            )
     sizes = {len(value) if value.ndim else 0 for value in found.values()}
     if len(sizes) != 1 or 0 in sizes:
         raise InputError(f"{path}", "arrays of different lengths, or none", "arrays (n, ...), n at least 1")

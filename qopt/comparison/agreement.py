@@ -21,6 +21,9 @@ DRAWS = 1000
 """Bootstrap samples of the interval of a rank correlation."""
 
 
+SPELLED = '{"STRATEGY": {"total": ..., "compute": ..., "link": ...}}, the strategy as the log calls it'
+
+
 def read_predictions(path: str | os.PathLike[str]) -> dict[str, dict[str, float]]:
     """Predicted seconds by strategy.
 
@@ -39,6 +42,8 @@ def read_predictions(path: str | os.PathLike[str]) -> dict[str, dict[str, float]
         data = {str(r.get("strategy")): r.get("latency") for r in data if isinstance(r, dict)}
     if not isinstance(data, dict) or not data:
         raise InputError(os.fspath(path), shown(data), "seconds by strategy")
+    if "format" in data:
+        raise InputError(os.fspath(path), shown(data["format"]), f"seconds by strategy: {SPELLED}")
     found = {}
     for name, value in data.items():
         own = value if isinstance(value, dict) else {"total": value}
@@ -98,7 +103,7 @@ def agreement(requests: pd.DataFrame, predictions: Mapping[str, Mapping[str, flo
     known = {name: own for name, own in known.items() if "total" in own}
     if not known:
         there = f"none of {', '.join(map(str, table['strategy']))}"
-        raise InputError("predictions", there, "a predicted total for a strategy of the logs")
+        raise InputError("predictions", there, "a predicted total for a strategy of the logs, by its name there")
     records: list[dict[str, Any]] = []
     for row in table[table["strategy"].isin(list(known))].to_dict("records"):
         own: dict[str, Any] = {"strategy": row["strategy"]}

@@ -208,11 +208,13 @@ def read_solution(
     return solution_of(path, as_problem(problem), formulation)[0]
 
 
-def solution_of(path: str | os.PathLike[str], problem: Problem, formulation: str | None) -> tuple[Plan | None, str]:
-    """The plan of a solution file, and a line about what the file says; arguments and errors as `read_solution`."""
+def solution_of(
+    path: str | os.PathLike[str], problem: Problem, formulation: str | None
+) -> tuple[Plan | None, str, float | None]:
+    """The plan of a solution file, a line about what the file says, and its objective; otherwise as `read_solution`."""
     name, point = os.fspath(path), read(path)
     if point.infeasible:
-        return None, f"{point.kind} says {point.says or 'infeasible'}"
+        return None, f"{point.kind} says {point.says or 'infeasible'}", None
     if not point.values:
         raise InputError(name, f"no point: {point.kind} says {point.says or 'nothing'}", "a solution")
     module = _module(problem)
@@ -224,9 +226,10 @@ def solution_of(path: str | os.PathLike[str], problem: Problem, formulation: str
     plan: Plan = module.extract(model, problem)
     _is_the_plans(name, module, model, problem, plan, columns, variables)
     said = f"{point.kind} says {point.says}" if point.says else f"{point.kind}'s file"
-    if point.objective is not None and made is not None:
-        said += f", objective {made.offset + made.unit * point.objective:.12g}"
-    return plan, said
+    claimed = None if point.objective is None or made is None else made.offset + made.unit * point.objective
+    if claimed is not None:
+        said += f", objective {claimed:.12g}"
+    return plan, said, claimed
 
 
 def _where(problem: Problem, formulation: str | None) -> str:

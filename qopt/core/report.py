@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.measure import Measurement
 from rich.table import Table
@@ -144,7 +145,9 @@ class Fitted:
             if name in self.left:
                 table.add_column(name, overflow="fold", min_width=LEAST)
             else:
-                table.add_column(name, justify="right", no_wrap=True)
+                # Without a least width rich cuts what it may not wrap.
+                least = max(cell_len(text) for text in (name, *(row[name] for row in self.rows)))
+                table.add_column(name, justify="right", no_wrap=True, min_width=least)
         for row in self.rows:
             table.add_row(*(row[name] for name in columns))
         return table

@@ -312,8 +312,15 @@ def measured(
         for level, row in zip(found.levels, cuts, strict=True)
         for cut, result in enumerate(row, start=1)
     ]
+    if levels[-1] >= 0.5:
+        notes.append(
+            f"level {levels[-1]:g} gives {100 * levels[-1]:g} points away: levels are shares, one point is 0.01"
+        )
     if all(plan.plan is None for plan in cheapest):
-        notes.append("no limit keeps any level: the smallest that was tested fails at every cut")
+        notes.append(
+            "no limit keeps any level: the smallest that was tested fails at every cut; "
+            "wider --bits, a larger level or more examples may help"
+        )
     elif (moves := leaves_the_server(problem)) is not None:
         notes.append(moves)
     return Measured(found, cuts, problem, cheapest, float(runner.reference.mean()), joint, tuple(notes))

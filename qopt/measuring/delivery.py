@@ -390,7 +390,7 @@ def lines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
         rows += [
             ("run", f"{done['examples']:,} examples, {done['upload_bytes']:,} bytes up for each"),
             ("", f"score {done['score']:.4f}, unquantized {done['reference']:.4f}"),
-            ("loss", f"{loss.points()}, level {100 * done['level']:g}: {done['verdict']}"),
+            ("loss", f"{loss.points()}, level {done['level']:g}: {done['verdict']}"),
             *([("warning", done["doubt"])] if done["doubt"] else []),
             ("", f"{'' if done['identical'] else 'NOT '}bit for bit the network run with the quantizer's output"),
         ]

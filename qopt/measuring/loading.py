@@ -78,6 +78,8 @@ def _called(where: str, field: str) -> tuple[str, Any]:
 
 def _function(where: str, field: str, spelling: str) -> tuple[str, Callable[..., Any]]:
     path, colon, name = where.rpartition(":")
+    if where.lower().endswith(".onnx"):
+        raise InputError(field, f"an ONNX file, {shown(where)}", f"{spelling}; ONNX files go to qopt profile and place")
     if not colon or not path or not name:
         raise InputError(field, shown(where), spelling)
     if not Path(path).is_file():

@@ -302,7 +302,8 @@ class Profile(Frozen):
     def __str__(self) -> str:
         skipped = len(self.skips)
         kept = f"{len(self.operations) - skipped} operations" + (f" ({skipped} skipped)" if skipped else "")
-        return f"{self.name}: {self.operator} on {self.tier}, {kept}, {len(self.sizes)} input sizes"
+        sizes = f"{len(self.sizes)} input size{'' if len(self.sizes) == 1 else 's'}"
+        return f"{self.name}: {self.operator} on {self.tier}, {kept}, {sizes}"
 
 
 def read_profile(path: str | os.PathLike[str]) -> Profile:

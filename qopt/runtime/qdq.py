@@ -161,11 +161,14 @@ def _write(parts: Parts, models: list[ModelProto], target: Path) -> Parts:
     return parts
 
 
+WIDTHS = "2, 4 or 8, which ONNX can pack: solve with --set bits.menu=[2,4,8]"
+
+
 def _check_widths(own: SegmentFile) -> None:
     """Refuse what ONNX has no type for."""
     for number, layer in enumerate(own.header.layers, start=1):
         if layer.shape and layer.bits not in OPSETS:
-            raise InputError(f"plan.weights[{number - 1}]", f"{layer.bits} bits", "2, 4 or 8, which ONNX can pack")
+            raise InputError(f"plan.weights[{number - 1}]", f"{layer.bits} bits", WIDTHS)
         if layer.shape and layer.bits == 2 and not hasattr(TensorProto, "UINT2"):
             raise InputError(
                 "onnx", f"version {onnx.__version__}, without 2-bit numbers", "a newer onnx and onnxruntime"

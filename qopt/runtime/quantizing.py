@@ -103,7 +103,9 @@ def _batches(folded: Folded, arrays: Mapping[str, Array]) -> list[dict[str, Arra
     counts = set()
     for name, shape in folded.shapes.items():
         if name not in arrays:
-            raise InputError("examples", f"nothing for input {shown(name)}", ", ".join(folded.shapes))
+            raise InputError(
+                "examples", f"no array {name}, but {shown(list(arrays))}", f"arrays called {', '.join(folded.shapes)}"
+            )
         array = arrays[name]
         if not shape or array.shape[1:] != tuple(shape[1:]):
             raise InputError("examples", f"{shown(name)} of shape {list(array.shape)}", f"(n, ...) of {list(shape)}")

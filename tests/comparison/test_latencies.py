@@ -106,6 +106,26 @@ def test_prediction_beside_measurement(log: Path, tmp_path: Path) -> None:
         agreement(requests, {"other": {"total": 1.0}})
 
 
+def test_a_plan_is_no_prediction(tmp_path: Path) -> None:
+    path = tmp_path / "p.json"
+    path.write_text('{"format": "qopt/solution", "version": 1}')
+    with pytest.raises(InputError, match=r"seconds by strategy: .*as the log calls it"):
+        read_predictions(path)
+
+
+def test_predictions_are_printed_whole(log: Path, tmp_path: Path, qopt_cli: Cli) -> None:
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps({"identity on edge": {"total": 0.01, "compute": 0.004, "link": 0.005}}))
+    printed = qopt_cli("latency", log, "--predicted", path).out
+    assert "…" not in printed
+    table = [row.split() for row in printed.splitlines() if row.startswith("identity on edge ")]
+    assert [row[3] for row in table if len(row) > 3 and row[3] in ("total", "compute", "link")] == [
+        "total",
+        "compute",
+        "link",
+    ]
+
+
 @pytest.mark.sweep
 def test_the_command_prints_all_of_it(log: Path, tmp_path: Path, qopt_cli: Cli) -> None:
     predicted, box = tmp_path / "p.json", tmp_path / "box.png"

@@ -330,3 +330,13 @@ def test_costs_in_the_head_of_a_file_are_the_problems() -> None:
         values = dict(point(problem, None, qopt.solve(problem).plan))
         cost = math.fsum(c * values[n] for c, n in zip(made.linear.cost, made.linear.columns, strict=True))
         assert offset + unit * cost == pytest.approx(optimum(problem), rel=1e-12)
+
+
+def test_a_solution_of_another_request_is_pointed_out(tmp_path: Path, qopt_cli: Cli) -> None:
+    model, solution = tmp_path / "x.mps", tmp_path / "x.sol"
+    assert qopt_cli("export", "qpart/teaching-3", "--set", "channel.rate=0.5", "-o", str(model)).code == 0
+    highs(model, solution)
+    assert (
+        "is the model of these" not in qopt_cli("check", "qpart/teaching-3", solution, "--set", "channel.rate=0.5").out
+    )
+    assert "is the model of these" in qopt_cli("check", "qpart/teaching-3", solution).out
