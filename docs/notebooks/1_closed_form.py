@@ -199,7 +199,7 @@ print("multiplier", round(float(np.squeeze(row.dual_value)) * unit / limit, 3))
 # ## 1.6 What calculus does not reach
 #
 # The cut $p$ is a whole number between 0 and $L$. There is nothing to differentiate by: the paper's proof of its Eq.
-# 27 does so, and its Eq. 40 for the cut does not hold ([ledger](../ledger.md)). A network has few layers and each cut
+# 27 does so, and its Eq. 40 at the cut does not hold ([ledger](../ledger.md)). A network has few layers and each cut
 # takes microseconds, so all are tried.
 
 # %%

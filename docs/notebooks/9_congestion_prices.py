@@ -286,6 +286,6 @@ print(f"qopt's plan {theirs.objective / bound - 1:.3%} above it")
 # Let $o$ be best at $\lambda$ and $o'$ at $\lambda' > \lambda$. Then $J_o + \lambda u_o \le J_{o'} + \lambda u_{o'}$
 # and $J_{o'} + \lambda' u_{o'} \le J_o + \lambda' u_o$; added up, $(\lambda' - \lambda)(u_{o'} - u_o) \le 0$. So use
 # falls, in jumps, and bisection finds the price at which it crosses the capacity. On its upper side the choice keeps
-# the limit, and costs more than the bound by $\lambda$ times what is left over, less than one request's worth.
+# the limit, and costs more than the bound by $\lambda$ times what is left over, a request's worth if none tie.
 # *Learned*: with one capacity the dual is a search along a line, and the plan's gap does not grow with the number of
 # requests.

@@ -203,6 +203,41 @@ def test_links_lead_somewhere(path: Path) -> None:
             assert (path.parent / target).exists(), target
 
 
+def heads(path: Path) -> list[str]:
+    """Headings of a page, without those inside of code."""
+    text = re.sub(r"^(```+|~~~+).*?^\1$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+
+
+def anchors(path: Path) -> set[str]:
+    """What a link may name after ``#``, as GitHub makes it of headings."""
+    return {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads(path)}
+
+
+def test_links_to_headings_lead_to_headings() -> None:
+    """GitHub says nothing where there is none, and opens the page at its top."""
+    sources = [*PAGES, GUIDE, *ROOT.glob("*/README.md"), *(ROOT / "docs" / "notebooks").glob("*.py")]
+    for source in sources:
+        for target, anchor in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", source.read_text(encoding="utf-8")):
+            page = source.parent / target if target else source
+            if page.suffix == ".md" and not re.match(r"[a-z]+:", target):
+                assert anchor in anchors(page), f"{source.name}: {target}#{anchor}"
+
+
+ORDER = ("Question", "Mathematics", "Data", "Example", "Reading the solution", "Methods and what each proves")
+"""Sections of the page of a problem; then where others err, and where to go on."""
+
+
+@pytest.mark.parametrize("name", ["qpart", "jqodi", "placement", "allocation", "fleet"])
+def test_the_page_of_a_problem_has_one_order_and_few_words(name: str) -> None:
+    page = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    sections = re.findall(r"^## (.+)$", page, re.MULTILINE)
+    assert tuple(sections[:-2]) == ORDER
+    assert sections[-2].rpartition(" ")[2] in ("err", "errs")
+    assert sections[-1] == "Where to go on"
+    assert len(page.split()) <= 1500
+
+
 @pytest.mark.parametrize("path", [*PAGES, GUIDE], ids=lambda path: path.name)
 def test_inline_mathematics_has_no_escape_that_markdown_takes_away(path: Path) -> None:
     """GitHub shows ``$\\{1, 2\\}$`` without braces and ``$a\\,b$`` with a comma: the backslash is Markdown's there."""
