@@ -57,7 +57,7 @@ def merge(
     files = _Files({name: own.as_deployed() for name, own in profiles.items()} if deployed else profiles)
     tiers = files.tiers
     if len(links) != len(tiers) - 1:
-        found = f"{len(links)} rate{'' if len(links) == 1 else 's'} for the tiers {', '.join(tiers)}"
+        found = f"{len(links)} link{'' if len(links) == 1 else 's'} for the tiers {', '.join(tiers)}"
         raise InputError("link", found, f"{len(tiers) - 1}, one for each pair of neighbouring tiers, as in 200e6,1e6")
     goal = tiers[0] if output_tier is None else output_tier
     if goal not in tiers:
