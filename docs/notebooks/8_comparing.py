@@ -4,7 +4,7 @@
 # # 8. Comparing solvers
 #
 # Two solvers, a hundred instances, one table. *Which is better, would it be on other instances, and are the answers
-# in the table right?* Most tables that mislead do so in one of five ways, and each is a live example here.
+# in the table right?* Most tables that mislead do so in one of six ways, and each is a live example here.
 #
 # After this notebook the reader can
 #
