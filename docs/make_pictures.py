@@ -23,6 +23,11 @@ ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "img"
 
 
+def break_even() -> Axes:
+    """The README's picture, and that of the first steps: the request's own cuts, at every rate."""
+    return plots.plot_breakpoints(qopt.load("qpart/mnist-mlp6"), "rate", low=3e4, high=3e7)
+
+
 def qpart_cuts() -> Axes:
     """The request that the page solves."""
     return plots.plot_objective_by_cut(qopt.load("qpart/mnist-mlp6"))
@@ -91,6 +96,7 @@ def learning_forecast() -> Axes:
 
 
 PICTURES = {
+    "break-even": break_even,
     "qpart-cuts": qpart_cuts,
     "qpart-water": qpart_water,
     "serving-break-even": serving_break_even,

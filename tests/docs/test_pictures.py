@@ -12,6 +12,7 @@ from scripts import scripts
 
 DOCS = Path(__file__).parents[2] / "docs"
 NAMES = (
+    "break-even",
     "qpart-cuts",
     "qpart-water",
     "serving-break-even",
