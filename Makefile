@@ -43,7 +43,7 @@ lint: $(VENV)/.dev  ## ruff, codespell; the walls between the rooms and mypy on 
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
-	rm -rf build
+	rm -rf build/types build/lib build/bdist.*
 	$(PIP) install --quiet --no-deps --target build/types .
 	cd build/types && $(CURDIR)/$(BIN)/lint-imports --no-cache --no-logo $(CURDIR)/pyproject.toml
 	cd build/types && MYPYPATH= $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p qopt
@@ -51,8 +51,9 @@ lint: $(VENV)/.dev  ## ruff, codespell; the walls between the rooms and mypy on 
 notebooks: $(VENV)/.test  ## execute the notebooks in place
 	$(BIN)/python docs/execute_notebooks.py
 
-docs: $(VENV)/.docs  ## execute the notebooks and build the site: build/docs/index.html; some minutes, no network
+docs: $(VENV)/.docs  ## execute the notebooks, build the site, build/docs/index.html, and move a report's sliders in a browser
 	$(BIN)/python docs/build_site.py
+	$(BIN)/python -m pytest tests/reporting/test_browser.py
 
 formulations: $(VENV)/.solve  ## what each formulation of the joint model is worth
 	$(BIN)/python benchmarks/formulations.py
