@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -62,6 +63,8 @@ def place(
     unknown = next((path for path, profile in read.items() if profile.accuracy is None), None)
     if problem.targets.accuracy and unknown is not None:
         raise InputError(unknown, "no accuracy, while targets.accuracy asks for one", "a profile with its accuracy")
+    if unknown is not None:
+        print(f"qopt: {unknown}: its accuracy was not measured, 1 stands for it", file=sys.stderr)
     if out is not None:
         save(problem, out)
     return told(solve(problem, method, time_limit=time_limit), save_plan, as_json)

@@ -149,5 +149,6 @@ def test_an_accuracy_that_nobody_measured(tmp_path: Path, capsys: pytest.Capture
         profile(tier, accuracy=None).save(tmp_path / f"{tier}.json")
     files = [str(tmp_path / "mobile.json"), str(tmp_path / "edge.json")]
     assert main(["place", *files, "--link", "32"]) == 0
+    assert "mobile.json: its accuracy was not measured, 1 stands for it" in capsys.readouterr().err
     assert main(["place", *files, "--link", "32", "--set", "targets.accuracy=0.5"]) == 2
     assert "no accuracy" in capsys.readouterr().err
