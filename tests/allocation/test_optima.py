@@ -19,7 +19,7 @@ EXACT = [method.name for method in METHODS if method.exact]
 SLOW = ("pyomo", "cvxpy")
 """A second or so a solve."""
 
-SWEEP = int(os.environ.get("QOPT_ALLOCATIONS", "500"))
+SWEEP = int(os.environ.get("QOPT_ALLOCATIONS", "200"))
 """Random problems of the sweep."""
 
 

@@ -27,7 +27,7 @@ from qopt.qpart.generate import qpart
 from qopt.qpart.serving.requests import FIELDS
 
 FEW = 10
-MANY = int(os.environ.get("FUZZ_EXAMPLES", "200"))
+MANY = int(os.environ.get("FUZZ_EXAMPLES", "100"))
 
 
 EACH = pytest.mark.parametrize("family", FAMILIES)

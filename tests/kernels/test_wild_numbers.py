@@ -18,7 +18,7 @@ from qopt.kernels import mckp, mincut, rcsp
 from qopt.kernels.checker import check
 from qopt.kernels.exchange import cut_instance, mckp_instance, mckp_witness, rcsp_instance, rcsp_witness
 
-MANY = int(os.environ.get("QOPT_WILD_CASES", "1000"))
+MANY = int(os.environ.get("QOPT_WILD_CASES", "500"))
 """Cases of the sweep for each kernel."""
 
 

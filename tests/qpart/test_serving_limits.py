@@ -17,7 +17,7 @@ from qopt.qpart.serving.breakpoints import breakpoints
 from qopt.qpart.serving.decide import decide
 from qopt.qpart.serving.table import Table, load_table, offline
 
-REQUESTS = int(os.environ.get("QOPT_LIMIT_REQUESTS", "600"))
+REQUESTS = int(os.environ.get("QOPT_LIMIT_REQUESTS", "300"))
 """Requests of the sweep, a dozen a network; the figures quoted for it are of 10 000."""
 
 
