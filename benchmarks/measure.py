@@ -24,7 +24,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from qopt.core.errors import QoptError
+from qopt.core.scripts import exit_code
 from qopt.measuring.arithmetic import plain_float32
 from qopt.measuring.directions import SEEDS, uniform
 from qopt.measuring.examples import Examples, read
@@ -216,7 +216,8 @@ def shown(what: str, done: int, total: int) -> None:
     print(f"\r{what}: {done} of {total}      ", end="", file=sys.stderr, flush=True)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@exit_code
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     kinds = parser.add_subparsers(dest="kind", required=True)
@@ -235,13 +236,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     print(f"torch {torch.__version__}, {options.threads} threads")
-    try:
-        lines = mlp(options) if options.kind == "mlp" else resnet18(options)
-    except QoptError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    lines = mlp(options) if options.kind == "mlp" else resnet18(options)
     print("\n".join(lines))
-    return 0
 
 
 if __name__ == "__main__":

@@ -138,7 +138,7 @@ def main() -> int:
         except QoptError as error:
             print(f"{path}: {error}", file=sys.stderr)
     if found.made:
-        sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "instances" / "onnx"))
+        sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "instances" / "networks"))
         import models
 
         with tempfile.TemporaryDirectory() as folder:

@@ -23,6 +23,7 @@ import qopt
 from qopt.core.errors import QoptError
 from qopt.core.files import write_text
 from qopt.core.reading import load
+from qopt.core.scripts import exit_code
 from qopt.measuring.command import weights_left
 from qopt.measuring.intervals import CONFIDENCE, Estimate
 from qopt.measuring.loading import load_module
@@ -180,7 +181,8 @@ def filled(page: str, found: dict[str, list[Row]], float32: dict[str, float]) ->
     return re.sub(f"{MARK}\n.*?{MARK}", lambda _: f"{MARK}\n{text}{MARK}", page, flags=re.DOTALL)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@exit_code
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("networks", nargs="*", metavar="NETWORK", help="mlp6, cnn or resnet; default all")
@@ -190,24 +192,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.write and options.networks:
         parser.error("--write is for all networks")
     torch.set_num_threads(1)  # sums are then added in one order, whatever the machine's number of cores
-    try:
-        names, test = data.chosen(options.networks), data.test_images(options.data)
-        found, float32 = {}, {}
-        for name in names:
-            network, problem = kept(name), load(f"qpart/mnist-{name}")
-            measured = Sensitivity.load(HERE / f"{name}-sensitivity.json")
-            runner = PlanRunner(network, test, measured)
-            float32[name] = float(runner.reference.mean())
-            print(f"{name}: accuracy on {len(test)} test images, float32: {float32[name]:.2%}", flush=True)
-            found[name] = list(rows(problem, network, measured, runner))
-            print("\n".join([*listed(found[name]), counted(found[name])]), end="\n\n", flush=True)
-        print(together([row for plans in found.values() for row in plans]))
-        if options.write:
-            write_text(PAGE, filled(PAGE.read_text(encoding="utf-8"), found, float32))
-    except QoptError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    names, test = data.chosen(options.networks), data.test_images(options.data)
+    found, float32 = {}, {}
+    for name in names:
+        network, problem = kept(name), load(f"qpart/mnist-{name}")
+        measured = Sensitivity.load(HERE / f"{name}-sensitivity.json")
+        runner = PlanRunner(network, test, measured)
+        float32[name] = float(runner.reference.mean())
+        print(f"{name}: accuracy on {len(test)} test images, float32: {float32[name]:.2%}", flush=True)
+        found[name] = list(rows(problem, network, measured, runner))
+        print("\n".join([*listed(found[name]), counted(found[name])]), end="\n\n", flush=True)
+    print(together([row for plans in found.values() for row in plans]))
+    if options.write:
+        write_text(PAGE, filled(PAGE.read_text(encoding="utf-8"), found, float32))
 
 
 if __name__ == "__main__":

@@ -21,8 +21,9 @@ import data
 import evaluate
 import torch
 
-from qopt.core.errors import InputError, QoptError
+from qopt.core.errors import InputError
 from qopt.core.reading import save
+from qopt.core.scripts import exit_code
 from qopt.measuring.calibrated import Calibrated
 from qopt.measuring.calibration import SHARED_BY, calibrate_cuts
 from qopt.measuring.coefficients import instance
@@ -149,7 +150,8 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> None:
         say(f"{name}: wrote {problem.name}")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@exit_code
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folder", type=Path, help="folder of MNIST's four .gz archives")
@@ -161,12 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)  # sums are then added in one order, whatever the machine's number of cores
     start = time.perf_counter()
-    try:
-        run(options, lambda line: print(f"{time.perf_counter() - start:7.1f} s  {line}", flush=True))
-    except QoptError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    run(options, lambda line: print(f"{time.perf_counter() - start:7.1f} s  {line}", flush=True))
 
 
 if __name__ == "__main__":

@@ -37,8 +37,8 @@ from make import GRID, MEMORY
 from torch import nn
 
 import qopt
-from qopt.core.errors import QoptError
 from qopt.core.files import write_text
+from qopt.core.scripts import exit_code
 from qopt.measuring.calibration import calibrate_cuts
 from qopt.measuring.coefficients import instance
 from qopt.measuring.examples import Examples
@@ -250,7 +250,8 @@ def run(options: argparse.Namespace) -> None:
             say(f"seed {seed}: written")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@exit_code
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folder", type=Path, help="folder of MNIST's four .gz archives")
@@ -258,12 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=OUT, help="file of the results")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)  # sums are then added in one order, whatever the machine's number of cores
-    try:
-        run(options)
-    except QoptError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    run(options)
 
 
 if __name__ == "__main__":

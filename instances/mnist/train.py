@@ -22,8 +22,8 @@ import torch
 from safetensors.torch import save as serialized
 from torch import nn
 
-from qopt.core.errors import QoptError
 from qopt.core.files import write_whole
+from qopt.core.scripts import exit_code
 from qopt.measuring.examples import Examples
 
 BOX = {"mlp6": 1.5, "cnn": 2.5, "resnet": 1.0}
@@ -120,7 +120,8 @@ def run(options: argparse.Namespace) -> None:
         say(f"wrote {path}, {len(content)} bytes")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@exit_code
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folder", type=Path, help="folder of MNIST's four .gz archives")
@@ -129,12 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent, help="folder for the weights")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)  # sums are then added in one order, whatever the machine's number of cores
-    try:
-        run(options)
-    except QoptError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    run(options)
 
 
 if __name__ == "__main__":

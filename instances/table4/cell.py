@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import qopt
-from qopt.core.errors import QoptError
 from qopt.core.files import write_text
+from qopt.core.scripts import exit_code
 from qopt.measuring.extra import need_torch
 from qopt.measuring.losses import binomial_end
 
@@ -166,7 +166,8 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join("| " + " | ".join(entries) + " |" for entries in lines)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@exit_code
+def main(arguments: Sequence[str] | None = None) -> None:
     """Make the cells of one network and print them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("network", help="NET.py:FUNCTION, which returns a module and one input")
@@ -179,30 +180,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, help="write the cells to this file too, as JSON")
     options = parser.parse_args(arguments)
-    try:
-        need_torch()
-        from qopt.measuring.command import numbers
-        from qopt.measuring.loading import load_module
+    need_torch()
+    from qopt.measuring.command import numbers
+    from qopt.measuring.loading import load_module
 
-        levels = None if options.levels is None else numbers("--levels", options.levels, float)
-        sizes = None if options.sizes is None else numbers("--sizes", options.sizes, int, 2)
-        found = cells(
-            *load_module(options.network, options.weights),
-            options.held,
-            options.test,
-            names=(options.data, options.network.rpartition(":")[2]),
-            levels=levels,
-            sizes=sizes,
-            device=options.device,
-            say=lambda text: print(text, file=sys.stderr, flush=True),
-        )
-        if options.out is not None:
-            write_text(options.out, json.dumps({"cells": found}, indent=1) + "\n")
-        print(table(found))
-    except QoptError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    levels = None if options.levels is None else numbers("--levels", options.levels, float)
+    sizes = None if options.sizes is None else numbers("--sizes", options.sizes, int, 2)
+    found = cells(
+        *load_module(options.network, options.weights),
+        options.held,
+        options.test,
+        names=(options.data, options.network.rpartition(":")[2]),
+        levels=levels,
+        sizes=sizes,
+        device=options.device,
+        say=lambda text: print(text, file=sys.stderr, flush=True),
+    )
+    if options.out is not None:
+        write_text(options.out, json.dumps({"cells": found}, indent=1) + "\n")
+    print(table(found))
 
 
 if __name__ == "__main__":

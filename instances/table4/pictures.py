@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from qopt.core.errors import InputError, QoptError
+from qopt.core.scripts import exit_code
 
 SIDE, LOWEST = 32, 4
 """Pixels of a side, and the highest frequency of a pattern in periods a side."""
@@ -140,21 +141,17 @@ def parts(name: str) -> dict[str, tuple[Array, Array]]:
     return dict(zip(PARTS, pairs, strict=True))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@exit_code
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write the sets as files."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folder", type=Path, help="where the files go")
     parser.add_argument("--sets", default=",".join(SETS))
     options = parser.parse_args(arguments)
-    try:
-        for name in chosen(options.sets):
-            for part, (x, labels) in parts(name).items():
-                options.folder.mkdir(parents=True, exist_ok=True)
-                np.savez_compressed(options.folder / f"{name}-{part}.npz", x=x, labels=labels)
-    except QoptError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    for name in chosen(options.sets):
+        for part, (x, labels) in parts(name).items():
+            options.folder.mkdir(parents=True, exist_ok=True)
+            np.savez_compressed(options.folder / f"{name}-{part}.npz", x=x, labels=labels)
 
 
 if __name__ == "__main__":

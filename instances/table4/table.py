@@ -22,8 +22,8 @@ import cell
 import pictures
 
 import qopt
-from qopt.core.errors import QoptError
 from qopt.core.files import write_text
+from qopt.core.scripts import exit_code
 from qopt.measuring.extra import need_torch
 
 HERE = Path(__file__).resolve().parent
@@ -128,18 +128,14 @@ def write_page(rows: Sequence[dict[str, Any]]) -> None:
     write_text(PAGE, re.sub(f"{MARK}\n.*?{MARK}", lambda _: f"{MARK}\n{text(rows)}{MARK}", page, flags=re.DOTALL))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@exit_code
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--sets", default=",".join(pictures.SETS))
     parser.add_argument("--out", type=Path, default=DATA, help="file of the cells")
     options = parser.parse_args(arguments)
-    try:
-        run(options)
-    except QoptError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    run(options)
 
 
 if __name__ == "__main__":

@@ -25,9 +25,9 @@ import numpy as np
 import text
 import torch
 
-from qopt.core.errors import QoptError
 from qopt.core.files import write_text
 from qopt.core.reading import save
+from qopt.core.scripts import exit_code
 from qopt.core.shard import Shard
 from qopt.measuring.calibrated import Calibrated
 from qopt.measuring.calibration import calibrate_cuts, exact_widths
@@ -182,7 +182,8 @@ def shown(x: Estimate) -> str:
     return f"{x.value:.3f} [{x.low:.3f}, {x.high:.3f}]"
 
 
-def main() -> int:
+@exit_code
+def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--checkpoint", type=Path, help="folder for finished work; a stopped run goes on from there")
@@ -193,15 +194,10 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_num_threads(1)
     start = time.perf_counter()
-    try:
-        if options.table:
-            table(options)
-        else:
-            make(options, lambda line: print(f"{time.perf_counter() - start:7.1f} s  {line}", flush=True))
-    except QoptError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    if options.table:
+        table(options)
+    else:
+        make(options, lambda line: print(f"{time.perf_counter() - start:7.1f} s  {line}", flush=True))
 
 
 if __name__ == "__main__":

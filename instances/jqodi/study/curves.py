@@ -23,7 +23,7 @@ import torch
 from curve_networks import NETWORKS, SIDE, network
 from torch import nn
 
-from qopt.core.errors import QoptError
+from qopt.core.scripts import exit_code
 from qopt.jqodi.estimators.adam_torch import Adam
 from qopt.jqodi.estimators.curves import Curve, read_curves, save_curves
 from qopt.measuring.examples import Examples, read
@@ -100,7 +100,8 @@ def curves(seeds: int, epochs: int, checkpoint: Path) -> list[Curve]:
     return found
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@exit_code
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seeds", type=int, default=3)
@@ -109,13 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)  # sums are then added in one order, whatever the machine's number of cores
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            save_curves(curves(options.seeds, options.epochs, options.checkpoint or Path(folder)), options.out)
-    except QoptError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    with tempfile.TemporaryDirectory() as folder:
+        save_curves(curves(options.seeds, options.epochs, options.checkpoint or Path(folder)), options.out)
 
 
 if __name__ == "__main__":

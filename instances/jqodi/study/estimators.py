@@ -28,8 +28,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qopt.core.errors import QoptError
 from qopt.core.files import write_text
+from qopt.core.scripts import exit_code
 from qopt.jqodi.estimators.curves import Curve, read_curves
 from qopt.jqodi.estimators.estimator import LEAST, Estimator
 from qopt.jqodi.estimators.registry import ESTIMATORS
@@ -122,21 +122,17 @@ def row(key: tuple[str, int, str, str], scores: list[Score]) -> dict[str, Any]:
     return found
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@exit_code
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--curves", type=Path, default=HERE / "curves.json")
     parser.add_argument("--out", type=Path, default=HERE / "estimators.json")
     options = parser.parse_args(arguments)
-    try:
-        rows = [row(key, scores) for key, scores in sorted(evaluated(read_curves(options.curves)).items())]
-        lines = ",\n".join(json.dumps(entry) for entry in rows)
-        write_text(options.out, f"[\n{lines}\n]\n")
-    except QoptError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    rows = [row(key, scores) for key, scores in sorted(evaluated(read_curves(options.curves)).items())]
+    lines = ",\n".join(json.dumps(entry) for entry in rows)
+    write_text(options.out, f"[\n{lines}\n]\n")
     print(table(rows))
-    return 0
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
