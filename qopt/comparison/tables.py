@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from qopt.core.arguments import is_number
 from qopt.core.errors import InputError, MethodError, shown
@@ -19,15 +19,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-Entry = TypeVar("Entry")
-
 HEAD = ("problem", "method", "bits", "status", "objective", "bound", "gap", "seconds", "verified", "proved")
 """Columns of every family; bits are left out where a family has none."""
 
 
 def rows(
-    problems: Iterable[Problem | str | os.PathLike[str]],
-    methods: Sequence[str] | None = None,
+    problems: Iterable[Problem | str | os.PathLike[str]] | Problem | str | os.PathLike[str],
+    methods: Sequence[str] | str | None = None,
     *,
     time_limit: float | None = None,
     progress: Callable[[dict[str, Any]], None] | None = None,
@@ -39,8 +37,8 @@ def rows(
 
     Parameters
     ----------
-    problems : problems, bundled names or paths.
-    methods : names; default all.
+    problems : problems, bundled names or paths; one of them, or a list.
+    methods : names, or one; default all.
     time_limit : seconds.
     progress : called with each record as it is there.
 
@@ -57,7 +55,7 @@ def rows(
     asked = [as_problem(p) for p in _listed("problems", problems, "problems, bundled names or paths")]
     if not asked:
         raise InputError("problems", "none", "at least one")
-    names = None if methods is None else list(_listed("methods", methods, "names of methods"))
+    names = None if methods is None else _listed("methods", methods, "names of methods")
     chosen = [_chosen(problem, names) for problem in asked]
     if not all(chosen):
         raise InputError("methods", "none", "at least one")
@@ -97,11 +95,13 @@ def _record(problem: Problem, method: Method, time_limit: float | None) -> dict[
     return record | solution.row
 
 
-def _listed(name: str, value: Iterable[Entry], of: str) -> Iterable[Entry]:
-    """A list; a single entry is none, though a text and a problem can be iterated over."""
-    if isinstance(value, str | os.PathLike | Problem) or not isinstance(value, Iterable):
+def _listed(name: str, value: Iterable[Any] | Any, of: str) -> list[Any]:
+    """A list; a single entry is one of its own, though a text and a problem can be iterated over."""
+    if isinstance(value, str | os.PathLike | Problem):
+        return [value]
+    if not isinstance(value, Iterable):
         raise InputError(name, shown(value), f"a list of {of}")
-    return value
+    return list(value)
 
 
 def _chosen(problem: Problem, names: Sequence[str] | None) -> list[Method]:
@@ -111,8 +111,8 @@ def _chosen(problem: Problem, names: Sequence[str] | None) -> list[Method]:
 
 
 def compare(
-    problems: Iterable[Problem | str | os.PathLike[str]],
-    methods: Sequence[str] | None = None,
+    problems: Iterable[Problem | str | os.PathLike[str]] | Problem | str | os.PathLike[str],
+    methods: Sequence[str] | str | None = None,
     *,
     time_limit: float | None = None,
 ) -> pd.DataFrame:
@@ -120,8 +120,8 @@ def compare(
 
     Parameters
     ----------
-    problems : problems, bundled names or paths.
-    methods : names; default all. One that cannot be used is a row with its reason.
+    problems : problems, bundled names or paths; one of them, or a list.
+    methods : names, or one; default all. One that cannot be used is a row with its reason.
     time_limit : seconds for each call, certificate included, for the methods that take a limit.
 
     Returns

@@ -126,8 +126,8 @@ def test_every_family_gives_the_same_kinds_of_objects() -> None:
         ),
         (lambda: qopt.breakpoints("qpart/teaching-3", "rate", low="x"), "low: found 'x'; allowed: a number"),
         (lambda: qopt.compare(3), "problems: found 3; allowed: a list of problems"),
-        (lambda: qopt.compare("qpart/teaching-3"), "problems: found 'qpart/teaching-3'; allowed: a list of problems"),
-        (lambda: qopt.compare(["qpart/teaching-3"], "mckp"), "methods: found 'mckp'; allowed: a list of names"),
+        (lambda: qopt.compare("qpart/nothing"), "instance: found 'qpart/nothing'; allowed: the path"),
+        (lambda: qopt.compare("qpart/teaching-3", "nothing"), "method: found 'nothing'"),
         (lambda: qopt.compare(["qpart/teaching-3"], 5), "methods: found 5; allowed: a list of names"),
     ],
 )
@@ -136,3 +136,11 @@ def test_options_that_a_family_does_not_take(call: Any, line: str) -> None:
         call()
     assert str(error.value).startswith(line)
     assert "\n" not in str(error.value)
+
+
+def test_one_problem_and_one_method_are_a_list_of_one() -> None:
+    problem = qopt.load("qpart/teaching-3")
+    for one in (problem, "qpart/teaching-3", [problem]):
+        for method in ("mckp", ["mckp"]):
+            table = qopt.compare(one, method)
+            assert table[["problem", "method"]].to_numpy().tolist() == [["teaching-3", "mckp"]]
