@@ -70,20 +70,22 @@ def exact_cost(problem: Placement, plan: PlacementPlan) -> Fraction:
     of_time, of_energy, of_price = Fraction(w.time), Fraction(w.energy), Fraction(w.price)
     per_second = [of_time + of_energy * Fraction(t.power) + of_price * Fraction(t.price) for t in problem.tiers]
 
-    def message(bits: float, link: int, rate: float) -> Fraction:
+    def sent(bits: float, link: int, rate: float) -> Fraction:
         there = problem.links[link]
         wire = Fraction(there.overhead) * Fraction(bits)
-        seconds = Fraction(there.latency) + wire / Fraction(rate)
-        return of_time * seconds + (of_energy * Fraction(there.energy) + of_price * Fraction(there.price)) * wire
+        return of_time * wire / Fraction(rate) + (of_energy * Fraction(there.energy) + of_price * Fraction(there.price)) * wire
 
     total = sum((Fraction(float(own.time[v, k])) * per_second[k] for v, k in enumerate(at[1:])), Fraction(0))
     for flow in own.flows:
         bits = flow.written(at[flow.producer])
         for link in range(max(at[flow.producer], flow.first), max(at[r] for r in flow.readers)):
-            total += message(bits, link, problem.links[link].rate)
+            total += sent(bits, link, problem.links[link].rate)
+    messages = list(range(problem.birth, max(at)))
     for node, part in own.outputs:
-        total += sum((message(part.size, *hop) for hop in way_back(problem, part, at[node])), Fraction(0))
-    return total
+        way = way_back(problem, part, at[node])
+        total += sum((sent(part.size, *hop) for hop in way), Fraction(0))
+        messages += [link for link, _ in way]
+    return total + of_time * sum((Fraction(problem.links[link].latency) for link in messages), Fraction(0))
 
 
 def breakpoints(

@@ -3,13 +3,14 @@
 Two readings of the same sums. `breakdown` follows a plan, seconds, joules and price apart; `labelling` is the
 linear form that optimization needs: a cost of each tier for each operation, a cost of each link for each tensor.
 
-    latency = sum_v time[v, tier_v] + sum over tensors and links crossed of (latency_l + overhead_l bits / rate_l)
+    latency = sum_v time[v, tier_v] + sum over tensors and links of overhead_l bits / rate_l + sum over links of latency_l
     energy  = sum_v power[tier_v] time[v, tier_v] + sum over tensors and links of energy_l overhead_l bits
     price   = sum_v price[tier_v] time[v, tier_v] + sum over tensors and links of price_l overhead_l bits
 
-A tensor crosses each link from its producer's tier to its highest reader's once. An output that returns is one
-more message on every link on its way. What sizes of the input vary counts by its mean. The limits on all this are in
-`qopt.placement.rows`.
+A tensor crosses each link from its producer's tier to its highest reader's once. All that cross a link are one message,
+whose latency a plan pays on every link from where the input is born to the highest tier where an operation runs. An
+output that returns is one more message on every link on its way. What sizes of the input vary counts by its mean. The
+limits on all this are in `qopt.placement.rows`.
 """
 
 from __future__ import annotations
@@ -112,9 +113,10 @@ def _latency(problem: Placement, own: Terms, labels: IntArray) -> tuple[list[flo
     links, placed = problem.links, labels[1:]
     computing = [math.fsum(own.time[placed == k, k].tolist()) for k in range(len(problem.tiers))]
     on_link = on_links(own, labels, len(links))
+    used = range(problem.birth, int(labels.max()))
     sending = [
-        math.fsum((link.latency + link.overhead * there / link.rate).tolist())
-        for link, there in zip(links, on_link, strict=True)
+        math.fsum([link.latency if i in used else 0.0, *(link.overhead * there / link.rate).tolist()])
+        for i, (link, there) in enumerate(zip(links, on_link, strict=True))
     ]
     back = [
         links[link].latency + links[link].overhead * part.size / rate
@@ -192,7 +194,7 @@ def _latencies(problem: Placement, own: Terms, labels: IntArray, latency: float)
         return tuple(found)
 
     def sent(bits: float, i: int) -> float:
-        return problem.links[i].latency + problem.links[i].overhead * bits / problem.links[i].rate
+        return problem.links[i].overhead * bits / problem.links[i].rate
 
     more = [[0.0] for _ in range(problem.cases)]
     for case, terms_ in enumerate(more):
@@ -258,7 +260,8 @@ class Labelling(Brief):
     Attributes
     ----------
     unary : (n + 1, tiers) cost of each tier for each node; infinite where it may not run.
-    producer, readers : of each tensor; order alone where its weights are all 0.
+    producer, readers : of each tensor; order alone where its weights are all 0. The messages of a network with several
+        ends are one more, from node 0 to these.
     weight : (tensors, tiers - 1) cost of each link for each tensor; infinite: it may not cross.
     places : (s, 3) tensor, tier, link: what comes on top where the tensor is written on that tier and crosses the link.
     extra : (s,) how much that is, >= 0. A minimum cut knows no such terms: where one is > 0 it is a bound alone.
@@ -323,18 +326,28 @@ def _labelling(problem: Placement, own: Terms, objective: tuple[float, float, fl
     def on_link(bits: Bits, link: int, rate: float) -> Bits:
         there = links[link]
         wire = there.overhead * bits
-        return of_time * (there.latency + wire / rate) + (of_energy * there.energy + of_price * there.price) * wire
+        return of_time * wire / rate + (of_energy * there.energy + of_price * there.price) * wire
 
+    message = np.array([of_time * there.latency if k >= problem.birth else 0.0 for k, there in enumerate(links)])
     with np.errstate(over="ignore", invalid="ignore"):
         unary = np.zeros((len(own.names) + 1, len(tiers)))
         unary[0, np.arange(len(tiers)) != problem.birth] = np.inf
         unary[1:] = own.time * per_second
         for node, part in own.outputs:
             unary[node] += [
-                math.fsum(on_link(part.size, *hop) for hop in way_back(problem, part, k)) for k in range(len(tiers))
+                math.fsum(
+                    of_time * links[link].latency + on_link(part.size, link, rate)
+                    for link, rate in way_back(problem, part, k)
+                )
+                for k in range(len(tiers))
             ]
+        if len(own.ends) == 1:
+            unary[own.ends[0]] += np.concatenate(([0.0], np.cumsum(message)))
+        several = len(own.ends) > 1 and any(there.latency for there in links)
         sizes, places, larger = _sizes(own, len(links))
-        weight = np.zeros((len(own.flows) + sum(map(len, own.together)), len(links)))
+        weight = np.zeros((len(own.flows) + sum(map(len, own.together)) + several, len(links)))
+        if several:
+            weight[-1] = message
         extra = np.zeros(len(places))
         for link in range(len(links)):
             weight[: len(sizes), link] = on_link(sizes[:, link], link, links[link].rate)
@@ -354,6 +367,9 @@ def _labelling(problem: Placement, own: Terms, objective: tuple[float, float, fl
         for u, v in zip(group, (*group[1:], group[0]), strict=True):
             producer.append(u)
             readers.append((v,))
+    if several:
+        producer.append(0)
+        readers.append(own.ends)
     unary.flags.writeable = weight.flags.writeable = extra.flags.writeable = False
     return Labelling(unary, tuple(producer), tuple(readers), weight, places, np.maximum(extra, 0.0))
 

@@ -97,7 +97,7 @@ class Link(Frozen):
     Attributes
     ----------
     rate, down_rate : bits per second, up and (for an output that returns) down; down as up unless given.
-    latency : seconds for each message, and each tensor is one.
+    latency : seconds of a message: all tensors that cross the link are one, and an output that returns another.
     overhead : bits on the link for each bit of a tensor: 4/3 for base64.
     energy, price : joules, and price, of a bit on the link.
     """

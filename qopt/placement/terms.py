@@ -123,6 +123,12 @@ class Terms(Brief):
         last = np.maximum.reduceat(self.reads.reader, self.reads.start)
         return np.maximum(self.reads.producer, 1), last
 
+    @cached_property
+    def ends(self) -> tuple[int, ...]:
+        """Nodes that write nothing that is read; data moves up, so the highest tier of all is that of one of them."""
+        writing = {flow.producer for flow in self.flows}
+        return tuple(v for v in range(1, len(self.names) + 1) if v not in writing)
+
     @property
     def weight_size(self) -> float:
         """Bytes of all weights, shared ones once."""

@@ -126,15 +126,20 @@ class Reading:
             energy.append(spent * where["power"])
             price.append(spent * where["price"])
         sent = [(link, bits, self.data["links"][link]["rate"]) for link, bits in self.crossing(at, case)]
+        forward = len(sent)
         for output in self.outputs:
             start, goal = rank(at[output["operation"]]), rank(output["tier"])
             for link in range(min(start, goal), max(start, goal)):
                 there = self.data["links"][link]
                 down = there["rate"] if there["down_rate"] is None else there["down_rate"]
                 sent.append((link, output["size"], down if start > goal else there["rate"]))
+        birth = min(rank(part["tier"]) if part["tier"] else 0 for part in self.inputs)
+        messages = [link for link in range(birth, len(self.data["links"])) if any(rank(k) > link for k in at.values())]
+        messages += [link for link, _, _ in sent[forward:]]
+        latency += [self.data["links"][link]["latency"] for link in messages]
         for link, bits, rate in sent:
             there = self.data["links"][link]
-            latency.append(there["latency"] + there["overhead"] * bits / rate)
+            latency.append(there["overhead"] * bits / rate)
             energy.append(there["energy"] * there["overhead"] * bits)
             price.append(there["price"] * there["overhead"] * bits)
         return math.fsum(latency), math.fsum(energy), math.fsum(price)

@@ -92,7 +92,7 @@ def _values(problem: Placement, candidate: Candidate, low: int, high: int) -> Fl
         np.add.at(sums, first[there], column[there])
         np.subtract.at(sums, last[there], column[there])
     values += np.cumsum(steps)[: n + 1] + np.where(np.cumsum(blocked)[: n + 1] > 0.5, np.inf, 0.0)
-    values += costs.weight[: len(own.raw), problem.birth : low].sum()
+    values += costs.weight[costs.reads.producer == 0, problem.birth : low].sum()
     for group in own.together:
         values[min(group) : max(group)] = np.inf
     for row in candidate.rows:
