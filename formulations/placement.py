@@ -6,9 +6,9 @@ Sets and data (of one operator o; all of them depend on it)
     c_vk              cost of running v on tier k: (w_t + w_e power_k + w_p price_k) time_vk
     t in T            tensors with producer u(t) and readers R(t)
     w_tk              cost of sending t over link k: w_t overhead_k bits_t / rate_k + energy and price
-    l_k               cost of a message over link k: w_t latency_k; all that crosses it is one. Some operation runs above
-                      k if and only if one whose output nothing reads does: l_k is the weight of one more "tensor", from
-                      node 0 to these; where there is one of them, of its c_vk
+    l_k               cost of a message over link k: w_t latency_k; all of it is one. An operation runs above k
+                      if and only if one of the ends does, whose outputs nothing reads: l_k is the weight of one more
+                      "tensor", from node 0 to the ends; where there is one end, a part of its c_vk
     m_vk, M_k         bytes of weights of v on tier k, and how many tier k holds
     g in G, b_gk      operations that share weights, and the bytes of these, held once by a tier that runs any of them
     d_tik             what w_tk is more if t is written on tier i: o treats what runs there in another way
@@ -380,8 +380,8 @@ def legend(problem: Placement) -> list[str]:
     lines = [
         "chosen(o): operator o is taken",
         f"above(o,v,k): node v runs above tier k, if the operator is o; tiers are {tiers}",
-        "sent(o,t,k): tensor t crosses the link from tier k to tier k + 1; of a network with several ends, operations that"
-        " write nothing that is read, the last t is its messages",
+        "sent(o,t,k): tensor t crosses the link from tier k to tier k + 1; where several operations write nothing"
+        " that is read, the last t is the message",
     ]
     for name in (operator.name for operator in problem.eligible):
         nodes = [f"{v} {node}" for v, node in enumerate(terms(problem, problem.operator(name)).names, 1)]

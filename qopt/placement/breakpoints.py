@@ -73,7 +73,10 @@ def exact_cost(problem: Placement, plan: PlacementPlan) -> Fraction:
     def sent(bits: float, link: int, rate: float) -> Fraction:
         there = problem.links[link]
         wire = Fraction(there.overhead) * Fraction(bits)
-        return of_time * wire / Fraction(rate) + (of_energy * Fraction(there.energy) + of_price * Fraction(there.price)) * wire
+        return (
+            of_time * wire / Fraction(rate)
+            + (of_energy * Fraction(there.energy) + of_price * Fraction(there.price)) * wire
+        )
 
     total = sum((Fraction(float(own.time[v, k])) * per_second[k] for v, k in enumerate(at[1:])), Fraction(0))
     for flow in own.flows:

@@ -3,7 +3,8 @@
 Two readings of the same sums. `breakdown` follows a plan, seconds, joules and price apart; `labelling` is the
 linear form that optimization needs: a cost of each tier for each operation, a cost of each link for each tensor.
 
-    latency = sum_v time[v, tier_v] + sum over tensors and links of overhead_l bits / rate_l + sum over links of latency_l
+    latency = sum_v time[v, tier_v] + sum over tensors and links of overhead_l bits / rate_l
+              + sum over links of latency_l
     energy  = sum_v power[tier_v] time[v, tier_v] + sum over tensors and links of energy_l overhead_l bits
     price   = sum_v price[tier_v] time[v, tier_v] + sum over tensors and links of price_l overhead_l bits
 

@@ -31,7 +31,7 @@ def forked(**fields: object) -> Placement:
         **{
             "name": "forked",
             "graph": graph,
-            "input": {"size": 100, "readers": ["a"]},
+            "input": {"sizes": [100], "readers": ["a"]},
             "tiers": [{"name": "mobile", "speed": 1}, {"name": "edge", "speed": 10}],
             "links": [{"rate": 1, "latency": 25}],
             "operators": [{"name": "identity", "accuracy": 1}],
@@ -62,7 +62,7 @@ def test_where_the_cut_moves() -> None:
 
 @pytest.mark.parametrize("latency", [0.0, 5.0, 25.0, 26.0, 51.0, 53.0])
 def test_of_several_ends_the_highest_counts(latency: float) -> None:
-    """b saves 36 s on the edge and c 18; the tensor takes 2, so both pay for a message of up to 52 s, and b for 34."""
+    """b saves 36 s on the edge and c 18; the tensor takes 2: both pay for a message of 52 s, b alone for one of 34."""
     problem = forked(links=[{"rate": 1, "latency": latency}])
     best = best_of_all(problem)
     assert best is not None
@@ -88,7 +88,7 @@ def test_a_limit_counts_it_once() -> None:
 def test_an_input_born_higher_pays_for_what_is_above() -> None:
     tiers = [{"name": name, "speed": 1} for name in ("mobile", "edge", "cloud")]
     links = [{"rate": 1, "latency": 7}, {"rate": 1, "latency": 11}]
-    problem = forked(tiers=tiers, links=links, input={"size": 1, "readers": ["a"], "tier": "edge"})
+    problem = forked(tiers=tiers, links=links, input={"sizes": [1], "readers": ["a"], "tier": "edge"})
     for place, seconds in (("edge", 61.0), ("cloud", 61.0 + 1 + 11)):
         plan = PlacementPlan(operator="identity", tiers=dict.fromkeys("abc", place))
         assert breakdown(problem, plan).latency == seconds
