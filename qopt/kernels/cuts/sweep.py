@@ -53,16 +53,20 @@ def sweep(
     """
     n = len(unary)
     links = range(unary.shape[1] - 1)
-    useful, limit = LARGEST_MESSAGE * known, LARGEST_SPREAD * known
-    downwards = links[::-1]
+    nothing = np.zeros((len(tensors.reader), len(links)), dtype=np.int64)
     producer, reader = tensors.producer[tensors.owner].tolist(), tensors.reader.tolist()
-    owner, cost = tensors.owner.tolist(), np.minimum(unary, useful).tolist()
-    room, flow = weight.tolist(), np.zeros((len(reader), len(links)), dtype=np.int64).tolist()
     outgoing: list[list[int]] = [[] for _ in range(n)]
     incoming: list[list[int]] = [[] for _ in range(n)]
     for e in np.flatnonzero(distinct).tolist():
         outgoing[producer[e]].append(e)
         incoming[reader[e]].append(e)
+    order = _topological(outgoing, incoming, producer, reader)
+    if n > LARGEST_WIDTH * _depth(order, incoming, producer):
+        return nothing
+    useful, limit = LARGEST_MESSAGE * known, LARGEST_SPREAD * known
+    downwards = links[::-1]
+    owner, cost = tensors.owner.tolist(), np.minimum(unary, useful).tolist()
+    room, flow = weight.tolist(), nothing.tolist()
 
     def share(own: list[int], other: list[int], parts: int) -> list[int]:
         """What one message may carry: an even part, as far as the other node's costs stay within the limit."""
@@ -83,9 +87,6 @@ def sweep(
             of_reader[k + 1] += moved
             of_producer[k + 1] -= moved
 
-    order = _topological(outgoing, incoming, producer, reader)
-    if n > LARGEST_WIDTH * _depth(order, incoming, producer):
-        return np.array(flow, dtype=np.int64).reshape(len(reader), len(links))
     late = False
     for place, v in enumerate(reversed(order)):
         if place % NODES_BY_CLOCK == 0 and deadline is not None:
