@@ -1,6 +1,6 @@
 """Whole instance files, tables and requests with entries changed: a truth, or one line that refuses them.
 
-``FUZZ_EXAMPLES`` in the environment sets how many of each kind the sweep tries (200). Tens of thousands of instances:
+``FUZZ_EXAMPLES`` in the environment sets how many of each kind the sweep tries (100). Tens of thousands of instances:
 ``benchmarks/fuzz.py``, in shards and without hypothesis.
 """
 
