@@ -19,7 +19,7 @@ from qopt.core.envelope import Envelope, of_lines
 from qopt.core.errors import InputError, MethodError, shown
 from qopt.core.reading import problem_of
 from qopt.core.solving import solve
-from qopt.placement.costs import way_back
+from qopt.placement.costs import message_links, way_back
 from qopt.placement.parts import Operator
 from qopt.placement.plan import PlacementPlan, labels_of
 from qopt.placement.problem import Placement
@@ -83,7 +83,7 @@ def exact_cost(problem: Placement, plan: PlacementPlan) -> Fraction:
         bits = flow.written(at[flow.producer])
         for link in range(max(at[flow.producer], flow.first), max(at[r] for r in flow.readers)):
             total += sent(bits, link, problem.links[link].rate)
-    messages = list(range(problem.birth, max(at)))
+    messages = list(message_links(problem, at))
     for node, part in own.outputs:
         way = way_back(problem, part, at[node])
         total += sum((sent(part.size, *hop) for hop in way), Fraction(0))

@@ -95,6 +95,16 @@ def way_back(problem: Placement, output: Output, tier: int) -> list[tuple[int, f
     return up or down
 
 
+def message_links(problem: Placement, labels: IntArray | list[int]) -> range:
+    """Links that a message goes over: from where the input is born to the highest tier where an operation runs.
+
+    Parameters
+    ----------
+    labels : (n + 1,) tiers of all nodes, node 0 included.
+    """
+    return range(problem.birth, int(np.max(labels)))
+
+
 def on_links(own: Terms, labels: IntArray, links: int) -> list[FloatArray]:
     """Bits of every tensor that crosses a link, for each of the links.
 
@@ -114,9 +124,9 @@ def _latency(problem: Placement, own: Terms, labels: IntArray) -> tuple[list[flo
     links, placed = problem.links, labels[1:]
     computing = [math.fsum(own.time[placed == k, k].tolist()) for k in range(len(problem.tiers))]
     on_link = on_links(own, labels, len(links))
-    used = range(problem.birth, int(labels.max()))
+    messages = message_links(problem, labels)
     sending = [
-        math.fsum([link.latency if i in used else 0.0, *(link.overhead * there / link.rate).tolist()])
+        math.fsum([link.latency if i in messages else 0.0, *(link.overhead * there / link.rate).tolist()])
         for i, (link, there) in enumerate(zip(links, on_link, strict=True))
     ]
     back = [
